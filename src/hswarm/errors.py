@@ -1,0 +1,56 @@
+"""Every error a user can meet, in one tree.
+
+* HSwarmError            anything hswarm refuses, with a remedy in its text; exit status 1
+  x UserError            the request was wrong; exit status 2, one line
+    + ConfigError        a recipe or a `--set`: all faults at once
+    + PoolError          an expert, a pool or a base model
+    + TaskError          a task's data or its splits
+    + RunError           a run's directory
+    + MissingExtra       an optional dependency is not installed
+  x EngineError          an engine could not answer
+
+A message says what was expected, what came and what to do.
+"""
+
+
+class HSwarmError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_status = 1
+
+
+class UserError(HSwarmError):
+    """The user's request cannot be met as it stands."""
+
+    exit_status = 2
+
+
+class ConfigError(UserError):
+    """A recipe or an override is wrong; `faults` lists every one found."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(faults))
+
+
+class PoolError(UserError):
+    """An expert, a pool of them, or their base model cannot be used."""
+
+
+class TaskError(UserError):
+    """A task's data, splits or scorer cannot be used."""
+
+
+class RunError(UserError):
+    """A run's directory cannot be used as asked."""
+
+
+class MissingExtra(UserError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an optional dependency: pip install 'hswarm[{extra}]'")
+
+
+class EngineError(HSwarmError):
+    """An engine could not be started or failed while answering."""

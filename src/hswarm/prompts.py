@@ -1,0 +1,43 @@
+"""What a node reads: the question, then what its predecessors said. Said once, settable as `[prompts]`.
+
+`layout = "question-first"` puts instruction and question before the previous responses, so that all nodes of all
+systems share a prefix; `"paper"` puts the responses before the question, as arXiv 2502.04510 does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from hswarm.tasks.task import Example
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The texts around a question and around previous responses."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    instruction: str = "Answer the question. Give only the answer."
+    previous: str = "Answers given by others, some may be wrong:"
+    last: str = "Your answer:"
+    layout: Literal["question-first", "paper"] = "question-first"
+
+    def render(self, example: Example, responses: Sequence[str] = (), *, chunk: str = "", icl: str = "") -> str:
+        """The prompt of one node: `responses` of its predecessors in node order, `chunk` its share of the context."""
+        parts = [icl] if icl else []
+        question = _question(example, chunk)
+        if not responses:
+            return "\n\n".join([*parts, self.instruction, question])
+        listed = "\n".join([self.previous, *(f"- {response}" for response in responses)])
+        if self.layout == "paper":
+            return "\n\n".join([*parts, listed, self.instruction, question])
+        return "\n\n".join([*parts, self.instruction, question, listed, self.last])
+
+
+def _question(example: Example, chunk: str) -> str:
+    lines = [f"Context: {chunk}"] if chunk else []
+    lines.append(f"Question: {example.question}")
+    lines += [f"{letter}: {text}" for letter, text in example.choices.items()]
+    return "\n".join(lines)

@@ -1,0 +1,39 @@
+"""Lookup of named parts: tables of "module:attribute" strings, imported only when used.
+
+Another package adds a part by an entry point in the group `hswarm.<room>`, e.g. `hswarm.scorers`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from hswarm.errors import ConfigError
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the nearest of `known`, else a list of them all."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; there are: {', '.join(names)}" if names else ""
+
+
+def names(room: str, table: Mapping[str, str]) -> list[str]:
+    """All names that `lookup` finds in a room, plug-ins included."""
+    return sorted({*table, *(point.name for point in entry_points(group=f"hswarm.{room}"))})
+
+
+def lookup(room: str, table: Mapping[str, str], name: str) -> Any:
+    """The part called `name`, imported now. Unknown names raise ConfigError with the nearest one."""
+    if name in table:
+        module, _, attribute = table[name].partition(":")
+        return getattr(import_module(module), attribute)
+    for point in entry_points(group=f"hswarm.{room}"):
+        if point.name == name:
+            return point.load()
+    raise ConfigError([f"no {room.removesuffix('s')} '{name}'{near(name, names(room, table))}"])
