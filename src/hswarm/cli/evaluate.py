@@ -1,0 +1,86 @@
+"""`hswarm evaluate` and `ask`: use the system that a run found."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from hswarm.cli.view import view
+from hswarm.config import read_recipe
+from hswarm.engines import open_engine
+from hswarm.errors import TaskError
+from hswarm.execution import files
+from hswarm.execution.execute import Executor
+from hswarm.execution.system import System, load
+from hswarm.runs.report import summary
+from hswarm.scorers import get_scorer
+from hswarm.tasks import TaskSettings, load_task
+from hswarm.tasks.task import Example, Task
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Score a system on a split and print the mean with its 95 % interval."""
+    system = load(arguments.run)
+    task = open_task(arguments.task or _own_task(Path(arguments.run)))
+    examples = task.dev if arguments.split == "dev" else task.test
+    if not examples:
+        raise TaskError(f"task '{task.name}' has no {arguments.split} questions")
+    name = arguments.scorer or task.scorer
+    scorer = get_scorer(name)
+    with view() as progress:
+        executor = Executor(open_engine(system.engine, system.base), icl_prompt=task.icl_prompt, progress=progress.advance)
+        progress.begin(arguments.split, len(examples) * len(system.experts), 0)
+        (nodes,) = executor.run([system], examples, system.sampling, arguments.split)
+    replies = nodes[system.topology.sink]
+    scores = scorer(examples, [reply.text for reply in replies])
+    values = np.array([np.nan if r.finish == "failed" else s.value for s, r in zip(scores, replies, strict=True)])
+    result = summary(values, np.random.default_rng(0))
+    result |= {"unparsed": sum(not score.parsed for score in scores), "cut": sum(r.finish == "length" for r in replies)}
+    low, high = result["ci"] or (float("nan"), float("nan"))
+    print(f"{task.name} {arguments.split}, {name}: {result['score']:.3f} [{low:.3f}, {high:.3f}], n = {result['n']}, "
+          f"{result['unparsed']} unparsed, {result['cut']} cut off")  # fmt: skip
+    if arguments.json:
+        result |= {"task": task.name, "split": arguments.split, "scorer": name}
+        result["replies"] = [
+            {"id": e.id, "answer": e.answer, "reply": r.text, "extracted": s.extracted, "score": s.value}
+            for e, r, s in zip(examples, replies, scores, strict=True)
+        ]
+        files.write_text(Path(arguments.json), json.dumps(result, indent=2) + "\n")
+
+
+def ask(arguments: argparse.Namespace) -> None:
+    """Print the system's answer to one question, with --trace every node's."""
+    system = load(arguments.run)
+    executor = Executor(open_engine(system.engine, system.base))
+    example = Example(id="ask", question=arguments.question, answer="")
+    (nodes,) = executor.run([system], [example], system.sampling, "ask")
+    if arguments.trace:
+        _print_trace(system, nodes)
+    print(nodes[system.topology.sink][0].text)
+
+
+def open_task(name: str | TaskSettings) -> Task:
+    """A task by settings, by recipe (.toml), by data file, or by name."""
+    if isinstance(name, TaskSettings):
+        return load_task(name)
+    if name.endswith(".toml"):
+        return load_task(read_recipe(name).task)
+    return load_task(TaskSettings(path=name) if Path(name).exists() or "." in name else TaskSettings(name=name))
+
+
+def _own_task(run: Path) -> TaskSettings:
+    if not (run / "config.toml").is_file():
+        raise TaskError(f"{run} is a system without a run; name a task (--task FILE)")
+    return read_recipe(run / "config.toml").task
+
+
+def _print_trace(system: System, nodes: list[list[Any]]) -> None:
+    console = Console(highlight=False, markup=False)
+    for node in system.topology.order:
+        heard = ", ".join(map(str, system.topology.predecessors(node))) or "nobody"
+        console.print(f"[{node}] {system.experts[node].name}, heard {heard}: {nodes[node][0].text}")

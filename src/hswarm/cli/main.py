@@ -1,0 +1,114 @@
+"""The command `hswarm`: parses, then imports only what the subcommand needs. Exit status: errors.py; 130 interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from hswarm import __version__
+from hswarm.errors import HSwarmError, UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit status."""
+    arguments = parser().parse_args(argv)
+    if not arguments.command:
+        parser().print_help()
+        return 0
+    try:
+        module, _, function = arguments.handler.partition(":")
+        getattr(import_module(f"hswarm.cli.{module}"), function)(arguments)
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, e.g. `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except HSwarmError as fault:
+        if arguments.debug:
+            raise
+        print(f"hswarm: {printable(str(fault))}", file=sys.stderr)
+        return fault.exit_status
+    except OSError as fault:
+        if arguments.debug:
+            raise
+        print(f"hswarm: {printable(str(fault))}", file=sys.stderr)
+        return UserError.exit_status if isinstance(fault, PermissionError | FileNotFoundError) else 1
+
+
+def printable(text: str) -> str:
+    """One line without control characters: messages quote other people's files."""
+    return "".join(c if c.isprintable() else " " for c in text.replace("\n", "; "))
+
+
+def parser() -> argparse.ArgumentParser:
+    """All subcommands; `handler` names the function, imported when used."""
+    top = argparse.ArgumentParser(prog="hswarm", description=(
+        "Finds the multi-LLM system that solves a task best: who speaks to whom, and with what weights."))  # fmt: skip
+    top.add_argument("--version", action="version", version=f"hswarm {__version__}")
+    top.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+
+    search = _command(commands, "search", "search:search", "search as a recipe says")
+    _recipe_arguments(search)
+    search.add_argument("--run", metavar="DIR", help="folder of the new run (default: runs/<name of the recipe>)")
+    _command(commands, "resume", "search:resume", "continue an interrupted run").add_argument("run", metavar="RUN")
+    show = _command(commands, "show", "search:show", "print what a run found and cost")
+    show.add_argument("run", metavar="RUN")
+    plan = _command(commands, "plan", "plan:plan", "check a recipe and forecast its calls, before anything is spent")
+    _recipe_arguments(plan)
+
+    evaluate = _command(commands, "evaluate", "evaluate:evaluate", "score the system that a run found")
+    evaluate.add_argument("run", metavar="RUN", help="a run, or a folder with a system")
+    evaluate.add_argument("--task", metavar="TASK", help="a recipe or a data file (default: the run's own task)")
+    evaluate.add_argument("--split", choices=("dev", "test"), default="test")
+    evaluate.add_argument("--scorer", help="score by another scorer, e.g. reference")
+    evaluate.add_argument("--json", metavar="FILE", help="write scores and replies here")
+    ask = _command(commands, "ask", "evaluate:ask", "put a question to the system that a run found")
+    ask.add_argument("run", metavar="RUN")
+    ask.add_argument("question")
+    ask.add_argument("--trace", action="store_true", help="show what every node said")
+
+    tasks = _command(commands, "tasks", "", "tasks: show a recipe's questions, check a data file")
+    tasks = tasks.add_subparsers(dest="action", metavar="ACTION", required=True)
+    show_task = _command(tasks, "show", "tasks:show", "a task's sizes, scorer and first questions")
+    show_task.add_argument("task", metavar="TASK", help="a recipe, a data file or a named task")
+    check_task = _command(tasks, "check", "tasks:check", "schema, sizes, duplicates, overlap, answers, chance level")
+    check_task.add_argument("task", metavar="TASK", help="a recipe, a data file or a named task")
+
+    experts = _command(commands, "experts", "", "experts: check, show or train a pool")
+    experts = experts.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for action, text in (("check", "open every expert of a folder and name each fault"),
+                         ("show", "digest, rank, size and distances of a pool's experts")):  # fmt: skip
+        one = _command(experts, action, f"experts:{action}", text)
+        one.add_argument("pool", metavar="DIR", help="a folder of PEFT adapters, one sub-folder each")
+        one.add_argument("--base", default="", help="the base they must belong to")
+    train = _command(experts, "train", "experts:train", "train a pool of LoRA experts as a recipe says")
+    train.add_argument("recipe", metavar="RECIPE")
+    rooms = _command(commands, "ls", "tasks:ls", "names that recipes may use: tasks, scorers, engines, presets, runs")
+    rooms.add_argument("room", nargs="?", choices=("tasks", "scorers", "engines", "presets", "runs"))
+    return top
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, handler: str, text: str
+) -> argparse.ArgumentParser:
+    made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    made.set_defaults(handler=handler)
+    return made
+
+
+def _recipe_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("recipe", metavar="RECIPE", help="a TOML file, e.g. recipes/demo.toml")
+    command.add_argument("--set", action="append", default=[], metavar="A.B=C", dest="overrides",
+                         help="change a field of the recipe; may be given many times")  # fmt: skip
+    command.add_argument("--preset", choices=("paper", "reference"), default="",
+                         help="the settings of the paper or of the authors' code")  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""`hswarm plan`: check a recipe and say what it will ask for, before anything is spent."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+from rich.table import Table
+
+from hswarm.config import Recipe, read_recipe
+from hswarm.engines import TABLE
+from hswarm.errors import HSwarmError
+from hswarm.prompts import Prompts
+from hswarm.registry import lookup
+from hswarm.runs.search import planned_calls, read_pool
+from hswarm.tasks import load_task
+from hswarm.tasks.task import Task
+
+
+def plan(arguments: argparse.Namespace) -> None:
+    """Print the calls and tokens of a recipe by phase. Parts that are not here are named, not an error."""
+    recipe = read_recipe(arguments.recipe, arguments.overrides, arguments.preset)
+    console = Console(highlight=False)
+    if recipe.engine.name not in TABLE:
+        lookup("engines", TABLE, recipe.engine.name)
+    missing: list[str] = []
+    experts, dev, test, task = _sizes(recipe, missing)
+    calls = planned_calls(recipe, experts, dev, test)
+    table = Table("phase", "calls at most", title=f"{recipe.name}: {experts} experts, {dev} dev, {test} test questions")
+    for phase, count in calls.items():
+        table.add_row(phase, f"{count:,}")
+    console.print(table)
+    if task:
+        prompt, reply = _tokens(task, recipe.prompts)
+        console.print(f"about {prompt} prompt tokens a call by its length in characters, at most {reply} new ones: "
+                      f"{calls['total'] * prompt:,} and {calls['total'] * reply:,} at most")  # fmt: skip
+    console.print("equal calls are made once, and a search may end early: both make it fewer")
+    for text in missing:
+        console.print(f"not here yet: {text}")
+
+
+def _sizes(recipe: Recipe, missing: list[str]) -> tuple[int, int, int, Task | None]:
+    """Experts, dev and test questions, and the task if it can be opened; else the recipe's own numbers."""
+    task = None
+    try:
+        experts = len(read_pool(recipe).experts)
+    except HSwarmError as fault:
+        experts = len(recipe.pool.experts)
+        if not experts:
+            raise
+        missing.append(str(fault))
+    try:
+        task = load_task(recipe.task)
+        return experts, len(task.dev), len(task.test), task
+    except HSwarmError as fault:
+        if recipe.task.dev is None or recipe.task.test is None:
+            raise
+        missing.append(str(fault))
+        return experts, recipe.task.dev, recipe.task.test, task
+
+
+def _tokens(task: Task, prompts: Prompts) -> tuple[int, int]:
+    """Prompt tokens a call on average (a token is about four characters; one previous response), and the most new ones."""
+    lengths = [len(prompts.render(example, ["x" * task.max_new_tokens * 2])) for example in task.dev]
+    return round(sum(lengths) / len(lengths) / 4), task.max_new_tokens

@@ -1,0 +1,54 @@
+"""`hswarm search`, `resume` and `show`: a search watched from the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from hswarm.cli.view import print_report, view
+from hswarm.config import read_recipe
+from hswarm.runs import search as searches
+from hswarm.runs.run import Run
+
+
+def search(arguments: argparse.Namespace) -> None:
+    """Run a recipe to the end and print what came out."""
+    recipe = read_recipe(arguments.recipe, arguments.overrides, arguments.preset)
+    path = Path(arguments.run or f"runs/{recipe.name}")
+    Run.check_new(path)  # before a model is loaded
+    with view() as progress:
+        try:
+            run = searches.search(recipe, path, progress)
+        except KeyboardInterrupt:
+            _say_resumable(path)
+            raise
+    print_report(run.path, run.report)
+
+
+def resume(arguments: argparse.Namespace) -> None:
+    """Continue a run to the end and print what came out."""
+    with view() as progress:
+        try:
+            run = searches.resume(arguments.run, progress)
+        except KeyboardInterrupt:
+            _say_resumable(Path(arguments.run))
+            raise
+    print_report(run.path, run.report)
+
+
+def show(arguments: argparse.Namespace) -> None:
+    """Print the report of a finished run, or how far an unfinished one is."""
+    run = Run.open(arguments.run)
+    if run.finished:
+        print_report(run.path, run.report)
+        return
+    history = run.history()
+    best = f"; best on dev {history[-1]['best']['utility']:.3f}" if history else ""
+    print(f"{run.path}: {len(history)} of at most {run.recipe.search.iterations} iterations{best}")
+    print(f"continue with: hswarm resume {run.path}")
+
+
+def _say_resumable(path: Path) -> None:
+    if (path / "config.toml").exists():
+        print(f"\nkept in {path}; continue with: hswarm resume {path}", file=sys.stderr)

@@ -1,0 +1,164 @@
+"""One typed recipe out of defaults, a preset, a TOML file and `--set a.b=c`, in that order; all faults at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hswarm.core.swarm import SwarmSettings
+from hswarm.engines.base import EngineSettings
+from hswarm.errors import ConfigError
+from hswarm.experts.pool import PoolSettings
+from hswarm.prompts import Prompts
+from hswarm.registry import near
+from hswarm.runs.settings import DecodeSettings, SamplingSettings, SearchSettings
+from hswarm.tasks import TaskSettings
+
+# Where paper and reference code differ; docs/fidelity.md gives the reasons for our own defaults.
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {
+        "prompts": {"layout": "paper"},
+        "decode": {"top_p": 0.8},
+        "search": {"graphs": 10, "assignments": 10, "iterations": 20, "patience": 6, "draw": "independent",
+                   "weight_topology": "best"},
+        "role": {"step_factor": 0.95, "velocity": "random"},
+        "weight": {"step_factor": 0.95, "velocity": "random"},
+    },
+    "reference": {
+        "prompts": {"layout": "paper"},
+        "decode": {"top_p": 0.0},
+        "search": {"graphs": 10, "assignments": 10, "iterations": 200, "patience": 6, "draw": "independent",
+                   "weight_topology": "iteration"},
+        "role": {"step_factor": 1.0, "velocity": "random"},
+        "weight": {"step_factor": 1.0, "velocity": "random"},
+    },
+}  # fmt: skip
+
+
+class Recipe(BaseModel):
+    """Everything a run depends on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(default=0, ge=0)
+    preset: Literal["", "paper", "reference"] = ""
+    pool: PoolSettings = PoolSettings()
+    task: TaskSettings = TaskSettings()
+    engine: EngineSettings = EngineSettings()
+    prompts: Prompts = Prompts()
+    sampling: SamplingSettings = SamplingSettings()
+    decode: DecodeSettings = DecodeSettings()
+    search: SearchSettings = SearchSettings()
+    role: SwarmSettings = SwarmSettings()
+    weight: SwarmSettings = SwarmSettings()
+
+    def to_toml(self) -> str:
+        """The whole recipe, defaults written out; reading it gives an equal recipe."""
+        return toml_text(self.model_dump(mode="json"))
+
+
+def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "") -> Recipe:
+    """The recipe in the TOML file `path`. Relative folders in it count from the recipe's own folder.
+
+    `preset` is laid over the file, each of `overrides` ("a.b=value", TOML values, bare words are text) over both.
+    Raises ConfigError listing every fault.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as fault:
+        raise ConfigError([f"no recipe at {path}"]) from fault
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as fault:
+        raise ConfigError([f"{path} cannot be read as TOML: {fault}"]) from fault
+    for section in ("pool", "task"):
+        anchor_path(content.get(section), path.parent)
+    if preset:
+        content = _merged(content, PRESETS.get(preset, {})) | {"preset": preset}
+    changes: dict[str, Any] = {}
+    for override in overrides:
+        changes = _merged(changes, _override(override))
+    return build_recipe(_merged(content, changes))
+
+
+def build_recipe(content: Mapping[str, Any]) -> Recipe:
+    """A Recipe of nested mappings, over the preset that it names."""
+    named = content.get("preset", "")
+    content = _merged(PRESETS.get(named, {}) if isinstance(named, str) else {}, content)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as fault:
+        raise ConfigError([_explain(error) for error in fault.errors()]) from fault
+
+
+def anchor_path(section: Any, folder: Path) -> None:
+    """Make a relative `path` in `section` start at `folder`."""
+    if isinstance(section, dict) and isinstance(section.get("path"), str) and section["path"]:
+        section["path"] = str((folder / Path(section["path"]).expanduser()).resolve())
+
+
+def _override(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.split(".")):
+        raise ConfigError([f"--set takes section.field=value, got '{text}'"])
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    for part in reversed(key.split(".")):
+        parsed = {part: parsed}
+    return dict(parsed)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        result[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _explain(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"]) or "recipe"
+    if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return f"unknown key '{place}'{near(str(error['loc'][-1]), _fields(error['loc'][:-1]))}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{place}: {message[:1].lower()}{message[1:]}, got {json.dumps(error['input'], default=str)[:80]}"
+
+
+def _fields(place: Sequence[str | int]) -> list[str]:
+    owner: Any = Recipe
+    for part in place:
+        owner = get_type_hints(owner).get(str(part))
+    if owner is Recipe:
+        return list(Recipe.model_fields)
+    return [field.name for field in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
+
+
+def toml_text(content: Mapping[str, Any], prefix: str = "") -> str:
+    """`content` as TOML: plain values first, then one table a mapping. None is left out."""
+    plain = {key: value for key, value in content.items() if value is not None and not isinstance(value, Mapping)}
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in plain.items()]
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            name = f"{prefix}{_key(key)}"
+            lines += ["", f"[{name}]", toml_text(value, f"{name}.").rstrip("\n")]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _key(key: str) -> str:
+    return key if key and key.replace("-", "").replace("_", "").isalnum() and key.isascii() else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(key)} = {_value(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_value(inner) for inner in value) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

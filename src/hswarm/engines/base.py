@@ -1,0 +1,73 @@
+"""What an engine is: it knows experts and text, not graphs, tasks or swarms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal, Protocol
+
+from hswarm.experts.adapter import Expert
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a reply is drawn. `temperature` 0 is greedy; `seed` tells apart repeated draws of one prompt."""
+
+    max_new_tokens: int = 50
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def text(self) -> str:
+        """The part of a call's key that is about sampling."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call: an expert reads a prompt."""
+
+    expert: Expert
+    prompt: str
+    sampling: Sampling
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One reply. `finish` is "stop" (complete), "length" (cut off) or "failed" (no reply: never scored)."""
+
+    text: str
+    finish: Literal["stop", "length", "failed"]
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """`[engine]` of a recipe. Fields that an engine has no use for must stay at their defaults."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    name: str = "transformers"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+    batch: int = 64
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError(f"batch must be at least 1, got {self.batch}")
+
+
+class Engine(Protocol):
+    """Answers requests. Two engines with one fingerprint give equal replies to equal batches."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies everything but the expert that a reply depends on: model, dtype, versions."""
+
+    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
+        """The order and grouping (positions in `requests`) in which this engine answers fastest."""
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """One completion for each request, in order. A batch may mix experts."""

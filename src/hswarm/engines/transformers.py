@@ -1,0 +1,164 @@
+"""The engine on Hugging Face transformers: CPU, CUDA, MPS. The base is loaded once.
+
+An expert is put in place by adding its update to the base's own weights (W = W0 + scaling B A, from a kept copy of W0,
+so that nothing drifts) and costs a fraction of a second; a batch therefore holds one expert. Lengths are sorted so
+that little is padded. Not run on a GPU yet: CUDA and MPS differ only in where tensors lie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from hswarm.engines.base import Completion, EngineSettings, Request
+from hswarm.errors import EngineError, MissingExtra
+from hswarm.experts.adapter import Expert
+from hswarm.experts.base import find_base
+
+try:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+except ImportError as missing:
+    raise MissingExtra("engine 'transformers'", "transformers") from missing
+
+
+class TransformersEngine:
+    """Greedy or sampled replies of one causal language model under many LoRA experts."""
+
+    def __init__(self, settings: EngineSettings, base: str) -> None:
+        folder = find_base(base)
+        self._batch = settings.batch
+        self._device = torch.device(_device(settings.device))
+        self._dtype = _dtype(settings.dtype, self._device)
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+        if self._tokenizer.chat_template is None:
+            raise EngineError(f"base '{base}' has no chat template; choose an instruction-tuned base")
+        if self._tokenizer.pad_token is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=self._dtype).to(self._device).eval()
+        self._own: dict[str, Any] = {}  # the base's weights wherever an expert has been added
+        self._present = ""
+        dtype = str(self._dtype).removeprefix("torch.")
+        self._fingerprint = "/".join(
+            ["transformers", version("transformers"), version("torch"), dtype, self._device.type, _digest(folder)]
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
+        """One expert and one sampling a batch, the longest prompts first."""
+        groups: dict[tuple[str, str], list[int]] = {}
+        for i, request in enumerate(requests):
+            groups.setdefault((request.expert.digest, request.sampling.text()), []).append(i)
+        batches = []
+        for group in groups.values():
+            group.sort(key=lambda i: (-len(requests[i].prompt), requests[i].prompt))
+            batches += [group[i : i + self._batch] for i in range(0, len(group), self._batch)]
+        return batches
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        completions: dict[int, Completion] = {}
+        for batch in self.batches(requests):
+            self._apply(requests[batch[0]].expert)
+            completions.update(zip(batch, self._reply([requests[i] for i in batch]), strict=True))
+        return [completions[i] for i in range(len(requests))]
+
+    def _reply(self, requests: Sequence[Request]) -> list[Completion]:
+        sampling = requests[0].sampling
+        inputs = self._tokenizer([self._chat(request.prompt) for request in requests], return_tensors="pt",
+                                 padding=True, add_special_tokens=False).to(self._device)  # fmt: skip
+        options: dict[str, Any] = {"do_sample": sampling.temperature > 0, "temperature": None, "top_p": None}
+        if sampling.temperature > 0:
+            options |= {"temperature": sampling.temperature, "top_p": sampling.top_p}
+        with torch.inference_mode(), torch.random.fork_rng():
+            torch.manual_seed(_seed(requests))
+            output = self._model.generate(**inputs, max_new_tokens=sampling.max_new_tokens, top_k=None,
+                                          pad_token_id=self._tokenizer.pad_token_id, **options)  # fmt: skip
+        new = output[:, inputs["input_ids"].shape[1] :].tolist()
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+        return [self._completion(tokens, length) for tokens, length in zip(new, lengths, strict=True)]
+
+    def _completion(self, tokens: list[int], prompt_tokens: int) -> Completion:
+        ends = self._model.generation_config.eos_token_id
+        stop = set(ends if isinstance(ends, list) else [ends])
+        length = next((i for i, token in enumerate(tokens) if token in stop), None)
+        text = self._tokenizer.decode(tokens[:length], skip_special_tokens=True).strip()
+        if length is None:
+            return Completion(text, "length", prompt_tokens, len(tokens))
+        return Completion(text, "stop", prompt_tokens, length + 1)
+
+    def _chat(self, prompt: str) -> str:
+        messages = [{"role": "user", "content": prompt}]
+        text: str = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return text
+
+    def _apply(self, expert: Expert) -> None:
+        if expert.digest == self._present:
+            return
+        self._present = ""  # an interrupted change must not pass for a finished one
+        parameters = dict(self._model.named_parameters())
+        updates = lora_updates(expert)
+        if unknown := sorted(set(updates) - set(parameters)):
+            raise EngineError(f"expert '{expert.name}' changes '{unknown[0]}', which the base does not have; check pool.base")
+        with torch.inference_mode():
+            for name in {*updates, *self._own}:
+                weight = parameters[name].data
+                own = self._own.setdefault(name, weight.clone())
+                if name not in updates:
+                    weight.copy_(own)
+                    continue
+                down, up = (torch.from_numpy(factor).to(self._device) for factor in updates[name])
+                weight.copy_(own.float().addmm_(up, down, alpha=expert.form.scaling if expert.form else 1.0))
+        self._present = expert.digest
+
+
+def lora_updates(expert: Expert) -> Mapping[str, tuple[Any, Any]]:
+    """Base parameter name -> (A of shape (r, in), B of shape (out, r)), float32 arrays of `expert`."""
+    if expert.form is None:
+        raise EngineError(f"expert '{expert.name}' is a bare vector; only the toy engine reads those")
+    tensors = {name: array.copy() for name, array in expert.form.tensors(expert.vector).items()}
+    updates = {}
+    for name, down in tensors.items():
+        if ".lora_A." in name:
+            target = name.removeprefix("base_model.model.").split(".lora_A.")[0] + ".weight"
+            updates[target] = (down, tensors[name.replace(".lora_A.", ".lora_B.")])
+    return updates
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _dtype(name: str, device: Any) -> Any:
+    """bfloat16 where the hardware multiplies in it, else float32."""
+    if name != "auto":
+        return getattr(torch, name)
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return torch.bfloat16
+    return torch.float32
+
+
+def _seed(requests: Sequence[Request]) -> int:
+    text = "\0".join(f"{request.sampling.text()}{request.prompt}" for request in requests)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
+
+
+def _digest(folder: Path) -> str:
+    """Over every file that a reply depends on, contents included."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in {".json", ".jinja", ".safetensors", ".model"}:
+            with path.open("rb") as file:
+                whole.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()[:16]

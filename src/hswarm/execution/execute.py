@@ -1,0 +1,104 @@
+"""Carries out many systems over many examples, each distinct call once.
+
+Calls whose inputs are known run together: a wave is one stage of all systems. Within a wave equal calls are one call,
+calls made before are looked up, and the rest goes to the engine in the batches it asks for. A batch is kept whole or
+not at all, so an interrupted wave continues with the very batches it would have had.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from hswarm.engines.base import Completion, Engine, Request, Sampling
+from hswarm.execution.cache import Cache, call_key
+from hswarm.execution.system import System
+from hswarm.tasks.task import Example
+
+
+@dataclass
+class Ledger:
+    """What was spent: calls asked for = generated + reused; tokens of the generated ones."""
+
+    requested: int = 0
+    generated: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def reused(self) -> int:
+        return self.requested - self.generated
+
+
+@dataclass
+class Executor:
+    """Runs systems on an engine. `reuse` False makes every call anew, to check that reuse changes nothing."""
+
+    engine: Engine
+    cache: Cache = field(default_factory=Cache)
+    reuse: bool = True
+    icl_prompt: str = ""
+    ledger: Ledger = field(default_factory=Ledger)
+    progress: Callable[[int], None] = lambda calls: None
+
+    def run(
+        self, systems: Sequence[System], examples: Sequence[Example], sampling: Sampling, step: str
+    ) -> list[list[list[Completion]]]:
+        """Completions as [system][node][example]. `step` names this piece of work, once in a run."""
+        transcripts: list[list[list[Completion]]] = [[[] for _ in system.experts] for system in systems]
+        for stage in range(max((len(system.topology.stages) for system in systems), default=0)):
+            places = [
+                (s, node) for s, system in enumerate(systems) if stage < len(system.topology.stages)
+                for node in system.topology.stages[stage]
+            ]  # fmt: skip
+            requests, salts = [], []
+            for s, node in places:
+                for e, example in enumerate(examples):
+                    requests.append(self._request(systems[s], node, example, transcripts[s], e, sampling))
+                    salts.append("" if self.reuse else f"{step}/{s}/{node}/{e}")
+            completions = self._wave(requests, salts, f"{step}/{stage}")
+            for i, (s, node) in enumerate(places):
+                transcripts[s][node] = completions[i * len(examples) : (i + 1) * len(examples)]
+        return transcripts
+
+    def _request(self, system: System, node: int, example: Example, replies: list[list[Completion]], e: int,
+                 sampling: Sampling) -> Request:  # fmt: skip
+        responses = [replies[u][e].text for u in system.topology.predecessors(node)]
+        chunk = _chunk(example.context, system.topology.order.index(node), len(system.experts))
+        prompt = system.prompts.render(example, responses, chunk=chunk, icl=self.icl_prompt)
+        return Request(system.experts[node], prompt, sampling)
+
+    def _wave(self, requests: Sequence[Request], salts: Sequence[str], step: str) -> list[Completion]:
+        keys = [call_key(self.engine.fingerprint, *pair) for pair in zip(requests, salts, strict=True)]
+        distinct = dict(zip(keys, requests, strict=True))
+        known = self.cache.get(list(distinct))
+        # What this very step has made counts as its own, so a resumed step batches and counts as an unbroken one.
+        own = [key for key in distinct if key not in known or known[key].step == step]
+        completions = {key: entry.completion for key, entry in known.items()}
+        asked = Counter(keys)
+        self.progress(len(keys) - sum(asked[key] for key in own))
+        for batch in self.engine.batches([distinct[key] for key in own]):
+            batch_keys = [own[i] for i in batch]
+            if any(key not in completions for key in batch_keys):
+                made = dict(zip(batch_keys, self.engine.generate([distinct[key] for key in batch_keys]), strict=True))
+                self.cache.put(made, step)
+                completions |= made
+            self.progress(sum(asked[key] for key in batch_keys))
+        self._account(len(keys), [completions[key] for key in own])
+        return [completions[key] for key in keys]
+
+    def _account(self, requested: int, made: Sequence[Completion]) -> None:
+        self.ledger.requested += requested
+        self.ledger.generated += len(made)
+        self.ledger.failed += sum(completion.finish == "failed" for completion in made)
+        self.ledger.prompt_tokens += sum(completion.prompt_tokens for completion in made)
+        self.ledger.completion_tokens += sum(completion.completion_tokens for completion in made)
+
+
+def _chunk(context: Sequence[str], place: int, nodes: int) -> str:
+    """The share of the node at `place`: chunks are dealt out in turn; where there are fewer than nodes they repeat."""
+    if not context:
+        return ""
+    return "\n".join(context[place::nodes] or [context[place % len(context)]])

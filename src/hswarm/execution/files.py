@@ -1,0 +1,54 @@
+"""Files that are either whole or absent: written beside, flushed, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from hswarm.errors import RunError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`, safe against a crash at any moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(path.name + ".new")
+    with new.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(new, path)
+
+
+def write_text(path: Path, content: str) -> None:
+    """`write_bytes` of UTF-8 text."""
+    write_bytes(path, content.encode())
+
+
+def read_json(path: Path, what: str) -> Any:
+    """The content of a JSON file; `what` names it in the error."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as fault:
+        raise RunError(f"no {what} at {path.parent}: {path.name} is missing") from fault
+    except (OSError, ValueError, RecursionError) as fault:
+        raise RunError(f"{path} cannot be read: {fault}") from fault
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> None:
+    """Arrays as safetensors."""
+    write_bytes(path, save_tensors(dict(tensors), metadata))
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Arrays of a safetensors file."""
+    try:
+        return dict(load_tensors(path.read_bytes()))
+    except (OSError, SafetensorError, KeyError, ValueError) as fault:
+        raise RunError(f"{path} cannot be read: {fault}") from fault

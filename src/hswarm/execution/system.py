@@ -1,0 +1,141 @@
+"""A system: the one thing that is searched, saved, evaluated, compared and served.
+
+On disk: `system.json` (topology, which expert at which node, digests, prompts, base, engine, sampling) beside
+`experts/<name>/`, each a PEFT adapter. Loading verifies every digest.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hswarm.core.topology import Topology
+from hswarm.engines import open_engine
+from hswarm.engines.base import Engine, EngineSettings, Sampling
+from hswarm.errors import RunError
+from hswarm.execution import files
+from hswarm.experts.adapter import Expert
+from hswarm.prompts import Prompts
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """A topology with an expert at each node (`experts[node]`), and all that is needed to answer with it."""
+
+    topology: Topology
+    experts: tuple[Expert, ...]
+    prompts: Prompts = field(default_factory=Prompts)
+    base: str = ""
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        if len(self.experts) != self.topology.size:
+            raise ValueError(f"expected one expert a node ({self.topology.size}), got {len(self.experts)}")
+
+    @property
+    def assignment(self) -> list[str]:
+        """The name of the expert at each node."""
+        return [expert.name for expert in self.experts]
+
+    def save(self, folder: Path) -> None:
+        """Write the whole system to `folder`, replacing what was there only when all is written."""
+        new = folder.with_name(folder.name + ".new")
+        shutil.rmtree(new, ignore_errors=True)
+        names = _folder_names(self.experts)
+        for expert in {id(expert): expert for expert in self.experts}.values():
+            target = new / "experts" / names[expert.digest]
+            if expert.form is None:
+                files.write_tensors(target / "vector.safetensors", {"vector": expert.vector})
+            else:
+                expert.write(target)
+        files.write_text(new / "system.json", json.dumps(self._description(names), indent=2) + "\n")
+        if folder.exists():
+            old = folder.with_name(folder.name + ".old")
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
+            new.rename(folder)
+            shutil.rmtree(old)
+        else:
+            new.rename(folder)
+
+    def _description(self, names: dict[str, str]) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "topology": self.topology.to_json(),
+            "nodes": [{"expert": e.name, "folder": names[e.digest], "digest": e.digest} for e in self.experts],
+            "prompts": asdict(self.prompts),
+            "base": self.base,
+            "engine": asdict(self.engine),
+            "sampling": asdict(self.sampling),
+        }
+
+    def respond(self, questions: Sequence[str], engine: Engine | None = None) -> list[str]:
+        """The system's answer to each question. Without `engine` the system opens the one it was found with."""
+        from hswarm.execution.execute import Executor
+        from hswarm.tasks.task import Example
+
+        executor = Executor(engine or open_engine(self.engine, self.base))
+        examples = [Example(id=str(i), question=question, answer="") for i, question in enumerate(questions)]
+        (nodes,) = executor.run([self], examples, self.sampling, "respond")
+        return [completion.text for completion in nodes[self.topology.sink]]
+
+
+def load(path: str | Path) -> System:
+    """The system in `path`: a run's directory (its best) or a folder that `System.save` wrote."""
+    folder = Path(path)
+    if not (folder / "system.json").is_file() and (folder / "best" / "system.json").is_file():
+        folder = folder / "best"
+    description = files.read_json(folder / "system.json", "a system (a finished run, or its best/)")
+    try:
+        if description["format"] != FORMAT:
+            raise RunError(f"{folder}: format {description['format']}, this hswarm reads {FORMAT}")
+        topology = Topology.from_json(description["topology"])
+        experts = {node["folder"]: _read_expert(folder, node) for node in description["nodes"]}
+        return System(
+            topology,
+            tuple(experts[node["folder"]] for node in description["nodes"]),
+            Prompts(**description["prompts"]),
+            description["base"],
+            EngineSettings(**description["engine"]),
+            Sampling(**description["sampling"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        raise RunError(f"{folder / 'system.json'} is not a system as hswarm writes it: {fault!r}") from fault
+
+
+def _read_expert(folder: Path, node: dict[str, str]) -> Expert:
+    name = node["folder"]
+    if Path(name).name != name:
+        raise RunError(f"{folder}: expert folder {name!r} points outside")
+    source = folder / "experts" / name
+    if (source / "vector.safetensors").is_file():
+        vector = files.read_tensors(source / "vector.safetensors")["vector"]
+        expert = Expert.of(node["expert"], np.asarray(vector, dtype=np.float32), None)
+    else:
+        found = Expert.read(source)
+        expert = Expert.of(node["expert"], found.vector, found.form)
+    if expert.digest != node["digest"]:
+        raise RunError(f"expert '{node['expert']}' in {source} has changed: digest {expert.digest[:12]}, "
+                       f"expected {node['digest'][:12]}; take the folder as it was written")  # fmt: skip
+    return expert
+
+
+def _folder_names(experts: Sequence[Expert]) -> dict[str, str]:
+    """Digest -> folder name: the expert's name, with a number where different weights share it."""
+    names: dict[str, str] = {}
+    for expert in experts:
+        if expert.digest not in names:
+            name, number = expert.name, 2
+            while name in names.values():
+                name, number = f"{expert.name}-{number}", number + 1
+            names[expert.digest] = name
+    return names
