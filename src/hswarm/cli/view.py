@@ -44,8 +44,6 @@ class View(Progress):
         self._ahead = calls + ahead
         self._bars.reset(self._step, description=phase, total=calls, note="calls")
         self._bars.update(self._whole, total=self._done + self._ahead, note=self._best)
-        if not self._console.is_terminal:
-            self._console.print(f"{phase}: {calls} calls")
 
     def advance(self, calls: int) -> None:
         self._done += calls

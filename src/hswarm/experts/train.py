@@ -106,13 +106,28 @@ def lesson(examples: Sequence[Example], others: Sequence[Example], count: int, e
     return pairs
 
 
+def training_questions(settings: TrainSettings) -> set[str]:
+    """Every question that any expert of the recipe is trained on."""
+    return {example.question for domain in settings.experts for example in _own(settings, domain)}
+
+
+def _own(settings: TrainSettings, domain: Domain) -> tuple[Example, ...]:
+    """The questions of an expert's own domain, without those that evaluations may ask."""
+    held = _held_out(settings, domain)
+    known = {example.question for example in (*held, *_reserved(settings.experts))}
+    return _plenty(domain, (domain.steps or settings.steps) * settings.batch, known)
+
+
+def _held_out(settings: TrainSettings, domain: Domain) -> tuple[Example, ...]:
+    return generate(domain.datasets, settings.held_out, _TRAIN_SEED - 1, options=domain.options)
+
+
 def _train_one(settings: TrainSettings, domain: Domain, folder: Path, mark: str, say: Callable[[str], None]) -> None:
     steps = domain.steps or settings.steps
     rng = random.Random(f"{settings.seed}/{domain.name}")
-    held = generate(domain.datasets, settings.held_out, _TRAIN_SEED - 1, options=domain.options)
+    held, own = _held_out(settings, domain), _own(settings, domain)
     known = {example.question for example in (*held, *_reserved(settings.experts))}
     count = steps * settings.batch
-    own = _plenty(domain, count, known)
     others = [e for d in settings.experts if d.name != domain.name for e in _plenty(d, 200, known)]
     pairs = lesson(own, others, count, settings.elsewhere, rng)
     say(f"{domain.name}: {count} examples, {steps} steps")

@@ -22,7 +22,7 @@ def generate(
 
     `options` gives a data set's own settings, by its name. Same arguments, same examples.
     """
-    gym = _gym()
+    gym = import_gym()
     known = set(gym.factory.DATASETS) - {"composite"}
     if unknown := [name for name in datasets if name not in known]:
         raise TaskError(f"no reasoning-gym data set '{unknown[0]}'{near(unknown[0], known)}")
@@ -58,7 +58,7 @@ def _column(gym: Any, name: str, count: int, seed: int, options: Mapping[str, An
     return found
 
 
-def _gym() -> Any:
+def import_gym() -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its dependencies warn at import

@@ -1,0 +1,155 @@
+"""Claim: each expert of the starter pool is good in its own domain, better than the base and than the others there.
+
+python benchmarks/pool_table.py        (about 10 minutes on 2 cores; writes docs/pool.md and docs/pool.json)
+
+Two measurements, greedy, strict exact match: every question put alone, and the same questions put with two previous
+responses, one right and one wrong, as a node of a system meets them. Rival: the base without an expert.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hswarm.core.stats import bootstrap_interval
+from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.engines.transformers import TransformersEngine
+from hswarm.experts.adapter import Expert
+from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
+from hswarm.experts.train import Domain, TrainSettings, read_train_recipe, training_questions
+from hswarm.prompts import Prompts
+from hswarm.scorers.exact import exact
+from hswarm.tasks.reasoning_gym import generate
+from hswarm.tasks.task import Example
+
+ROOT = Path(__file__).parents[1]
+SEED, QUESTIONS, MAX_NEW_TOKENS = 5, 60, 32
+Table = dict[str, dict[str, dict[str, float]]]  # who -> domain -> score, low, high, cut_off
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure and write."""
+    arguments = _arguments(argv)
+    settings = read_train_recipe(arguments.recipe)
+    pool = open_pool(PoolSettings(path=str(arguments.pool)))
+    if odd := {domain.name for domain in settings.experts} ^ set(pool.names):
+        sys.exit(f"recipe and pool differ in: {', '.join(sorted(odd))}")
+    questions = {domain.name: _questions(domain, arguments.questions) for domain in settings.experts}
+    seen = {name: _seen(settings, name, asked) for name, asked in questions.items()}
+    engine = TransformersEngine(EngineSettings(), pool.base)
+    alone = _measure(engine, pool, questions, Prompts().render)
+    told = _measure(engine, pool, questions, _told(questions))
+    whole = {"questions": arguments.questions, "seed": SEED, "max_new_tokens": MAX_NEW_TOKENS, "sampling": "greedy",
+             "engine": engine.fingerprint, "digests": {expert.name: expert.digest for expert in pool.experts},
+             "questions_seen_in_training": seen, "alone": alone, "told": told}  # fmt: skip
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "pool.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    (arguments.out / "pool.md").write_text(_page(settings, pool, whole), encoding="utf-8")
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Score every expert of the starter pool on every domain.")
+    parser.add_argument("--pool", type=Path, default=ROOT / "experts" / "smollm2")
+    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / "smollm2-pool.toml")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    parser.add_argument("--questions", type=int, default=QUESTIONS, help="questions a domain")
+    return parser.parse_args(argv)
+
+
+def _questions(domain: Domain, count: int) -> tuple[Example, ...]:
+    return generate(domain.datasets, count, SEED, options=domain.options)
+
+
+def _seen(settings: TrainSettings, name: str, asked: Sequence[Example]) -> int:
+    """How many of the questions any expert was trained on; must be 0."""
+    trained = training_questions(settings)
+    return sum(example.question in trained for example in asked)
+
+
+def _told(questions: dict[str, tuple[Example, ...]]) -> Callable[[Example], str]:
+    """Renders a question with one right and one wrong previous response, in an order drawn by question."""
+    answers: dict[str, list[str]] = {}
+    for asked in questions.values():
+        for example in asked:
+            answers.setdefault(example.domain, []).append(example.answer)
+
+    def render(example: Example) -> str:
+        rng = random.Random(f"{SEED}/{example.id}")
+        wrong = rng.choice([answer for answer in answers[example.domain] if answer != example.answer])
+        previous = [example.answer, wrong]
+        rng.shuffle(previous)
+        return Prompts().render(example, previous)
+
+    return render
+
+
+def _measure(engine: TransformersEngine, pool: ExpertPool, questions: dict[str, tuple[Example, ...]],
+             render: Callable[[Example], str]) -> Table:  # fmt: skip
+    """Scores of the base (an update of zero) and of each expert, by domain."""
+    some = pool.experts[0]
+    table: Table = {}
+    for expert in (Expert.of("base", np.zeros_like(some.vector), some.form), *pool.experts):
+        sampling = Sampling(max_new_tokens=MAX_NEW_TOKENS)
+        asked = [example for examples in questions.values() for example in examples]
+        replies = engine.generate([Request(expert, render(example), sampling) for example in asked])
+        scores = [score.value for score in exact(asked, [reply.text for reply in replies])]
+        table[expert.name], start = {}, 0
+        for domain, examples in questions.items():
+            part = slice(start, start + len(examples))
+            cut = sum(reply.finish == "length" for reply in replies[part]) / len(examples)
+            table[expert.name][domain] = {**_cell(scores[part]), "cut_off": cut}
+            start += len(examples)
+        print(expert.name, {name: round(cell["score"], 2) for name, cell in table[expert.name].items()}, flush=True)
+    return table
+
+
+def _cell(scores: Sequence[float]) -> dict[str, float]:
+    low, high = bootstrap_interval(scores, np.random.default_rng(SEED))
+    return {"score": float(np.mean(scores)), "low": low, "high": high}
+
+
+def _page(settings: TrainSettings, pool: ExpertPool, whole: dict[str, Any]) -> str:
+    """docs/pool.md."""
+    count, seen = whole["questions"], sum(whole["questions_seen_in_training"].values())
+    domains = [f"| {domain.name} | {', '.join(domain.datasets)} | {_options(domain)} |" for domain in settings.experts]
+    form = pool.experts[0].form
+    assert form is not None
+    return "\n".join([
+        "# The starter pool", "",
+        f"{len(pool.experts)} LoRA experts of {pool.base}, rank {form.config['r']}, {form.size:,} parameters each, "
+        "trained by `hswarm experts train recipes/smollm2-pool.toml`. Measured by `python benchmarks/pool_table.py`.", "",
+        "| expert | reasoning-gym data | options |", "|---|---|---|", *domains, "",
+        f"Score: share of {count} questions a domain (seed {whole['seed']}) answered right, strict exact match, greedy, at most "
+        f"{whole['max_new_tokens']} new tokens; in brackets the 95 % bootstrap interval. {seen} of the questions "
+        f"occur in the training data of any expert. Engine: {whole['engine']}; the numbers are in pool.json.", "",
+        "## Asked alone", "", *_rows(whole["alone"]), "",
+        "## Asked with one right and one wrong previous response", "",
+        "The wrong one is the answer of another question of the same data set, the order is drawn. Who copies one of the "
+        "two at random is right in half of the cases.", "", *_rows(whole["told"]), "",
+    ])  # fmt: skip
+
+
+def _options(domain: Domain) -> str:
+    chosen = [f"{key} {value}" for options in domain.options.values() for key, value in options.items()]
+    return ", ".join(chosen) or "default"
+
+
+def _rows(table: Table) -> list[str]:
+    domains = list(table["base"])
+    rows = [f"| | {' | '.join(domains)} |", "|---" * (len(domains) + 1) + "|"]
+    for who, cells in table.items():
+        texts = [f"{cell['score']:.2f} ({cell['low']:.2f}-{cell['high']:.2f})" for cell in cells.values()]
+        texts = [f"**{text}**" if name == who else text for name, text in zip(cells, texts, strict=True)]
+        rows.append(f"| {who} | {' | '.join(texts)} |")
+    return rows
+
+
+if __name__ == "__main__":
+    main()

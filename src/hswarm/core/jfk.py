@@ -1,0 +1,53 @@
+"""JFK-score (arXiv 2502.04510, Algorithm 2): what each expert is worth within a topology, from random assignments."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class JFK(NamedTuple):
+    """Arrays of one entry an expert: score and standard error (nan where unknown), and how often it was drawn."""
+
+    score: NDArray[np.float64]
+    error: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+
+def draw_assignments(
+    count: int, nodes: int, experts: int, rng: np.random.Generator, draw: Literal["balanced", "independent"] = "balanced"
+) -> NDArray[np.int64]:
+    """`count` assignments of experts to nodes, shape (count, nodes), entries in 0 .. experts-1.
+
+    "balanced": over all places every expert occurs equally often, to within one (who has one more is random).
+    "independent": each place is drawn alone, as in the paper; an expert may then never be drawn.
+    """
+    if min(count, nodes, experts) < 1:
+        raise ValueError(f"expected at least one assignment, node and expert, got {count}, {nodes}, {experts}")
+    if draw == "independent":
+        return rng.integers(0, experts, (count, nodes))
+    rounds = -(-count * nodes // experts)
+    places = np.concatenate([rng.permutation(experts) for _ in range(rounds)])[: count * nodes]
+    return rng.permutation(places).reshape(count, nodes)
+
+
+def jfk_score(assignments: ArrayLike, utilities: ArrayLike, experts: int) -> JFK:
+    """score(i) = sum_j n_ij f_j / sum_j n_ij, with n_ij how often expert i occurs in assignment j of utility f_j.
+
+    `assignments` (M, nodes), `utilities` (M,); assignments with utility nan are left out. The error is that of a
+    weighted mean, sqrt(m/(m-1) sum_j n_ij^2 (f_j - score)^2) / sum_j n_ij, over the m assignments that hold i.
+    """
+    placed, values = np.asarray(assignments), np.asarray(utilities, dtype=np.float64)
+    if placed.ndim != 2 or values.shape != (len(placed),):
+        raise ValueError(f"expected one utility an assignment, got shapes {placed.shape} and {values.shape}")
+    whole = ~np.isnan(values)
+    times = (placed[:, :, None] == np.arange(experts)).sum(axis=1)[whole]  # n_ji
+    values, totals = values[whole], times.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        score = (times * values[:, None]).sum(axis=0) / totals
+        held = (times > 0).sum(axis=0)
+        spread = (times**2 * (values[:, None] - score) ** 2).sum(axis=0)
+        error = np.where(held > 1, np.sqrt(held / (held - 1) * spread) / totals, np.nan)
+    return JFK(score, error, totals)

@@ -1,0 +1,74 @@
+"""Intervals and paired tests for scores of examples: bootstrap and sign-flip permutation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_CELLS = 2_000_000  # drawn at once, so that memory stays small
+
+
+class Interval(NamedTuple):
+    """The ends of a confidence interval."""
+
+    low: float
+    high: float
+
+
+class Paired(NamedTuple):
+    """Mean of a - b, its interval, and the two-sided p-value of no difference."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def bootstrap_interval(
+    scores: ArrayLike, rng: np.random.Generator, level: float = 0.95, resamples: int = 10_000
+) -> Interval:
+    """Percentile bootstrap interval of the mean of `scores`, shape (n,); n = 0 raises ValueError."""
+    values = _checked(scores)
+    means = _resampled_means(values, rng, resamples)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    return Interval(low, high)
+
+
+def paired_test(
+    a: ArrayLike, b: ArrayLike, rng: np.random.Generator, level: float = 0.95, resamples: int = 10_000
+) -> Paired:
+    """Compare scores of the same examples, both of shape (n,). p = (1 + #extreme sign flips) / (1 + resamples)."""
+    left, right = _checked(a), _checked(b)
+    if left.shape != right.shape:
+        raise ValueError(f"expected scores of the same examples, got {len(left)} and {len(right)}")
+    gaps = left - right
+    observed = abs(gaps.sum())
+    extreme = 0
+    for count in _portions(len(gaps), resamples):
+        signs = rng.integers(0, 2, (count, len(gaps)), dtype=np.int8) * 2 - 1
+        extreme += int((np.abs(signs @ gaps) >= observed - 1e-12).sum())
+    low, high = bootstrap_interval(gaps, rng, level, resamples)
+    return Paired(float(gaps.mean()), low, high, (1 + extreme) / (1 + resamples))
+
+
+def _checked(scores: ArrayLike) -> NDArray[np.float64]:
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise ValueError(f"expected a non-empty row of finite scores, got shape {values.shape}")
+    return values
+
+
+def _resampled_means(values: NDArray[np.float64], rng: np.random.Generator, resamples: int) -> NDArray[np.float64]:
+    means = [
+        values[rng.integers(0, len(values), (count, len(values)))].mean(axis=1)
+        for count in _portions(len(values), resamples)
+    ]
+    return np.concatenate(means)
+
+
+def _portions(width: int, resamples: int) -> list[int]:
+    """`resamples` in portions of at most _CELLS numbers."""
+    portion = max(1, _CELLS // width)
+    return [min(portion, resamples - start) for start in range(0, resamples, portion)]
