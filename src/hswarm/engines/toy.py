@@ -66,7 +66,7 @@ def planted_weights(steps: int) -> NDArray[np.float32]:
     return np.random.default_rng([_PLANTED, steps]).uniform(-1, 1, steps).astype(np.float32)
 
 
-def toy_pool(experts: int = 5) -> ExpertPool:
+def toy_pool(experts: int = 4) -> ExpertPool:
     """`experts` vectors, each right on its own step and 0.9 off, to either side, on the others."""
     rng = np.random.default_rng([_PLANTED, experts, 1])
     vectors = planted_weights(experts) + 0.9 * rng.choice([-1, 1], (experts, experts))

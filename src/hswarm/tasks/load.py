@@ -68,7 +68,7 @@ def load_gym(settings: TaskSettings) -> Task:
 def load_toy(settings: TaskSettings) -> Task:
     """Questions of the toy engine."""
     dev, test = _sizes(settings)
-    steps = int(settings.options.get("toy", {}).get("steps", 5))
+    steps = int(settings.options.get("toy", {}).get("steps", 4))
     return Task("toy", toy.generate(dev, settings.seed, steps), toy.generate(test, settings.seed + 1, steps),
                 settings.scorer or "exact", settings.max_new_tokens, source="made by hswarm")  # fmt: skip
 

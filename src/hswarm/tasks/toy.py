@@ -14,7 +14,7 @@ def planted_order(steps: int) -> tuple[int, ...]:
     return tuple(np.random.default_rng(_ORDER_SEED).permutation(steps).tolist())
 
 
-def generate(count: int, seed: int, steps: int = 5) -> tuple[Example, ...]:
+def generate(count: int, seed: int, steps: int = 4) -> tuple[Example, ...]:
     """`count` questions, each a random non-empty part of the steps in planted order."""
     rng = np.random.default_rng([seed, steps])
     examples = []
