@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from hswarm.tasks.task import Example
 
@@ -17,7 +17,7 @@ from hswarm.tasks.task import Example
 class Prompts:
     """The texts around a question and around previous responses."""
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     instruction: str = "Answer the question. Give only the answer."
     previous: str = "Answers given by others, some may be wrong:"

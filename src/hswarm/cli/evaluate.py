@@ -33,7 +33,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
     name = arguments.scorer or task.scorer
     scorer = get_scorer(name)
     with view() as progress:
-        executor = Executor(open_engine(system.engine, system.base), icl_prompt=task.icl_prompt, progress=progress.advance)
+        executor = Executor(
+            open_engine(system.engine, system.base), icl_prompt=task.icl_prompt, progress=progress.advance
+        )
         progress.begin(arguments.split, len(examples) * len(system.experts), 0)
         (nodes,) = executor.run([system], examples, system.sampling, arguments.split)
     replies = nodes[system.topology.sink]

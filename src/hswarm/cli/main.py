@@ -1,4 +1,4 @@
-"""The command `hswarm`: parses, then imports only what the subcommand needs. Exit status: errors.py; 130 interrupted."""
+"""The command `hswarm`: imports only what a subcommand needs. Exit status: see errors.py; 130 = interrupted."""
 
 from __future__ import annotations
 
@@ -73,15 +73,15 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("question")
     ask.add_argument("--trace", action="store_true", help="show what every node said")
 
-    tasks = _command(commands, "tasks", "", "tasks: show a recipe's questions, check a data file")
-    tasks = tasks.add_subparsers(dest="action", metavar="ACTION", required=True)
+    task_room = _command(commands, "tasks", "", "tasks: show a recipe's questions, check a data file")
+    tasks = task_room.add_subparsers(dest="action", metavar="ACTION", required=True)
     show_task = _command(tasks, "show", "tasks:show", "a task's sizes, scorer and first questions")
     show_task.add_argument("task", metavar="TASK", help="a recipe, a data file or a named task")
     check_task = _command(tasks, "check", "tasks:check", "schema, sizes, duplicates, overlap, answers, chance level")
     check_task.add_argument("task", metavar="TASK", help="a recipe, a data file or a named task")
 
-    experts = _command(commands, "experts", "", "experts: check, show or train a pool")
-    experts = experts.add_subparsers(dest="action", metavar="ACTION", required=True)
+    expert_room = _command(commands, "experts", "", "experts: check, show or train a pool")
+    experts = expert_room.add_subparsers(dest="action", metavar="ACTION", required=True)
     for action, text in (("check", "open every expert of a folder and name each fault"),
                          ("show", "digest, rank, size and distances of a pool's experts")):  # fmt: skip
         one = _command(experts, action, f"experts:{action}", text)

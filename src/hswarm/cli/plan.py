@@ -60,6 +60,6 @@ def _sizes(recipe: Recipe, missing: list[str]) -> tuple[int, int, int, Task | No
 
 
 def _tokens(task: Task, prompts: Prompts) -> tuple[int, int]:
-    """Prompt tokens a call on average (a token is about four characters; one previous response), and the most new ones."""
+    """Prompt tokens a call on average (four characters each, one previous response), and the most new ones."""
     lengths = [len(prompts.render(example, ["x" * task.max_new_tokens * 2])) for example in task.dev]
     return round(sum(lengths) / len(lengths) / 4), task.max_new_tokens

@@ -22,8 +22,8 @@ class View(Progress):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bars = Bars(
-            TextColumn("{task.description:<22}"), BarColumn(None), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(), console=console, disable=not console.is_terminal,
+            TextColumn("{task.description:<22}"), BarColumn(None), MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=console, disable=not console.is_terminal,
         )  # fmt: skip
         self._step = self._bars.add_task("loading", total=None, note="")
         self._whole = self._bars.add_task("search", total=None, note="")
@@ -102,7 +102,8 @@ def print_report(path: Path, report: Mapping[str, Any]) -> None:
     share = calls["reused"] / calls["requested"] if calls["requested"] else 0
     console.print(
         f"cost: {calls['requested']} calls asked for, {calls['generated']} generated, {calls['reused']} reused "
-        f"({share:.0%}); {tokens['prompt']} prompt and {tokens['completion']} completion tokens; {report['wall_s']:.0f} s",
+        f"({share:.0%}); {tokens['prompt']} prompt and {tokens['completion']} completion tokens; "
+        f"{report['wall_s']:.0f} s",
         highlight=False,
     )
     _print_warnings(console, report)
@@ -115,7 +116,9 @@ def _print_warnings(console: Console, report: Mapping[str, Any]) -> None:
     faults = {name: count for name, count in report.get("test_faults", {}).items() if count}
     if faults:
         listed = ", ".join(f"{count} {name}" for name, count in faults.items())
-        console.print(f"replies of the found system on test that could not be scored as meant: {listed}", highlight=False)
+        console.print(
+            f"replies of the found system on test that could not be scored as meant: {listed}", highlight=False
+        )
 
 
 def _score(summary: Mapping[str, Any] | None) -> str:

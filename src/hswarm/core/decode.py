@@ -1,6 +1,8 @@
-"""G-Decode (arXiv 2502.04510, Algorithm 4): from a continuous adjacency matrix to a topology. Knows nothing of scores."""
+"""G-Decode (arXiv 2502.04510, Algorithm 4): from a continuous adjacency to a topology. Knows nothing of scores."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,14 +10,23 @@ from numpy.typing import ArrayLike, NDArray
 from hswarm.core.topology import Topology
 
 Array = NDArray[np.float64]
+_HUGE = 1e300
+_LEAST_SHARE = 0.01
 
 
 def g_decode(adjacency: ArrayLike, rng: np.random.Generator, top_p: float = 0.0, *, out_edges: int = 1) -> Topology:
     """The topology of `adjacency`, shape (n, n); a_uv says how much u speaks to v, the diagonal is ignored.
 
-    The sink is drawn, the least outdegree most likely. Then a remaining node is drawn by its outdegree and speaks to
-    `out_edges` nodes of the graph so far, drawn by a_uv, until none is left. `top_p` 0 takes the most likely (ties: the
-    higher index) without using `rng`. Any finite matrix decodes and is not written to; else ValueError.
+    The sink is drawn, the least outdegree (row sum) most likely. Until no node is left, a remaining one is drawn by
+    softmax of its outdegree and speaks to `out_edges` nodes of the graph so far (to all, if they are fewer), drawn by
+    softmax of a_uv without replacement. "Drawn" is from the smallest set of most likely candidates whose mass exceeds
+    `top_p`, in [0, 1); 0 takes the most likely (ties: the higher index) and does not use `rng`.
+
+    Sink weights are 1/outdegree. With an outdegree of zero or less the inverse has no order, so the weights are then
+    1 / ((outdegree - least) / (greatest - least) + 0.01): the least is still the most likely, and all equal are equal.
+
+    Any finite matrix decodes and is not written to. ValueError: not square, empty, not finite, options out of range.
+    Source: arXiv 2502.04510, Algorithm 4; one draw an edge, further edges (`out_edges` > 1) are the wider reading.
     """
     matrix = np.array(adjacency, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
@@ -25,53 +36,56 @@ def g_decode(adjacency: ArrayLike, rng: np.random.Generator, top_p: float = 0.0,
     if not 0 <= top_p < 1 or out_edges < 1:
         raise ValueError(f"expected 0 <= top_p < 1 and out_edges >= 1, got {top_p} and {out_edges}")
     np.fill_diagonal(matrix, 0.0)
-    outdegree = _clipped_sum(matrix)
-    joined = [_draw(_sink_weights(outdegree), rng, top_p)]
-    remaining = [node for node in range(len(matrix)) if node != joined[0]]
+    outdegree, unit = _outdegrees(matrix)
+    graph = [_draw(-outdegree, _sink_weights(outdegree), rng, top_p)]
+    remaining = [node for node in range(len(matrix)) if node != graph[0]]
     edges: list[tuple[int, int]] = []
     while remaining:
-        node = remaining.pop(_draw(_softmax(outdegree[remaining]), rng, top_p))
-        targets = list(joined)
-        for _ in range(min(out_edges, len(joined))):
-            edges.append((node, targets.pop(_draw(_softmax(matrix[node, targets]), rng, top_p))))
-        joined.append(node)
+        logits = outdegree[remaining]
+        node = remaining.pop(_draw(logits, _softmax(logits, unit), rng, top_p))
+        targets = sorted(graph)  # so that a tie is decided by index, not by who joined last
+        for _ in range(min(out_edges, len(graph))):
+            logits = matrix[node, targets]
+            edges.append((node, targets.pop(_draw(logits, _softmax(logits), rng, top_p))))
+        graph.append(node)
     return Topology.of(len(matrix), edges)
 
 
-def _clipped_sum(matrix: Array) -> Array:
-    """Row sums; sums beyond the largest float stay at it, in order."""
-    scale = max(1.0, float(np.abs(matrix).max()))
-    with np.errstate(over="ignore"):
-        sums = (matrix / scale).sum(axis=1)
-        if scale > 1e300:
-            return sums  # only their order and huge gaps are left to tell apart
-        return np.asarray(sums * scale) if scale > 1.0 else matrix.sum(axis=1)
+def _outdegrees(matrix: Array) -> tuple[Array, float]:
+    """Row sums in units of the second result: 1, or a power of two where they could overflow.
+
+    Sums are exactly rounded: rows of equal entries in another order must tie.
+    """
+    unit = 2.0 ** math.ceil(math.log2(2 * len(matrix))) if np.abs(matrix).max() > _HUGE / len(matrix) else 1.0
+    return np.array([math.fsum(row) for row in (matrix / unit).tolist()]), unit
 
 
 def _sink_weights(outdegree: Array) -> Array:
-    """1/outdegree, normalised. PSO moves outdegrees to zero and below, where the inverse has no order: then the least
-    outdegree is taken as a hundredth of the largest gap, so that the ranking holds."""
-    least = float(outdegree.min())
-    if least <= 0:
-        gap = float(np.ptp(outdegree / 2)) * 2 if np.isfinite(np.ptp(outdegree)) else float(np.finfo(float).max) / 4
-        outdegree = outdegree - least + max(gap / 100, np.finfo(float).tiny * 1e10)
-    weights = np.asarray(outdegree.min() / outdegree)  # relative to the least, so nothing overflows
-    return np.asarray(weights / weights.sum())
+    """Weights, not normalised, that fall with the outdegree, whatever its unit."""
+    least, greatest = float(outdegree.min()), float(outdegree.max())
+    if least > 0:
+        return np.asarray(least / outdegree)
+    if least == greatest:
+        return np.ones_like(outdegree)
+    return np.asarray(1 / ((outdegree - least) / (greatest - least) + _LEAST_SHARE))
 
 
-def _softmax(values: Array) -> Array:
+def _softmax(logits: Array, unit: float = 1.0) -> Array:
+    """exp(unit * logits), the greatest at 1. A gap beyond the largest float is -inf, whose weight is 0, as it should be."""
     with np.errstate(over="ignore", under="ignore"):
-        weights = np.exp(values - values.max())
-    return np.asarray(weights / weights.sum())
+        return np.asarray(np.exp((logits - logits.max()) * unit))
 
 
-def _draw(probabilities: Array, rng: np.random.Generator, top_p: float) -> int:
-    """An index, from the smallest set of most likely ones whose mass exceeds `top_p`."""
-    # Ascending by probability, then by index; read from the end.
-    ranked = np.lexsort((np.arange(len(probabilities)), probabilities))[::-1]
-    mass = np.cumsum(probabilities[ranked])
-    kept = ranked[: int(np.searchsorted(mass, top_p, side="right")) + 1]
-    if len(kept) == 1:
-        return int(kept[0])
-    weights = probabilities[kept]
-    return int(rng.choice(kept, p=weights / weights.sum()))
+def _draw(keys: Array, weights: Array, rng: np.random.Generator, top_p: float) -> int:
+    """An index, drawn by `weights` from the smallest set of most likely ones whose share exceeds `top_p`.
+
+    The most likely are those of the greatest `keys`: `weights` order them alike, but rounding may make some of them tie.
+    """
+    ranked = np.lexsort((np.arange(len(keys)), keys))[::-1]  # ascending by key, then index; read from the end
+    if top_p == 0:
+        return int(ranked[0])
+    shares = weights[ranked] / weights.sum()
+    kept = int(np.searchsorted(np.cumsum(shares), top_p, side="right")) + 1
+    if kept == 1:
+        return int(ranked[0])
+    return int(rng.choice(ranked[:kept], p=shares[:kept] / shares[:kept].sum()))

@@ -8,25 +8,32 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
+_ARRAYS = ("positions", "velocities", "personal", "personal_utility", "best", "worst", "age", "cooldown")
+_VALUES = ("step", "moves", "told", "stalled")
 
 
 @dataclass(frozen=True)
 class SwarmSettings:
     """Coefficients of the velocity's four terms, and how steps shrink and particles restart.
 
-    `step_length` is multiplied by `step_factor` after each move, not below `min_step_length`. A particle that has not
-    improved for ceil(`restart_patience` * `patience`) tells goes back to its personal best with zero velocity (never if
-    `restart` is false). `velocity` at the start: "random" towards another particle, "best" towards the best one, "zero".
-    `random_coefficients` false replaces every r ~ U(0, 1) by 1. Defaults: the middle of the paper's grid.
+    `inertia`, `cognitive`, `social`, `repel`: weights, relative to each other, of the old velocity, the pull to the
+    personal best and to the swarm's best, and the push from its worst.
+    `step_length` is a multiple of the velocity; each move shrinks it by `step_factor`, not below `min_step_length`.
+    `patience`, in tells: without a new best for as long, the search is over. A particle that has not improved for
+    ceil(`restart_patience` * `patience`) tells goes back to its personal best with zero velocity, and may do so again
+    only as many tells later (never if `restart` is false).
+    `velocity` of the first move: "random" (towards another particle), "best" or "zero".
+    `coefficients_random`: each r ~ U(0, 1); if false, every r = 1.
+    Defaults: the middle of the paper's grid. ValueError names the field and its range. Source: arXiv 2502.04510.
     """
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     inertia: float = 0.2
     cognitive: float = 0.3
@@ -39,23 +46,33 @@ class SwarmSettings:
     restart: bool = True
     restart_patience: float = 0.67
     velocity: Literal["zero", "random", "best"] = "random"
-    random_coefficients: bool = True
+    coefficients_random: bool = True
 
     def __post_init__(self) -> None:
         for name in ("inertia", "cognitive", "social", "repel", "min_step_length"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be zero or more, got {getattr(self, name)}")
-        if not 0 < self.step_length < math.inf:
-            raise ValueError(f"step_length must be above zero, got {self.step_length}")
+                raise ValueError(f"{name} must be in [0, inf), got {getattr(self, name)}")
+        for name in ("step_length", "restart_patience"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be in (0, inf), got {getattr(self, name)}")
         if not 0 < self.step_factor <= 1:
             raise ValueError(f"step_factor must be in (0, 1], got {self.step_factor}")
-        if self.patience < 1 or not self.restart_patience > 0:
-            raise ValueError(f"patience and restart_patience must be above zero, got {self.patience} and "
-                             f"{self.restart_patience}")  # fmt: skip
+        if not isinstance(self.patience, int) or self.patience < 1:
+            raise ValueError(f"patience must be a whole number of 1 or more, got {self.patience}")
+        if self.velocity not in ("zero", "random", "best"):
+            raise ValueError(f"velocity must be 'zero', 'random' or 'best', got {self.velocity!r}")
+
+    @property
+    def restart_tells(self) -> int:
+        """Tells without improvement after which a particle restarts, and tells until it may again."""
+        return max(1, math.ceil(self.restart_patience * self.patience - 1e-9))  # 0.55 * 20 is 11, not above it
 
 
 class Swarm:
-    """Particles of shape (P, D). `ask` gives their positions, `tell` their utilities; a move happens in `ask`, once a tell.
+    """Particles of shape (P, D). `ask` gives their positions, `tell` their utilities; a move is in `ask`, once a tell.
+
+    `positions` are copied; float32 stays float32, other numbers become float64. ValueError if they are not a
+    non-empty finite (P, D). Source: arXiv 2502.04510, Algorithm 1.
 
     >>> swarm = Swarm(positions, SwarmSettings(), np.random.default_rng(0))
     >>> while not swarm.stop():
@@ -81,9 +98,34 @@ class Swarm:
         self._step, self._moves, self._told, self._stalled = settings.step_length, 0, False, 0
 
     @property
-    def best(self) -> tuple[Array, float]:
-        """Position, shape (D,), and utility of the best particle so far; -inf before the first tell."""
-        return self._best.copy(), self._best_utility
+    def best_position(self) -> Array:
+        """Where the best utility so far was told, shape (D,); the first particle's start while there is none."""
+        return self._best.copy()
+
+    @property
+    def best_utility(self) -> float:
+        """The best utility so far; -inf while there is none."""
+        return self._best_utility
+
+    @property
+    def worst_position(self) -> Array:
+        """Where the worst utility so far was told, shape (D,); the first particle's start while there is none."""
+        return self._worst.copy()
+
+    @property
+    def worst_utility(self) -> float:
+        """The worst utility so far; inf while there is none."""
+        return self._worst_utility
+
+    @property
+    def personal_best_positions(self) -> Array:
+        """Where each particle did best, shape (P, D); its start while it has only failed."""
+        return self._personal.copy()
+
+    @property
+    def personal_best_utilities(self) -> Array:
+        """Each particle's best utility, shape (P,); -inf while it has only failed."""
+        return self._personal_utility.copy()
 
     @property
     def step_length(self) -> float:
@@ -91,19 +133,25 @@ class Swarm:
         return self._step
 
     def ask(self) -> Array:
-        """Positions to score, shape (P, D). Two asks without a tell between them are equal."""
+        """Positions to score, shape (P, D), a copy. Two asks without a tell between them are equal.
+
+        ValueError if a particle leaves the finite numbers.
+        """
         if self._told:
             self._move()
             self._told = False
         return self._positions.copy()
 
     def tell(self, utilities: ArrayLike) -> None:
-        """Utilities, shape (P,), of the positions last asked. nan = failed: never a best, never a worst."""
+        """Utilities, shape (P,), of the positions last asked. nan = failed: never a best, never a worst.
+
+        ValueError: another shape, an infinite utility; the swarm is then as it was.
+        """
         values = np.asarray(utilities, dtype=np.float64)
         if values.shape != (len(self._positions),):
             raise ValueError(f"expected {len(self._positions)} utilities, got shape {values.shape}")
         if np.isinf(values).any():
-            raise ValueError("a utility is infinite; tell nan for a failed particle")
+            raise ValueError("expected finite utilities, or nan for a failed particle, got an infinite one")
         before = self._best_utility
         for i, value in enumerate(values.tolist()):
             self._age[i] += 1
@@ -123,30 +171,35 @@ class Swarm:
 
     def _move(self) -> None:
         """One step of every particle, or its return to its personal best."""
-        if not self._moves:
-            self._start_velocities()
-        limit = math.ceil(self._settings.restart_patience * self._settings.patience)
-        for i in range(len(self._positions)):
-            if self._settings.restart and self._age[i] >= limit and not self._cooldown[i]:
-                self._positions[i], self._velocities[i] = self._personal[i], 0
-                self._cooldown[i], self._age[i] = limit, 0
-            else:
-                self._move_one(i)
+        with np.errstate(over="ignore", invalid="ignore"):  # _move_one checks and names the particle
+            if not self._moves:
+                self._start_velocities()
+            for i in range(len(self._positions)):
+                if self._restarts(i):
+                    self._positions[i], self._velocities[i] = self._personal[i], 0
+                    self._cooldown[i] = self._settings.restart_tells
+                else:
+                    self._move_one(i)
         self._moves += 1
         self._step = max(self._step * self._settings.step_factor, min(self._step, self._settings.min_step_length))
 
+    def _restarts(self, i: int) -> bool:
+        """Whether it is time, and there is a personal best to go back to."""
+        due = self._age[i] >= self._settings.restart_tells and not self._cooldown[i]
+        return bool(self._settings.restart and due and self._personal_utility[i] > -np.inf)
+
     def _move_one(self, i: int) -> None:
-        """Algorithm 1. A term without a partner (nothing told yet, alone) is zero."""
+        """Algorithm 1 for one particle, so that memory for one is enough. A term without its partner is zero."""
         settings, x = self._settings, self._positions[i]
-        r = self._rng.uniform(0, 1, 4) if settings.random_coefficients else np.ones(4)
-        inertia, cognitive, social, repel = (
-            r * (settings.inertia, settings.cognitive, settings.social, settings.repel)
-        ).tolist()  # fmt: skip
+        r = self._rng.uniform(0, 1, 4) if settings.coefficients_random else np.ones(4)
+        weights = r * (settings.inertia, settings.cognitive, settings.social, settings.repel)
+        inertia, cognitive, social, repel = weights.tolist()  # Python floats leave float32 as it is
         total = inertia + cognitive + social + repel
-        if total == 0:
+        if total == 0:  # no term acts, so the particle stays
             return
         v = inertia * self._velocities[i]
-        v += cognitive * (self._personal[i] - x)
+        if self._personal_utility[i] > -np.inf:
+            v += cognitive * (self._personal[i] - x)
         if self._best_utility > -np.inf:
             v += social * (self._best - x)
             v += repel * (x - self._worst)
@@ -167,24 +220,34 @@ class Swarm:
                 self._velocities[i] = self._positions[other] - self._positions[i]
 
     def state(self) -> dict[str, Any]:
-        """Everything, as numpy arrays and JSON-able values: the checkpoint."""
-        return {
-            "positions": self._positions, "velocities": self._velocities, "personal": self._personal,
-            "personal_utility": self._personal_utility, "best": self._best, "worst": self._worst,
-            "extremes": np.array([self._best_utility, self._worst_utility]), "age": self._age,
-            "cooldown": self._cooldown, "step": self._step, "moves": self._moves, "told": self._told,
-            "stalled": self._stalled, "rng": self._rng.bit_generator.state,
-        }  # fmt: skip
+        """Everything, as numpy arrays (copies) and JSON-able values, the generator's state included: the checkpoint."""
+        arrays = {name: getattr(self, f"_{name}").copy() for name in _ARRAYS}
+        values = {name: getattr(self, f"_{name}") for name in _VALUES}
+        extremes = np.array([self._best_utility, self._worst_utility])  # infinite at first, which JSON does not know
+        return arrays | values | {"extremes": extremes, "rng": _plain(self._rng.bit_generator.state)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], settings: SwarmSettings) -> Swarm:
-        """The swarm that `state` was taken of; it goes on bit for bit."""
-        bits = getattr(np.random, state["rng"]["bit_generator"])()
+        """The swarm that `state` was taken of; it goes on bit for bit, after np.savez and JSON too.
+
+        ValueError if the state names no bit generator of numpy.
+        """
+        kind = getattr(np.random, state["rng"]["bit_generator"], None)
+        if not isinstance(kind, type) or not issubclass(kind, np.random.BitGenerator):
+            raise ValueError(f"expected a bit generator of numpy, got {state['rng']['bit_generator']!r}")
+        bits = kind()
         bits.state = state["rng"]
         swarm = cls(state["positions"], settings, np.random.Generator(bits))
-        for name in ("velocities", "personal", "personal_utility", "best", "worst", "age", "cooldown"):
+        for name in _ARRAYS:
             setattr(swarm, f"_{name}", np.array(state[name]))
+        for name in _VALUES:
+            setattr(swarm, f"_{name}", state[name])
         swarm._best_utility, swarm._worst_utility = (float(value) for value in state["extremes"])
-        swarm._step, swarm._moves = state["step"], state["moves"]
-        swarm._told, swarm._stalled = state["told"], state["stalled"]
         return swarm
+
+
+def _plain(value: Any) -> Any:
+    """`value` with arrays as lists: some bit generators keep arrays in their state."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,24 +11,29 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Topology:
-    """A frozen graph on nodes 0 .. size-1; edge (u, v) puts u's response in v's prompt.
+    """A frozen graph on nodes 0 .. size-1; edge (u, v) puts u's response in v's prompt (arXiv 2502.04510, section 2).
 
-    Raises ValueError unless it is acyclic with exactly one sink, the node whose response is the answer.
+    `edges` may be any iterable of pairs; it is kept as a frozenset of Python integers. Raises ValueError unless the
+    graph is acyclic with exactly one sink, the node whose response is the answer.
     """
 
     size: int
     edges: frozenset[tuple[int, int]]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", int(self.size))
-        object.__setattr__(self, "edges", frozenset((int(u), int(v)) for u, v in self.edges))
+        try:
+            object.__setattr__(self, "size", operator.index(self.size))
+            pairs = frozenset((operator.index(u), operator.index(v)) for u, v in self.edges)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"expected a whole size and edges as pairs of whole numbers: {error}") from None
+        object.__setattr__(self, "edges", pairs)
         if self.size < 1:
             raise ValueError(f"a topology has at least one node, got size {self.size}")
         for u, v in self.edges:
             if not (0 <= u < self.size and 0 <= v < self.size) or u == v:
-                raise ValueError(f"edge ({u}, {v}) must join two different nodes of 0 .. {self.size - 1}")
-        if len(self.order) < self.size:
-            raise ValueError(f"edges must not form a cycle, got one among {sorted(set(range(self.size)) - {*self.order})}")
+                raise ValueError(f"expected edges between two different nodes of 0 .. {self.size - 1}, got ({u}, {v})")
+        if stuck := sorted(set(range(self.size)) - set(self.order)):
+            raise ValueError(f"expected an acyclic graph, got a cycle among nodes {stuck}")
         if len(sinks := self._sinks()) != 1:
             raise ValueError(f"expected exactly one sink, got nodes {sinks}")
 
@@ -48,7 +54,9 @@ class Topology:
         return tuple(map(tuple, heard))
 
     def predecessors(self, node: int) -> tuple[int, ...]:
-        """The nodes that `node` hears, in ascending order."""
+        """The nodes that `node` hears, in ascending order; IndexError if there is no such node."""
+        if not 0 <= node < self.size:
+            raise IndexError(f"expected a node of 0 .. {self.size - 1}, got {node}")
         return self._predecessors[node]
 
     @cached_property
@@ -71,17 +79,22 @@ class Topology:
 
     @cached_property
     def order(self) -> tuple[int, ...]:
-        """A topological order: stage by stage."""
+        """A topological order: stage by stage, within a stage by index."""
         return tuple(node for stage in self.stages for node in stage)
 
+    @property
+    def depth(self) -> int:
+        """The number of stages: nodes on the longest path."""
+        return len(self.stages)
+
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able form."""
+        """A JSON-able form: {"size": n, "edges": [[u, v], ...]}, edges sorted."""
         return {"size": self.size, "edges": [list(edge) for edge in sorted(self.edges)]}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Topology:
-        """What `to_json` gave."""
-        return cls(content["size"], frozenset((u, v) for u, v in content["edges"]))
+        """What `to_json` gave; ValueError as for the constructor."""
+        return cls(content["size"], content["edges"])
 
     @classmethod
     def of(cls, size: int, edges: Iterable[tuple[int, int]]) -> Topology:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from hswarm.experts.adapter import Expert
 
@@ -47,7 +47,7 @@ class Completion:
 class EngineSettings:
     """`[engine]` of a recipe. Fields that an engine has no use for must stay at their defaults."""
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     name: str = "transformers"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

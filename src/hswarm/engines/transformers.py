@@ -104,7 +104,9 @@ class TransformersEngine:
         parameters = dict(self._model.named_parameters())
         updates = lora_updates(expert)
         if unknown := sorted(set(updates) - set(parameters)):
-            raise EngineError(f"expert '{expert.name}' changes '{unknown[0]}', which the base does not have; check pool.base")
+            raise EngineError(
+                f"expert '{expert.name}' changes '{unknown[0]}', which the base does not have; check pool.base"
+            )
         with torch.inference_mode():
             for name in {*updates, *self._own}:
                 weight = parameters[name].data

@@ -47,7 +47,9 @@ class Cache:
                 "prompt_tokens INT, completion_tokens INT, step TEXT) WITHOUT ROWID"
             )
         except sqlite3.DatabaseError as fault:
-            raise RunError(f"the call cache {path} cannot be read ({fault}); delete it to make its calls anew") from fault
+            raise RunError(
+                f"the call cache {path} cannot be read ({fault}); delete it to make its calls anew"
+            ) from fault
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
         """Entries of those `keys` that are there."""
@@ -56,7 +58,8 @@ class Cache:
             part = keys[start : start + _CHUNK]
             marks = ",".join("?" * len(part))
             for key, text, finish, prompt, completion, step in self._db.execute(
-                f"SELECT key, text, finish, prompt_tokens, completion_tokens, step FROM calls WHERE key IN ({marks})", part
+                f"SELECT key, text, finish, prompt_tokens, completion_tokens, step FROM calls WHERE key IN ({marks})",
+                part,
             ):
                 found[key] = Entry(Completion(text, finish, prompt, completion), step)
         return found

@@ -154,7 +154,7 @@ def _read_tensors(folder: Path) -> dict[str, Vector]:
                             "convert it to adapter_model.safetensors with PEFT")  # fmt: skip
         raise PoolError(f"{folder} is not a whole PEFT adapter: adapter_model.safetensors is missing")
     try:
-        return {name: _array(name, entry) for name, entry in deserialize(path.read_bytes())}
+        return {name: _array(name, entry) for name, entry in deserialize(path.read_bytes())}  # type: ignore[no-untyped-call]
     except (OSError, SafetensorError, ValueError, KeyError) as fault:
         raise PoolError(f"{path} is damaged or cut short ({fault}); copy or download it again") from fault
 

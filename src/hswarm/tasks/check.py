@@ -11,7 +11,7 @@ from hswarm.tasks.task import Example, Task
 
 @dataclass(frozen=True)
 class TaskCheck:
-    """Counts over a task. Overlap counts test questions that occur in dev; chance is that of the best constant answer."""
+    """Counts over a task. Overlap: test questions that occur in dev; chance: that of the best constant answer."""
 
     dev: int
     test: int

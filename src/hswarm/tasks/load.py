@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hswarm.errors import TaskError
 from hswarm.registry import lookup
@@ -22,9 +22,9 @@ TABLE = {
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """`[task]`: either a `name` or a `path`. `dev` and `test` are sizes (default: all there is, 40 and 100 generated)."""
+    """`[task]`: either a `name` or a `path`. `dev` and `test` are sizes (default: all, or 40 and 100 made)."""
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     name: str = ""
     path: str = ""
@@ -79,11 +79,12 @@ def load_file(settings: TaskSettings) -> Task:
     splits = dict(data.splits)
     if "" in splits:
         splits = _split(splits[""], settings)
-    parts = [_sample(splits.get(name, ()), size, f"{settings.seed}/{name}", f"{path}: {name}")
-             for name, size in (("dev", settings.dev), ("test", settings.test))]  # fmt: skip
-    whole = parts[0] + parts[1]
-    scorer = settings.scorer or ("choice" if whole and all(example.choices for example in whole) else "exact")
-    return Task(path.stem, *parts, scorer, settings.max_new_tokens, data.icl_prompt, source=str(path))
+    dev, test = (
+        _sample(splits.get(name, ()), size, f"{settings.seed}/{name}", f"{path}: {name}")
+        for name, size in (("dev", settings.dev), ("test", settings.test))
+    )
+    scorer = settings.scorer or ("choice" if all(example.choices for example in dev + test) else "exact")
+    return Task(path.stem, dev, test, scorer, settings.max_new_tokens, data.icl_prompt, source=str(path))
 
 
 def _sizes(settings: TaskSettings) -> tuple[int, int]:

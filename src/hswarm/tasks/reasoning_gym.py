@@ -15,7 +15,11 @@ from hswarm.tasks.task import Example
 
 
 def generate(
-    datasets: Sequence[str], count: int, seed: int, *, options: Mapping[str, Mapping[str, Any]] | None = None,
+    datasets: Sequence[str],
+    count: int,
+    seed: int,
+    *,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
     without: Collection[str] = (),
 ) -> tuple[Example, ...]:
     """`count` distinct examples, the data sets in turn; none whose question is in `without`.
@@ -53,7 +57,7 @@ def _column(gym: Any, name: str, count: int, seed: int, options: Mapping[str, An
             meta = {"dataset": name, "entry": entry}
             found.append(Example(f"{name}-{seed}-{i}", question, str(entry["answer"]), domain=name, meta=meta))
     if len(found) < count:
-        raise TaskError(f"reasoning-gym data set '{name}' gave {len(found)} distinct questions, {count} were asked for; "
+        raise TaskError(f"reasoning-gym data set '{name}' gave {len(found)} distinct questions of {count}; "
                         "ask for fewer or widen its options")  # fmt: skip
     return found
 
