@@ -91,10 +91,27 @@ def build_recipe(content: Mapping[str, Any]) -> Recipe:
     """A Recipe of nested mappings, over the preset that it names."""
     named = content.get("preset", "")
     content = _merged(PRESETS.get(named, {}) if isinstance(named, str) else {}, content)
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as fault:
-        raise ConfigError([_explain(error) for error in fault.errors()]) from fault
+    recipe, faults = None, []
+    # Some checks are made only once others pass, so what is wrong is taken out until the rest is right.
+    while recipe is None:
+        try:
+            recipe = Recipe.model_validate(content)
+        except ValidationError as fault:
+            for error in fault.errors():
+                faults.append(_explain(error))
+                content = _without(content, error["loc"])
+    if faults:
+        raise ConfigError(faults)
+    return recipe
+
+
+def _without(content: Mapping[str, Any], place: Sequence[str | int]) -> dict[str, Any]:
+    """`content` less what stands at `place`, or less the nearest mapping's entry that holds it."""
+    first, *rest = place
+    inner = content.get(str(first))
+    if rest and isinstance(inner, Mapping):
+        return {**content, str(first): _without(inner, rest)}
+    return {key: value for key, value in content.items() if key != first}
 
 
 def anchor_path(section: Any, folder: Path) -> None:

@@ -28,12 +28,18 @@ def names(room: str, table: Mapping[str, str]) -> list[str]:
     return sorted({*table, *(point.name for point in entry_points(group=f"hswarm.{room}"))})
 
 
+def check_name(room: str, table: Mapping[str, str], name: str) -> None:
+    """ConfigError with the nearest name unless `name` is in the room. Imports nothing."""
+    known = names(room, table)
+    if name not in known:
+        raise ConfigError([f"no {room.removesuffix('s')} '{name}'{near(name, known)}"])
+
+
 def lookup(room: str, table: Mapping[str, str], name: str) -> Any:
     """The part called `name`, imported now. Unknown names raise ConfigError with the nearest one."""
+    check_name(room, table, name)
     if name in table:
         module, _, attribute = table[name].partition(":")
         return getattr(import_module(module), attribute)
-    for point in entry_points(group=f"hswarm.{room}"):
-        if point.name == name:
-            return point.load()
-    raise ConfigError([f"no {room.removesuffix('s')} '{name}'{near(name, names(room, table))}"])
+    (point,) = entry_points(group=f"hswarm.{room}", name=name)
+    return point.load()

@@ -11,7 +11,7 @@ from hswarm.config import Recipe, read_recipe
 from hswarm.engines import TABLE
 from hswarm.errors import HSwarmError
 from hswarm.prompts import Prompts
-from hswarm.registry import lookup
+from hswarm.registry import check_name
 from hswarm.runs.search import planned_calls, read_pool
 from hswarm.tasks import load_task
 from hswarm.tasks.task import Task
@@ -21,8 +21,7 @@ def plan(arguments: argparse.Namespace) -> None:
     """Print the calls and tokens of a recipe by phase. Parts that are not here are named, not an error."""
     recipe = read_recipe(arguments.recipe, arguments.overrides, arguments.preset)
     console = Console(highlight=False)
-    if recipe.engine.name not in TABLE:
-        lookup("engines", TABLE, recipe.engine.name)
+    check_name("engines", TABLE, recipe.engine.name)
     missing: list[str] = []
     experts, dev, test, task = _sizes(recipe, missing)
     calls = planned_calls(recipe, experts, dev, test)

@@ -71,7 +71,7 @@ def _sink_weights(outdegree: Array) -> Array:
 
 
 def _softmax(logits: Array, unit: float = 1.0) -> Array:
-    """exp(unit * logits), the greatest at 1. A gap beyond the largest float is -inf, whose weight is 0, as it should be."""
+    """exp(unit * logits), the greatest at 1, so that only gaps can overflow, to a weight of 0, as they should."""
     with np.errstate(over="ignore", under="ignore"):
         return np.asarray(np.exp((logits - logits.max()) * unit))
 
@@ -79,7 +79,7 @@ def _softmax(logits: Array, unit: float = 1.0) -> Array:
 def _draw(keys: Array, weights: Array, rng: np.random.Generator, top_p: float) -> int:
     """An index, drawn by `weights` from the smallest set of most likely ones whose share exceeds `top_p`.
 
-    The most likely are those of the greatest `keys`: `weights` order them alike, but rounding may make some of them tie.
+    The most likely are those of the greatest `keys`: `weights` order them alike, but rounding may tie some.
     """
     ranked = np.lexsort((np.arange(len(keys)), keys))[::-1]  # ascending by key, then index; read from the end
     if top_p == 0:

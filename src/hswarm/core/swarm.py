@@ -91,8 +91,9 @@ class Swarm:
         self._settings, self._rng = settings, rng
         self._positions, self._velocities = positions, np.zeros_like(positions)
         self._personal, self._personal_utility = positions.copy(), np.full(count, -np.inf)
-        self._best, self._best_utility = positions[0].copy(), -np.inf
-        self._worst, self._worst_utility = positions[0].copy(), np.inf
+        self._best: Array = positions[0].copy()
+        self._worst: Array = positions[0].copy()
+        self._best_utility, self._worst_utility = -np.inf, np.inf
         self._age = np.zeros(count, dtype=np.int64)  # tells since a particle's last improvement
         self._cooldown = np.zeros(count, dtype=np.int64)
         self._step, self._moves, self._told, self._stalled = settings.step_length, 0, False, 0

@@ -36,7 +36,7 @@ def read_json(path: Path, what: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as fault:
-        raise RunError(f"no {what} at {path.parent}: {path.name} is missing") from fault
+        raise RunError(f"expected {what} at {path.parent}: {path.name} is missing") from fault
     except (OSError, ValueError, RecursionError) as fault:
         raise RunError(f"{path} cannot be read: {fault}") from fault
 

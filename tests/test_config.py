@@ -1,0 +1,77 @@
+"""Recipes: all faults at once with near names, layers in order, and nothing that no code reads."""
+
+import dataclasses
+import re
+
+import pytest
+
+from hswarm.config import PRESETS, Recipe, build_recipe, read_recipe
+from hswarm.errors import ConfigError
+
+
+def test_all_faults_at_once_with_near_names(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text("sed = 1\n[search]\ngraps = 3\niterations = 0\n[engine]\ndtype = 'float31'\n[role]\ninertia = 'x'\n")
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(path, ["nonsense.deep.key=1"])
+    text = str(caught.value)
+    for part in ("unknown key 'sed'; did you mean 'seed'?", "'search.graps'; did you mean 'graphs'?",
+                 "iterations must be at least 1", "engine.dtype", "role.inertia", "unknown key 'nonsense'"):  # fmt: skip
+        assert part in text
+
+
+@pytest.mark.parametrize("text", ["= 3", "[search\n", "\xff\x00", "a" * 10])
+def test_not_toml(tmp_path, text):
+    (tmp_path / "r.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError, match="cannot be read as TOML"):
+        read_recipe(tmp_path / "r.toml")
+
+
+def test_no_recipe(tmp_path):
+    with pytest.raises(ConfigError, match="no recipe at"):
+        read_recipe(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("name", ["demo", "toy", "paper"])
+def test_recipes_are_read_and_written_back(tmp_path, root, name):
+    recipe = read_recipe(root / f"recipes/{name}.toml")
+    (tmp_path / "again.toml").write_text(recipe.to_toml())
+    assert read_recipe(tmp_path / "again.toml") == recipe
+
+
+def test_layers_default_preset_file_command_line(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text("preset = 'paper'\n[search]\ngraphs = 3\n")
+    recipe = read_recipe(path)
+    assert (recipe.search.graphs, recipe.decode.top_p, recipe.prompts.layout) == (3, 0.8, "paper")
+    assert read_recipe(path, ["search.graphs=4"]).search.graphs == 4
+    assert read_recipe(path, preset="reference").search.graphs == 10
+    assert read_recipe(path, ["search.graphs=2"], "reference").search.graphs == 2
+
+
+def test_an_override_without_equals(tmp_path):
+    (tmp_path / "r.toml").write_text("")
+    with pytest.raises(ConfigError, match=r"section\.field=value"):
+        read_recipe(tmp_path / "r.toml", ["no-equals"])
+
+
+def test_relative_folders_count_from_the_recipe(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/r.toml").write_text("[pool]\npath = '../pool'\n[task]\npath = 'data.json'\n")
+    recipe = read_recipe(tmp_path / "sub/r.toml")
+    assert recipe.pool.path == str(tmp_path / "pool")
+    assert recipe.task.path == str(tmp_path / "sub/data.json")
+
+
+def test_every_field_is_read_by_some_code(root):
+    source = "\n".join(path.read_text() for path in (root / "src").rglob("*.py"))
+    for section, field in Recipe.model_fields.items():
+        if dataclasses.is_dataclass(field.annotation):
+            for inner in dataclasses.fields(field.annotation):
+                uses = re.findall(rf"(?:settings|self|recipe|{section})\.{inner.name}\b", source)
+                assert uses, f"nothing reads {section}.{inner.name}"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_valid(name):
+    assert build_recipe({"preset": name}).preset == name
