@@ -148,3 +148,12 @@ def test_refuses_what_is_not_finite_and_square(matrix: Any) -> None:
 def test_refuses_options_out_of_range(top_p: float, out_edges: int) -> None:
     with pytest.raises(ValueError, match="top_p"):
         g_decode(np.zeros((2, 2)), rng(), top_p, out_edges=out_edges)
+
+
+def test_the_least_outdegree_is_the_sink_where_weights_tie_by_rounding() -> None:
+    # Outdegrees -1, 0, 1e200: beside 1e200 the first two weigh the same, and a tie would go to node 1.
+    assert g_decode([[0, -1, 0], [0, 0, 0], [0, 1e200, 0]], rng()).sink == 0
+
+
+def test_a_mass_equal_to_top_p_does_not_exceed_it() -> None:
+    assert sinks([[0, 1], [3, 0]], 0.75, 200).keys() == {0, 1}  # 3/4 and 1/4

@@ -115,7 +115,8 @@ class TransformersEngine:
                     weight.copy_(own)
                     continue
                 down, up = (torch.from_numpy(factor).to(self._device) for factor in updates[name])
-                weight.copy_(own.float().addmm_(up, down, alpha=expert.form.scaling if expert.form else 1.0))
+                scaling = expert.form.scaling if expert.form else 1.0
+                weight.copy_(torch.addmm(own.float(), up, down, alpha=scaling))
         self._present = expert.digest
 
 
