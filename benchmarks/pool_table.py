@@ -12,6 +12,7 @@ import argparse
 import json
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from hswarm.tasks.task import Example
 
 ROOT = Path(__file__).parents[1]
 SEED, QUESTIONS, MAX_NEW_TOKENS = 5, 60, 32
+COMMONEST = "(commonest answer)"
 Table = dict[str, dict[str, dict[str, float]]]  # who -> domain -> score, low, high, cut_off
 
 
@@ -42,9 +44,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if odd := {domain.name for domain in settings.experts} ^ set(pool.names):
         sys.exit(f"recipe and pool differ in: {', '.join(sorted(odd))}")
     questions = {domain.name: _questions(domain, arguments.questions) for domain in settings.experts}
-    seen = {name: _seen(settings, name, asked) for name, asked in questions.items()}
+    trained = training_questions(settings)
+    seen = {name: sum(example.question in trained for example in asked) for name, asked in questions.items()}
     engine = TransformersEngine(EngineSettings(), pool.base)
-    alone = _measure(engine, pool, questions, Prompts().render)
+    alone = {COMMONEST: _constant(questions), **_measure(engine, pool, questions, Prompts().render)}
     told = _measure(engine, pool, questions, _told(questions))
     whole = {"questions": arguments.questions, "seed": SEED, "max_new_tokens": MAX_NEW_TOKENS, "sampling": "greedy",
              "engine": engine.fingerprint, "digests": {expert.name: expert.digest for expert in pool.experts},
@@ -65,12 +68,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _questions(domain: Domain, count: int) -> tuple[Example, ...]:
     return generate(domain.datasets, count, SEED, options=domain.options)
-
-
-def _seen(settings: TrainSettings, name: str, asked: Sequence[Example]) -> int:
-    """How many of the questions any expert was trained on; must be 0."""
-    trained = training_questions(settings)
-    return sum(example.question in trained for example in asked)
 
 
 def _told(questions: dict[str, tuple[Example, ...]]) -> Callable[[Example], str]:
@@ -110,6 +107,16 @@ def _measure(engine: TransformersEngine, pool: ExpertPool, questions: dict[str, 
     return table
 
 
+def _constant(questions: dict[str, tuple[Example, ...]]) -> dict[str, dict[str, float]]:
+    """What one would score who always gave the answer that is commonest among the questions of the domain."""
+    cells = {}
+    for domain, asked in questions.items():
+        answer = Counter(example.answer for example in asked).most_common(1)[0][0]
+        scores = [score.value for score in exact(asked, [answer] * len(asked))]
+        cells[domain] = {**_cell(scores), "cut_off": 0.0}
+    return cells
+
+
 def _cell(scores: Sequence[float]) -> dict[str, float]:
     low, high = bootstrap_interval(scores, np.random.default_rng(SEED))
     return {"score": float(np.mean(scores)), "low": low, "high": high}
@@ -121,20 +128,23 @@ def _page(settings: TrainSettings, pool: ExpertPool, whole: dict[str, Any]) -> s
     domains = [f"| {domain.name} | {', '.join(domain.datasets)} | {_options(domain)} |" for domain in settings.experts]
     form = pool.experts[0].form
     assert form is not None
-    return "\n".join([
+    lines = [
         "# The starter pool", "",
         f"{len(pool.experts)} LoRA experts of {pool.base}, rank {form.config['r']}, {form.size:,} parameters each, "
-        "trained by `hswarm experts train recipes/smollm2-pool.toml`. Measured by `python benchmarks/pool_table.py`.",
-        "",
+        "trained by `hswarm experts train recipes/smollm2-pool.toml`.",
+        "Measured by `python benchmarks/pool_table.py`.", "",
         "| expert | reasoning-gym data | options |", "|---|---|---|", *domains, "",
-        f"Score: share of {count} questions a domain (seed {whole['seed']}) answered right, strict exact match, greedy, "
-        f"at most {whole['max_new_tokens']} new tokens; in brackets the 95 % bootstrap interval. {seen} of the questions "
+        f"Score: share of {count} questions a domain (seed {whole['seed']}) answered right, strict exact match, greedy,",
+        f"at most {whole['max_new_tokens']} new tokens; in brackets the 95 % bootstrap interval. {seen} of the questions",
         f"occur in the training data of any expert. Engine: {whole['engine']}; the numbers are in pool.json.", "",
+        "An expert has learned its domain where it lies above the row of the commonest answer: what one would score who",
+        "always said the same.", "",
         "## Asked alone", "", *_rows(whole["alone"]), "",
         "## Asked with one right and one wrong previous response", "",
-        "The wrong one is the answer of another question of the same data set, the order is drawn. Who copies one "
-        "of the two at random is right in half of the cases.", "", *_rows(whole["told"]), "",
-    ])  # fmt: skip
+        "The wrong one is the answer of another question of the same data set, the order is drawn. Who copies one of the",
+        "two at random is right in half of the cases.", "", *_rows(whole["told"]), "",
+    ]  # fmt: skip
+    return "\n".join(lines)
 
 
 def _options(domain: Domain) -> str:

@@ -7,8 +7,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from hswarm.config import Recipe, build_recipe
+
+settings.register_profile("hswarm", deadline=None)  # machines are busy
+settings.load_profile("hswarm")
 
 ROOT = Path(__file__).parent.parent
 

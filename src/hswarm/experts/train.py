@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import shutil
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,14 @@ class Domain:
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     steps: int | None = None
 
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w-][\w.-]*", self.name):
+            raise ValueError(f"an expert's name is that of its folder (letters, digits, - and _), got {self.name!r}")
+        if not self.datasets:
+            raise ValueError(f"expert '{self.name}' needs a data set, got none")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"steps must be at least 1, got {self.steps}")
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -59,6 +68,16 @@ class TrainSettings:
     steps: int = 100
     elsewhere: float = 0.15
     held_out: int = 64
+
+    def __post_init__(self) -> None:
+        for key in ("rank", "alpha", "learning_rate", "batch", "steps", "held_out"):
+            if not getattr(self, key) > 0:
+                raise ValueError(f"{key} must be more than 0, got {getattr(self, key)}")
+        if not 0 <= self.elsewhere < 1:
+            raise ValueError(f"elsewhere is a share from 0 up to 1, got {self.elsewhere}")
+        names = [domain.name for domain in self.experts]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"experts must be some, each with a name of its own, got {names}")
 
 
 def train_pool(recipe: str | Path, say: Callable[[str], None] = print) -> Path:
@@ -133,7 +152,7 @@ def _train_one(settings: TrainSettings, domain: Domain, folder: Path, mark: str,
     others = [e for d in settings.experts if d.name != domain.name for e in _plenty(d, 200, known)]
     pairs = lesson(own, others, count, settings.elsewhere, rng)
     say(f"{domain.name}: {count} examples, {steps} steps")
-    trainer = _trainer(settings, pairs, held, folder.with_name(f".{folder.name}.training"), steps)
+    trainer = _trainer(settings, pairs, held, folder.with_name(f".{folder.name}.{mark}"), steps)
     before = trainer.evaluate()["eval_loss"]
     checkpoints = list(Path(trainer.args.output_dir).glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=bool(checkpoints))
@@ -201,7 +220,7 @@ def _trainer(settings: TrainSettings, pairs: Sequence[tuple[str, str]], held: Se
 
 
 def _collator(tokenizer: Any) -> Callable[[list[dict[str, list[int]]]], dict[str, Any]]:
-    """Pads on the left and asks for logits at the answers alone: over a large vocabulary they are a third of the cost."""
+    """Pads on the left and asks for logits at the answers alone: over a large vocabulary those are costly."""
     from transformers import DataCollatorForSeq2Seq
 
     pad = DataCollatorForSeq2Seq(tokenizer, padding=True)

@@ -1,0 +1,240 @@
+"""An adapter on disk and as a vector: round trips, number formats, and every fault by its message."""
+
+import json
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+
+sys.path.insert(0, str(Path(__file__).parent))
+from adapters import KEY, adapter, config, tensors
+
+from hswarm.errors import PoolError
+from hswarm.experts.adapter import AdapterForm, Expert
+
+FIRST = KEY.format(0, "A")
+
+
+def raw_file(path, entries, header=None):
+    """A safetensors file of (name, dtype, shape, bytes), or with a header of its own."""
+    data, listed = b"", {}
+    for name, dtype, shape, content in entries:
+        listed[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = json.dumps(listed if header is None else header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def test_reading_gives_the_tensors_as_one_vector(tmp_path):
+    expert = Expert.read(adapter(tmp_path / "cot"))
+    assert (expert.name, expert.vector.dtype, expert.vector.shape) == ("cot", np.float32, (48,))
+    assert not expert.vector.flags.writeable
+    for name, array in expert.form.tensors(expert.vector).items():
+        np.testing.assert_array_equal(array, tensors()[name])
+
+
+def test_flatten_turns_tensors_back(tmp_path):
+    expert = Expert.read(adapter(tmp_path / "cot"))
+    np.testing.assert_array_equal(expert.form.flatten(expert.form.tensors(expert.vector)), expert.vector)
+
+
+def test_writing_and_reading_keeps_weights_and_digest(tmp_path):
+    expert = Expert.read(adapter(tmp_path / "cot"))
+    expert.write(tmp_path / "copy")
+    again = Expert.read(tmp_path / "copy")
+    assert again.digest == expert.digest
+    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == [
+        "adapter_config.json", "adapter_model.safetensors"]  # fmt: skip
+    assert json.loads((tmp_path / "copy/adapter_config.json").read_text()) == config()
+
+
+def test_float16_is_written_and_read(tmp_path):
+    expert = Expert.read(adapter(tmp_path / "cot"))
+    expert.write(tmp_path / "half", dtype="float16")
+    assert {array.dtype for array in load_file(tmp_path / "half/adapter_model.safetensors").values()} == {np.float16}
+    np.testing.assert_allclose(Expert.read(tmp_path / "half").vector, expert.vector, rtol=1e-3)
+
+
+def test_a_weight_too_large_for_float16_is_refused(tmp_path):
+    expert = Expert.read(adapter(tmp_path / "cot"))
+    with pytest.raises(PoolError, match="does not fit float16; write float32"):
+        expert.moved(expert.vector * 1e6).write(tmp_path / "half", dtype="float16")
+
+
+def test_bfloat16_is_read_without_torch(tmp_path):
+    folder = adapter(tmp_path / "cot")
+    expected = {name: (array.view(np.uint32) >> 16).astype(np.uint16) for name, array in tensors().items()}
+    raw_file(folder / "adapter_model.safetensors",
+             [(name, "BF16", array.shape, array.tobytes()) for name, array in expected.items()])  # fmt: skip
+    for name, array in (read := Expert.read(folder)).form.tensors(read.vector).items():
+        np.testing.assert_array_equal(array.view(np.uint32), expected[name].astype(np.uint32) << 16)
+
+
+def test_reading_needs_no_torch(tmp_path):
+    import subprocess
+
+    folder = adapter(tmp_path / "cot")
+    code = f"import sys; from hswarm.experts.adapter import Expert; Expert.read({str(folder)!r}); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_digest_follows_weights_and_computing_config_only(tmp_path):
+    plain = Expert.read(adapter(tmp_path / "a"))
+    assert Expert.read(adapter(tmp_path / "b", task_type="OTHER", peft_version="9")).digest == plain.digest
+    assert Expert.read(adapter(tmp_path / "c", lora_alpha=8)).digest != plain.digest
+    assert Expert.read(adapter(tmp_path / "d", tensors(seed=1))).digest != plain.digest
+    assert plain.moved(plain.vector).digest == plain.digest
+
+
+def test_order_of_target_modules_does_not_matter(tmp_path):
+    one = Expert.read(adapter(tmp_path / "a", target_modules=["q_proj", "v_proj"]))
+    two = Expert.read(adapter(tmp_path / "b", target_modules=["v_proj", "q_proj"]))
+    assert one.form.digest == two.form.digest
+
+
+def test_moved_copies_and_may_rename(tmp_path):
+    expert = Expert.read(adapter(tmp_path / "cot"))
+    vector = expert.vector + 1
+    moved = expert.moved(vector, "other")
+    vector[:] = 0
+    assert (moved.name, moved.form, float(moved.vector[0])) == ("other", expert.form, float(expert.vector[0] + 1))
+
+
+@pytest.mark.parametrize(("rslora", "scaling"), [(False, 2.0), (True, 4 / 2**0.5)])
+def test_scaling(rslora, scaling):
+    assert AdapterForm(config(use_rslora=rslora), (), ()).scaling == pytest.approx(scaling)
+
+
+def test_vectors_of_wrong_length_or_not_finite_are_refused(tmp_path):
+    expert = Expert.read(adapter(tmp_path / "cot"))
+    with pytest.raises(PoolError, match=r"expected 48 weights in a row, got shape \(3,\)"):
+        expert.moved(np.zeros(3))
+    with pytest.raises(PoolError, match="1 weights are not finite"):
+        Expert.of("bare", np.array([1.0, np.nan]), None)
+
+
+def test_a_bare_vector_cannot_be_written(tmp_path):
+    with pytest.raises(PoolError, match="bare vector"):
+        Expert.of("step", np.zeros(3), None).write(tmp_path / "x")
+
+
+def swapped(name, array):
+    return {**tensors(), name: array}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"peft_type": "LOHA"}, "expected a LoRA adapter .* got LOHA"),
+        ({"use_dora": True}, "use_dora is set"),
+        ({"bias": "all"}, "bias is 'all'"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save is set"),
+        ({"rank_pattern": {"q_proj": 4}}, "rank_pattern is set"),
+        ({"r": 3}, "not of rank 3"),
+        ({"r": 0}, "r must be a positive number, got 0"),
+        ({"lora_alpha": float("inf")}, "lora_alpha must be a positive number, got inf"),
+        ({"lora_alpha": 10**400}, "lora_alpha must be a positive number"),
+        ({"r": True}, "r must be a positive number"),
+        ({"target_modules": ["k_proj"]}, "outside target_modules"),
+        ({"weights": {}}, "has no tensors"),
+        ({"weights": swapped("lm_head.weight", np.zeros((2, 2), np.float32))}, "'lm_head.weight' is not a LoRA factor"),
+        ({"weights": {FIRST: tensors()[FIRST]}}, "has no partner"),
+        ({"weights": swapped(FIRST, np.zeros((3, 6), np.float32))}, r"has shape \(3, 6\), not of rank 2"),
+        ({"weights": swapped(FIRST, np.zeros(12, np.float32))}, r"has shape \(12,\)"),
+        ({"weights": swapped(FIRST, np.full((2, 6), np.nan, np.float32))}, "layers.0.*NaN or infinite"),
+        ({"weights": swapped(FIRST, np.full((2, 6), 1e300))}, "NaN or infinite"),
+        ({"weights": swapped(FIRST, np.zeros((2, 6), np.int32))}, "I32, expected F32"),
+    ],
+)
+def test_adapters_that_cannot_be_combined_are_named(tmp_path, changes, message):
+    with pytest.raises(PoolError, match=message) as caught:
+        Expert.read(adapter(tmp_path / "cot", **changes))
+    assert "cot" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(PoolError, match=r"adapter_config\.json is missing"):
+        Expert.read(tmp_path / "nowhere")
+    folder = adapter(tmp_path / "cot")
+    (folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(PoolError, match=r"adapter_model\.safetensors is missing"):
+        Expert.read(folder)
+    (folder / "adapter_model.bin").write_bytes(b"pickle")
+    with pytest.raises(PoolError, match="pickle .* convert it"):
+        Expert.read(folder)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[]", b"null", b"[" * 100_000])
+def test_config_that_is_not_one(tmp_path, content):
+    folder = adapter(tmp_path / "cot")
+    (folder / "adapter_config.json").write_bytes(content)
+    with pytest.raises(PoolError, match="cannot be read as JSON|expected a LoRA adapter"):
+        Expert.read(folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00\x00",
+        struct.pack("<Q", 2**63) + b"{}",
+        struct.pack("<Q", 2**40) + b"{}",
+        struct.pack("<Q", 4) + b"\xff\xff\xff\xff",
+    ],
+)
+def test_hostile_headers(tmp_path, content):
+    folder = adapter(tmp_path / "cot")
+    (folder / "adapter_model.safetensors").write_bytes(content)
+    with pytest.raises(PoolError, match="damaged or cut short"):
+        Expert.read(folder)
+
+
+@pytest.mark.parametrize("offsets", [[0, 10**15], [40, 88], [48, 0], [-8, 40]])
+def test_offsets_outside_the_file(tmp_path, offsets):
+    folder = adapter(tmp_path / "cot")
+    header = {FIRST: {"dtype": "F32", "shape": [2, 6], "data_offsets": offsets}}
+    raw_file(folder / "adapter_model.safetensors", [("x", "F32", (2, 6), bytes(48))], header)
+    with pytest.raises(PoolError, match="damaged or cut short"):
+        Expert.read(folder)
+
+
+def test_every_truncation_is_refused(tmp_path):
+    folder = adapter(tmp_path / "cot")
+    path = folder / "adapter_model.safetensors"
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(PoolError):
+            Expert.read(folder)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=8))
+def test_damaged_bytes_raise_pool_error_or_read_as_finite_weights(tmp_path, flips):
+    folder = adapter(tmp_path / "cot")
+    path = folder / "adapter_model.safetensors"
+    content = bytearray(path.read_bytes())
+    for place, value in flips:
+        content[place % len(content)] = value
+    path.write_bytes(content)
+    try:
+        expert = Expert.read(folder)
+    except PoolError:
+        return
+    assert np.isfinite(expert.vector).all()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=200), sized=st.booleans())
+def test_random_bytes_raise_pool_error(tmp_path, content, sized):
+    folder = adapter(tmp_path / "cot")
+    header = struct.pack("<Q", len(content)) if sized else b""
+    (folder / "adapter_model.safetensors").write_bytes(header + content)
+    with pytest.raises(PoolError):
+        Expert.read(folder)

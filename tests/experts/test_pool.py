@@ -1,0 +1,138 @@
+"""A pool: what is taken, what it is checked for, and what is said of it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+sys.path.insert(0, str(Path(__file__).parent))
+from adapters import KEY, adapter, tensors
+
+from hswarm.errors import PoolError
+from hswarm.experts.adapter import Expert
+from hswarm.experts.pool import ExpertPool, PoolSettings, distances, open_pool, pool_table
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three adapters of one form."""
+    for seed, name in enumerate(("code", "cot", "flan")):
+        adapter(tmp_path / "pool" / name, tensors(seed))
+    return tmp_path / "pool"
+
+
+def fault(root, **settings):
+    with pytest.raises(PoolError) as caught:
+        open_pool(PoolSettings(path=str(root), **settings))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_all_sub_folders_in_order_of_name(root):
+    (root / ".hidden").mkdir()
+    (root / "README.md").write_text("a pool")
+    pool = open_pool(PoolSettings(path=str(root)))
+    assert (pool.names, pool.base) == (["code", "cot", "flan"], "tiny/base")
+
+
+def test_named_experts_in_the_order_given(root):
+    assert open_pool(PoolSettings(path=str(root), experts=("flan", "code"))).names == ["flan", "code"]
+
+
+def test_a_base_of_the_users_own(root):
+    assert open_pool(PoolSettings(path=str(root), base="/models/base")).base == "/models/base"
+
+
+def test_an_adapter_of_another_rank_is_named_with_its_remedy(root):
+    adapter(root / "cot", tensors(rank=4), r=4)
+    assert fault(root) == "expert 'cot': rank 4, the pool has rank 2; convert it or leave it out (pool.experts)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lora_alpha": 8}, "expert 'cot': alpha 8, the pool has alpha 4"),
+        ({"use_rslora": True}, "rslora True"),
+        ({"weights": tensors(wide=8)}, "shapes or modules differ"),
+        ({"weights": tensors(layers=3)}, "2 tensors differ, the first 'base_model.model.model.layers.2"),
+        ({"base_model_name_or_path": "other/base"}, "base other/base, the pool's is tiny/base"),
+    ],
+)
+def test_other_misfits(root, changes, message):
+    adapter(root / "cot", **changes)
+    assert message in fault(root)
+
+
+def test_the_majority_decides_even_if_the_first_differs(root):
+    adapter(root / "code", lora_alpha=8)
+    assert "'code': alpha 8" in fault(root)
+
+
+def test_all_faults_come_in_one_message(root):
+    adapter(root / "code", use_dora=True)
+    adapter(root / "cot", lora_alpha=8)
+    (root / "flan/adapter_model.safetensors").write_bytes(b"no")
+    adapter(root / "lima", tensors(3))
+    adapter(root / "oasst", tensors(4))
+    text = fault(root)
+    assert "'code': use_dora" in text
+    assert "'cot': alpha 8" in text
+    assert "flan" in text
+
+
+def test_unknown_names_get_the_nearest(root):
+    assert fault(root, experts=("flam", "code")) == f"no expert 'flam' in {root}; did you mean 'flan'?"
+
+
+def test_a_name_twice(root):
+    assert "twice" in fault(root, experts=("cot", "cot"))
+
+
+def test_too_few(root, tmp_path):
+    assert "one expert, 'cot'; a search needs at least two" in fault(root, experts=("cot",))
+    (tmp_path / "empty").mkdir()
+    assert "no sub-folders" in fault(tmp_path / "empty")
+    assert "no folder" in fault(tmp_path / "nowhere")
+    with pytest.raises(PoolError, match=r"pool\.path is not set"):
+        open_pool(PoolSettings())
+
+
+def test_no_base_at_all(tmp_path):
+    for name in ("a", "b"):
+        adapter(tmp_path / name, base_model_name_or_path=None)
+    assert "set pool.base" in fault(tmp_path)
+
+
+def test_settings_refuse_unknown_keys():
+    with pytest.raises(ValidationError, match="expert"):
+        TypeAdapter(PoolSettings).validate_python({"path": "x", "expert": []})
+
+
+def test_table_and_distances(root):
+    adapter(root / "flan", {name: array * 1.01 for name, array in tensors(0).items()})
+    pool = open_pool(PoolSettings(path=str(root)))
+    apart = distances(pool)
+    np.testing.assert_allclose(apart, apart.T)
+    assert np.diag(apart).tolist() == [0, 0, 0]
+    rows = pool_table(pool)
+    assert [(row.name, row.nearest, row.rank, row.parameters) for row in rows] == [
+        ("code", "flan", 2, 48), ("cot", "code", 2, 48), ("flan", "code", 2, 48)]  # fmt: skip
+    assert rows[0].distance == pytest.approx(0.01 / 1.005, rel=1e-3)
+    assert rows[0].norm == pytest.approx(np.linalg.norm(pool.experts[0].vector), rel=1e-6)
+
+
+def test_table_of_bare_vectors_of_zero():
+    pool = ExpertPool(tuple(Expert.of(name, np.zeros(3), None) for name in "ab"), "toy")
+    assert [(row.rank, row.norm, row.distance) for row in pool_table(pool)] == [(0, 0.0, 0.0)] * 2
+
+
+def test_the_starter_pool_is_whole_and_small():
+    folder = Path(__file__).parents[2] / "experts" / "smollm2"
+    pool = open_pool(PoolSettings(path=str(folder)))
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(pool.experts) >= 6
+    assert sum(path.stat().st_size for path in files) <= 11_500_000
+    assert {path.name for path in files} == {"README.md", "adapter_config.json", "adapter_model.safetensors"}
+    assert KEY.format(0, "A") in pool.experts[0].form.names
