@@ -56,7 +56,8 @@ def test_writing_and_reading_keeps_weights_and_digest(tmp_path):
 def test_float16_is_written_and_read(tmp_path):
     expert = Expert.read(adapter(tmp_path / "cot"))
     expert.write(tmp_path / "half", dtype="float16")
-    assert {array.dtype for array in load_file(tmp_path / "half/adapter_model.safetensors").values()} == {np.float16}
+    written = load_file(tmp_path / "half/adapter_model.safetensors")
+    assert {array.dtype.name for array in written.values()} == {"float16"}
     np.testing.assert_allclose(Expert.read(tmp_path / "half").vector, expert.vector, rtol=1e-3)
 
 

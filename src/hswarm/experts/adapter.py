@@ -107,7 +107,7 @@ class Expert:
         """Write PEFT's two files to `folder`, each atomically. PoolError if a weight does not fit `dtype`."""
         if self.form is None:
             raise PoolError(f"expert '{self.name}' is a bare vector, not an adapter; only adapters can be written")
-        if (largest := float(np.abs(self.vector).max(initial=0))) > np.finfo(dtype).max:
+        if (largest := float(np.abs(self.vector).max(initial=0))) > float(np.finfo(dtype).max):
             raise PoolError(f"expert '{self.name}': a weight of {largest:g} does not fit {dtype}; write float32")
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: array.astype(dtype) for name, array in self.form.tensors(self.vector).items()}

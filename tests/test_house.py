@@ -1,0 +1,69 @@
+"""The house in order: imports point one way, public names exist, words are clean."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+import hswarm
+
+ORDER = [
+    "errors",
+    "registry",
+    "core",
+    "tasks",
+    "prompts",
+    "experts",
+    "scorers",
+    "engines",
+    "execution",
+    "config_parts",
+    "config",
+    "runs",
+    "cli",
+]
+PARTS = {"runs.settings": "config_parts"}  # a recipe is made of the rooms' settings
+
+
+def room(module):
+    parts = module.removeprefix("hswarm.").split(".")
+    return PARTS.get(".".join(parts), parts[0])
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("hswarm."):
+            yield node.module
+
+
+def test_imports_point_upwards(root):
+    source = root / "src/hswarm"
+    for path in sorted(source.rglob("*.py")):
+        module = "hswarm." + ".".join(path.relative_to(source).with_suffix("").parts)
+        if path == source / "__init__.py":
+            continue
+        for target in imports(path):
+            assert ORDER.index(room(target)) <= ORDER.index(room(module)), f"{module} imports {target}"
+
+
+@pytest.mark.parametrize("name", hswarm.__all__)
+def test_public_names_exist_and_say_what_they_are(name):
+    assert getattr(hswarm, name).__doc__
+
+
+def test_import_is_light():
+    code = "import sys, hswarm; from hswarm import g_decode, Swarm, Topology; print([x for x in ('torch', 'transformers', 'pydantic') if x in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
+
+
+def test_search_is_the_function():
+    import hswarm.runs.search
+
+    assert callable(hswarm.search)
+
+
+def test_the_pool_is_small_enough_to_carry(root):
+    assert sum(file.stat().st_size for file in (root / "experts").rglob("*") if file.is_file()) < 12_000_000
