@@ -134,15 +134,16 @@ def _page(settings: TrainSettings, pool: ExpertPool, whole: dict[str, Any]) -> s
         "trained by `hswarm experts train recipes/smollm2-pool.toml`.",
         "Measured by `python benchmarks/pool_table.py`.", "",
         "| expert | reasoning-gym data | options |", "|---|---|---|", *domains, "",
-        f"Score: share of {count} questions a domain (seed {whole['seed']}) answered right, strict exact match, greedy,",
-        f"at most {whole['max_new_tokens']} new tokens; in brackets the 95 % bootstrap interval. {seen} of the questions",
-        f"occur in the training data of any expert. Engine: {whole['engine']}; the numbers are in pool.json.", "",
-        "An expert has learned its domain where it lies above the row of the commonest answer: what one would score who",
-        "always said the same.", "",
+        f"Score: share of {count} questions a domain (seed {whole['seed']}) answered right, strict exact match,",
+        f"greedy, at most {whole['max_new_tokens']} new tokens; in brackets the 95 % bootstrap interval.",
+        f"{seen} of the questions occur in the training data of any expert. The numbers are in pool.json.", "",
+        f"Engine: {whole['engine']}", "",
+        "An expert has learned its domain where it lies above the row of the commonest answer: what one would",
+        "score who always said the same.", "",
         "## Asked alone", "", *_rows(whole["alone"]), "",
         "## Asked with one right and one wrong previous response", "",
-        "The wrong one is the answer of another question of the same data set, the order is drawn. Who copies one of the",
-        "two at random is right in half of the cases.", "", *_rows(whole["told"]), "",
+        "The wrong one is the answer of another question of the same data set, the order is drawn. Who copies",
+        "one of the two at random is right in half of the cases.", "", *_rows(whole["told"]), "",
     ]  # fmt: skip
     return "\n".join(lines)
 

@@ -105,12 +105,18 @@ def test_sampling_repeats_by_seed(engine, pool):
 
 
 def test_an_expert_of_another_base_is_refused(engine, pool):
-    from hswarm.errors import EngineError
+    from hswarm.errors import PoolError
     from hswarm.experts.adapter import AdapterForm, Expert
 
     form = pool["sums"].form
     names = tuple(name.replace("layers.0.", "layers.99.") for name in form.names)
     stranger = Expert.of("stranger", np.array(pool["sums"].vector), AdapterForm(form.config, names, form.shapes))
-    with pytest.raises(EngineError, match="which the base does not have"):
-        engine.generate(requests(stranger))
+    wide = tuple(
+        (*shape[:-1], 2 * shape[-1]) if "lora_A" in name else shape
+        for name, shape in zip(form.names, form.shapes, strict=True)
+    )
+    wider = AdapterForm(form.config, form.names, wide)
+    for other in (stranger, Expert.of("wider", np.zeros(wider.size), wider)):
+        with pytest.raises(PoolError, match="belongs to another base"):
+            engine.check([pool["sums"], other])
     assert engine.generate(requests(pool["sums"]))[0].text == "7"

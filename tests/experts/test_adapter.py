@@ -80,7 +80,7 @@ def test_reading_needs_no_torch(tmp_path):
     import subprocess
 
     folder = adapter(tmp_path / "cot")
-    code = f"import sys; from hswarm.experts.adapter import Expert; Expert.read({str(folder)!r}); print('torch' in sys.modules)"
+    code = f"from hswarm.experts.adapter import Expert as e; e.read({str(folder)!r}); import sys; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 

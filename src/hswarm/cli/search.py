@@ -16,7 +16,6 @@ def search(arguments: argparse.Namespace) -> None:
     """Run a recipe to the end and print what came out."""
     recipe = read_recipe(arguments.recipe, arguments.overrides, arguments.preset)
     path = Path(arguments.run or f"runs/{recipe.name}")
-    Run.check_new(path)  # before a model is loaded
     with view() as progress:
         try:
             run = searches.search(recipe, path, progress)

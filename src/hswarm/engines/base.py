@@ -66,6 +66,9 @@ class Engine(Protocol):
     def fingerprint(self) -> str:
         """Identifies everything but the expert that a reply depends on: model, dtype, versions."""
 
+    def check(self, experts: Sequence[Expert]) -> None:
+        """PoolError for the first of `experts` that this engine's base cannot take."""
+
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """The order and grouping (positions in `requests`) in which this engine answers fastest."""
 

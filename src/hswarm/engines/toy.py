@@ -34,6 +34,9 @@ class ToyEngine:
     def fingerprint(self) -> str:
         return "toy/2"
 
+    def check(self, experts: Sequence[Expert]) -> None:
+        """Every vector fits."""
+
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         return [list(range(i, min(i + self._batch, len(requests)))) for i in range(0, len(requests), self._batch)]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hswarm.engines.base import Completion, EngineSettings, Request
-from hswarm.errors import EngineError, MissingExtra
+from hswarm.errors import MissingExtra, PoolError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
 
@@ -29,13 +29,13 @@ class TransformersEngine:
     """Greedy or sampled replies of one causal language model under many LoRA experts."""
 
     def __init__(self, settings: EngineSettings, base: str) -> None:
-        folder = find_base(base)
+        folder, self._base = find_base(base), base
         self._batch = settings.batch
         self._device = torch.device(_device(settings.device))
         self._dtype = _dtype(settings.dtype, self._device)
         self._tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
         if self._tokenizer.chat_template is None:
-            raise EngineError(f"base '{base}' has no chat template; choose an instruction-tuned base")
+            raise PoolError(f"base '{base}' has no chat template; choose an instruction-tuned base")
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=self._dtype).to(self._device).eval()
@@ -49,6 +49,15 @@ class TransformersEngine:
     @property
     def fingerprint(self) -> str:
         return self._fingerprint
+
+    def check(self, experts: Sequence[Expert]) -> None:
+        parameters = dict(self._model.named_parameters())
+        for expert in experts:
+            for name, (down, up) in lora_updates(expert).items():
+                shape = tuple(parameters[name].shape) if name in parameters else "no such weight"
+                if shape != (len(up), down.shape[1]):
+                    raise PoolError(f"expert '{expert.name}' changes {name} of shape {(len(up), down.shape[1])}, the base "
+                                    f"{self._base} has {shape}; it belongs to another base")  # fmt: skip
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """One expert and one sampling a batch, the longest prompts first."""
@@ -103,10 +112,6 @@ class TransformersEngine:
         self._present = ""  # an interrupted change must not pass for a finished one
         parameters = dict(self._model.named_parameters())
         updates = lora_updates(expert)
-        if unknown := sorted(set(updates) - set(parameters)):
-            raise EngineError(
-                f"expert '{expert.name}' changes '{unknown[0]}', which the base does not have; check pool.base"
-            )
         with torch.inference_mode():
             for name in {*updates, *self._own}:
                 weight = parameters[name].data
@@ -123,7 +128,7 @@ class TransformersEngine:
 def lora_updates(expert: Expert) -> Mapping[str, tuple[Any, Any]]:
     """Base parameter name -> (A of shape (r, in), B of shape (out, r)), float32 arrays of `expert`."""
     if expert.form is None:
-        raise EngineError(f"expert '{expert.name}' is a bare vector; only the toy engine reads those")
+        raise PoolError(f"expert '{expert.name}' is a bare vector; only the toy engine reads those")
     tensors = {name: array.copy() for name, array in expert.form.tensors(expert.vector).items()}
     updates = {}
     for name, down in tensors.items():
