@@ -54,10 +54,10 @@ class TransformersEngine:
         parameters = dict(self._model.named_parameters())
         for expert in experts:
             for name, (down, up) in lora_updates(expert).items():
-                shape = tuple(parameters[name].shape) if name in parameters else "no such weight"
-                if shape != (len(up), down.shape[1]):
-                    raise PoolError(f"expert '{expert.name}' changes {name} of shape {(len(up), down.shape[1])}, the base "
-                                    f"{self._base} has {shape}; it belongs to another base")  # fmt: skip
+                found = tuple(parameters[name].shape) if name in parameters else "no such weight"
+                if found != (expected := (len(up), down.shape[1])):
+                    raise PoolError(f"expert '{expert.name}' changes {name} of shape {expected}, the base {self._base} "
+                                    f"has {found}; it belongs to another base")  # fmt: skip
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """One expert and one sampling a batch, the longest prompts first."""
