@@ -1,0 +1,22 @@
+"""What a search tells whoever watches. The base class says nothing; the command line draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Progress:
+    """Callbacks of a search, all optional to override."""
+
+    def begin(self, phase: str, calls: int, ahead: int) -> None:
+        """`phase` starts and will ask for `calls` calls; `ahead` more follow it at most."""
+
+    def advance(self, calls: int) -> None:
+        """`calls` more calls are answered, by the engine or from the cache."""
+
+    def iteration(self, entry: Mapping[str, Any]) -> None:
+        """An iteration ended; `entry` is its line of the history."""
+
+    def say(self, text: str) -> None:
+        """Something worth a line."""

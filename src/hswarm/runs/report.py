@@ -1,0 +1,84 @@
+"""report.json: what a run found, with intervals, and what it cost."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hswarm.core.stats import bootstrap_interval, paired_test
+from hswarm.execution import files
+from hswarm.execution.execute import Ledger
+from hswarm.runs.objective import Evaluation
+from hswarm.runs.run import Run
+from hswarm.tasks.check import check_task
+from hswarm.tasks.task import Task
+
+if TYPE_CHECKING:
+    from hswarm.runs.search import Findings
+
+
+def final_report(
+    run: Run, task: Task, findings: Findings, tests: Sequence[Evaluation], ledger: Ledger,
+    ending: Mapping[str, Any], rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Write the report of a finished run. `tests` are best single, start and best system on test (or none)."""
+    single, start, best = (
+        {"dev": summary(kept.scores, rng), "test": summary(test.scores, rng) if test else None}
+        for kept, test in zip(
+            (findings.best_single, findings.start, findings.best), tests or (None, None, None), strict=True
+        )
+    )
+    report: dict[str, Any] = {
+        "task": task.name,
+        "engine": run.recipe.engine.name,
+        "seed": run.recipe.seed,
+        **best,
+        "best_single": {"expert": findings.best_single.system.assignment[0], **single},
+        "start": start,
+        "singles": {kept.system.assignment[0]: _number(kept.utility) for kept in findings.singles},
+        "found_at": findings.best.step,
+        "topology": findings.best.system.topology.to_json() | {"assignment": findings.best.system.assignment},
+        **{key: ending[key] for key in ("iterations", "stopped")},
+        "calls": {"requested": ledger.requested, "generated": ledger.generated, "reused": ledger.reused,
+                  "failed": ledger.failed},
+        "tokens": {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens},
+        "overlap": check_task(task).overlap_questions,
+        "wall_s": ending["wall_s"],
+        "versions": versions(),
+    }  # fmt: skip
+    if tests:
+        report["test_faults"] = {name: getattr(tests[-1], name) for name in ("unparsed", "empty", "cut", "failed")}
+        paired = paired_test(tests[-1].scores, tests[0].scores, rng)
+        report["gain_on_test"] = {"difference": paired.difference, "ci": [paired.low, paired.high],
+                                  "p_value": paired.p_value}  # fmt: skip
+    files.write_text(run.path / "report.json", json.dumps(report, indent=2) + "\n")
+
+
+def summary(scores: Any, rng: np.random.Generator) -> dict[str, Any]:
+    """Mean, size and 95 % bootstrap interval of scores; failed ones (nan) are left out and counted."""
+    scored = np.asarray(scores)[~np.isnan(scores)]
+    if not len(scored):
+        return {"score": None, "n": 0, "ci": None, "failed": len(scores)}
+    interval = bootstrap_interval(scored, rng)
+    result = {"score": float(scored.mean()), "n": len(scored), "ci": [interval.low, interval.high]}
+    return result | ({"failed": len(scores) - len(scored)} if len(scored) < len(scores) else {})
+
+
+def versions() -> dict[str, str]:
+    """What the result was made with."""
+    found = {"python": platform.python_version()}
+    for package in ("hswarm", "numpy", "torch", "transformers"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else value

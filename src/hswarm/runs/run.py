@@ -1,0 +1,131 @@
+"""A run's directory: checkpoint, log and deliverable in one.
+
+    config.toml      the recipe, defaults written out
+    history.jsonl    one line an iteration; no times in it, so that equal runs have equal bytes
+    state/           the checkpoint after the last whole iteration
+    cache.sqlite     every call made
+    best/            the best system so far, complete (execution/system.py)
+    report.json      written last: a run that has one is finished
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hswarm.config import Recipe, read_recipe
+from hswarm.errors import RunError
+from hswarm.execution import files
+from hswarm.execution.system import System, load
+
+
+@dataclass
+class Run:
+    """An open run. Hold it in a `with` block: it is locked against a second process meanwhile."""
+
+    path: Path
+    recipe: Recipe
+    _lock: Any = field(default=None, repr=False)
+
+    @classmethod
+    def create(cls, path: Path, recipe: Recipe) -> Run:
+        """A new run in `path`, which must not exist or be empty."""
+        cls.check_new(path)
+        try:
+            files.write_text(path / "config.toml", recipe.to_toml())
+        except OSError as fault:
+            raise RunError(f"no run can be written at {path}: {fault.strerror}") from fault
+        return cls(path, recipe)
+
+    @staticmethod
+    def check_new(path: Path) -> None:
+        """RunError if something is at `path` already."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            remedy = f"hswarm resume {path}" if (path / "config.toml").is_file() else "remove it"
+            raise RunError(f"{path} exists; name another folder (--run), or: {remedy}")
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """The run in `path`, finished or not."""
+        path = Path(path)
+        if not (path / "config.toml").is_file():
+            raise RunError(f"no run at {path}: config.toml is missing")
+        return cls(path, read_recipe(path / "config.toml"))
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "report.json").is_file()
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The content of report.json; RunError while the run is unfinished."""
+        content: dict[str, Any] = files.read_json(self.path / "report.json", "a finished run (its report)")
+        return content
+
+    @property
+    def best(self) -> System:
+        """The best system found so far."""
+        return load(self.path / "best")
+
+    def __enter__(self) -> Run:
+        self._lock = (self.path / "lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as fault:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "another process"
+            self._lock.close()
+            raise RunError(f"{self.path} is in use by {holder}; wait for it or stop it") from fault
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        self._lock.flush()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Add a line to the history."""
+        with (self.path / "history.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def history(self) -> list[dict[str, Any]]:
+        """The whole lines of the history."""
+        try:
+            lines = (self.path / "history.jsonl").read_bytes().split(b"\n")[:-1]
+            return [json.loads(line) for line in lines]
+        except FileNotFoundError:
+            return []
+        except ValueError as fault:
+            raise RunError(f"{self.path / 'history.jsonl'} is damaged: {fault}") from fault
+
+    def rewind(self, lines: int) -> None:
+        """Cut the history to `lines`, those that the checkpoint knows of."""
+        path = self.path / "history.jsonl"
+        content = path.read_bytes() if path.exists() else b""
+        kept = content.split(b"\n")[:lines]
+        if len(kept) < lines:
+            raise RunError(f"{path} has {len(kept)} lines, the checkpoint knows of {lines}; restore it from a copy")
+        files.write_bytes(path, b"".join(line + b"\n" for line in kept))
+
+    def save_state(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Replace the checkpoint by `tensors` and the JSON-able `state`."""
+        files.write_tensors(self.path / "state" / "state.safetensors", tensors, {"state": json.dumps(state)})
+
+    def load_state(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The checkpoint as it was saved, or None if there is none yet."""
+        path = self.path / "state" / "state.safetensors"
+        if not path.exists():
+            return None
+        tensors = files.read_tensors(path)
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        return tensors, json.loads(header["__metadata__"]["state"])

@@ -1,0 +1,66 @@
+"""`[search]`, `[decode]` and `[sampling]` of a recipe: the settings of Algorithm 3 that are not a swarm's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+
+@dataclass(frozen=True)
+class DecodeSettings:
+    """How G-Decode draws: `top_p` 0 is argmax; `out_edges` successors a node (1 gives in-trees)."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    top_p: float = 0.0
+    out_edges: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.top_p < 1:
+            raise ValueError(f"top_p must be in [0, 1), got {self.top_p}")
+        if self.out_edges < 1:
+            raise ValueError(f"out_edges must be at least 1, got {self.out_edges}")
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """The loop: `graphs` adjacency matrices (N), `assignments` a weight-step (M), at most `iterations` rounds.
+
+    The search ends after `patience` iterations without a new best. `nodes` None is one node an expert; fewer nodes
+    take the experts that are best alone. `weight_topology` is what the weight-step scores on: the best topology so
+    far (the paper) or this iteration's (the reference). `steps` leaves a step out (an ablation).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    graphs: int = 10
+    assignments: int = 10
+    iterations: int = 20
+    patience: int = 6
+    nodes: int | None = None
+    steps: tuple[Literal["role", "weight"], ...] = ("role", "weight")
+    draw: Literal["balanced", "independent"] = "balanced"
+    weight_topology: Literal["best", "iteration"] = "best"
+    reuse: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("graphs", "assignments", "iterations", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.nodes is not None and self.nodes < 1:
+            raise ValueError(f"nodes must be at least 1, got {self.nodes}")
+        if not self.steps:
+            raise ValueError("steps must name 'role', 'weight' or both")
+        if self.weight_topology == "iteration" and "role" not in self.steps:
+            raise ValueError("weight_topology = 'iteration' needs the role-step")
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """`temperature` 0 is greedy, the setting in which reuse is exact. `max_new_tokens` None takes the task's."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_new_tokens: int | None = None

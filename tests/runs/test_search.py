@@ -1,0 +1,183 @@
+"""The search finds what was planted, repeats itself, and cannot tell an interruption from none."""
+
+import contextlib
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import toy_content
+
+import hswarm
+from hswarm.config import build_recipe, read_recipe
+from hswarm.errors import HSwarmError, RunError
+from hswarm.execution.execute import Executor
+from hswarm.runs.progress import Progress
+from hswarm.runs.run import Run
+from hswarm.runs.search import Search, open_parts, resume, search
+
+
+def result(path):
+    """What must be equal between equal runs: history, best system, and the report less times."""
+    report = json.loads((path / "report.json").read_text())
+    del report["wall_s"]
+    best = {str(file.relative_to(path)): file.read_bytes() for file in sorted((path / "best").rglob("*")) if file.is_file()}
+    return (path / "history.jsonl").read_bytes(), report, best
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_finds_the_planted_system(tmp_path, root, seed):
+    recipe = read_recipe(root / "recipes/toy.toml", [f"seed={seed}", "search.nodes=3", "task.options.toy.steps=3"])
+    report = search(recipe, tmp_path / "run").report
+    assert report["dev"]["score"] == 1.0
+    assert report["test"]["score"] == 1.0
+    assert report["best_single"]["test"]["score"] < 0.5
+
+
+def test_weights_and_roles_together_beat_either_alone(tmp_path, root):
+    mean = {}
+    for steps in ("role", "weight", "role weight"):
+        changes = [f"search.steps={json.dumps(steps.split())}", "search.iterations=12", "search.nodes=4"]
+        found = [search(read_recipe(root / "recipes/toy.toml", [*changes, f"seed={seed}"]), tmp_path / f"{steps}{seed}")
+                 for seed in range(4)]  # fmt: skip
+        mean[steps] = np.mean([run.report["dev"]["score"] for run in found])
+    assert mean["role weight"] > max(mean["role"], mean["weight"])
+
+
+def test_same_seed_same_run_and_another_seed_another(tmp_path, toy_recipe):
+    search(toy_recipe, tmp_path / "a")
+    search(toy_recipe, tmp_path / "b")
+    search(toy_recipe.model_copy(update={"seed": 1}), tmp_path / "c")
+    assert result(tmp_path / "a") == result(tmp_path / "b")
+    assert result(tmp_path / "a")[0] != result(tmp_path / "c")[0]
+
+
+def test_reuse_is_lossless(tmp_path, toy_recipe):
+    search(toy_recipe, tmp_path / "with")
+    search(build_recipe(toy_content(reuse=False)), tmp_path / "without")
+    (_, one, _), (_, two, _) = result(tmp_path / "with"), result(tmp_path / "without")
+    assert one["calls"]["generated"] < two["calls"]["generated"] == two["calls"]["requested"]
+    assert [one[key] for key in ("dev", "test", "topology", "start")] == [two[key] for key in ("dev", "test", "topology", "start")]
+
+
+def test_the_saved_system_is_the_scored_one(tmp_path, toy_recipe):
+    run = search(toy_recipe, tmp_path / "run")
+    system = hswarm.load(run.path)
+    parts = open_parts(toy_recipe)
+    (nodes,) = Executor(parts.engine).run([system], parts.task.dev, system.sampling, "again")
+    answers = [completion.text for completion in nodes[system.topology.sink]]
+    assert np.mean([a == e.answer for a, e in zip(answers, parts.task.dev, strict=True)]) == run.report["dev"]["score"]
+    assert system.respond([example.question for example in parts.task.dev]) == answers
+
+
+class Interrupt(Progress):
+    """Breaks off after a number of answered batches, as Ctrl-C would."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def advance(self, calls):
+        self.after -= 1
+        if not self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("after", [1, 2, 5, 9, 14, 22, 30, 41, 55, 70])
+def test_interrupted_and_resumed_is_never_stopped(tmp_path, toy_recipe, after):
+    search(toy_recipe, tmp_path / "whole")
+    try:
+        search(toy_recipe, tmp_path / "broken", Interrupt(after))
+    except KeyboardInterrupt:
+        resume(tmp_path / "broken")
+    assert result(tmp_path / "whole") == result(tmp_path / "broken")
+
+
+def test_killed_at_random_moments_ends_byte_equal(tmp_path, root):
+    changes = ["--set", "search.iterations=6", "--set", "search.patience=6", "--set", "engine.batch=20"]
+    command = [sys.executable, "-m", "hswarm.cli.main"]
+    environment = os.environ | {"PYTHONPATH": str(root / "src")}
+
+    def start(*words):
+        return subprocess.Popen([*command, *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    recipe, broken, rng, kills = str(root / "recipes/toy.toml"), tmp_path / "broken", random.Random(0), 0
+    assert start("search", recipe, *changes, "--run", str(tmp_path / "whole")).wait() == 0
+    process = start("search", recipe, *changes, "--run", str(broken))
+    while kills < 12:
+        grown = size(broken) + rng.randrange(1, 200_000)  # so far it may get
+        while process.poll() is None and size(broken) < grown:
+            time.sleep(0.002)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        kills += 1
+        process = start("resume", str(broken))
+    assert process.wait() == 0
+    assert kills >= 2
+    assert result(tmp_path / "whole") == result(broken)
+
+
+def size(path):
+    """Bytes of all files in a run."""
+    total = 0
+    for file in path.glob("**/*.*"):
+        with contextlib.suppress(FileNotFoundError):  # files come and go meanwhile
+            total += file.stat().st_size
+    return total
+
+
+def test_test_is_looked_at_once(tmp_path, toy_recipe):
+    with Run.create(tmp_path / "run", toy_recipe) as run:
+        one = Search(run, open_parts(toy_recipe), Progress())
+        one.go()
+        with pytest.raises(HSwarmError, match="already looked at"):
+            one._objective.final([])
+
+
+def test_a_finished_run_is_not_resumed(tmp_path, toy_recipe):
+    search(toy_recipe, tmp_path / "run")
+    with pytest.raises(RunError, match="is finished"):
+        resume(tmp_path / "run")
+
+
+def test_a_second_process_is_refused(tmp_path, toy_recipe):
+    with Run.create(tmp_path / "run", toy_recipe), pytest.raises(RunError, match=f"in use by process {os.getpid()}"):
+        resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize("preset", ["paper", "reference"])
+def test_presets_run(tmp_path, preset):
+    content = toy_content() | {"preset": preset}
+    report = search(build_recipe(content), tmp_path / "run").report
+    assert report["iterations"] == 4
+    assert report["calls"]["requested"] > 0
+
+
+def test_roles_alone_leave_the_weights(tmp_path):
+    search(build_recipe(toy_content(steps=["role"])), tmp_path / "run")
+    history = Run.open(tmp_path / "run").history()
+    assert all("weight" not in line for line in history)
+
+
+def test_fewer_nodes_than_experts_take_the_best_alone(tmp_path, root):
+    content = toy_content()
+    content["search"]["nodes"] = 3
+    recipe = build_recipe(content)
+    run = search(recipe, tmp_path / "run")
+    assert run.report["topology"]["size"] == 3
+
+
+def test_history_and_report_hold_what_design_promises(tmp_path, toy_recipe):
+    run = search(toy_recipe, tmp_path / "run")
+    report = run.report
+    assert {"task", "engine", "seed", "dev", "test", "best_single", "topology", "iterations", "stopped", "calls", "tokens",
+            "wall_s", "versions"} <= report.keys()  # fmt: skip
+    assert {"score", "n", "ci"} <= report["dev"].keys()
+    assert report["calls"]["requested"] == report["calls"]["generated"] + report["calls"]["reused"]
+    assert [line["iteration"] for line in run.history()] == list(range(report["iterations"]))
+    assert report["dev"]["score"] >= max(max(line["role"]["utilities"]) for line in run.history())
