@@ -25,7 +25,9 @@ def result(path):
     """What must be equal between equal runs: history, best system, and the report less times."""
     report = json.loads((path / "report.json").read_text())
     del report["wall_s"]
-    best = {str(file.relative_to(path)): file.read_bytes() for file in sorted((path / "best").rglob("*")) if file.is_file()}
+    best = {
+        str(file.relative_to(path)): file.read_bytes() for file in sorted((path / "best").rglob("*")) if file.is_file()
+    }
     return (path / "history.jsonl").read_bytes(), report, best
 
 
@@ -61,7 +63,9 @@ def test_reuse_is_lossless(tmp_path, toy_recipe):
     search(build_recipe(toy_content(reuse=False)), tmp_path / "without")
     (_, one, _), (_, two, _) = result(tmp_path / "with"), result(tmp_path / "without")
     assert one["calls"]["generated"] < two["calls"]["generated"] == two["calls"]["requested"]
-    assert [one[key] for key in ("dev", "test", "topology", "start")] == [two[key] for key in ("dev", "test", "topology", "start")]
+    assert [one[key] for key in ("dev", "test", "topology", "start")] == [
+        two[key] for key in ("dev", "test", "topology", "start")
+    ]
 
 
 def test_the_saved_system_is_the_scored_one(tmp_path, toy_recipe):
@@ -102,7 +106,9 @@ def test_killed_at_random_moments_ends_byte_equal(tmp_path, root):
     environment = os.environ | {"PYTHONPATH": str(root / "src")}
 
     def start(*words):
-        return subprocess.Popen([*command, *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(
+            [*command, *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     recipe, broken, rng, kills = str(root / "recipes/toy.toml"), tmp_path / "broken", random.Random(0), 0
     assert start("search", recipe, *changes, "--run", str(tmp_path / "whole")).wait() == 0

@@ -52,7 +52,7 @@ class EngineSettings:
     name: str = "transformers"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
-    batch: int = 64
+    batch: int = 32
 
     def __post_init__(self) -> None:
         if self.batch < 1:

@@ -56,9 +56,7 @@ class Objective:
 
     def _score(self, systems: Sequence[System], examples: Sequence[Example], step: str) -> list[Evaluation]:
         transcripts = self.executor.run(systems, examples, self.sampling, step)
-        return [
-            self._evaluation(system, nodes, examples) for system, nodes in zip(systems, transcripts, strict=True)
-        ]
+        return [self._evaluation(system, nodes, examples) for system, nodes in zip(systems, transcripts, strict=True)]
 
     def _evaluation(self, system: System, nodes: list[list[Completion]], examples: Sequence[Example]) -> Evaluation:
         answers = nodes[system.topology.sink]

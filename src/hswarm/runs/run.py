@@ -1,11 +1,11 @@
 """A run's directory: checkpoint, log and deliverable in one.
 
-    config.toml      the recipe, defaults written out
-    history.jsonl    one line an iteration; no times in it, so that equal runs have equal bytes
-    state/           the checkpoint after the last whole iteration
-    cache.sqlite     every call made
-    best/            the best system so far, complete (execution/system.py)
-    report.json      written last: a run that has one is finished
+config.toml      the recipe, defaults written out
+history.jsonl    one line an iteration; no times in it, so that equal runs have equal bytes
+state/           the checkpoint after the last whole iteration
+cache.sqlite     every call made
+best/            the best system so far, complete (execution/system.py)
+report.json      written last: a run that has one is finished
 """
 
 from __future__ import annotations

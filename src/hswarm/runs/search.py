@@ -216,9 +216,7 @@ class Search:
         assert self._best is not None
         topology = self._best.system.topology if self._settings.weight_topology == "best" else self._now
         rng = stream(self._recipe.seed, "assignment", t)
-        assignments = draw_assignments(
-            self._settings.assignments, self._nodes, len(experts), rng, self._settings.draw
-        )
+        assignments = draw_assignments(self._settings.assignments, self._nodes, len(experts), rng, self._settings.draw)
         self._begin(f"iteration {t + 1}: weights", len(assignments) * self._step_calls())
         systems = [self._system(topology, [experts[i] for i in assignment]) for assignment in assignments]
         evaluations = self._objective.evaluate(systems, f"{t}/weight")
@@ -226,7 +224,9 @@ class Search:
         jfk = jfk_score(assignments, np.array(utilities), len(experts))
         self._weight.tell(jfk.score)
         self._consider(evaluations, f"{t}/weight")
-        scores = {e.name: None if np.isnan(value) else value for e, value in zip(experts, jfk.score.tolist(), strict=True)}
+        scores = {
+            e.name: None if np.isnan(value) else value for e, value in zip(experts, jfk.score.tolist(), strict=True)
+        }
         return {"utilities": utilities, "jfk": scores} | _faults(evaluations)
 
     def _consider(self, evaluations: Sequence[Evaluation], step: str) -> Kept:
@@ -259,7 +259,9 @@ class Search:
                      stream(self._recipe.seed, "report"))  # fmt: skip
 
     def _system(self, topology: Topology, experts: Sequence[Expert]) -> System:
-        return System(topology, tuple(experts), self._recipe.prompts, self._pool.base, self._recipe.engine, self._sampling)
+        return System(
+            topology, tuple(experts), self._recipe.prompts, self._pool.base, self._recipe.engine, self._sampling
+        )
 
     @property
     def _ledger(self) -> Ledger:
@@ -326,7 +328,12 @@ def planned_calls(recipe: Recipe, experts: int, dev: int, test: int) -> dict[str
     role = settings.graphs * nodes * dev
     roles = role * (settings.iterations if "role" in settings.steps else 1)
     weights = settings.assignments * nodes * dev * (settings.iterations if "weight" in settings.steps else 0)
-    phases = {"experts alone": experts * dev, "role-steps": roles, "weight-steps": weights, "test": (1 + 2 * nodes) * test}
+    phases = {
+        "experts alone": experts * dev,
+        "role-steps": roles,
+        "weight-steps": weights,
+        "test": (1 + 2 * nodes) * test,
+    }
     return phases | {"total": sum(phases.values())}
 
 
