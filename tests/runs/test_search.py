@@ -10,9 +10,9 @@ import time
 
 import numpy as np
 import pytest
-from conftest import toy_content
 
 import hswarm
+from conftest import toy_content
 from hswarm.config import build_recipe, read_recipe
 from hswarm.errors import HSwarmError, RunError
 from hswarm.execution.execute import Executor

@@ -9,9 +9,9 @@ and MPS differ only in where tensors lie.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,8 @@ class TransformersEngine:
 
     def _inputs(self, prompts: Sequence[Sequence[int]]) -> dict[str, Any]:
         """What `generate` takes: rows of equal length, the beginning that all prompts share computed once."""
-        shared = len(os.path.commonprefix([prompt[:-1] for prompt in prompts]))
+        columns = zip(*(prompt[:-1] for prompt in prompts), strict=False)
+        shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
         longest = max(map(len, prompts))
         gaps = [longest - len(prompt) for prompt in prompts]  # padding stands between the shared beginning and the rest
         pad = self._tokenizer.pad_token_id
