@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.experts.pool import PoolSettings, open_pool, pool_table
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -20,21 +19,14 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def show(arguments: argparse.Namespace) -> None:
-    """A table of a pool: digest, size, norm, distance to the nearest other expert."""
+    """A table of a pool: digest, rank, parameters, norm, the nearest other expert and how far it is."""
     pool = open_pool(PoolSettings(path=arguments.pool, base=arguments.base))
-    form = pool.experts[0].form
-    assert form is not None
-    table = Table("expert", "digest", "norm", "nearest", "distance", title=f"{pool.base}, rank {form.config['r']}, "
-                  f"{form.size:,} parameters, scaling {form.scaling:g}")  # fmt: skip
-    vectors = np.stack([expert.vector for expert in pool.experts])
-    norms = np.linalg.norm(vectors, axis=1)
-    for i, expert in enumerate(pool.experts):
-        distances = np.linalg.norm(vectors - vectors[i], axis=1)
-        distances[i] = np.inf
-        nearest = int(distances.argmin())
-        table.add_row(expert.name, expert.digest[:12], f"{norms[i]:.3f}", pool.experts[nearest].name,
-                      f"{distances[nearest]:.3f}")  # fmt: skip
+    table = Table("expert", "digest", "rank", "parameters", "norm", "nearest", "distance", title=pool.base)
+    for row in pool_table(pool):
+        table.add_row(row.name, row.digest[:12], str(row.rank), f"{row.parameters:,}", f"{row.norm:.3f}", row.nearest,
+                      f"{row.distance:.3f}")  # fmt: skip
     Console().print(table)
+    print("distance: |a - b| over their mean norm; 0 equal, about 1.4 unrelated")
 
 
 def train(arguments: argparse.Namespace) -> None:

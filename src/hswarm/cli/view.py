@@ -83,7 +83,8 @@ def view() -> Iterator[View]:
 def print_report(path: Path, report: Mapping[str, Any]) -> None:
     """The result of a run as tables on standard output."""
     console = Console()
-    table = Table("system", "dev", "test", title=f"task {report['task']}, seed {report['seed']} (95 % intervals)")
+    sizes = [f"{split} (n={report[split]['n']})" if report[split] else split for split in ("dev", "test")]
+    table = Table("system", *sizes, title=f"task {report['task']}, seed {report['seed']} (95 % intervals)")
     single = report["best_single"]
     for name, row in ((f"best single expert: {single['expert']}", single), ("start: best first graph", report["start"]),
                       ("found system", report)):  # fmt: skip
@@ -125,7 +126,7 @@ def _score(summary: Mapping[str, Any] | None) -> str:
     if not summary or summary["score"] is None:
         return "-"
     low, high = summary["ci"]
-    return f"{summary['score']:.3f} [{low:.3f}, {high:.3f}] n={summary['n']}"
+    return f"{summary['score']:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _numbers(step: Mapping[str, Any] | None) -> list[float]:
