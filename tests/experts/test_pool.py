@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -11,8 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from adapters import KEY, adapter, tensors
 
 from hswarm.errors import PoolError
-from hswarm.experts.adapter import Expert
-from hswarm.experts.pool import ExpertPool, PoolSettings, distances, open_pool, pool_table
+from hswarm.experts.pool import PoolSettings, open_pool
 
 
 @pytest.fixture
@@ -47,7 +45,10 @@ def test_a_base_of_the_users_own(root):
 
 def test_an_adapter_of_another_rank_is_named_with_its_remedy(root):
     adapter(root / "cot", tensors(rank=4), r=4)
-    assert fault(root) == "expert 'cot': rank 4, the pool has rank 2; convert it or leave it out (pool.experts)"
+    assert (
+        fault(root)
+        == "expert 'cot': rank 4, the pool has rank 2; convert it, leave it out (pool.experts), or add the updates themselves (pool.space = 'delta')"
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,24 +109,6 @@ def test_no_base_at_all(tmp_path):
 def test_settings_refuse_unknown_keys():
     with pytest.raises(ValidationError, match="expert"):
         TypeAdapter(PoolSettings).validate_python({"path": "x", "expert": []})
-
-
-def test_table_and_distances(root):
-    adapter(root / "flan", {name: array * 1.01 for name, array in tensors(0).items()})
-    pool = open_pool(PoolSettings(path=str(root)))
-    apart = distances(pool)
-    np.testing.assert_allclose(apart, apart.T)
-    assert np.diag(apart).tolist() == [0, 0, 0]
-    rows = pool_table(pool)
-    assert [(row.name, row.nearest, row.rank, row.parameters) for row in rows] == [
-        ("code", "flan", 2, 48), ("cot", "code", 2, 48), ("flan", "code", 2, 48)]  # fmt: skip
-    assert rows[0].distance == pytest.approx(0.01 / 1.005, rel=1e-3)
-    assert rows[0].norm == pytest.approx(np.linalg.norm(pool.experts[0].vector), rel=1e-6)
-
-
-def test_table_of_bare_vectors_of_zero():
-    pool = ExpertPool(tuple(Expert.of(name, np.zeros(3), None) for name in "ab"), "toy")
-    assert [(row.rank, row.norm, row.distance) for row in pool_table(pool)] == [(0, 0.0, 0.0)] * 2
 
 
 def test_the_starter_pool_is_whole_and_small():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hswarm import registry
 from hswarm.engines.base import Engine, EngineSettings
 
@@ -11,7 +13,13 @@ TABLE = {
 }
 
 
-def open_engine(settings: EngineSettings, base: str) -> Engine:
-    """The engine that `settings` names, ready to answer for experts of `base`."""
-    engine: Engine = registry.lookup("engines", TABLE, settings.name)(settings, base)
-    return engine
+def open_engine(settings: EngineSettings, bases: str | Sequence[str]) -> Engine:
+    """The engine that `settings` names, ready to answer for experts of `bases`: one, or a mixed pool's."""
+    make = registry.lookup("engines", TABLE, settings.name)
+    names = (bases,) if isinstance(bases, str) else tuple(bases)
+    if len(names) == 1:
+        engine: Engine = make(settings, names[0])
+        return engine
+    from hswarm.engines.mixed import MixedEngine
+
+    return MixedEngine({name: make(settings, name) for name in names})

@@ -21,6 +21,8 @@ from hswarm.engines.base import Engine, EngineSettings, Sampling
 from hswarm.errors import RunError
 from hswarm.execution import files
 from hswarm.experts.adapter import Expert
+from hswarm.experts.checkpoint import Checkpoint
+from hswarm.experts.pool import bases_of, read_expert, share_bases
 from hswarm.prompts import Prompts
 
 FORMAT = 1
@@ -46,18 +48,24 @@ class System:
         """The name of the expert at each node."""
         return [expert.name for expert in self.experts]
 
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The base models that an engine needs to answer."""
+        return bases_of(self.experts, self.base)
+
     def save(self, folder: Path) -> None:
         """Write the whole system to `folder`, replacing what was there only when all is written."""
         new = folder.with_name(folder.name + ".new")
         shutil.rmtree(new, ignore_errors=True)
-        names = _folder_names(self.experts)
-        for expert in {id(expert): expert for expert in self.experts}.values():
+        names, written = _folder_names(self.experts), {}
+        for expert in {expert.digest: expert for expert in self.experts}.values():
             target = new / "experts" / names[expert.digest]
-            if expert.form is None:
+            if expert.form is None and not isinstance(expert, Checkpoint):
                 files.write_tensors(target / "vector.safetensors", {"vector": expert.vector})
+                written[expert.digest] = expert.digest
             else:
-                expert.write(target)
-        files.write_text(new / "system.json", json.dumps(self._description(names), indent=2) + "\n")
+                written[expert.digest] = expert.write(target)
+        files.write_text(new / "system.json", json.dumps(self._description(names, written), indent=2) + "\n")
         if folder.exists():
             old = folder.with_name(folder.name + ".old")
             shutil.rmtree(old, ignore_errors=True)
@@ -67,11 +75,15 @@ class System:
         else:
             new.rename(folder)
 
-    def _description(self, names: dict[str, str]) -> dict[str, Any]:
+    def _description(self, names: dict[str, str], written: dict[str, str]) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "topology": self.topology.to_json(),
-            "nodes": [{"expert": e.name, "folder": names[e.digest], "digest": e.digest} for e in self.experts],
+            "nodes": [
+                {"expert": e.name, "folder": names[e.digest], "digest": written[e.digest]}
+                | ({} if isinstance(e, Checkpoint) or e.base in ("", self.base) else {"base": e.base})
+                for e in self.experts
+            ],
             "prompts": asdict(self.prompts),
             "base": self.base,
             "engine": asdict(self.engine),
@@ -83,7 +95,7 @@ class System:
         from hswarm.execution.execute import Executor
         from hswarm.tasks.task import Example
 
-        executor = Executor(engine or open_engine(self.engine, self.base))
+        executor = Executor(engine or open_engine(self.engine, self.bases))
         examples = [Example(id=str(i), question=question, answer="") for i, question in enumerate(questions)]
         (nodes,) = executor.run([self], examples, self.sampling, "respond")
         return [completion.text for completion in nodes[self.topology.sink]]
@@ -99,7 +111,8 @@ def load(path: str | Path) -> System:
         if description["format"] != FORMAT:
             raise RunError(f"{folder}: format {description['format']}, this hswarm reads {FORMAT}")
         topology = Topology.from_json(description["topology"])
-        experts = {node["folder"]: _read_expert(folder, node) for node in description["nodes"]}
+        read = {node["folder"]: _read_expert(folder, node, description["base"]) for node in description["nodes"]}
+        experts = dict(zip(read, share_bases(list(read.values())), strict=True))
         return System(
             topology,
             tuple(experts[node["folder"]] for node in description["nodes"]),
@@ -112,7 +125,7 @@ def load(path: str | Path) -> System:
         raise RunError(f"{folder / 'system.json'} is not a system as hswarm writes it: {fault!r}") from fault
 
 
-def _read_expert(folder: Path, node: dict[str, str]) -> Expert:
+def _read_expert(folder: Path, node: dict[str, str], base: str) -> Expert:
     name = node["folder"]
     if Path(name).name != name:
         raise RunError(f"{folder}: expert folder {name!r} points outside")
@@ -121,8 +134,9 @@ def _read_expert(folder: Path, node: dict[str, str]) -> Expert:
         vector = files.read_tensors(source / "vector.safetensors")["vector"]
         expert = Expert.of(node["expert"], np.asarray(vector, dtype=np.float32), None)
     else:
-        found = Expert.read(source)
-        expert = Expert.of(node["expert"], found.vector, found.form)
+        expert = read_expert(source).named(node["expert"])
+        if not isinstance(expert, Checkpoint):
+            expert = expert.with_base(node.get("base", base))
     if expert.digest != node["digest"]:
         raise RunError(f"expert '{node['expert']}' in {source} has changed: digest {expert.digest[:12]}, "
                        f"expected {node['digest'][:12]}; take the folder as it was written")  # fmt: skip

@@ -76,15 +76,20 @@ class AdapterForm:
 
 @dataclass(frozen=True, eq=False)
 class Expert:
-    """A named adapter. `form` is None only for the toy engine's bare vectors. Make it with `Expert.of`."""
+    """A named adapter; a whole model is the sub-class Checkpoint. Make it with `Expert.of` or `Expert.read`.
+
+    `form` is None for the toy engine's bare vectors and for checkpoints. `base` names the model that an engine loads
+    for it: an adapter's base, or the folder of a checkpoint.
+    """
 
     name: str
     vector: Vector
     form: AdapterForm | None
     digest: str
+    base: str = ""
 
     @classmethod
-    def of(cls, name: str, vector: Vector, form: AdapterForm | None) -> Expert:
+    def of(cls, name: str, vector: Vector, form: AdapterForm | None, base: str = "") -> Expert:
         """An expert of a float32 `vector`, shape (parameters,), which is made read-only.
 
         PoolError if it holds NaN or infinity, or is not as long as `form` says.
@@ -97,14 +102,30 @@ class Expert:
         vector.flags.writeable = False
         whole = hashlib.sha256((form.digest if form else "vector").encode())
         whole.update(vector.data)
-        return cls(name, vector, form, whole.hexdigest())
+        return Expert(name, vector, form, whole.hexdigest(), base)
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return self.vector.size
 
     def moved(self, vector: Vector, name: str | None = None) -> Expert:
         """The same expert with other weights, copied from `vector`, and another name if one is given."""
-        return Expert.of(name or self.name, np.array(vector, dtype=np.float32), self.form)
+        return Expert.of(name or self.name, np.array(vector, dtype=np.float32), self.form, self.base)
 
-    def write(self, folder: Path, dtype: Literal["float32", "float16"] = "float32") -> None:
-        """Write PEFT's two files to `folder`, each atomically. PoolError if a weight does not fit `dtype`."""
+    def named(self, name: str) -> Expert:
+        """The same expert by another name."""
+        return Expert(name, self.vector, self.form, self.digest, self.base)
+
+    def with_base(self, base: str) -> Expert:
+        """The same expert for `base`."""
+        return Expert(self.name, self.vector, self.form, self.digest, base)
+
+    def write(self, folder: Path, dtype: Literal["float32", "float16"] = "float32") -> str:
+        """Write PEFT's two files to `folder`, each atomically; returns the digest of what was written.
+
+        PoolError if a weight does not fit `dtype`.
+        """
         if self.form is None:
             raise PoolError(f"expert '{self.name}' is a bare vector, not an adapter; only adapters can be written")
         if (largest := float(np.abs(self.vector).max(initial=0))) > float(np.finfo(dtype).max):
@@ -117,6 +138,8 @@ class Expert:
             new = folder / f"{name}.new"
             new.write_bytes(content)
             os.replace(new, folder / name)
+        written = self.vector.astype(dtype).astype(np.float32)
+        return Expert.of(self.name, written, self.form).digest
 
     @classmethod
     def read(cls, folder: str | Path) -> Expert:
@@ -128,7 +151,7 @@ class Expert:
         names = tuple(sorted(tensors))
         form = AdapterForm(config, names, tuple(tensors[key].shape for key in names))
         _check_tensors(name, config, tensors)
-        return cls.of(name, form.flatten(tensors), form)
+        return Expert.of(name, form.flatten(tensors), form, str(config.get("base_model_name_or_path") or ""))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -188,12 +211,11 @@ def _check_tensors(name: str, config: Mapping[str, Any], tensors: Mapping[str, V
     """Every tensor is a factor of a pair of the rank that the config says."""
     if not tensors:
         raise PoolError(f"expert '{name}' has no tensors; copy or download it again")
-    modules = config.get("target_modules")
     for key, array in tensors.items():
         found = _KEY.match(key)
         if found is None:
             raise PoolError(f"expert '{name}': tensor {key!r} is not a LoRA factor of a linear layer; {_LEAVE}")
-        if isinstance(modules, list) and not any(f".{found['module']}".endswith(f".{end}") for end in modules):
+        if not _targeted(found["module"], config):
             raise PoolError(f"expert '{name}': {key!r} is outside target_modules, so PEFT would not load it; {_LEAVE}")
         partner = key.replace(".lora_A.", ".lora_B.") if found["factor"] == "A" else key.replace(".lora_B.", ".lora_A.")
         if partner not in tensors:
@@ -203,3 +225,24 @@ def _check_tensors(name: str, config: Mapping[str, Any], tensors: Mapping[str, V
             raise PoolError(f"expert '{name}': {key!r} has shape {array.shape}, not of rank {config['r']}; {_LEAVE}")
         if not np.isfinite(array).all():
             raise PoolError(f"expert '{name}': {key!r} holds NaN or infinite weights; train or download it again")
+
+
+def _targeted(module: str, config: Mapping[str, Any]) -> bool:
+    """Whether PEFT would put an adapter at `module`: by target_modules, exclude_modules and layers_to_transform."""
+    if _named(module, config.get("exclude_modules")):
+        return False
+    layers, wanted = re.findall(r"\.(\d+)\.", module), config.get("layers_to_transform")
+    if wanted is not None and (not layers or int(layers[0]) not in (wanted if isinstance(wanted, list) else [wanted])):
+        return False
+    modules = config.get("target_modules")
+    return modules in (None, "all-linear") or _named(module, modules)
+
+
+def _named(module: str, modules: Any) -> bool:
+    """PEFT's rule: a text is a regular expression for the whole name, a list holds names or ends of names."""
+    if isinstance(modules, str):
+        try:
+            return re.fullmatch(modules, module) is not None
+        except re.error:
+            return False
+    return isinstance(modules, list) and any(f".{module}".endswith(f".{end}") for end in modules)

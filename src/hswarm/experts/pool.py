@@ -1,99 +1,158 @@
-"""A pool: a folder of LoRA adapters of one base, one sub-folder each, all of one form."""
+"""A pool: a folder of experts, one sub-folder each, LoRA adapters or whole checkpoints.
+
+Experts whose weights can be added are a group: adapters of one base, checkpoints of one layout. An ordinary pool is one
+group; a mixed pool has several, and weights are then combined within each alone.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import AdapterForm, Expert
+from hswarm.experts.blend import blend_factors, blend_updates, union_form
+from hswarm.experts.checkpoint import Checkpoint, is_checkpoint
 from hswarm.registry import near
+
+_LEAVE = "leave it out (pool.experts)"
+_E = TypeVar("_E", bound=Expert)
 
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """`[pool]`: the folder, the base (default: the adapters' own), the experts to take (default: all)."""
+    """`[pool]`: the folder, the base (default: the adapters' own), the experts to take (default: all).
+
+    `space` is where weights of adapters are added: "factors" (A and B apart, all of one form) or "delta" (the updates
+    s B A, brought back to `rank`; 0 is the largest rank in the pool). `mixed` allows experts of several bases.
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     path: str = ""
     base: str = ""
     experts: tuple[str, ...] = ()
+    space: Literal["factors", "delta"] = "factors"
+    rank: int = 0
+    mixed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rank < 0:
+            raise ValueError(f"rank must be at least 1, or 0 for the largest in the pool, got {self.rank}")
+        if self.rank and self.space != "delta":
+            raise ValueError("rank is for pool.space = 'delta'; in 'factors' experts keep their own")
+        if self.mixed and self.base:
+            raise ValueError("a mixed pool has several bases, named by its experts; leave out pool.base")
 
 
 @dataclass(frozen=True, eq=False)
 class ExpertPool:
-    """Experts that can be combined, and the name of their base model."""
+    """Experts that can work together, the name of their base model (of all of them, if several), and their space."""
 
     experts: tuple[Expert, ...]
     base: str
+    space: Literal["factors", "delta"] = "factors"
+    rank: int = 0
 
     @property
     def names(self) -> list[str]:
         return [expert.name for expert in self.experts]
 
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The base models that an engine needs for the pool."""
+        return bases_of(self.experts, self.base)
 
-def open_pool(settings: PoolSettings) -> ExpertPool:
-    """Read and check a pool. PoolError names every expert that does not fit, and its remedy."""
-    folders = _folders(settings)
+    @cached_property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """The positions of experts whose weights can be added, group by group."""
+        found: dict[Hashable, list[int]] = {}
+        for i, expert in enumerate(self.experts):
+            found.setdefault(_group_key(expert), []).append(i)
+        return tuple(map(tuple, found.values()))
+
+    def blend(self, weights: ArrayLike, name: str) -> Expert:
+        """The expert that is the sum of the pool's times `weights`, shape (n,): one group's at most are not zero.
+
+        The pool's own expert, unchanged, if it alone has weight 1. Swarm moves are sums of what they start from, so
+        every position that a weight-step can reach is a blend. PoolError if two groups are to be added.
+        """
+        row = np.asarray(weights, dtype=np.float64)
+        if row.shape != (len(self.experts),):
+            raise ValueError(f"expected {len(self.experts)} weights, one an expert, got shape {row.shape}")
+        used = np.flatnonzero(row).tolist()
+        group = next((group for group in self.groups if set(used) <= set(group)), None)
+        if group is None:
+            raise PoolError(f"'{name}' would add experts that do not share an architecture: "
+                            f"{', '.join(self.names[i] for i in used)}")  # fmt: skip
+        if len(used) == 1 and row[used[0]] == 1:
+            return self.experts[used[0]].named(name)
+        members, shares = [self.experts[i] for i in group], row[list(group)].tolist()
+        if checkpoints := [member for member in members if isinstance(member, Checkpoint)]:
+            return Checkpoint.blend(checkpoints, shares, name)
+        if self.space == "delta" and members[0].form:
+            return blend_updates(members, shares, name, self.rank or _largest_rank(members))
+        return blend_factors(members, shares, name)
+
+
+def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:
+    """Read and check a pool of at least `least` experts. PoolError names every expert that does not fit."""
     experts, faults = [], []
-    for folder in folders:
+    for folder in _folders(settings):
         try:
-            experts.append(Expert.read(folder))
+            experts.append(read_expert(folder))
         except PoolError as fault:
             faults.append(str(fault))
-    faults += _misfits(experts, settings.base)
+    faults += _misfits(experts, settings)
     if faults:
         raise PoolError("; ".join(faults))
-    if len(experts) < 2:
-        raise PoolError(f"the pool {settings.path} has one expert, '{experts[0].name}'; a search needs at least two")
-    form = experts[0].form
-    base = settings.base or (str(form.config.get("base_model_name_or_path") or "") if form else "")
-    if not base:
-        raise PoolError(f"the adapters in {settings.path} do not name their base; set pool.base")
-    return ExpertPool(tuple(experts), base)
+    if len(experts) < least:
+        raise PoolError(f"the pool {settings.path} has one expert, '{experts[0].name}'; a search needs at least two: "
+                        "add one, or ask it alone with another tool")  # fmt: skip
+    experts = share_bases(experts, settings.base)
+    if nameless := [expert.name for expert in experts if not expert.base]:
+        raise PoolError(f"the adapters in {settings.path} do not name their base ({', '.join(nameless)}); "
+                        "set pool.base")  # fmt: skip
+    return ExpertPool(tuple(experts), ", ".join(bases_of(experts)), settings.space, settings.rank)
 
 
-class PoolRow(NamedTuple):
-    """One expert of `pool_table`; `distance` is that to the `nearest` other expert."""
-
-    name: str
-    digest: str
-    rank: int
-    parameters: int
-    norm: float
-    nearest: str
-    distance: float
+def read_expert(folder: Path) -> Expert:
+    """The adapter or the whole checkpoint in `folder`. PoolError says what is wrong with it."""
+    return Checkpoint.read(folder) if is_checkpoint(folder) else Expert.read(folder)
 
 
-def pool_table(pool: ExpertPool) -> list[PoolRow]:
-    """One row an expert. A bare vector's rank is 0."""
-    apart = distances(pool)
-    np.fill_diagonal(apart, np.inf)
-    rows = []
-    for expert, row in zip(pool.experts, apart, strict=True):
-        nearest = int(row.argmin())
-        rank = int(expert.form.config["r"]) if expert.form else 0
-        norm = float(np.linalg.norm(expert.vector.astype(np.float64)))
-        rows.append(PoolRow(expert.name, expert.digest, rank, expert.vector.size, norm, pool.names[nearest],
-                            float(row[nearest])))  # fmt: skip
-    return rows
+def share_bases(experts: Sequence[Expert], named: str = "") -> list[Expert]:
+    """`experts`, adapters with base `named` if one is; checkpoints of one layout share the first one's folder."""
+    first: dict[str, str] = {}
+    done: list[Expert] = []
+    for expert in experts:
+        if isinstance(expert, Checkpoint):
+            done.append(expert.with_base(first.setdefault(expert.layout.digest, expert.base)))
+        else:
+            done.append(expert.with_base(named) if named else expert)
+    return done
 
 
-def distances(pool: ExpertPool) -> NDArray[np.float64]:
-    """Shape (n, n): |a - b| over the mean of |a| and |b|; equal experts are 0 apart, unrelated ones about 1.4."""
-    vectors = np.stack([expert.vector for expert in pool.experts]).astype(np.float64)
-    norms = np.linalg.norm(vectors, axis=1)
-    apart: NDArray[np.float64] = np.array([np.linalg.norm(vectors - vector, axis=1) for vector in vectors])
-    means = (norms[:, None] + norms) / 2
-    np.divide(apart, means, out=apart, where=means > 0)
-    return apart
+def bases_of(experts: Sequence[Expert], default: str = "") -> tuple[str, ...]:
+    """The distinct bases of `experts`, in order; `default` for those that name none."""
+    return tuple(dict.fromkeys(expert.base or default for expert in experts))
+
+
+def _group_key(expert: Expert) -> Hashable:
+    if isinstance(expert, Checkpoint):
+        return "checkpoint", expert.layout.digest
+    return ("adapter", expert.base) if expert.form else ("vector",)
+
+
+def _largest_rank(experts: Sequence[Expert]) -> int:
+    return max(int(expert.form.config["r"]) for expert in experts if expert.form)
 
 
 def _folders(settings: PoolSettings) -> list[Path]:
@@ -104,7 +163,7 @@ def _folders(settings: PoolSettings) -> list[Path]:
         raise PoolError(f"no folder {root}; pool.path names a folder with one PEFT adapter a sub-folder")
     found = {path.name: path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")}
     if not found:
-        raise PoolError(f"{root} has no sub-folders; expected one PEFT adapter each")
+        raise PoolError(f"{root} has no sub-folders; expected one PEFT adapter or one checkpoint each")
     unknown = [name for name in settings.experts if name not in found]
     if unknown:
         raise PoolError("; ".join(f"no expert '{name}' in {root}{near(name, found)}" for name in unknown))
@@ -113,25 +172,66 @@ def _folders(settings: PoolSettings) -> list[Path]:
     return [found[name] for name in settings.experts or found]
 
 
-def _misfits(experts: Sequence[Expert], base: str) -> list[str]:
-    """What differs from the form that most of the pool has."""
-    forms = [expert.form for expert in experts if expert.form]
-    if not forms:
-        return []
-    usual = Counter(form.digest for form in forms).most_common(1)[0][0]
-    pattern = next(form for form in forms if form.digest == usual)
-    bases = Counter(_base(form) for form in forms)
-    expected = base if base in bases else bases.most_common(1)[0][0]
-    faults = []
-    for expert in experts:
-        assert expert.form is not None
-        if expert.form.digest != usual:
-            faults.append(f"expert '{expert.name}': {_difference(expert.form, pattern)}; "
-                          "convert it or leave it out (pool.experts)")  # fmt: skip
-        elif _base(expert.form) != expected:
-            faults.append(f"expert '{expert.name}': base {_base(expert.form)}, the pool's is {expected}; "
-                          "leave it out (pool.experts)")  # fmt: skip
+def _misfits(experts: Sequence[Expert], settings: PoolSettings) -> list[str]:
+    """What differs from most of the pool, or in a mixed pool from most of its own base."""
+    adapters = [expert for expert in experts if expert.form]
+    checkpoints = [expert for expert in experts if isinstance(expert, Checkpoint)]
+    if settings.mixed:
+        by_base: dict[str, list[Expert]] = {}
+        for expert in adapters:
+            by_base.setdefault(expert.base, []).append(expert)
+        return [fault for group in by_base.values() for fault in _odd_forms(group, settings.space)]
+    faults: list[str] = []
+    if adapters and checkpoints:
+        few, what, many = ((adapters, "an adapter", "checkpoints") if len(adapters) < len(checkpoints)
+                           else (checkpoints, "a whole checkpoint", "adapters"))  # fmt: skip
+        return [f"expert '{expert.name}' is {what}, the pool's are {many}; {_LEAVE}, or set pool.mixed = true"
+                for expert in few]  # fmt: skip
+    if checkpoints:
+        usual = _most_common(checkpoints, lambda expert: expert.layout.digest).layout
+        faults += [f"expert '{expert.name}': {word}; {_LEAVE}, or set pool.mixed = true"
+                   for expert in checkpoints if (word := expert.layout.difference(usual))]  # fmt: skip
+    if adapters:
+        faults += _odd_forms(adapters, settings.space) + _odd_bases(adapters, settings)
     return faults
+
+
+def _odd_forms(adapters: Sequence[Expert], space: str) -> list[str]:
+    """Adapters that cannot be added to most of the others."""
+    pattern = _most_common(adapters, _form_digest)
+    assert pattern.form is not None
+    faults = []
+    for expert in adapters:
+        if expert.form is None or expert.form.digest == pattern.form.digest:
+            continue
+        if space == "factors":
+            faults.append(f"expert '{expert.name}': {_difference(expert.form, pattern.form)}; convert it, {_LEAVE}, "
+                          "or add the updates themselves (pool.space = 'delta')")  # fmt: skip
+            continue
+        try:
+            union_form([pattern, expert], 1)
+        except PoolError as fault:
+            faults.append(f"{fault}; {_LEAVE}")
+    return faults
+
+
+def _odd_bases(adapters: Sequence[Expert], settings: PoolSettings) -> list[str]:
+    pattern = _most_common(adapters, _form_digest)
+    bases = Counter(expert.base for expert in adapters)
+    expected = settings.base if settings.base in bases else bases.most_common(1)[0][0]
+    same = [e for e in adapters if settings.space == "delta" or _form_digest(e) == _form_digest(pattern)]
+    return [f"expert '{expert.name}': base {expert.base}, the pool's is {expected}; {_LEAVE}, or set pool.mixed = true"
+            for expert in same if expert.base != expected]  # fmt: skip
+
+
+def _form_digest(expert: Expert) -> str:
+    return expert.form.digest if expert.form else ""
+
+
+def _most_common(experts: Sequence[_E], key: Callable[[_E], str]) -> _E:
+    """The first expert of the kind, by `key`, that most are of."""
+    usual = Counter(map(key, experts)).most_common(1)[0][0]
+    return next(expert for expert in experts if key(expert) == usual)
 
 
 def _difference(form: AdapterForm, pattern: AdapterForm) -> str:
@@ -141,7 +241,3 @@ def _difference(form: AdapterForm, pattern: AdapterForm) -> str:
     if odd := sorted(set(form.names) ^ set(pattern.names)):
         return f"other target modules than the pool ({len(odd)} tensors differ, the first {odd[0]!r})"
     return "tensor shapes or modules differ from the pool's (another base model?)"
-
-
-def _base(form: AdapterForm) -> str:
-    return str(form.config.get("base_model_name_or_path") or "")

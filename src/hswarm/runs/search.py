@@ -101,7 +101,7 @@ def open_parts(recipe: Recipe) -> Parts:
     task = load_task(recipe.task)
     get_scorer(task.scorer)
     pool = read_pool(recipe)
-    engine = open_engine(recipe.engine, pool.base)
+    engine = open_engine(recipe.engine, pool.bases)
     engine.check(pool.experts)
     return Parts(pool, task, engine)
 

@@ -1,0 +1,47 @@
+"""Several engines as one, for pools whose experts have different bases: each request goes to its expert's base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hswarm.engines.base import Completion, Engine, Request
+from hswarm.errors import PoolError
+from hswarm.experts.adapter import Expert
+
+
+class MixedEngine:
+    """Engines by the name of their base."""
+
+    def __init__(self, engines: Mapping[str, Engine]) -> None:
+        self._engines = dict(engines)
+
+    @property
+    def fingerprint(self) -> str:
+        return "; ".join(engine.fingerprint for engine in self._engines.values())
+
+    def check(self, experts: Sequence[Expert]) -> None:
+        for base, places in self._by_base(experts).items():
+            self._engines[base].check([experts[i] for i in places])
+
+    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
+        """Each engine's own batches, engine by engine."""
+        return [
+            [places[i] for i in batch]
+            for base, places in self._by_base([request.expert for request in requests]).items()
+            for batch in self._engines[base].batches([requests[i] for i in places])
+        ]
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        made: dict[int, Completion] = {}
+        for base, places in self._by_base([request.expert for request in requests]).items():
+            made.update(zip(places, self._engines[base].generate([requests[i] for i in places]), strict=True))
+        return [made[i] for i in range(len(requests))]
+
+    def _by_base(self, experts: Sequence[Expert]) -> dict[str, list[int]]:
+        places: dict[str, list[int]] = {base: [] for base in self._engines}
+        for i, expert in enumerate(experts):
+            if expert.base not in places:
+                raise PoolError(f"expert '{expert.name}' is of base {expert.base or '(none)'}, the engine was opened "
+                                f"for {', '.join(self._engines)}")  # fmt: skip
+            places[expert.base].append(i)
+        return {base: found for base, found in places.items() if found}

@@ -1,0 +1,109 @@
+"""Weighted sums of adapters, in either of two spaces.
+
+"factors" adds A and B apart, as the paper's code does: the sum is as cheap as can be, but it is not the sum of the
+updates, for (w1 B1 + w2 B2)(w1 A1 + w2 A2) has products across experts. "delta" adds the updates s B A themselves and
+goes back to a chosen rank by the best approximation there is (SVD); rank, alpha and target modules may then differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hswarm.errors import PoolError
+from hswarm.experts.adapter import AdapterForm, Expert, Vector
+
+
+def blend_factors(experts: Sequence[Expert], weights: Sequence[float], name: str) -> Expert:
+    """The weighted sum of vectors of one form (or of bare vectors)."""
+    total = np.zeros_like(experts[0].vector)
+    for expert, weight in zip(experts, weights, strict=True):
+        if weight:
+            total += np.float32(weight) * expert.vector
+    return Expert.of(name, total, experts[0].form, experts[0].base)
+
+
+def blend_updates(experts: Sequence[Expert], weights: Sequence[float], name: str, rank: int) -> Expert:
+    """The weighted sum of the updates s B A, as an adapter of `rank` over every module that any expert changes.
+
+    Never forms an update: with all factors side by side, B (out, R) and A (R, in), the singular values of B A are those
+    of the R x R core between two QR decompositions. PoolError if two experts give one module different sizes.
+    """
+    form = union_form(experts, rank)
+    parts = [(factors(expert), weight) for expert, weight in zip(experts, weights, strict=True) if weight]
+    made: dict[str, Vector] = {}
+    for down_name, up_name, (wide, tall) in _pairs(form):
+        module = module_of(down_name)
+        found = [(part[module], weight) for part, weight in parts if module in part]
+        down = np.concatenate([np.zeros((0, wide)), *(a for (a, _), _ in found)])
+        up = np.concatenate([np.zeros((tall, 0)), *(weight * b for (_, b), weight in found)], axis=1)
+        made[down_name], made[up_name] = _truncated(down, up, rank)
+    return Expert.of(name, form.flatten(made), form, experts[0].base)
+
+
+def factors(expert: Expert) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Module -> (A of shape (r, in), s B of shape (out, r)), whose product s B A is the update."""
+    if expert.form is None:
+        raise PoolError(f"expert '{expert.name}' is not an adapter; it has no factors")
+    tensors, scaling = expert.form.tensors(expert.vector), expert.form.scaling
+    return {
+        module_of(name): (tensors[name].astype(np.float64),
+                          scaling * tensors[name.replace(".lora_A.", ".lora_B.")].astype(np.float64))
+        for name in tensors if ".lora_A." in name
+    }  # fmt: skip
+
+
+def module_of(name: str) -> str:
+    """The module that a factor's tensor belongs to."""
+    return name.removeprefix("base_model.model.").split(".lora_")[0]
+
+
+def union_form(experts: Sequence[Expert], rank: int) -> AdapterForm:
+    """The form of adapters of `rank` over every module that any of `experts` changes; its scaling is 1."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for expert in experts:
+        assert expert.form is not None
+        for down, _, size in _pairs(expert.form):
+            if sizes.setdefault(module_of(down), size) != size:
+                raise PoolError(f"expert '{expert.name}': {module_of(down)} has size {size}, "
+                                f"others have {sizes[module_of(down)]}; it belongs to another base")  # fmt: skip
+    names = {}
+    for module, (wide, tall) in sizes.items():
+        names[f"base_model.model.{module}.lora_A.weight"] = (rank, wide)
+        names[f"base_model.model.{module}.lora_B.weight"] = (tall, rank)
+    first = experts[0].form
+    assert first is not None
+    config: dict[str, Any] = {
+        "peft_type": "LORA", "task_type": first.config.get("task_type"), "r": rank, "lora_alpha": rank,
+        "target_modules": sorted(sizes), "bias": "none", "lora_dropout": 0.0, "inference_mode": True,
+        "base_model_name_or_path": first.config.get("base_model_name_or_path"),
+    }  # fmt: skip
+    ordered = tuple(sorted(names))
+    return AdapterForm(config, ordered, tuple(names[name] for name in ordered))
+
+
+def _pairs(form: AdapterForm) -> Iterator[tuple[str, str, tuple[int, int]]]:
+    """Names of A and B, and (in, out), of each module."""
+    shapes = dict(zip(form.names, form.shapes, strict=True))
+    for name in form.names:
+        if ".lora_A." in name:
+            partner = name.replace(".lora_A.", ".lora_B.")
+            yield name, partner, (shapes[name][1], shapes[partner][0])
+
+
+def _truncated(down: NDArray[np.float64], up: NDArray[np.float64], rank: int) -> tuple[Vector, Vector]:
+    """(A, B) of `rank` whose product is nearest to up @ down; singular values are shared evenly between them."""
+    if down.shape[0] > rank:
+        up_basis, up_core = np.linalg.qr(up)
+        down_basis, down_core = np.linalg.qr(down.T)
+        left, values, right = np.linalg.svd(up_core @ down_core.T)
+        count = min(rank, len(values))
+        root = np.sqrt(values[:count])
+        up = up_basis @ left[:, :count] * root
+        down = (root[:, None] * right[:count]) @ down_basis.T
+    free = rank - down.shape[0]
+    return (np.pad(down, ((0, free), (0, 0))).astype(np.float32),
+            np.pad(up, ((0, 0), (0, free))).astype(np.float32))  # fmt: skip
