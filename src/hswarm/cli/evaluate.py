@@ -34,7 +34,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     scorer = get_scorer(name)
     with view() as progress:
         executor = Executor(
-            open_engine(system.engine, system.base), icl_prompt=task.icl_prompt, progress=progress.advance
+            open_engine(system.engine, system.bases), icl_prompt=task.icl_prompt, progress=progress.advance
         )
         progress.begin(arguments.split, len(examples) * len(system.experts), 0)
         (nodes,) = executor.run([system], examples, system.sampling, arguments.split)
@@ -58,7 +58,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def ask(arguments: argparse.Namespace) -> None:
     """Print the system's answer to one question, with --trace every node's."""
     system = load(arguments.run)
-    executor = Executor(open_engine(system.engine, system.base))
+    executor = Executor(open_engine(system.engine, system.bases))
     example = Example(id="ask", question=arguments.question, answer="")
     (nodes,) = executor.run([system], [example], system.sampling, "ask")
     if arguments.trace:

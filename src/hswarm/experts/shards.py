@@ -62,18 +62,18 @@ class Stored(NamedTuple):
 def widen(piece: Array, kind: str) -> NDArray[np.float32]:
     """Float32 values of a stored piece."""
     if kind == "BF16":
-        return (piece.astype(np.uint32) << 16).view(np.float32)
-    return piece.astype(np.float32)
+        piece = (piece.astype(np.uint32) << 16).view(np.float32)
+    return piece.astype(np.float32, copy=False)
 
 
 def narrow(values: NDArray[np.float32], kind: str) -> Array:
     """`values` as they are stored, rounded to the nearest, ties to even."""
     if kind == "BF16":
-        bits = np.where(np.isnan(values), np.uint32(0x7FC00000), values.view(np.uint32))
-        return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+        bits: Array = np.where(np.isnan(values), np.uint32(0x7FC00000), values.view(np.uint32))
+        stored: Array = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+        return stored
     with np.errstate(over="ignore"):
-        stored: Array = values.astype(KINDS[kind])
-    return stored
+        return values.astype(KINDS[kind])
 
 
 def infinite(piece: Array, kind: str) -> int:
