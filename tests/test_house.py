@@ -20,6 +20,7 @@ ORDER = [
     "execution",
     "config_parts",
     "config",
+    "methods",
     "runs",
     "cli",
 ]

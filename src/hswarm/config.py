@@ -17,7 +17,7 @@ from hswarm.errors import ConfigError
 from hswarm.experts.pool import PoolSettings
 from hswarm.prompts import Prompts
 from hswarm.registry import near
-from hswarm.runs.settings import DecodeSettings, SamplingSettings, SearchSettings
+from hswarm.runs.settings import BudgetSettings, DecodeSettings, SamplingSettings, SearchSettings
 from hswarm.tasks import TaskSettings
 
 # Where paper and reference code differ; docs/fidelity.md gives the reasons for our own defaults.
@@ -56,6 +56,7 @@ class Recipe(BaseModel):
     sampling: SamplingSettings = SamplingSettings()
     decode: DecodeSettings = DecodeSettings()
     search: SearchSettings = SearchSettings()
+    budget: BudgetSettings = BudgetSettings()
     role: SwarmSettings = SwarmSettings()
     weight: SwarmSettings = SwarmSettings()
 

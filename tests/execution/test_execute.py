@@ -40,17 +40,17 @@ def systems():
 def test_equal_calls_are_made_once_over_systems_and_runs(tmp_path):
     engine, examples = Counting(), generate(10, 0, 4)
     executor = Executor(engine, Cache(tmp_path / "c.sqlite"))
-    executor.run(systems(), examples, Sampling(), "a")
+    executor.run(systems(), examples, "a")
     assert len(engine.asked) == len(set(engine.asked)) == executor.ledger.generated
     assert executor.ledger.requested == 3 * 4 * 10
     again = Executor(Counting(), Cache(tmp_path / "c.sqlite"))
-    again.run(systems(), examples, Sampling(), "b")
+    again.run(systems(), examples, "b")
     assert (again.ledger.generated, again.ledger.reused) == (0, 120)
 
 
 def test_responses_travel_along_the_edges():
     chain = System(Topology.of(3, [(2, 0), (0, 1)]), POOL[:3])
-    (nodes,) = Executor(Counting()).run([chain], generate(5, 1, 4), Sampling(), "a")
+    (nodes,) = Executor(Counting()).run([chain], generate(5, 1, 4), "a")
     for e, example in enumerate(generate(5, 1, 4)):
         request = Request(POOL[0], Prompts().render(example, [nodes[2][e].text]), Sampling())
         assert nodes[0][e] == ToyEngine(EngineSettings()).generate([request])[0]
@@ -60,7 +60,7 @@ def test_responses_travel_along_the_edges():
 def test_every_node_reads_a_chunk_and_every_chunk_is_read(chunks):
     engine = Counting()
     example = Example("0", "toy 0.0: steps 0; difficulty 0.2", "", context=tuple(f"chunk-{i}." for i in range(chunks)))
-    Executor(engine, reuse=False).run([System(Topology.star(3), POOL[:3])], [example], Sampling(), "a")
+    Executor(engine, reuse=False).run([System(Topology.star(3), POOL[:3])], [example], "a")
     prompts = [prompt for _, prompt in engine.asked]
     assert all(("chunk-" in prompt) == (chunks > 0) for prompt in prompts)
     assert all(any(f"chunk-{i}." in prompt for prompt in prompts) for i in range(chunks))

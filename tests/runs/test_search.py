@@ -16,9 +16,10 @@ from conftest import toy_content
 from hswarm.config import build_recipe, read_recipe
 from hswarm.errors import HSwarmError, RunError
 from hswarm.execution.execute import Executor
+from hswarm.methods.objective import BudgetSpent, Objective
 from hswarm.runs.progress import Progress
 from hswarm.runs.run import Run
-from hswarm.runs.search import Search, open_parts, resume, search
+from hswarm.runs.search import open_parts, resume, search
 
 
 def result(path):
@@ -72,7 +73,7 @@ def test_the_saved_system_is_the_scored_one(tmp_path, toy_recipe):
     run = search(toy_recipe, tmp_path / "run")
     system = hswarm.load(run.path)
     parts = open_parts(toy_recipe)
-    (nodes,) = Executor(parts.engine).run([system], parts.task.dev, system.sampling, "again")
+    (nodes,) = Executor(parts.engine).run([system], parts.task.dev, "again")
     answers = [completion.text for completion in nodes[system.topology.sink]]
     assert np.mean([a == e.answer for a, e in zip(answers, parts.task.dev, strict=True)]) == run.report["dev"]["score"]
     assert system.respond([example.question for example in parts.task.dev]) == answers
@@ -137,12 +138,22 @@ def size(path):
     return total
 
 
-def test_test_is_looked_at_once(tmp_path, toy_recipe):
-    with Run.create(tmp_path / "run", toy_recipe) as run:
-        one = Search(run, open_parts(toy_recipe), Progress())
-        one.go()
-        with pytest.raises(HSwarmError, match="already looked at"):
-            one._objective.final([])
+def test_test_is_looked_at_once(toy_recipe):
+    parts = open_parts(toy_recipe)
+    objective = Objective(parts.task, toy_recipe, parts.pool, Executor(parts.engine))
+    objective.final([objective.alone(parts.pool.experts[0])])
+    with pytest.raises(HSwarmError, match="already looked at"):
+        objective.final([])
+
+
+def test_a_budget_ends_a_search_and_is_not_exceeded(tmp_path):
+    recipe = build_recipe(toy_content(patience=20, iterations=20) | {"budget": {"calls": 500}})
+    report = search(recipe, tmp_path / "run").report
+    ((reason, calls),) = report["stopped"].items()
+    assert reason == "budget"
+    assert 300 < calls <= 500
+    with pytest.raises(BudgetSpent, match="10 calls"):
+        search(build_recipe(toy_content() | {"budget": {"calls": 10}}), tmp_path / "small")
 
 
 def test_a_finished_run_is_not_resumed(tmp_path, toy_recipe):

@@ -37,7 +37,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
             open_engine(system.engine, system.bases), icl_prompt=task.icl_prompt, progress=progress.advance
         )
         progress.begin(arguments.split, len(examples) * len(system.experts), 0)
-        (nodes,) = executor.run([system], examples, system.sampling, arguments.split)
+        (nodes,) = executor.run([system], examples, arguments.split)
     replies = nodes[system.topology.sink]
     scores = scorer(examples, [reply.text for reply in replies])
     values = np.array([np.nan if r.finish == "failed" else s.value for s, r in zip(scores, replies, strict=True)])
@@ -60,7 +60,7 @@ def ask(arguments: argparse.Namespace) -> None:
     system = load(arguments.run)
     executor = Executor(open_engine(system.engine, system.bases))
     example = Example(id="ask", question=arguments.question, answer="")
-    (nodes,) = executor.run([system], [example], system.sampling, "ask")
+    (nodes,) = executor.run([system], [example], "ask")
     if arguments.trace:
         _print_trace(system, nodes)
     print(nodes[system.topology.sink][0].text)

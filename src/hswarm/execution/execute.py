@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from hswarm.engines.base import Completion, Engine, Request, Sampling
+from hswarm.engines.base import Completion, Engine, Request
 from hswarm.execution.cache import Cache, call_key
 from hswarm.execution.system import System
 from hswarm.tasks.task import Example
@@ -43,9 +43,7 @@ class Executor:
     ledger: Ledger = field(default_factory=Ledger)
     progress: Callable[[int], None] = lambda calls: None
 
-    def run(
-        self, systems: Sequence[System], examples: Sequence[Example], sampling: Sampling, step: str
-    ) -> list[list[list[Completion]]]:
+    def run(self, systems: Sequence[System], examples: Sequence[Example], step: str) -> list[list[list[Completion]]]:
         """Completions as [system][node][example]. `step` names this piece of work, once in a run."""
         transcripts: list[list[list[Completion]]] = [[[] for _ in system.experts] for system in systems]
         for stage in range(max((len(system.topology.stages) for system in systems), default=0)):
@@ -56,19 +54,18 @@ class Executor:
             requests, salts = [], []
             for s, node in places:
                 for e, example in enumerate(examples):
-                    requests.append(self._request(systems[s], node, example, transcripts[s], e, sampling))
+                    requests.append(self._request(systems[s], node, example, transcripts[s], e))
                     salts.append("" if self.reuse else f"{step}/{s}/{node}/{e}")
             completions = self._wave(requests, salts, f"{step}/{stage}")
             for i, (s, node) in enumerate(places):
                 transcripts[s][node] = completions[i * len(examples) : (i + 1) * len(examples)]
         return transcripts
 
-    def _request(self, system: System, node: int, example: Example, replies: list[list[Completion]], e: int,
-                 sampling: Sampling) -> Request:  # fmt: skip
+    def _request(self, system: System, node: int, example: Example, replies: list[list[Completion]], e: int) -> Request:
         responses = [replies[u][e].text for u in system.topology.predecessors(node)]
         chunk = _chunk(example.context, system.topology.order.index(node), len(system.experts))
         prompt = system.prompts.render(example, responses, chunk=chunk, icl=self.icl_prompt)
-        return Request(system.experts[node], prompt, sampling)
+        return Request(system.experts[node], prompt, system.sampling)
 
     def _wave(self, requests: Sequence[Request], salts: Sequence[str], step: str) -> list[Completion]:
         keys = [call_key(self.engine.fingerprint, *pair) for pair in zip(requests, salts, strict=True)]

@@ -97,7 +97,7 @@ class System:
 
         executor = Executor(engine or open_engine(self.engine, self.bases))
         examples = [Example(id=str(i), question=question, answer="") for i, question in enumerate(questions)]
-        (nodes,) = executor.run([self], examples, self.sampling, "respond")
+        (nodes,) = executor.run([self], examples, "respond")
         return [completion.text for completion in nodes[self.topology.sink]]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +12,18 @@ import numpy as np
 
 from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.execution import files
-from hswarm.execution.execute import Ledger
-from hswarm.runs.objective import Evaluation
+from hswarm.methods.objective import Evaluation, Objective
 from hswarm.runs.run import Run
 from hswarm.tasks.check import check_task
 from hswarm.tasks.task import Task
 
 if TYPE_CHECKING:
-    from hswarm.runs.search import Findings
+    from hswarm.methods.hswarm import Findings
 
 
 def final_report(
-    run: Run, task: Task, findings: Findings, tests: Sequence[Evaluation], ledger: Ledger,
-    ending: Mapping[str, Any], rng: np.random.Generator,
+    run: Run, task: Task, findings: Findings, tests: Sequence[Evaluation], objective: Objective,
+    rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """Write the report of a finished run. `tests` are best single, start and best system on test (or none)."""
     single, start, best = (
@@ -33,6 +32,7 @@ def final_report(
             (findings.best_single, findings.start, findings.best), tests or (None, None, None), strict=True
         )
     )
+    ledger = objective.ledger
     report: dict[str, Any] = {
         "task": task.name,
         "engine": run.recipe.engine.name,
@@ -43,12 +43,13 @@ def final_report(
         "singles": {kept.system.assignment[0]: _number(kept.utility) for kept in findings.singles},
         "found_at": findings.best.step,
         "topology": findings.best.system.topology.to_json() | {"assignment": findings.best.system.assignment},
-        **{key: ending[key] for key in ("iterations", "stopped")},
+        "iterations": findings.iterations,
+        "stopped": findings.stopped,
         "calls": {"requested": ledger.requested, "generated": ledger.generated, "reused": ledger.reused,
                   "failed": ledger.failed},
         "tokens": {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens},
         "overlap": check_task(task).overlap_questions,
-        "wall_s": ending["wall_s"],
+        "wall_s": round(objective.seconds, 1),
         "versions": versions(),
     }  # fmt: skip
     if tests:

@@ -1,4 +1,4 @@
-"""`[search]`, `[decode]` and `[sampling]` of a recipe: the settings of Algorithm 3 that are not a swarm's own."""
+"""`[search]`, `[budget]`, `[decode]` and `[sampling]` of a recipe: what is not a room's own."""
 
 from __future__ import annotations
 
@@ -64,3 +64,24 @@ class SamplingSettings:
     temperature: float = 0.0
     top_p: float = 1.0
     max_new_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class BudgetSettings:
+    """What a method may spend on its search: distinct calls, tokens (prompts included), seconds. None: no limit."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    calls: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("calls", "tokens", "seconds"):
+            if (limit := getattr(self, name)) is not None and not limit > 0:
+                raise ValueError(f"{name} must be more than 0, got {limit}")
+
+    def text(self) -> str:
+        """The limits that are set, for messages."""
+        limits = {name: getattr(self, name) for name in ("calls", "tokens", "seconds")}
+        return ", ".join(f"{limit:g} {name}" for name, limit in limits.items() if limit is not None) or "no limit"

@@ -1,0 +1,46 @@
+"""What a method is, and what it may tell while it works."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from hswarm.execution.system import System
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.objective import Objective
+
+
+class Method(Protocol):
+    """Makes a system of a pool. It sees dev alone, through `objective`, and draws from `rng` alone."""
+
+    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System: ...
+
+
+class Journal:
+    """What a method tells, and where it can go on. The base class listens to nothing and keeps nothing."""
+
+    def begin(self, phase: str, calls: int) -> None:
+        """`phase` starts and will ask for `calls` calls."""
+
+    def keep(
+        self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System
+    ) -> None:
+        """An iteration ended: its line of the history, all that is needed to go on, the best system so far."""
+
+    def kept(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """`tensors` and `state` of the last iteration kept; None at a fresh start."""
+        return None
+
+
+def seed_of(rng: np.random.Generator) -> int:
+    """The number that `rng` was seeded with: streams that start from it can be drawn again after an interruption."""
+    entropy = getattr(rng.bit_generator.seed_seq, "entropy", None)
+    return entropy if isinstance(entropy, int) else int(rng.integers(2**32))
+
+
+def stream(seed: int, purpose: str, iteration: int = 0) -> np.random.Generator:
+    """The random numbers of one purpose in one iteration: the same whatever was drawn elsewhere."""
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode()), iteration])

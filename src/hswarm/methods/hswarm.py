@@ -1,0 +1,236 @@
+"""Heterogeneous Swarms (arXiv 2502.04510, Algorithm 3): role-step and weight-step in turn, until neither helps.
+
+An iteration moves both swarms, decodes each adjacency once, scores the N topologies with expert i at node i
+(role-step), then M random assignments of the experts on the best topology (weight-step, JFK-score). The best system
+ever scored is kept whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from hswarm.core.decode import g_decode
+from hswarm.core.jfk import draw_assignments, jfk_score
+from hswarm.core.swarm import Swarm
+from hswarm.core.topology import Topology
+from hswarm.errors import RunError
+from hswarm.execution.execute import Ledger
+from hswarm.execution.system import System
+from hswarm.experts.adapter import Expert
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.base import Journal, seed_of, stream
+from hswarm.methods.objective import BudgetSpent, Evaluation, Objective
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What a search has come to: the experts alone, the best system of the first graphs, the best of all."""
+
+    singles: tuple[Evaluation, ...]
+    start: Evaluation
+    best: Evaluation
+    iterations: int
+    stopped: Mapping[str, float]
+
+    @property
+    def best_single(self) -> Evaluation:
+        return max(self.singles, key=lambda single: single.utility)
+
+
+def hswarm(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    """The method of the paper, with the settings of the recipe."""
+    return Search(pool, objective, rng).go().best.system
+
+
+class Search:
+    """A search under way in a run. `go` continues from the checkpoint, if there is one."""
+
+    def __init__(
+        self, pool: ExpertPool, objective: Objective, rng: np.random.Generator, journal: Journal | None = None
+    ) -> None:
+        self._pool, self._objective, self._recipe = pool, objective, objective.recipe
+        self._settings, self._journal = objective.recipe.search, journal or Journal()
+        self._seed = seed_of(rng)
+        self._nodes = self._settings.nodes or len(pool.experts)
+        self._iteration, self._stalled, self._spent = 0, 0, False
+        self._first: Evaluation | None = None
+        self._best: Evaluation | None = None
+
+    def go(self) -> Findings:
+        """Search to the end: no new best for long, enough iterations, or the budget spent."""
+        saved = self._journal.kept()
+        if saved is None:
+            self._start()
+        else:
+            self._restore(*saved)
+        while not self._stop():
+            self._iterate()
+        assert self._first is not None
+        assert self._best is not None
+        return Findings(self._singles, self._first, self._best, self._iteration, self._stop())
+
+    def _start(self) -> None:
+        systems = [self._objective.alone(expert) for expert in self._pool.experts]
+        self._journal.begin("experts alone", len(systems) * len(self._objective.task.dev))
+        self._singles = tuple(self._objective.evaluate(systems, "start"))
+        by_score = sorted(range(len(systems)), key=lambda i: (-np.nan_to_num(self._singles[i].utility), i))
+        self._members = sorted(by_score[: self._nodes])
+        adjacencies = stream(self._seed, "adjacency").uniform(0, 1, (self._settings.graphs, self._nodes**2))
+        positions = np.stack([expert.vector for expert in self._pool.experts])
+        self._role = Swarm(adjacencies, self._recipe.role, stream(self._seed, "role"))
+        self._weight = Swarm(positions, self._recipe.weight, stream(self._seed, "weight"))
+
+    def _iterate(self) -> None:
+        """One role-step and one weight-step, a line of history, a checkpoint."""
+        t = self._iteration
+        entry: dict[str, Any] = {"iteration": t}
+        before = self._best.utility if self._best else -np.inf
+        try:
+            experts = self._pool.experts if "weight" not in self._settings.steps else self._moved()
+            if t == 0 or "role" in self._settings.steps:
+                entry["role"] = self._role_step(t, experts)
+            if "weight" in self._settings.steps:
+                entry["weight"] = self._weight_step(t, experts)
+        except BudgetSpent as fault:
+            self._spent = True
+            if fault.evaluations:
+                self._consider(fault.evaluations)
+            if self._best is None:
+                raise
+        assert self._best is not None
+        self._stalled = 0 if self._best.utility > before else self._stalled + 1
+        entry["best"] = {"utility": self._best.utility, "step": self._best.step}
+        entry["calls"] = {"requested": self._ledger.requested, "generated": self._ledger.generated}
+        self._iteration += 1
+        self._keep(entry)
+
+    def _moved(self) -> tuple[Expert, ...]:
+        """The experts where the weight-step's swarm now stands."""
+        positions = self._weight.ask()
+        return tuple(e.moved(position) for e, position in zip(self._pool.experts, positions, strict=True))
+
+    def _role_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
+        rng, decode = stream(self._seed, "decode", t), self._recipe.decode
+        matrices = self._role.ask().reshape(-1, self._nodes, self._nodes)
+        topologies = [g_decode(matrix, rng, decode.top_p, out_edges=decode.out_edges) for matrix in matrices]
+        members = [experts[i] for i in self._members]
+        self._journal.begin(f"iteration {t + 1}: roles", len(topologies) * self._step_calls())
+        evaluations = self._objective.evaluate(
+            [self._objective.system(topo, members) for topo in topologies], f"{t}/role"
+        )
+        utilities = [evaluation.utility for evaluation in evaluations]
+        self._role.tell(np.array(utilities))
+        best = self._consider(evaluations)
+        self._now = best.system.topology
+        return {"utilities": utilities, "edges": sorted(self._now.edges)} | _faults(evaluations)
+
+    def _weight_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
+        assert self._best is not None
+        topology = self._best.system.topology if self._settings.weight_topology == "best" else self._now
+        rng = stream(self._seed, "assignment", t)
+        assignments = draw_assignments(self._settings.assignments, self._nodes, len(experts), rng, self._settings.draw)
+        self._journal.begin(f"iteration {t + 1}: weights", len(assignments) * self._step_calls())
+        systems = [self._objective.system(topology, [experts[i] for i in assignment]) for assignment in assignments]
+        evaluations = self._objective.evaluate(systems, f"{t}/weight")
+        utilities = [evaluation.utility for evaluation in evaluations]
+        jfk = jfk_score(assignments, np.array(utilities), len(experts))
+        self._weight.tell(jfk.score)
+        self._consider(evaluations)
+        scores = {
+            e.name: None if np.isnan(value) else value for e, value in zip(experts, jfk.score.tolist(), strict=True)
+        }
+        return {"utilities": utilities, "jfk": scores} | _faults(evaluations)
+
+    def _consider(self, evaluations: Sequence[Evaluation]) -> Evaluation:
+        """The best of `evaluations`, kept if it is the best so far. All failed: the run stops and can be resumed."""
+        whole = [evaluation for evaluation in evaluations if not np.isnan(evaluation.utility)]
+        if not whole:
+            step = evaluations[0].step
+            raise RunError(f"every system of step {step} had failed calls; see the engine, then resume the run")
+        top = max(whole, key=lambda evaluation: evaluation.utility)
+        self._first = self._first or top
+        if self._best is None or top.utility > self._best.utility:
+            self._best = top
+        return top
+
+    def _stop(self) -> dict[str, float]:
+        if self._spent:
+            return {"budget": self._ledger.generated}
+        if self._iteration >= self._settings.iterations:
+            return {"iterations": self._iteration}
+        return {"patience": self._stalled} if self._stalled >= self._settings.patience else {}
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self._objective.ledger
+
+    def _step_calls(self) -> int:
+        return self._nodes * len(self._objective.task.dev)
+
+    def _keep(self, entry: Mapping[str, Any]) -> None:
+        """Hand the journal all that `_restore` needs to go on bit for bit."""
+        assert self._best is not None
+        tensors: dict[str, Any] = {}
+        state: dict[str, Any] = {
+            "iteration": self._iteration,
+            "stalled": self._stalled,
+            "spent": self._spent,
+            "members": self._members,
+            "ledger": asdict(self._ledger),
+            "now": self._now.to_json(),
+            "wall_s": self._objective.seconds,
+        }
+        for name, swarm in (("role", self._role), ("weight", self._weight)):
+            state[name] = _split(swarm.state(), f"{name}.", tensors)
+        for name, found in (("first", self._first), ("best", self._best)):
+            assert found is not None
+            state[name] = {"step": found.step, "topology": found.system.topology.to_json(),
+                           "experts": found.system.assignment}  # fmt: skip
+            tensors[f"{name}.scores"] = found.scores
+            distinct = {expert.digest: expert for expert in found.system.experts}
+            state[name]["digests"] = [list(distinct).index(expert.digest) for expert in found.system.experts]
+            tensors[f"{name}.vectors"] = np.stack([expert.vector for expert in distinct.values()])
+        tensors["singles"] = np.stack([single.scores for single in self._singles])
+        self._journal.keep(entry, tensors, state, self._best.system)
+
+    def _restore(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        self._iteration, self._stalled, self._spent = state["iteration"], state["stalled"], state["spent"]
+        self._members, self._now = state["members"], Topology.from_json(state["now"])
+        self._objective.earlier_s += state["wall_s"]
+        self._objective.executor.ledger = Ledger(**state["ledger"])
+        self._role = Swarm.from_state(_join(state["role"], "role.", tensors), self._recipe.role)
+        self._weight = Swarm.from_state(_join(state["weight"], "weight.", tensors), self._recipe.weight)
+        self._first, self._best = (self._found(name, tensors, state[name]) for name in ("first", "best"))
+        self._singles = tuple(
+            Evaluation(self._objective.alone(expert), scores, "start")
+            for expert, scores in zip(self._pool.experts, tensors["singles"], strict=True)
+        )
+
+    def _found(self, name: str, tensors: Mapping[str, Any], entry: Mapping[str, Any]) -> Evaluation:
+        by_name = {expert.name: expert for expert in self._pool.experts}
+        experts = [
+            by_name[expert].moved(tensors[f"{name}.vectors"][row])
+            for expert, row in zip(entry["experts"], entry["digests"], strict=True)
+        ]
+        system = self._objective.system(Topology.from_json(entry["topology"]), experts)
+        return Evaluation(system, tensors[f"{name}.scores"], entry["step"])
+
+
+def _faults(evaluations: Sequence[Evaluation]) -> dict[str, int]:
+    """Replies of a step that could not be scored as meant."""
+    return {name: sum(getattr(e, name) for e in evaluations) for name in ("unparsed", "empty", "cut", "failed")}
+
+
+def _split(state: Mapping[str, Any], prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
+    """The JSON-able part of `state`; its arrays go to `tensors`."""
+    tensors |= {prefix + key: value for key, value in state.items() if isinstance(value, np.ndarray)}
+    return {key: value for key, value in state.items() if not isinstance(value, np.ndarray)}
+
+
+def _join(state: Mapping[str, Any], prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    arrays = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    return {**state, **arrays}
