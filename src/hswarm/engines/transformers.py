@@ -2,14 +2,15 @@
 
 An expert is put in place by adding its update to the base's own weights (W = W0 + scaling B A, from a kept copy of W0,
 so that nothing drifts) and costs a fraction of a second; a batch therefore holds one expert. Lengths are sorted so
-that little is padded, and the beginning that the prompts of a batch share is computed once. Not run on a GPU yet: CUDA
-and MPS differ only in where tensors lie.
+that little is padded, and the beginning that the prompts of a batch share is computed once. A whole checkpoint is put
+in place tensor by tensor, so that no second model is in memory. Not run on a GPU yet: CUDA and MPS differ only in where
+tensors lie.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
@@ -17,8 +18,10 @@ from typing import Any
 
 from hswarm.engines.base import Completion, EngineSettings, Request
 from hswarm.errors import MissingExtra, PoolError
+from hswarm.experts import shards
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
+from hswarm.experts.checkpoint import Checkpoint
 
 try:
     import torch
@@ -32,6 +35,7 @@ class TransformersEngine:
 
     def __init__(self, settings: EngineSettings, base: str) -> None:
         folder, self._base = find_base(base), base
+        self._folder, self._replaced = folder, False
         self._batch = settings.batch
         self._device = torch.device(_device(settings.device))
         self._dtype = _dtype(settings.dtype, self._device)
@@ -55,11 +59,27 @@ class TransformersEngine:
     def check(self, experts: Sequence[Expert]) -> None:
         parameters = dict(self._model.named_parameters())
         for expert in experts:
+            if isinstance(expert, Checkpoint):
+                self._check_layout(expert)
+                continue
             for name, (down, up) in lora_updates(expert).items():
                 found = tuple(parameters[name].shape) if name in parameters else "no such weight"
                 if found != (expected := (len(up), down.shape[1])):
                     raise PoolError(f"expert '{expert.name}' changes {name} of shape {expected}, the base {self._base} "
                                     f"has {found}; it belongs to another base")  # fmt: skip
+
+    def _check_layout(self, expert: Checkpoint) -> None:
+        """Every tensor has its place in the model, and every weight of the model is set."""
+        held = self._model.state_dict()
+        for name, _, shape in expert.layout.tensors:
+            found = tuple(held[name].shape) if name in held else "no such weight"
+            if found != shape:
+                raise PoolError(f"expert '{expert.name}' has {name} of shape {shape}, transformers' model has {found}; "
+                                "load it and save it again with transformers (save_pretrained)")  # fmt: skip
+        covered = {held[name].data_ptr() for name, _, _ in expert.layout.tensors}
+        if missing := [name for name, weight in held.items() if weight.data_ptr() not in covered]:
+            raise PoolError(f"expert '{expert.name}' has no {missing[0]} ({len(missing)} weights of the model are "
+                            "missing); copy or download it again")  # fmt: skip
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """One expert and one sampling a batch, the longest prompts first."""
@@ -131,6 +151,15 @@ class TransformersEngine:
         if expert.digest == self._present:
             return
         self._present = ""  # an interrupted change must not pass for a finished one
+        if isinstance(expert, Checkpoint):
+            self._replaced = True
+            self._replace(expert.tensors())
+            self._present = expert.digest
+            return
+        if self._replaced:
+            found = shards.tensors_in(self._folder).items()
+            self._replace((name, stored.kind, stored.whole()) for name, stored in found)
+            self._replaced = False
         parameters = dict(self._model.named_parameters())
         updates = lora_updates(expert)
         with torch.inference_mode():
@@ -144,6 +173,14 @@ class TransformersEngine:
                 scaling = expert.form.scaling if expert.form else 1.0
                 weight.copy_(torch.addmm(own.float(), up, down, alpha=scaling))
         self._present = expert.digest
+
+    def _replace(self, tensors: Iterable[tuple[str, str, Any]]) -> None:
+        """Set the model's weights: name, number format and values as stored."""
+        held = self._model.state_dict()
+        with torch.inference_mode():
+            for name, kind, values in tensors:
+                stored = torch.from_numpy(values.view("int16") if kind == "BF16" else values)
+                held[name].copy_(stored.view(torch.bfloat16) if kind == "BF16" else stored)
 
 
 def lora_updates(expert: Expert) -> Mapping[str, tuple[Any, Any]]:

@@ -58,6 +58,10 @@ class Stored(NamedTuple):
         """All elements in order, a piece at a time."""
         return map(self.piece, self.starts())
 
+    def whole(self) -> Array:
+        """All elements in the tensor's shape."""
+        return np.concatenate([*self.pieces()] or [np.zeros(0, KINDS[self.kind])]).reshape(self.shape)
+
 
 def widen(piece: Array, kind: str) -> NDArray[np.float32]:
     """Float32 values of a stored piece."""

@@ -1,0 +1,47 @@
+"""A llama of two layers with random weights and a tokenizer of bytes, as transformers saves them: made in a moment."""
+
+CHAT = "{% for m in messages %}<s>{{ m['role'] }}: {{ m['content'] }}</s>{% endfor %}{% if add_generation_prompt %}<s>{% endif %}"
+
+
+def tokenizer():
+    """One token a byte, and <s> and </s>."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(["<s>", "</s>", *alphabet])}, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    made = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+    made.chat_template = CHAT
+    return made
+
+
+def llama(folder, seed, hidden=64, tied=True, dtype="float32", shard="1GB", spread=0.3):
+    """A whole model in `folder`; `shard` is the largest size of a file."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    words = tokenizer()
+    torch.manual_seed(seed)
+    config = LlamaConfig(vocab_size=len(words), hidden_size=hidden, intermediate_size=96, num_hidden_layers=2,
+                         num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=tied, initializer_range=spread,
+                         eos_token_id=words.eos_token_id, bos_token_id=words.bos_token_id)  # fmt: skip
+    LlamaForCausalLM(config).to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard)
+    words.save_pretrained(folder)
+    return folder
+
+
+def adapter_of(base, folder, rank, seed, modules):
+    """An adapter of the model in `base`, made by PEFT, with random weights."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=modules, task_type="CAUSAL_LM",
+                        init_lora_weights=False)  # fmt: skip
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    model.peft_config["default"].base_model_name_or_path = str(base)
+    model.save_pretrained(folder)
+    return folder
