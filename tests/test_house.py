@@ -22,6 +22,8 @@ ORDER = [
     "config",
     "methods",
     "runs",
+    "bundle",
+    "server",
     "cli",
 ]
 PARTS = {"runs.settings": "config_parts"}  # a recipe is made of the rooms' settings

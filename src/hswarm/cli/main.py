@@ -73,6 +73,13 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("question")
     ask.add_argument("--trace", action="store_true", help="show what every node said")
 
+    export = _command(commands, "export", "export:export", "write the system found as one folder to hand on")
+    export.add_argument("run", metavar="RUN", help="a run, or a folder with a system")
+    export.add_argument("folder", metavar="DIR", help="the new folder")
+    export.add_argument("--as", choices=("bundle", "adapter", "merged"), default="bundle",
+                        help="the whole system, or its one expert as a PEFT adapter or merged into the base")  # fmt: skip
+    export.add_argument("--prune", action="store_true", help="leave out nodes without which dev scores no less")
+
     task_room = _command(commands, "tasks", "", "tasks: show a recipe's questions, check a data file")
     tasks = task_room.add_subparsers(dest="action", metavar="ACTION", required=True)
     show_task = _command(tasks, "show", "tasks:show", "a task's sizes, scorer and first questions")

@@ -1,14 +1,14 @@
 """A system: the one thing that is searched, saved, evaluated, compared and served.
 
 On disk: `system.json` (topology, which expert at which node, digests, prompts, base, engine, sampling) beside
-`experts/<name>/`, each a PEFT adapter. Loading verifies every digest.
+`experts/<name>/`, each a PEFT adapter. Loading verifies every digest, a bundle's base included.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from hswarm.errors import RunError
 from hswarm.execution import files
 from hswarm.experts.adapter import Expert
 from hswarm.experts.checkpoint import Checkpoint
+from hswarm.experts.fingerprint import check_base
 from hswarm.experts.pool import bases_of, read_expert, share_bases
 from hswarm.prompts import Prompts
 
@@ -53,8 +54,16 @@ class System:
         """The base models that an engine needs to answer."""
         return bases_of(self.experts, self.base)
 
-    def save(self, folder: Path) -> None:
-        """Write the whole system to `folder`, replacing what was there only when all is written."""
+    @property
+    def adapter_bases(self) -> tuple[str, ...]:
+        """The base models under the system's adapters."""
+        return bases_of([expert for expert in self.experts if expert.form], self.base)
+
+    def save(self, folder: Path, hashes: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        """Write the whole system to `folder`, replacing what was there only when all is written.
+
+        `hashes` (experts/fingerprint.py) by the name of each adapter's base are verified on loading.
+        """
         new = folder.with_name(folder.name + ".new")
         shutil.rmtree(new, ignore_errors=True)
         names, written = _folder_names(self.experts), {}
@@ -65,7 +74,8 @@ class System:
                 written[expert.digest] = expert.digest
             else:
                 written[expert.digest] = expert.write(target)
-        files.write_text(new / "system.json", json.dumps(self._description(names, written), indent=2) + "\n")
+        description = self._description(names, written) | ({"hashes": dict(hashes)} if hashes else {})
+        files.write_text(new / "system.json", json.dumps(description, indent=2) + "\n")
         if folder.exists():
             old = folder.with_name(folder.name + ".old")
             shutil.rmtree(old, ignore_errors=True)
@@ -101,8 +111,12 @@ class System:
         return [completion.text for completion in nodes[self.topology.sink]]
 
 
-def load(path: str | Path) -> System:
-    """The system in `path`: a run's directory (its best) or a folder that `System.save` wrote."""
+def load(path: str | Path, base: str = "") -> System:
+    """The system in `path`: a run's directory (its best), a bundle, or a folder that `System.save` wrote.
+
+    `base` says where the base model lies if it is not found by the name that the system knows. RunError or PoolError
+    if an adapter, or the base that a bundle names, is not what it was when written.
+    """
     folder = Path(path)
     if not (folder / "system.json").is_file() and (folder / "best" / "system.json").is_file():
         folder = folder / "best"
@@ -110,14 +124,18 @@ def load(path: str | Path) -> System:
     try:
         if description["format"] != FORMAT:
             raise RunError(f"{folder}: format {description['format']}, this hswarm reads {FORMAT}")
+        if base and any("base" in node for node in description["nodes"]):
+            raise RunError(f"{folder} has experts of several bases; put them where their names say")
+        for name, hashes in description.get("hashes", {}).items():
+            check_base(base or name, hashes)
         topology = Topology.from_json(description["topology"])
-        read = {node["folder"]: _read_expert(folder, node, description["base"]) for node in description["nodes"]}
+        read = {node["folder"]: _read_expert(folder, node, base or description["base"]) for node in description["nodes"]}
         experts = dict(zip(read, share_bases(list(read.values())), strict=True))
         return System(
             topology,
             tuple(experts[node["folder"]] for node in description["nodes"]),
             Prompts(**description["prompts"]),
-            description["base"],
+            base or description["base"],
             EngineSettings(**description["engine"]),
             Sampling(**description["sampling"]),
         )

@@ -1,0 +1,150 @@
+"""The model card of an exported system, in the hub's format: YAML between rules, then Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hswarm.bundle.source import RECIPE, Source
+from hswarm.core.drawing import graph_mermaid
+
+_LIBRARY = {"bundle": "hswarm", "adapter": "peft", "merged": "transformers"}
+
+
+def model_card(source: Source, hashes: Mapping[str, Mapping[str, str]], form: str = "bundle") -> str:
+    """The text of README.md. `form` is "bundle", "adapter" or "merged"."""
+    parts = [
+        "---\n" + "\n".join(_yaml(_data(source, form))) + "\n---",
+        f"# {source.name}",
+        _what(source, form),
+        _usage(source, form),
+        *([_scores(source.report)] if source.report else []),
+        _graph(source),
+        *([_found(source)] if source.report else []),
+        *([_bases(hashes)] if hashes else []),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _data(source: Source, form: str) -> dict[str, Any]:
+    """What the hub reads. The licence is left out: it follows the base's and the adapters', which only people know."""
+    data: dict[str, Any] = {"library_name": _LIBRARY[form], "pipeline_tag": "text-generation"}
+    if bases := source.system.adapter_bases:
+        data["base_model"] = list(bases)
+        data["base_model_relation"] = "merge" if form == "merged" else "adapter"
+    data["tags"] = ["hswarm", "multi-llm", *(["lora"] if bases and form != "merged" else [])]
+    test = source.report.get("test")
+    if test and form == "bundle":
+        task = source.report["task"]
+        data["model-index"] = [{"name": source.name, "results": [{
+            "task": {"type": "text-generation"},
+            "dataset": {"name": task, "type": task, "split": "test"},
+            "metrics": [{"type": "score", "value": round(test["score"], 4), "name": f"mean score of {test['n']}"}],
+        }]}]  # fmt: skip
+    return data
+
+
+def _what(source: Source, form: str) -> str:
+    system, experts = source.system, len({expert.digest for expert in source.system.experts})
+    text = (f"A system of {system.topology.size} nodes and {experts} experts that speak to one another and answer as "
+            "one; found by hswarm.")  # fmt: skip
+    if form == "bundle":
+        return text
+    lone = "" if system.topology.size == 1 else (
+        f" The system asks it {system.topology.size} times, each node reading what others said; alone it answers once, "
+        "so its scores are not the system's."
+    )  # fmt: skip
+    kind = "a merged model" if form == "merged" else f"a plain PEFT adapter of `{system.base}`"
+    return f"The one expert, `{system.assignment[0]}`, of a system found by hswarm, as {kind}.{lone}"
+
+
+def _usage(source: Source, form: str) -> str:
+    prompt = f"It was scored with the instruction: {source.system.prompts.instruction}"
+    if form == "adapter":
+        return _code("python", "from peft import PeftModel", "from transformers import AutoModelForCausalLM", "",
+                     f'base = AutoModelForCausalLM.from_pretrained("{source.system.base}")',
+                     'model = PeftModel.from_pretrained(base, "this folder")') + f"\n\n{prompt}"  # fmt: skip
+    if form == "merged":
+        return _code("python", "from transformers import pipeline", "",
+                     'answer = pipeline("text-generation", "this folder")') + f"\n\n{prompt}"  # fmt: skip
+    python = _code("python", "import hswarm", "", 'system = hswarm.load("this folder")', 'system.respond(["a question"])')
+    shell = _code("", "hswarm ask DIR 'a question' --trace", "hswarm serve DIR        # an OpenAI-compatible API, and a page")
+    return f"{python}\n\n{shell}\n\nLoading verifies the SHA-256 of adapters, base, tokenizer and chat template."
+
+
+def _scores(report: Mapping[str, Any]) -> str:
+    rows = [["system", "dev (searched)", "test"]]
+    single = report["best_single"]
+    for name, entry in (("found system", report), (f"best single expert ({single['expert']})", single)):
+        rows.append([name, _score(entry.get("dev")), _score(entry.get("test"))])
+    text = f"## Scores\n\nTask `{report['task']}`, mean score with 95 % bootstrap interval.\n\n{_table(rows)}"
+    if gain := report.get("gain_on_test"):
+        low, high = gain["ci"]
+        text += (f"\n\nFound less best single on test: {gain['difference']:+.3f} [{low:+.3f}, {high:+.3f}], "
+                 f"p = {gain['p_value']:.4f} (paired).")  # fmt: skip
+    if report.get("overlap"):
+        text += f"\n\n{report['overlap']} test questions occur in dev too."
+    if pruned := report.get("pruned"):
+        low, high = pruned["ci"]
+        text += (f"\n\nPruned from {pruned['nodes']} nodes after the search: dev {pruned['difference']:+.3f} "
+                 f"[{low:+.3f}, {high:+.3f}]; the scores above are those before.")  # fmt: skip
+    return text
+
+
+def _graph(source: Source) -> str:
+    system = source.system
+    rows = [["node", "expert", "hears", "SHA-256 of the expert"]]
+    for node, expert in enumerate(system.experts):
+        heard = ", ".join(map(str, system.topology.predecessors(node))) or "the question alone"
+        mark = " (answers)" if node == system.topology.sink else ""
+        rows.append([f"{node}{mark}", expert.name, heard, f"`{expert.digest[:16]}`"])
+    return f"## Who speaks to whom\n\n{_code('mermaid', graph_mermaid(system.topology, system.assignment).strip())}" \
+        f"\n\n{_table(rows)}"  # fmt: skip
+
+
+def _found(source: Source) -> str:
+    report = source.report
+    calls, versions = report["calls"], ", ".join(f"{k} {v}" for k, v in report["versions"].items())
+    return (f"## How it was found\n\n`hswarm search {RECIPE}` with seed {report['seed']}: {report['iterations']} "
+            f"iterations, {calls['requested']} calls asked for, {calls['generated']} generated, "
+            f"{report['wall_s']:.0f} s, engine {report['engine']}. Made with {versions}.")  # fmt: skip
+
+
+def _bases(hashes: Mapping[str, Mapping[str, str]]) -> str:
+    rows = [["base", "part", "SHA-256"]]
+    rows += [[f"`{base}`", part, f"`{value}`"] for base, parts in hashes.items() for part, value in parts.items()]
+    return f"## Base\n\n{_table(rows)}"
+
+
+def _code(language: str, *lines: str) -> str:
+    return "\n".join([f"```{language}", *lines, "```"])
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+
+
+def _score(summary: Mapping[str, Any] | None) -> str:
+    if not summary or summary["score"] is None:
+        return "-"
+    low, high = summary["ci"]
+    return f"{summary['score']:.3f} [{low:.3f}, {high:.3f}], n = {summary['n']}"
+
+
+def _yaml(value: Any, indent: int = 0) -> list[str]:
+    """Lines of YAML for mappings and lists of scalars or of mappings; scalars are JSON, which YAML contains."""
+    pad = "  " * indent
+    lines = []
+    for key, entry in value.items():
+        if isinstance(entry, dict):
+            lines += [f"{pad}{key}:", *_yaml(entry, indent + 1)]
+        elif isinstance(entry, list):
+            lines.append(f"{pad}{key}:")
+            for item in entry:
+                inner = _yaml(item, indent + 1) if isinstance(item, dict) else [f"{pad}  {json.dumps(item)}"]
+                lines += [f"{pad}- {inner[0].strip()}", *inner[1:]]
+        else:
+            lines.append(f"{pad}{key}: {json.dumps(entry)}")
+    return lines

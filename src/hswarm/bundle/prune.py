@@ -1,0 +1,100 @@
+"""Leave out nodes that the answer does not need: as long as a smaller system scores no less on dev.
+
+A smaller system is the present one without a node (and without those that spoke through it alone), or what one of its
+nodes has heard so far, with that node's response as the answer. dev was searched before, so pruning on it spends
+nothing; test is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hswarm.bundle.source import Source
+from hswarm.core.stats import paired_test
+from hswarm.core.topology import Topology
+from hswarm.engines import open_engine
+from hswarm.errors import RunError
+from hswarm.execution.cache import Cache
+from hswarm.execution.execute import Executor
+from hswarm.execution.system import System
+from hswarm.runs.objective import Evaluation, Objective
+from hswarm.runs.progress import Progress
+from hswarm.runs.run import Run
+from hswarm.scorers import get_scorer
+from hswarm.tasks import load_task
+
+
+def prune(source: Source, path: Path, progress: Progress) -> Source:
+    """`source` with the smallest system that one node after the other leads to, and the effect on dev measured.
+
+    The report gains "pruned": nodes before and after, dev scores of both, their paired difference with its interval.
+    """
+    if not (path / "config.toml").is_file():
+        raise RunError(f"{path} is not a run, so its dev questions are unknown; prune when exporting the run")
+    objective = _objective(source.system, path, progress)
+    whole = best = _evaluate(objective, [source.system], progress, "prune/whole")[0]
+    while smaller := smaller_systems(best.system):
+        step = f"prune/{best.system.topology.size}"
+        tried = [e for e in _evaluate(objective, smaller, progress, step) if not np.isnan(e.utility)]
+        good = [e for e in tried if e.utility >= best.utility]
+        if not good:
+            break
+        best = max(good, key=lambda e: (e.utility, -e.system.topology.size))
+    return replace(source, system=best.system, report=source.report | {"pruned": _effect(whole, best)})
+
+
+def smaller_systems(system: System) -> list[System]:
+    """The systems that leaving out one node can lead to, each once."""
+    topology = system.topology
+    everyone = frozenset(range(topology.size))
+    kept = {}
+    for node in everyone - {topology.sink}:
+        kept[_reaching(topology, topology.sink, everyone - {node})] = topology.sink
+        kept[_reaching(topology, node, everyone)] = node
+    return [_part(system, nodes) for nodes in sorted(kept, key=lambda nodes: (len(nodes), sorted(nodes)))]
+
+
+def _reaching(topology: Topology, end: int, among: Iterable[int]) -> frozenset[int]:
+    """The nodes of `among` whose word comes to `end` through `among` alone, and `end`."""
+    allowed, found, ahead = set(among), {end}, [end]
+    while ahead:
+        new = set(topology.predecessors(ahead.pop())) & allowed - found
+        found |= new
+        ahead += new
+    return frozenset(found)
+
+
+def _part(system: System, nodes: frozenset[int]) -> System:
+    number = {node: i for i, node in enumerate(sorted(nodes))}
+    edges = ((number[u], number[v]) for u, v in system.topology.edges if u in number and v in number)
+    return replace(system, topology=Topology.of(len(number), edges), experts=tuple(system.experts[n] for n in number))
+
+
+def _objective(system: System, path: Path, progress: Progress) -> Objective:
+    run = Run.open(path)
+    task = load_task(run.recipe.task)
+    executor = Executor(open_engine(system.engine, system.bases), Cache(path / "cache.sqlite"),
+                        icl_prompt=task.icl_prompt, progress=progress.advance)  # fmt: skip
+    return Objective(task, get_scorer(task.scorer), executor, system.sampling)
+
+
+def _evaluate(objective: Objective, systems: list[System], progress: Progress, step: str) -> list[Evaluation]:
+    calls = sum(system.topology.size for system in systems) * len(objective.task.dev)
+    progress.begin(f"pruning, {systems[-1].topology.size} nodes", calls, 0)
+    return objective.evaluate(systems, step)
+
+
+def _effect(whole: Evaluation, pruned: Evaluation) -> dict[str, object]:
+    paired = paired_test(pruned.scores, whole.scores, np.random.default_rng(0))
+    return {
+        "nodes": whole.system.topology.size,
+        "kept": pruned.system.topology.size,
+        "dev_before": whole.utility,
+        "dev_after": pruned.utility,
+        "difference": paired.difference,
+        "ci": [paired.low, paired.high],
+    }

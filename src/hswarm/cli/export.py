@@ -1,0 +1,24 @@
+"""`hswarm export`: a found system as one folder to hand on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hswarm.bundle.export import EXPORTS
+from hswarm.bundle.source import open_source
+from hswarm.cli.view import view
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Write a bundle, a plain adapter or a merged model."""
+    source = open_source(arguments.run)
+    if arguments.prune:
+        from hswarm.bundle.prune import prune
+
+        with view() as progress:
+            source = prune(source, Path(arguments.run), progress)
+        pruned = source.report["pruned"]
+        print("pruned from {nodes} to {kept} nodes: dev {dev_before:.3f} to {dev_after:.3f}".format(**pruned))
+    EXPORTS[getattr(arguments, "as")](source, Path(arguments.folder))
+    print(f"{arguments.folder}: {getattr(arguments, 'as')} of {source.name}, {source.system.topology.size} nodes")
