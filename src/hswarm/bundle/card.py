@@ -68,8 +68,12 @@ def _usage(source: Source, form: str) -> str:
     if form == "merged":
         return _code("python", "from transformers import pipeline", "",
                      'answer = pipeline("text-generation", "this folder")') + f"\n\n{prompt}"  # fmt: skip
-    python = _code("python", "import hswarm", "", 'system = hswarm.load("this folder")', 'system.respond(["a question"])')
-    shell = _code("", "hswarm ask DIR 'a question' --trace", "hswarm serve DIR        # an OpenAI-compatible API, and a page")
+    python = _code(
+        "python", "import hswarm", "", 'system = hswarm.load("this folder")', 'system.respond(["a question"])'
+    )
+    shell = _code(
+        "", "hswarm ask DIR 'a question' --trace", "hswarm serve DIR        # an OpenAI-compatible API, and a page"
+    )
     return f"{python}\n\n{shell}\n\nLoading verifies the SHA-256 of adapters, base, tokenizer and chat template."
 
 

@@ -129,7 +129,9 @@ def load(path: str | Path, base: str = "") -> System:
         for name, hashes in description.get("hashes", {}).items():
             check_base(base or name, hashes)
         topology = Topology.from_json(description["topology"])
-        read = {node["folder"]: _read_expert(folder, node, base or description["base"]) for node in description["nodes"]}
+        read = {
+            node["folder"]: _read_expert(folder, node, base or description["base"]) for node in description["nodes"]
+        }
         experts = dict(zip(read, share_bases(list(read.values())), strict=True))
         return System(
             topology,
