@@ -1,5 +1,6 @@
 """The drawing holds every node and edge once, keeps boxes apart and lets edges run from left to right."""
 
+import itertools
 import re
 import xml.etree.ElementTree as ET
 
@@ -36,7 +37,7 @@ def test_every_node_and_edge_stands_in_its_place(size, seed, out_edges):
     for u, v in edges:
         assert places[u][0] + WIDTH < places[v][0]
     corners = sorted(places.values())
-    for (x, y), (a, b) in zip(corners, corners[1:], strict=False):
+    for (x, y), (a, b) in itertools.pairwise(corners):
         assert x != a or b - y > HEIGHT
 
 
@@ -44,7 +45,7 @@ def test_labels_are_escaped_shortened_and_spoken():
     svg = graph_svg(Topology.chain(2), ["<a & b>", "a name that is much too long"], ["JFK 0.5"])
     root = ET.fromstring(svg)
     texts = [text.text for text in root.iter(f"{NS}text")]
-    assert texts == ["0 <a & b>", "JFK 0.5", "1 a name that i…"]
+    assert texts == ["0 <a & b>", "JFK 0.5", "1 a name that is…"]
     assert "0 <a & b> to 1 a name that is much too long" in root.attrib["aria-label"]
     assert "http" not in svg.replace("http://www.w3.org/2000/svg", "")
 

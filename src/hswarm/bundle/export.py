@@ -94,8 +94,9 @@ def _merge(base: str, expert: Expert, folder: Path) -> None:
 def _only_expert(system: System) -> Expert:
     distinct = {expert.digest: expert for expert in system.experts}
     if len(distinct) > 1:
-        raise RunError(f"the system has {len(distinct)} different experts ({', '.join(sorted(set(system.assignment)))}), "
-                       "so it is not one adapter; export it as a bundle (--as bundle)")  # fmt: skip
+        names = ", ".join(sorted(set(system.assignment)))
+        raise RunError(f"the system has {len(distinct)} different experts ({names}), so it is not one adapter; "
+                       "export it as a bundle (--as bundle)")  # fmt: skip
     (expert,) = distinct.values()
     if expert.form is None:
         raise RunError(f"expert '{expert.name}' is not an adapter; export the system as a bundle (--as bundle)")

@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("run", metavar="RUN", help="a run, or a folder with a system")
     export.add_argument("folder", metavar="DIR", help="the new folder")
     export.add_argument("--as", choices=("bundle", "adapter", "merged"), default="bundle",
-                        help="the whole system, or its one expert as a PEFT adapter or merged into the base")  # fmt: skip
+                        help="the whole system, or its one expert as an adapter or merged into the base")  # fmt: skip
     export.add_argument("--prune", action="store_true", help="leave out nodes without which dev scores no less")
 
     task_room = _command(commands, "tasks", "", "tasks: show a recipe's questions, check a data file")

@@ -1,4 +1,4 @@
-"""SHA-256 of what a base model's replies depend on: weights, tokenizer, chat template. A bundle names its base by them."""
+"""SHA-256 of what a base model's replies depend on: weights, tokenizer, chat template. A bundle keeps them."""
 
 from __future__ import annotations
 
