@@ -21,10 +21,11 @@ from hswarm.errors import RunError
 from hswarm.execution.cache import Cache
 from hswarm.execution.execute import Executor
 from hswarm.execution.system import System
-from hswarm.runs.objective import Evaluation, Objective
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.objective import Evaluation, Objective
 from hswarm.runs.progress import Progress
 from hswarm.runs.run import Run
-from hswarm.scorers import get_scorer
+from hswarm.runs.settings import BudgetSettings
 from hswarm.tasks import load_task
 
 
@@ -75,11 +76,11 @@ def _part(system: System, nodes: frozenset[int]) -> System:
 
 
 def _objective(system: System, path: Path, progress: Progress) -> Objective:
-    run = Run.open(path)
-    task = load_task(run.recipe.task)
+    recipe = Run.open(path).recipe.model_copy(update={"budget": BudgetSettings()})  # the search's is spent
+    task = load_task(recipe.task)
     executor = Executor(open_engine(system.engine, system.bases), Cache(path / "cache.sqlite"),
                         icl_prompt=task.icl_prompt, progress=progress.advance)  # fmt: skip
-    return Objective(task, get_scorer(task.scorer), executor, system.sampling)
+    return Objective(task, recipe, ExpertPool(system.experts, system.base), executor)
 
 
 def _evaluate(objective: Objective, systems: list[System], progress: Progress, step: str) -> list[Evaluation]:
