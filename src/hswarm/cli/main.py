@@ -80,6 +80,16 @@ def parser() -> argparse.ArgumentParser:
                         help="the whole system, or its one expert as an adapter or merged into the base")  # fmt: skip
     export.add_argument("--prune", action="store_true", help="leave out nodes without which dev scores no less")
 
+    serve = _command(commands, "serve", "serve:serve", "serve the system found: an OpenAI-compatible API, and a page")
+    serve.add_argument("run", metavar="RUN", help="a run, or a folder with a system")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
+    serve.add_argument("--port", type=int, default=8000, help="port (default 8000; 0 takes a free one)")
+    serve.add_argument("--name", default="", help="the model's name (default: the run's)")
+    serve.add_argument("--base", default="", help="where the base model lies, if not found by its name")
+    serve.add_argument("--max-tokens", type=int, default=1024, help="most new tokens that a client may ask for")
+    serve.add_argument("--timeout", type=float, default=120, help="seconds that an answer may take")
+    serve.add_argument("--queue", type=int, default=256, help="most questions under way at once")
+
     task_room = _command(commands, "tasks", "", "tasks: show a recipe's questions, check a data file")
     tasks = task_room.add_subparsers(dest="action", metavar="ACTION", required=True)
     show_task = _command(tasks, "show", "tasks:show", "a task's sizes, scorer and first questions")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from hswarm.experts.adapter import Expert
 
@@ -74,3 +74,11 @@ class Engine(Protocol):
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion for each request, in order. A batch may mix experts."""
+
+
+@runtime_checkable
+class StreamingEngine(Engine, Protocol):
+    """An engine that can say what it has so far."""
+
+    def stream(self, requests: Sequence[Request], tell: Callable[[int, str], None]) -> list[Completion]:
+        """As `generate`; meanwhile `tell(i, text)` gives all that request i has so far, which only ever grows."""

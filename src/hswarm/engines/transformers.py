@@ -10,7 +10,7 @@ tensors lie.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
@@ -93,17 +93,25 @@ class TransformersEngine:
         return batches
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        return self._answer(requests, None)
+
+    def stream(self, requests: Sequence[Request], tell: Callable[[int, str], None]) -> list[Completion]:
+        return self._answer(requests, tell)
+
+    def _answer(self, requests: Sequence[Request], tell: Callable[[int, str], None] | None) -> list[Completion]:
         completions: dict[int, Completion] = {}
         for batch in self.batches(requests):
             self._apply(requests[batch[0]].expert)
-            completions.update(zip(batch, self._reply([requests[i] for i in batch]), strict=True))
+            streamer = _Streamer(batch, self._completion, tell) if tell else None
+            completions.update(zip(batch, self._reply([requests[i] for i in batch], streamer), strict=True))
         return [completions[i] for i in range(len(requests))]
 
-    def _reply(self, requests: Sequence[Request]) -> list[Completion]:
+    def _reply(self, requests: Sequence[Request], streamer: _Streamer | None) -> list[Completion]:
         sampling = requests[0].sampling
         chats = [self._chat(request.prompt) for request in requests]
         prompts = self._tokenizer(chats, add_special_tokens=False)["input_ids"]
-        options: dict[str, Any] = {"do_sample": sampling.temperature > 0, "temperature": None, "top_p": None}
+        options: dict[str, Any] = {"do_sample": sampling.temperature > 0, "temperature": None, "top_p": None,
+                                   "streamer": streamer}  # fmt: skip
         if sampling.temperature > 0:
             options |= {"temperature": sampling.temperature, "top_p": sampling.top_p}
         with torch.inference_mode(), torch.random.fork_rng():
@@ -181,6 +189,32 @@ class TransformersEngine:
             for name, kind, values in tensors:
                 stored = torch.from_numpy(values.view("int16") if kind == "BF16" else values)
                 held[name].copy_(stored.view(torch.bfloat16) if kind == "BF16" else stored)
+
+
+class _Streamer:
+    """Given to `generate`: turns each step's tokens, one a row, into what the row has said so far."""
+
+    def __init__(
+        self, places: Sequence[int], read: Callable[[list[int], int], Completion], tell: Callable[[int, str], None]
+    ) -> None:
+        self._places, self._read, self._tell = places, read, tell
+        self._tokens: list[list[int]] = [[] for _ in places]
+        self._said = [""] * len(places)
+
+    def put(self, value: Any) -> None:
+        """A step's tokens, shape (rows,); first of all, to be passed over, the prompts of shape (rows, length)."""
+        if value.dim() > 1:
+            return
+        for row, token in enumerate(value.tolist()):
+            self._tokens[row].append(token)
+            text = self._read(self._tokens[row], 0).text
+            # An unfinished character decodes to U+FFFD until its last token is there.
+            if len(text) > len(self._said[row]) and not text.endswith("\ufffd"):
+                self._said[row] = text
+                self._tell(self._places[row], text)
+
+    def end(self) -> None:
+        """All is said."""
 
 
 def lora_updates(expert: Expert) -> Mapping[str, tuple[Any, Any]]:

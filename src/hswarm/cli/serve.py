@@ -1,0 +1,60 @@
+"""`hswarm serve`: an OpenAI-compatible API over a found system, and a page to look at it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+
+from hswarm.bundle.source import open_source
+from hswarm.engines import open_engine
+from hswarm.errors import UserError
+from hswarm.server.app import create_app
+from hswarm.server.schema import Limits
+
+_HERE = ("127.0.0.1", "localhost", "::1")
+KEY = "HSWARM_API_KEY"
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Serve until interrupted; then finish what was begun."""
+    import uvicorn
+
+    listener = _listen(arguments.host, arguments.port)  # before the engine is loaded, which takes longer
+    key = os.environ.get(KEY, "")
+    at_home = arguments.host in _HERE
+    if not at_home and not key:
+        print(f"warning: {arguments.host} can be reached by others and {KEY} is not set", file=sys.stderr)
+    source = open_source(arguments.run, arguments.base)
+    name = arguments.name or source.name
+    systems = {name: source.system}
+    if source.single:
+        systems[f"{name}:best-single"] = source.single
+    experts = [expert for system in systems.values() for expert in system.experts]
+    bases = tuple(dict.fromkeys(base for system in systems.values() for base in system.bases))
+    engine = open_engine(source.system.engine, bases)
+    engine.check(experts)
+    limits = Limits(tokens=arguments.max_tokens, seconds=arguments.timeout)
+    hosts = {"127.0.0.1", "localhost", "[::1]"} if at_home else ()
+    app = create_app(systems, engine, limits=limits, key=key, hosts=hosts, queue=arguments.queue)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=int(limits.seconds) + 5))
+    port = listener.getsockname()[1]
+    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    print(f"serving {', '.join(systems)}: page http://{host}:{port}/, API http://{host}:{port}/v1; Ctrl-C ends it",
+          flush=True)  # fmt: skip
+    signal.signal(signal.SIGTERM, lambda *_: None)  # the server has stopped by then: an end as asked for, not a fault
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as fault:
+        raise UserError(
+            f"cannot listen on {host}:{port} ({fault.strerror}); choose another (--host, --port)"
+        ) from fault

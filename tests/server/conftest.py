@@ -1,0 +1,25 @@
+"""Fixtures of the server's tests."""
+
+import pytest
+from serving import ORDER, Gate, serving, toy_system
+
+from hswarm.core.topology import Topology
+
+
+@pytest.fixture(scope="module")
+def systems():
+    """The chain that solves every toy question, and its first expert alone, which solves one step."""
+    return {"toy": toy_system(Topology.chain(4), ORDER), "toy:best-single": toy_system(Topology.chain(1), ORDER[:1])}
+
+
+@pytest.fixture(scope="module")
+def address(systems):
+    with serving(systems) as found:
+        yield found
+
+
+@pytest.fixture
+def gate():
+    made = Gate()
+    yield made
+    made.open.set()

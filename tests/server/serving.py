@@ -1,0 +1,61 @@
+"""A server in a thread, over the toy engine or whatever a test gives."""
+
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from hswarm.engines.base import EngineSettings
+from hswarm.engines.toy import ToyEngine, toy_pool
+from hswarm.execution.system import System
+from hswarm.tasks.toy import planted_order
+
+
+def toy_system(topology, assignment, experts=4):
+    pool = toy_pool(experts).experts
+    return System(topology, tuple(pool[i] for i in assignment), base="toy", engine=EngineSettings("toy"))
+
+
+def toy_question(steps):
+    return f"toy 0.0: steps {' '.join(map(str, steps))}; difficulty {' '.join(['0.2'] * len(steps))}"
+
+
+ORDER = planted_order(4)
+QUESTION = toy_question(ORDER)
+ANSWER = "done " + " ".join(map(str, ORDER))
+
+
+@contextmanager
+def serving(systems, engine=None, **options):
+    """The address of a running server."""
+    uvicorn = pytest.importorskip("uvicorn")
+    from hswarm.server.app import create_app
+
+    app = create_app(systems, engine or ToyEngine(EngineSettings("toy")), **options)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+class Gate(ToyEngine):
+    """The toy engine, answering only while open: so that a test can have questions in flight. Notes its batches."""
+
+    def __init__(self, batch=32):
+        super().__init__(EngineSettings("toy", batch=batch))
+        self.open = threading.Event()
+        self.sizes = []
+
+    def generate(self, requests):
+        assert self.open.wait(60)
+        self.sizes.append(len(requests))
+        return super().generate(requests)

@@ -1,0 +1,149 @@
+"""Many questions at once: long batches, equal calls made once, nobody left waiting, nothing lost."""
+
+import threading
+
+import pytest
+from serving import ANSWER, ORDER, QUESTION, toy_question, toy_system
+
+from hswarm.core.topology import Topology
+from hswarm.engines.base import EngineSettings, Sampling
+from hswarm.engines.toy import ToyEngine
+from hswarm.server.batcher import FRESH, Ask, Batcher, Busy
+
+GREEDY = Sampling()
+
+
+def ask(system, question=QUESTION, sampling=GREEDY):
+    """A question, and the event that it has ended."""
+    ended, events = threading.Event(), []
+
+    def tell(event):
+        events.append(event)
+        if event.kind == "failed" or (event.kind == "done" and event.node == system.topology.sink):
+            ended.set()
+
+    made = Ask(system, question, sampling, sampling, tell)
+    made.wait = lambda: ended.wait(60) and events
+    return made
+
+
+@pytest.fixture
+def chain():
+    return toy_system(Topology.chain(4), ORDER)
+
+
+@pytest.fixture
+def batcher(gate):
+    made = Batcher(gate, limit=64)
+    yield made
+    gate.open.set()
+    made.stop()
+
+
+def different(count):
+    return [f"{QUESTION}; number {i}" for i in range(count)]
+
+
+def test_questions_in_flight_share_batches_across_nodes_and_systems(batcher, gate, chain):
+    star = toy_system(Topology.star(4), ORDER)
+    asks = [ask(chain, question) for question in different(5)] + [ask(star, f"{QUESTION}; last")]
+    batcher.submit(asks)
+    gate.open.set()
+    assert all(one.wait() for one in asks)
+    assert [one.answer.text for one in asks[:5]] == [ANSWER] * 5
+    assert sum(gate.sizes) == 4 * 6
+    assert len(gate.sizes) <= 5  # four stages, and at most one batch that began before all had come
+
+
+def test_equal_calls_are_one_unless_they_are_drawn_anew(batcher, gate, chain):
+    asks = [ask(chain) for _ in range(6)]
+    batcher.submit(asks)
+    gate.open.set()
+    assert all(one.wait() for one in asks)
+    assert sum(gate.sizes) == 4
+    drawn = [ask(chain, sampling=Sampling(temperature=1.0, seed=FRESH)) for _ in range(3)]
+    gate.sizes.clear()
+    batcher.submit(drawn)
+    assert all(one.wait() for one in drawn)
+    assert sum(gate.sizes) == 12
+    assert max(gate.sizes) <= 3
+
+
+def test_a_fresh_draw_has_one_seed_a_batch_and_another_each_batch(chain):
+    seeds = []
+
+    class Seeing(ToyEngine):
+        def generate(self, requests):
+            seeds.append({request.sampling.seed for request in requests})
+            return super().generate(requests)
+
+    batcher = Batcher(Seeing(EngineSettings("toy")))
+    one = ask(chain, sampling=Sampling(temperature=1.0, seed=FRESH))
+    batcher.submit([one])
+    assert one.wait()
+    batcher.stop()
+    assert [len(batch) for batch in seeds] == [1] * 4
+    assert len(set.union(*seeds)) == 4
+    assert FRESH not in set.union(*seeds)
+
+
+def test_a_lone_call_is_not_passed_over_for_ever(chain):
+    """Batches of two kinds compete: many of one length of answer, one of another."""
+    order = []
+
+    class Kinds(ToyEngine):
+        def batches(self, requests):
+            kinds = {}
+            for i, request in enumerate(requests):
+                kinds.setdefault(request.sampling, []).append(i)
+            return list(kinds.values())
+
+        def generate(self, requests):
+            order.append(requests[0].sampling.max_new_tokens)
+            if len(order) < 40:  # more of the many come while they are answered
+                batcher.submit([ask(alone, f"{QUESTION}; number {len(order)} {i}") for i in range(3)])
+            return super().generate(requests)
+
+    alone = toy_system(Topology.chain(1), ORDER[:1])
+    batcher = Batcher(Kinds(EngineSettings("toy")))
+    lone = ask(alone, sampling=Sampling(max_new_tokens=7))
+    batcher.submit([ask(alone, question) for question in different(3)] + [lone])
+    assert lone.wait()
+    assert order.index(7) <= 5
+    batcher.stop()
+
+
+def test_a_failed_call_or_engine_ends_its_question_alone(batcher, gate, chain):
+    bad, good = ask(chain, "no toy question"), ask(chain)
+    batcher.submit([bad, good])
+    gate.open.set()
+    assert bad.wait()[-1].text == f"node 0 (step-{ORDER[0]}) gave no reply"
+    assert good.wait()[-1].text == ANSWER
+
+    gate.batches = lambda requests: 1 / 0
+    broken = ask(chain)
+    batcher.submit([broken])
+    assert broken.wait()[-1].text == "the engine failed: ZeroDivisionError"
+    del gate.batches
+    again = ask(chain)
+    batcher.submit([again])
+    assert again.wait()[-1].text == ANSWER
+
+
+def test_limit_cancel_and_stop(gate, chain):
+    batcher = Batcher(gate, limit=2)
+    first = [ask(chain, question) for question in different(2)]
+    batcher.submit(first)
+    with pytest.raises(Busy, match="2 questions are under way"):
+        batcher.submit([ask(chain)])
+    batcher.cancel(first[:1])
+    last = ask(chain, toy_question(ORDER[:2]))
+    batcher.submit([last])
+    gate.open.set()
+    batcher.stop()  # finishes what was begun
+    assert not batcher.alive
+    assert first[1].answer.text == ANSWER
+    assert last.answer.text == "done " + " ".join(map(str, ORDER[:2]))
+    assert len(first[0].replies) <= 1
+    with pytest.raises(Busy, match="stopping"):
+        batcher.submit([ask(chain)])
