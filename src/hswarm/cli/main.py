@@ -14,6 +14,7 @@ from hswarm.errors import HSwarmError, UserError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit status."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # libraries' bars; hswarm draws its own
     arguments = parser().parse_args(argv)
     if not arguments.command:
         parser().print_help()

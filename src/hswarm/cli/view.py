@@ -60,10 +60,11 @@ class View(Progress):
             f"iteration {entry['iteration'] + 1}: roles {role:.3f}, weights {weight:.3f}, "
             f"best so far {best['utility']:.3f} (found at {best['step']}){self._left()}",
             highlight=False,
+            soft_wrap=True,
         )
 
     def say(self, text: str) -> None:
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def _left(self) -> str:
         """Time left at most, from the pace so far: reuse and an early end shorten it."""

@@ -8,6 +8,8 @@ from hswarm import registry
 from hswarm.engines.base import Engine, EngineSettings
 
 TABLE = {
+    "auto": "hswarm.engines.auto:fastest_engine",
+    "openvino": "hswarm.engines.openvino:OpenVINOEngine",
     "toy": "hswarm.engines.toy:ToyEngine",
     "transformers": "hswarm.engines.transformers:TransformersEngine",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from hswarm.experts.adapter import Expert
 
@@ -45,7 +45,11 @@ class Completion:
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """`[engine]` of a recipe. Fields that an engine has no use for must stay at their defaults."""
+    """`[engine]` of a recipe. Fields that an engine has no use for must stay at their defaults.
+
+    `prefix_cache` (openvino): what prompts share is computed once within a "batch", so that a reply depends on its
+    batch alone, or over the whole "run": faster, but repeated bit for bit only if nothing is interrupted.
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -53,6 +57,7 @@ class EngineSettings:
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
     batch: int = 32
+    prefix_cache: Literal["batch", "run"] = "batch"
 
     def __post_init__(self) -> None:
         if self.batch < 1:
@@ -82,3 +87,15 @@ class StreamingEngine(Engine, Protocol):
 
     def stream(self, requests: Sequence[Request], tell: Callable[[int, str], None]) -> list[Completion]:
         """As `generate`; meanwhile `tell(i, text)` gives all that request i has so far, which only ever grows."""
+
+
+def group_batches(requests: Sequence[Request], size: int, order: Callable[[Request], Any]) -> list[list[int]]:
+    """Positions in `requests` by at most `size`, one expert and one sampling a batch, each group sorted by `order`."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for i, request in enumerate(requests):
+        groups.setdefault((request.expert.digest, request.sampling.text()), []).append(i)
+    batches = []
+    for group in groups.values():
+        group.sort(key=lambda i: order(requests[i]))
+        batches += [group[i : i + size] for i in range(0, len(group), size)]
+    return batches

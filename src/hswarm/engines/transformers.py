@@ -9,14 +9,13 @@ tensors lie.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
-from hswarm.engines.base import Completion, EngineSettings, Request
+from hswarm.engines.base import Completion, EngineSettings, Request, group_batches
+from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.errors import MissingExtra, PoolError
 from hswarm.experts import shards
 from hswarm.experts.adapter import Expert
@@ -25,7 +24,7 @@ from hswarm.experts.checkpoint import Checkpoint
 
 try:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+    from transformers import AutoModelForCausalLM, DynamicCache
 except ImportError as missing:
     raise MissingExtra("engine 'transformers'", "transformers") from missing
 
@@ -39,17 +38,13 @@ class TransformersEngine:
         self._batch = settings.batch
         self._device = torch.device(_device(settings.device))
         self._dtype = _dtype(settings.dtype, self._device)
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        if self._tokenizer.chat_template is None:
-            raise PoolError(f"base '{base}' has no chat template; choose an instruction-tuned base")
-        if self._tokenizer.pad_token is None:
-            self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._chat = Chat(folder, base)
         self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=self._dtype).to(self._device).eval()
         self._own: dict[str, Any] = {}  # the base's weights wherever an expert has been added
         self._present = ""
         dtype = str(self._dtype).removeprefix("torch.")
         self._fingerprint = "/".join(
-            ["transformers", version("transformers"), version("torch"), dtype, self._device.type, _digest(folder)]
+            ["transformers", version("transformers"), version("torch"), dtype, self._device.type, digest_of(folder)]
         )
 
     @property
@@ -83,14 +78,7 @@ class TransformersEngine:
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """One expert and one sampling a batch, the longest prompts first."""
-        groups: dict[tuple[str, str], list[int]] = {}
-        for i, request in enumerate(requests):
-            groups.setdefault((request.expert.digest, request.sampling.text()), []).append(i)
-        batches = []
-        for group in groups.values():
-            group.sort(key=lambda i: (-len(requests[i].prompt), requests[i].prompt))
-            batches += [group[i : i + self._batch] for i in range(0, len(group), self._batch)]
-        return batches
+        return group_batches(requests, self._batch, lambda request: (-len(request.prompt), request.prompt))
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         return self._answer(requests, None)
@@ -102,24 +90,23 @@ class TransformersEngine:
         completions: dict[int, Completion] = {}
         for batch in self.batches(requests):
             self._apply(requests[batch[0]].expert)
-            streamer = _Streamer(batch, self._completion, tell) if tell else None
+            streamer = _Streamer(batch, self._chat.completion, tell) if tell else None
             completions.update(zip(batch, self._reply([requests[i] for i in batch], streamer), strict=True))
         return [completions[i] for i in range(len(requests))]
 
     def _reply(self, requests: Sequence[Request], streamer: _Streamer | None) -> list[Completion]:
         sampling = requests[0].sampling
-        chats = [self._chat(request.prompt) for request in requests]
-        prompts = self._tokenizer(chats, add_special_tokens=False)["input_ids"]
+        prompts = self._chat.encode([request.prompt for request in requests])
         options: dict[str, Any] = {"do_sample": sampling.temperature > 0, "temperature": None, "top_p": None,
                                    "streamer": streamer}  # fmt: skip
         if sampling.temperature > 0:
             options |= {"temperature": sampling.temperature, "top_p": sampling.top_p}
         with torch.inference_mode(), torch.random.fork_rng():
-            torch.manual_seed(_seed(requests))
+            torch.manual_seed(seed_of(requests))
             output = self._model.generate(**self._inputs(prompts), max_new_tokens=sampling.max_new_tokens, top_k=None,
-                                          pad_token_id=self._tokenizer.pad_token_id, **options)  # fmt: skip
+                                          pad_token_id=self._chat.tokenizer.pad_token_id, **options)  # fmt: skip
         new = output[:, max(map(len, prompts)) :].tolist()
-        return [self._completion(tokens, len(prompt)) for tokens, prompt in zip(new, prompts, strict=True)]
+        return [self._chat.completion(tokens, len(prompt)) for tokens, prompt in zip(new, prompts, strict=True)]
 
     def _inputs(self, prompts: Sequence[Sequence[int]]) -> dict[str, Any]:
         """What `generate` takes: rows of equal length, the beginning that all prompts share computed once."""
@@ -127,7 +114,7 @@ class TransformersEngine:
         shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
         longest = max(map(len, prompts))
         gaps = [longest - len(prompt) for prompt in prompts]  # padding stands between the shared beginning and the rest
-        pad = self._tokenizer.pad_token_id
+        pad = self._chat.tokenizer.pad_token_id
         ids = [[*p[:shared], *[pad] * gap, *p[shared:]] for p, gap in zip(prompts, gaps, strict=True)]
         mask = [[1] * shared + [0] * gap + [1] * (longest - shared - gap) for gap in gaps]
         inputs = {"input_ids": self._tensor(ids), "attention_mask": self._tensor(mask)}
@@ -140,20 +127,6 @@ class TransformersEngine:
 
     def _tensor(self, rows: list[list[int]]) -> Any:
         return torch.tensor(rows, device=self._device)
-
-    def _completion(self, tokens: list[int], prompt_tokens: int) -> Completion:
-        ends = self._model.generation_config.eos_token_id
-        stop = set(ends if isinstance(ends, list) else [ends])
-        length = next((i for i, token in enumerate(tokens) if token in stop), None)
-        text = self._tokenizer.decode(tokens[:length], skip_special_tokens=True).strip()
-        if length is None:
-            return Completion(text, "length", prompt_tokens, len(tokens))
-        return Completion(text, "stop", prompt_tokens, length + 1)
-
-    def _chat(self, prompt: str) -> str:
-        messages = [{"role": "user", "content": prompt}]
-        text: str = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return text
 
     def _apply(self, expert: Expert) -> None:
         if expert.digest == self._present:
@@ -247,18 +220,3 @@ def _dtype(name: str, device: Any) -> Any:
     if device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return torch.bfloat16
     return torch.float32
-
-
-def _seed(requests: Sequence[Request]) -> int:
-    text = "\0".join(f"{request.sampling.text()}{request.prompt}" for request in requests)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
-
-
-def _digest(folder: Path) -> str:
-    """Over every file that a reply depends on, contents included."""
-    whole = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in {".json", ".jinja", ".safetensors", ".model"}:
-            with path.open("rb") as file:
-                whole.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()[:16]

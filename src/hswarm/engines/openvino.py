@@ -1,0 +1,176 @@
+"""The engine on OpenVINO GenAI: the fastest on a CPU. Prompts of any length run together, without padding.
+
+The pipeline holds one adapter at a time, so a batch holds one expert; switching copies two small matrices a layer.
+Prefix caching: GenAI finds cached blocks by token ids alone, so an expert would go on from another's keys and values
+(measured: wrong answers, without a word). The exported model takes ids modulo the vocabulary, and each batch writes its
+first token in a multiple of its own: the same text to the model, other blocks to the cache. What the prompts of a batch
+share is computed first, since requests that arrive together do not wait for each other's blocks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from itertools import pairwise, takewhile
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from hswarm.engines.base import Completion, EngineSettings, Request, group_batches
+from hswarm.engines.chat import Chat, digest_of, seed_of
+from hswarm.engines.openvino_export import exported
+from hswarm.errors import ConfigError, MissingExtra, PoolError
+from hswarm.experts.adapter import Expert
+from hswarm.experts.base import find_base
+
+try:
+    import openvino as ov
+    import openvino_genai as genai
+except ImportError as missing:
+    raise MissingExtra("engine 'openvino'", "cpu") from missing
+
+_BLOCK = 32  # tokens of a block of the prefix cache on a CPU
+_TOKENS = 1024  # room in the key-value cache for each request of a batch
+_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class OpenVINOEngine:
+    """Greedy or sampled replies of one causal language model under many LoRA experts, on a CPU."""
+
+    def __init__(self, settings: EngineSettings, base: str) -> None:
+        if settings.device not in ("auto", "cpu") or settings.dtype == "float16":
+            raise ConfigError([f"engine 'openvino' runs on a CPU in float32 or bfloat16, got engine.device = "
+                               f"'{settings.device}', engine.dtype = '{settings.dtype}'"])  # fmt: skip
+        folder, self._base = find_base(base), base
+        self._chat, self._model = Chat(folder, base), exported(folder)
+        self._shape = json.loads((self._model / "shape.json").read_text())
+        self._settings, self._dtype = settings, _dtype(settings.dtype)
+        self._modules: frozenset[str] = frozenset()
+        self._pipeline: Any = None
+        self._spaces: dict[str, int] = {}
+        self._fingerprint = "/".join(["openvino", version("openvino-genai"), self._dtype, digest_of(folder)])
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    def check(self, experts: Sequence[Expert]) -> None:
+        for expert in experts:
+            if expert.form is None:
+                raise PoolError(f"expert '{expert.name}' is not a LoRA adapter, and engine 'openvino' takes no other; "
+                                "set engine.name = 'transformers'")  # fmt: skip
+            tensors = expert.form.tensors(expert.vector)
+            for module in _modules(expert):
+                down, up = (tensors[f"base_model.model.{module}.lora_{factor}.weight"] for factor in "AB")
+                found = self._shape["linears"].get(module, "no such weight")
+                if found != (expected := [len(up), down.shape[1]]):
+                    raise PoolError(f"expert '{expert.name}' changes {module} of shape {expected}, the base "
+                                    f"{self._base} has {found}; it belongs to another base")  # fmt: skip
+
+    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
+        """One expert and one sampling a batch, prompts with the same beginning side by side."""
+        return group_batches(requests, self._settings.batch, lambda request: request.prompt)
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        completions: dict[int, Completion] = {}
+        for batch in self.batches(requests):
+            completions.update(zip(batch, self._reply([requests[i] for i in batch]), strict=True))
+        return [completions[i] for i in range(len(requests))]
+
+    def _reply(self, requests: Sequence[Request]) -> list[Completion]:
+        expert = requests[0].expert
+        self.check([expert])
+        self._open(_modules(expert))
+        prompts = self._chat.encode([request.prompt for request in requests])
+        first = self._space(expert) * self._shape["vocabulary"]
+        written = [[prompt[0] + first, *prompt[1:]] for prompt in prompts]
+        config = self._config(requests)
+        for beginnings in shared_beginnings(written, _BLOCK):
+            self._run(beginnings, config, 1)
+        results = self._run(written, config, requests[0].sampling.max_new_tokens)
+        return [
+            self._chat.completion(result.m_generation_ids[0], len(prompt))
+            for result, prompt in zip(results, prompts, strict=True)
+        ]
+
+    def _run(self, prompts: Sequence[Sequence[int]], config: Any, max_new_tokens: int) -> Any:
+        config.max_new_tokens = max_new_tokens
+        tensors = [ov.Tensor(np.array([prompt], dtype=np.int64)) for prompt in prompts]
+        return self._pipeline.generate(tensors, [config] * len(prompts))
+
+    def _config(self, requests: Sequence[Request]) -> Any:
+        expert, sampling = requests[0].expert, requests[0].sampling
+        assert expert.form is not None
+        config = genai.GenerationConfig()
+        config.stop_token_ids = set(self._chat.stops)
+        config.adapters = genai.AdapterConfig([(_adapter(expert.form.tensors(expert.vector)), expert.form.scaling)])
+        if sampling.temperature > 0:
+            config.do_sample, config.temperature, config.top_p = True, sampling.temperature, sampling.top_p
+            config.rng_seed = seed_of(requests) % 2**32
+        return config
+
+    def _space(self, expert: Expert) -> int:
+        """Which multiple of the vocabulary the first token is written in: nothing else shares its cached blocks."""
+        if self._settings.prefix_cache == "batch":
+            self._spaces[""] = self._spaces.get("", 0) + 1
+            return self._spaces[""]
+        return self._spaces.setdefault(expert.digest, len(self._spaces) + 1)
+
+    def _open(self, modules: frozenset[str]) -> None:
+        """The pipeline, made anew if an expert changes modules that none before it did."""
+        if self._pipeline is not None and modules <= self._modules:
+            return
+        self._modules |= modules
+        places = {}  # of rank one and zero: says where adapters may be added
+        for module in self._modules:
+            rows, columns = self._shape["linears"][module]
+            places[f"base_model.model.{module}.lora_A.weight"] = np.zeros((1, columns), np.float32)
+            places[f"base_model.model.{module}.lora_B.weight"] = np.zeros((rows, 1), np.float32)
+        scheduler = genai.SchedulerConfig()
+        scheduler.enable_prefix_caching = True
+        scheduler.max_num_seqs = self._settings.batch
+        scheduler.max_num_batched_tokens = 4096
+        cache = self._shape["cache_values"] * (4 if self._dtype == "float32" else 2) * self._settings.batch * _TOKENS
+        scheduler.cache_size = min(8, 1 + cache // 2**30)  # GiB
+        precision = _PRECISIONS[self._dtype]
+        properties = {"INFERENCE_PRECISION_HINT": precision, "KV_CACHE_PRECISION": precision,
+                      "adapters": genai.AdapterConfig([_adapter(places)])}  # fmt: skip
+        self._pipeline = genai.ContinuousBatchingPipeline(self._model, scheduler, "CPU", properties)
+
+
+def shared_beginnings(prompts: Sequence[Sequence[int]], block: int) -> list[list[list[int]]]:
+    """What several of `prompts` (neighbours share most) begin with, in whole blocks, to be computed in this order.
+
+    First the beginning of them all, then those that neighbours share beyond it.
+    """
+    if len(prompts) < 2:
+        return []
+    common = [_common(*pair) // block * block for pair in pairwise(prompts)]
+    whole = min(common)
+    longer = sorted({tuple(prompt[:length]) for prompt, length in zip(prompts, common, strict=False) if length > whole})
+    leaves = [one for one, other in zip(longer, [*longer[1:], ()], strict=True) if other[: len(one)] != one]
+    layers = [[list(prompts[0][:whole])]] if whole else []
+    return layers + ([[list(leaf) for leaf in leaves]] if leaves else [])
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _modules(expert: Expert) -> frozenset[str]:
+    """The base's modules that an expert changes."""
+    names = expert.form.names if expert.form else ()
+    return frozenset(name.removeprefix("base_model.model.").split(".lora_")[0] for name in names)
+
+
+def _adapter(tensors: Mapping[str, Any]) -> Any:
+    return genai.Adapter(ov.Tensor(np.frombuffer(save(dict(tensors)), dtype=np.uint8)))
+
+
+def _dtype(name: str) -> str:
+    """bfloat16 where the processor multiplies in it, else float32."""
+    if name != "auto":
+        return name
+    return "bfloat16" if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "float32"

@@ -1,0 +1,160 @@
+"""What every engine promises, on the real base and real experts: the same tests for all that are installed."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from hswarm.engines import open_engine
+from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.errors import PoolError
+from hswarm.experts.adapter import AdapterForm, Expert
+from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.prompts import Prompts
+from hswarm.tasks.task import Example
+
+pytestmark = pytest.mark.model
+
+BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
+NEEDS = {"transformers": "torch", "openvino": "openvino_genai", "vllm": "vllm"}
+TEXTS = [f"State the final answer to the following arithmetic problem: {a} + {b} =" for a, b in ((3, 4), (21, 57))]
+# Longer than two blocks of any prefix cache, so that a block kept for another expert would be used.
+LONG = " ".join(f"Item {i} has weight {i * 7 % 13}." for i in range(12))
+TEXTS += [
+    f"{LONG} How many times does the letter e appear in the text 'reflect the {word}'?" for word in ("evening", "x")
+]
+
+
+@pytest.fixture(scope="module", params=sorted(NEEDS))
+def engine(request):
+    if not find_spec(NEEDS[request.param]):
+        pytest.skip(f"{NEEDS[request.param]} is not installed")
+    return open_engine(EngineSettings(request.param, dtype="float32"), BASE)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    from conftest import ROOT
+
+    return {e.name: e for e in open_pool(PoolSettings(path=str(ROOT / "experts/smollm2"))).experts}
+
+
+@pytest.fixture(scope="module")
+def expected(pool):
+    """(expert, text) -> token ids of the reply by transformers with PEFT's own adapter layers, float32, one at a time."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from conftest import ROOT
+    from hswarm.experts.base import find_base
+
+    folder = find_base(BASE)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    made = {}
+    for name in ("sums", "sisters"):
+        plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        model = PeftModel.from_pretrained(plain, ROOT / "experts/smollm2" / name).eval()
+        for text in TEXTS:
+            chat = [{"role": "user", "content": asked(text)}]
+            ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+            with torch.inference_mode():
+                output = model.generate(**ids, max_new_tokens=8, do_sample=False, pad_token_id=2)
+            length = ids["input_ids"].shape[1]
+            made[name, text] = tokenizer.decode(output[0, length:], skip_special_tokens=True).strip(), length
+    return made
+
+
+def asked(text):
+    return Prompts().render(Example("", text, ""))
+
+
+def ask(expert, texts=TEXTS, tokens=8, **sampling):
+    return [Request(expert, asked(text), Sampling(tokens, **sampling)) for text in texts]
+
+
+def texts_of(completions):
+    return [completion.text for completion in completions]
+
+
+def test_greedy_replies_are_those_of_transformers_and_peft(engine, pool, expected):
+    mixed = [request for pair in zip(ask(pool["sums"]), ask(pool["sisters"]), strict=True) for request in pair]
+    for request, made in zip(mixed, engine.generate(mixed), strict=True):
+        text = next(text for text in TEXTS if asked(text) == request.prompt)
+        assert (made.text, made.prompt_tokens) == expected[request.expert.name, text]
+
+
+def test_an_expert_acts_and_leaves_no_trace(engine, pool):
+    none = pool["sums"].moved(np.zeros(pool["sums"].size), "none")
+    base = engine.generate(ask(none))
+    first = engine.generate(ask(pool["sums"]))
+    other = engine.generate(ask(pool["letters"]))
+    assert texts_of(first) != texts_of(base)
+    assert texts_of(first) != texts_of(other)
+    assert engine.generate(ask(none)) == base
+    assert engine.generate(ask(pool["sums"])) == first
+
+
+def test_half_an_expert_is_not_the_whole(engine, pool):
+    """The scaling alpha / r counts: twice alpha with half of B is the same expert, with B as it was another."""
+    whole = pool["letters"]
+    doubled = AdapterForm({**whole.form.config, "lora_alpha": 2 * whole.form.config["lora_alpha"]}, whole.form.names,
+                          whole.form.shapes)  # fmt: skip
+    halved = {n: t * (0.5 if ".lora_B." in n else 1) for n, t in whole.form.tensors(whole.vector).items()}
+    same = Expert.of("same", doubled.flatten(halved), doubled, whole.base)
+    stronger = Expert.of("stronger", 4 * np.array(whole.vector), doubled, whole.base)
+    assert texts_of(engine.generate(ask(same))) == texts_of(engine.generate(ask(whole)))
+    assert texts_of(engine.generate(ask(stronger))) != texts_of(engine.generate(ask(whole)))
+
+
+def test_order_of_a_batch_is_irrelevant(engine, pool):
+    mixed = ask(pool["sums"]) + ask(pool["family"])
+    assert engine.generate(mixed[::-1])[::-1] == engine.generate(mixed)
+
+
+def test_a_reply_does_not_depend_on_its_batch_in_float32(engine, pool):
+    mixed = ask(pool["family"]) + ask(pool["sums"])
+    assert engine.generate(mixed) == [engine.generate([request])[0] for request in mixed]
+
+
+def test_batches_cover_all_requests_once(engine, pool):
+    mixed = [request for pair in zip(ask(pool["sums"]), ask(pool["family"]), strict=True) for request in pair]
+    assert sorted(i for batch in engine.batches(mixed) for i in batch) == list(range(len(mixed)))
+
+
+def test_nothing_asked_nothing_answered(engine):
+    assert engine.generate([]) == []
+    assert engine.batches([]) == []
+
+
+def test_cut_off_replies_say_so(engine, pool):
+    (made,) = engine.generate(ask(pool["spelling"], ["Tell me a long story about the sea."], tokens=1))
+    assert (made.finish, made.completion_tokens) == ("length", 1)
+    (whole,) = engine.generate(ask(pool["sums"], TEXTS[:1], tokens=20))
+    assert (whole.text, whole.finish) == ("7", "stop")
+
+
+def test_draws_repeat_by_seed(engine, pool):
+    story = ["Tell me a story about a ship, a whale and a lighthouse."]
+    one, again = (engine.generate(ask(pool["logic"], story, 12, temperature=1.5, seed=1)) for _ in range(2))
+    others = [engine.generate(ask(pool["logic"], story, 12, temperature=1.5, seed=s))[0].text for s in range(2, 6)]
+    assert one == again
+    assert set(others) != {one[0].text}
+
+
+def test_an_expert_of_another_base_is_refused(engine, pool):
+    form = pool["sums"].form
+    names = tuple(name.replace("layers.0.", "layers.99.") for name in form.names)
+    stranger = Expert.of("stranger", np.array(pool["sums"].vector), AdapterForm(form.config, names, form.shapes))
+    wide = tuple(
+        (*shape[:-1], 2 * shape[-1]) if "lora_A" in name else shape
+        for name, shape in zip(form.names, form.shapes, strict=True)
+    )
+    wider = AdapterForm(form.config, form.names, wide)
+    for other in (stranger, Expert.of("wider", np.zeros(wider.size), wider)):
+        with pytest.raises(PoolError, match="belongs to another base"):
+            engine.check([pool["sums"], other])
+
+
+def test_the_fingerprint_tells_precisions_apart(engine):
+    assert "float32" in engine.fingerprint
