@@ -15,7 +15,7 @@ import numpy as np
 
 from hswarm.core.decode import g_decode
 from hswarm.core.jfk import draw_assignments, jfk_score
-from hswarm.core.swarm import Swarm
+from hswarm.core.swarm import Array, Swarm
 from hswarm.core.topology import Topology
 from hswarm.errors import RunError
 from hswarm.execution.execute import Ledger
@@ -57,6 +57,7 @@ class Search:
         self._seed = seed_of(rng)
         self._nodes = self._settings.nodes or len(pool.experts)
         self._iteration, self._stalled, self._spent = 0, 0, False
+        self._shares: dict[tuple[str, str], Array] = {}  # of experts by name and digest
         self._first: Evaluation | None = None
         self._best: Evaluation | None = None
 
@@ -80,9 +81,12 @@ class Search:
         by_score = sorted(range(len(systems)), key=lambda i: (-np.nan_to_num(self._singles[i].utility), i))
         self._members = sorted(by_score[: self._nodes])
         adjacencies = stream(self._seed, "adjacency").uniform(0, 1, (self._settings.graphs, self._nodes**2))
-        positions = np.stack([expert.vector for expert in self._pool.experts])
         self._role = Swarm(adjacencies, self._recipe.role, stream(self._seed, "role"))
-        self._weight = Swarm(positions, self._recipe.weight, stream(self._seed, "weight"))
+        self._weight = [
+            Swarm(np.eye(len(group)), self._recipe.weight, stream(self._seed, "weight", g))
+            for g, group in enumerate(self._pool.groups)
+        ]
+        self._stand(np.eye(len(self._pool.experts)))
 
     def _iterate(self) -> None:
         """One role-step and one weight-step, a line of history, a checkpoint."""
@@ -90,7 +94,7 @@ class Search:
         entry: dict[str, Any] = {"iteration": t}
         before = self._best.utility if self._best else -np.inf
         try:
-            experts = self._pool.experts if "weight" not in self._settings.steps else self._moved()
+            experts = self._moved() if "weight" in self._settings.steps else self._pool.experts
             if t == 0 or "role" in self._settings.steps:
                 entry["role"] = self._role_step(t, experts)
             if "weight" in self._settings.steps:
@@ -109,9 +113,23 @@ class Search:
         self._keep(entry)
 
     def _moved(self) -> tuple[Expert, ...]:
-        """The experts where the weight-step's swarm now stands."""
-        positions = self._weight.ask()
-        return tuple(e.moved(position) for e, position in zip(self._pool.experts, positions, strict=True))
+        """The experts where the weight-step's swarms now stand.
+
+        Every move is a sum of the start, so a particle is its shares of the pool's experts: whatever an expert weighs,
+        a swarm and its checkpoint are small.
+        """
+        shares = np.zeros((len(self._pool.experts), len(self._pool.experts)))
+        for swarm, group in zip(self._weight, self._pool.groups, strict=True):
+            shares[np.ix_(group, group)] = swarm.ask()
+        return self._stand(shares)
+
+    def _stand(self, shares: Array) -> tuple[Expert, ...]:
+        """The blends of `shares`, shape (n, n), which are remembered until no kept system needs them."""
+        experts = tuple(self._pool.blend(row, name) for row, name in zip(shares, self._pool.names, strict=True))
+        kept = {(e.name, e.digest) for found in (self._first, self._best) if found for e in found.system.experts}
+        self._shares = {key: row for key, row in self._shares.items() if key in kept}
+        self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}
+        return experts
 
     def _role_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
         rng, decode = stream(self._seed, "decode", t), self._recipe.decode
@@ -138,7 +156,8 @@ class Search:
         evaluations = self._objective.evaluate(systems, f"{t}/weight")
         utilities = [evaluation.utility for evaluation in evaluations]
         jfk = jfk_score(assignments, np.array(utilities), len(experts))
-        self._weight.tell(jfk.score)
+        for swarm, group in zip(self._weight, self._pool.groups, strict=True):
+            swarm.tell(jfk.score[list(group)])
         self._consider(evaluations)
         scores = {
             e.name: None if np.isnan(value) else value for e, value in zip(experts, jfk.score.tolist(), strict=True)
@@ -184,18 +203,20 @@ class Search:
             "now": self._now.to_json(),
             "wall_s": self._objective.seconds,
         }
-        for name, swarm in (("role", self._role), ("weight", self._weight)):
+        for name, swarm in self._swarms().items():
             state[name] = _split(swarm.state(), f"{name}.", tensors)
         for name, found in (("first", self._first), ("best", self._best)):
             assert found is not None
             state[name] = {"step": found.step, "topology": found.system.topology.to_json(),
                            "experts": found.system.assignment}  # fmt: skip
             tensors[f"{name}.scores"] = found.scores
-            distinct = {expert.digest: expert for expert in found.system.experts}
-            state[name]["digests"] = [list(distinct).index(expert.digest) for expert in found.system.experts]
-            tensors[f"{name}.vectors"] = np.stack([expert.vector for expert in distinct.values()])
+            tensors[f"{name}.shares"] = np.stack([self._shares[e.name, e.digest] for e in found.system.experts])
         tensors["singles"] = np.stack([single.scores for single in self._singles])
         self._journal.keep(entry, tensors, state, self._best.system)
+
+    def _swarms(self) -> dict[str, Swarm]:
+        """Every swarm by its name in the checkpoint."""
+        return {"role": self._role} | {f"weight{g}": swarm for g, swarm in enumerate(self._weight)}
 
     def _restore(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         self._iteration, self._stalled, self._spent = state["iteration"], state["stalled"], state["spent"]
@@ -203,7 +224,10 @@ class Search:
         self._objective.earlier_s += state["wall_s"]
         self._objective.executor.ledger = Ledger(**state["ledger"])
         self._role = Swarm.from_state(_join(state["role"], "role.", tensors), self._recipe.role)
-        self._weight = Swarm.from_state(_join(state["weight"], "weight.", tensors), self._recipe.weight)
+        names = [f"weight{g}" for g in range(len(self._pool.groups))]
+        self._weight = [
+            Swarm.from_state(_join(state[name], f"{name}.", tensors), self._recipe.weight) for name in names
+        ]
         self._first, self._best = (self._found(name, tensors, state[name]) for name in ("first", "best"))
         self._singles = tuple(
             Evaluation(self._objective.alone(expert), scores, "start")
@@ -211,11 +235,9 @@ class Search:
         )
 
     def _found(self, name: str, tensors: Mapping[str, Any], entry: Mapping[str, Any]) -> Evaluation:
-        by_name = {expert.name: expert for expert in self._pool.experts}
-        experts = [
-            by_name[expert].moved(tensors[f"{name}.vectors"][row])
-            for expert, row in zip(entry["experts"], entry["digests"], strict=True)
-        ]
+        shares = tensors[f"{name}.shares"]
+        experts = [self._pool.blend(row, expert) for row, expert in zip(shares, entry["experts"], strict=True)]
+        self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}
         system = self._objective.system(Topology.from_json(entry["topology"]), experts)
         return Evaluation(system, tensors[f"{name}.scores"], entry["step"])
 
