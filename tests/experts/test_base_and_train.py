@@ -190,7 +190,7 @@ def test_training_writes_experts_that_plain_peft_loads(tiny, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["legs", "sums"]
     card = (out / "sums/README.md").read_text()
     assert card.startswith("---\nbase_model:")
-    assert "license: apache-2.0" in card
+    assert "license: unknown" in card
     same = train_pool(recipe(tmp_path / "b", tiny), said.append)
     assert Expert.read(same / "sums").digest == Expert.read(out / "sums").digest
 
@@ -230,16 +230,16 @@ def test_the_loss_is_that_of_the_answers_under_ordinary_padding(tiny):
     import torch
     from transformers import AutoTokenizer
 
-    from hswarm.experts.train import _collator, _tokens
+    from hswarm.experts.train import collator, tokens
 
     tokenizer = AutoTokenizer.from_pretrained(tiny, padding_side="left")
     rows = [
-        _tokens(tokenizer, "Question: 1 + 1?", "2"),
-        _tokens(tokenizer, "Question: say a long word", "encyclopaedia"),
+        tokens(tokenizer, "Question: 1 + 1?", "2"),
+        tokens(tokenizer, "Question: say a long word", "encyclopaedia"),
     ]
     model = loaded(tiny)
     with torch.inference_mode():
-        quick = float(model(**_collator(tokenizer)(rows)).loss)
+        quick = float(model(**collator(tokenizer)(rows)).loss)
         losses = [(float(model(torch.tensor([row["input_ids"]]), labels=torch.tensor([row["labels"]])).loss),
                    sum(label != -100 for label in row["labels"])) for row in rows]  # fmt: skip
     assert quick == pytest.approx(sum(loss * n for loss, n in losses) / sum(n for _, n in losses), rel=1e-4)

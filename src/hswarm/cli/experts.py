@@ -30,6 +30,8 @@ def show(arguments: argparse.Namespace) -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     """Train the pool of a recipe; finished experts are left as they are."""
+    from hswarm.execution.exam import exam
     from hswarm.experts.train import train_pool
 
-    train_pool(arguments.recipe)
+    out = train_pool(arguments.recipe, lambda text: print(text, flush=True), exam)
+    print(f"the pool is in {out}; see it with: hswarm experts show {out}")

@@ -1,58 +1,68 @@
 """Training a pool of LoRA experts of one base, one domain each, with transformers' Trainer.
 
-Each example is put to the expert as a node of a system would see it: alone, with previous responses some of which are
-right, or with wrong ones only; so an expert learns when to listen. A share comes from the other experts' domains with
-the right answer among the previous responses: there, listening is all it can do.
+An expert is finished when its card says so with the mark of its settings; training goes on from the last whole
+checkpoint, expert by expert. The questions that measure it are never trained on, nor those that end it early.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
-import re
 import shutil
+import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-from hswarm.errors import ConfigError, MissingExtra
+import numpy as np
+from numpy.typing import NDArray
+
+from hswarm.core.stats import bootstrap_interval, paired_test
+from hswarm.errors import ConfigError, MissingExtra, PoolError, TaskError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
+from hswarm.experts.lessons import (
+    TRAIN_SEED,
+    Course,
+    Domain,
+    Exercise,
+    Lesson,
+    Row,
+    ask,
+    content_digest,
+    lesson,
+    make,
+    plenty,
+    read_rows,
+    reserved,
+)
 from hswarm.prompts import Prompts
-from hswarm.tasks.reasoning_gym import generate
 from hswarm.tasks.task import Example
 
-_TRAIN_SEED = 10_000
-RESERVED_SEEDS = range(10)  # what these seeds generate is for evaluation and never trained on
-RESERVED = 200  # questions a data set and seed
+Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Domain:
-    """One expert: its reasoning-gym data sets with their options."""
+class Exam(Protocol):
+    """Scores an expert alone on exercises, one score each, shape (n,)."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    name: str
-    datasets: tuple[str, ...]
-    options: dict[str, dict[str, Any]] = field(default_factory=dict)
-    steps: int | None = None
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[\w-][\w.-]*", self.name):
-            raise ValueError(f"an expert's name is that of its folder (letters, digits, - and _), got {self.name!r}")
-        if not self.datasets:
-            raise ValueError(f"expert '{self.name}' needs a data set, got none")
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"steps must be at least 1, got {self.steps}")
+    def __call__(
+        self, expert: Expert, exercises: Sequence[Exercise], scorer: str, max_new_tokens: int
+    ) -> NDArray[np.float64]: ...
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """A training recipe. `elsewhere` is the share of off-domain questions."""
+    """A training recipe: LoRA's settings, the optimiser's, and how training is measured.
+
+    `elsewhere` is the share of off-domain questions. `held_out` questions an expert measure it before and after, by
+    `scorer` ("" for loss alone) on replies of at most `max_new_tokens`. Training ends, with the best
+    weights, after `early_stop` evaluations (of ten) without a lower loss on `validation` other questions (0: never).
+    Lessons of more than `max_tokens` are left out and counted. `license` goes into the cards.
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -68,29 +78,48 @@ class TrainSettings:
     steps: int = 100
     elsewhere: float = 0.15
     held_out: int = 64
+    early_stop: int = 0
+    validation: int = 64
+    max_tokens: int = 1024
+    scorer: str = "exact"
+    max_new_tokens: int = 32
+    license: str = ""
 
     def __post_init__(self) -> None:
-        for key in ("rank", "alpha", "learning_rate", "batch", "steps", "held_out"):
+        for key in ("rank", "alpha", "learning_rate", "batch", "steps", "held_out", "validation", "max_tokens",
+                    "max_new_tokens"):  # fmt: skip
             if not getattr(self, key) > 0:
                 raise ValueError(f"{key} must be more than 0, got {getattr(self, key)}")
+        if self.early_stop < 0:
+            raise ValueError(f"early_stop must be at least 1, or 0 for never, got {self.early_stop}")
         if not 0 <= self.elsewhere < 1:
             raise ValueError(f"elsewhere is a share from 0 up to 1, got {self.elsewhere}")
         names = [domain.name for domain in self.experts]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"experts must be some, each with a name of its own, got {names}")
 
+    def steps_of(self, domain: Domain) -> int:
+        """The most steps that an expert is trained."""
+        return domain.steps or self.steps
 
-def train_pool(recipe: str | Path, say: Callable[[str], None] = print) -> Path:
-    """Train every expert of `recipe` (TOML) that is not finished yet; returns the pool's folder."""
-    settings = read_train_recipe(Path(recipe))
-    out = Path(recipe).parent / settings.out
+
+def train_pool(recipe: str | Path, say: Say = print, exam: Exam | None = None) -> Path:
+    """Train every expert of `recipe` (TOML) that is not finished yet; returns the pool's folder.
+
+    `exam` scores each before and after (without it, cards give the loss alone).
+    """
+    settings, folder = read_train_recipe(Path(recipe)), Path(recipe).parent
+    out, waiting = folder / settings.out, []
     for domain in settings.experts:
-        mark = _mark(settings, domain)
-        card = out / domain.name / "README.md"
+        mark, card = _mark(settings, domain, folder), out / domain.name / "README.md"
         if card.is_file() and mark in card.read_text(encoding="utf-8"):
             say(f"{domain.name}: finished before, left as it is")
-            continue
-        _train_one(settings, domain, out / domain.name, mark, say)
+        else:
+            waiting.append((domain, mark))
+    pace = _Pace(sum(settings.steps_of(domain) for domain, _ in waiting))
+    for domain, mark in waiting:
+        _Training(settings, domain, folder, mark, say, pace).go(out / domain.name, exam)
+        pace.leave(settings.steps_of(domain))
     return out
 
 
@@ -109,117 +138,266 @@ def read_train_recipe(path: Path) -> TrainSettings:
         raise ConfigError([f"{path} cannot be read as TOML: {fault}"]) from fault
 
 
-def lesson(examples: Sequence[Example], others: Sequence[Example], count: int, elsewhere: float,
-           rng: random.Random) -> list[tuple[str, str]]:  # fmt: skip
-    """(prompt, answer) pairs in the message format: half alone, a quarter helped, a quarter misled, some off-domain."""
-    prompts, pairs = Prompts(), []
-    for i in range(count):
-        off = bool(others) and rng.random() < elsewhere
-        example = rng.choice(others) if off else examples[i % len(examples)]
-        wrong = [
-            e.answer for e in (others if off else examples) if e.domain == example.domain and e.answer != example.answer
-        ]
-        draw = 0.6 if off else rng.random()
-        previous = rng.sample(wrong, min(len(wrong), rng.randint(0, 2))) if draw >= 0.5 else []
-        if 0.5 <= draw < 0.75:
-            previous.insert(rng.randint(0, len(previous)), example.answer)
-        pairs.append((prompts.render(example, previous), example.answer))
-    return pairs
+def training_questions(settings: TrainSettings, folder: Path = Path()) -> set[str]:
+    """Every question that any expert of the recipe is trained on. Files are relative to `folder`."""
+    found: set[str] = set()
+    for domain in settings.experts:
+        found |= {example.question for example in _own(settings, domain, folder)}
+    return found
 
 
-def training_questions(settings: TrainSettings) -> set[str]:
-    """Every question that any expert of the recipe is trained on."""
-    return {example.question for domain in settings.experts for example in _own(settings, domain)}
+class _Split(NamedTuple):
+    """The rows of a file or hub data set."""
+
+    held_out: list[Row]
+    validation: list[Row]
+    train: list[Row]
 
 
-def _own(settings: TrainSettings, domain: Domain) -> tuple[Example, ...]:
-    """The questions of an expert's own domain, without those that evaluations may ask."""
-    held = _held_out(settings, domain)
-    known = {example.question for example in (*held, *_reserved(settings.experts))}
-    return _plenty(domain, (domain.steps or settings.steps) * settings.batch, known)
+def _split(settings: TrainSettings, domain: Domain, folder: Path) -> _Split:
+    """Drawn by seed, each row in one part; at least half are for training."""
+    rows = read_rows(domain, folder)
+    shuffled = random.Random(f"{settings.seed}/{domain.name}/split").sample(rows, len(rows))
+    validation = settings.validation if settings.early_stop else 0
+    kept = settings.held_out + validation
+    if 2 * kept > len(rows):
+        raise TaskError(f"expert '{domain.name}': {domain.source} has {len(rows)} distinct rows, {kept} would be held "
+                        "out; add rows or lower held_out and validation")  # fmt: skip
+    return _Split(shuffled[: settings.held_out], shuffled[settings.held_out : kept], shuffled[kept:])
 
 
 def _held_out(settings: TrainSettings, domain: Domain) -> tuple[Example, ...]:
-    return generate(domain.datasets, settings.held_out, _TRAIN_SEED - 1, options=domain.options)
+    return make(domain, settings.held_out, TRAIN_SEED - 1)
 
 
-def _train_one(settings: TrainSettings, domain: Domain, folder: Path, mark: str, say: Callable[[str], None]) -> None:
-    steps = domain.steps or settings.steps
-    rng = random.Random(f"{settings.seed}/{domain.name}")
-    held, own = _held_out(settings, domain), _own(settings, domain)
-    known = {example.question for example in (*held, *_reserved(settings.experts))}
-    count = steps * settings.batch
-    others = [e for d in settings.experts if d.name != domain.name for e in _plenty(d, 200, known)]
-    pairs = lesson(own, others, count, settings.elsewhere, rng)
-    say(f"{domain.name}: {count} examples, {steps} steps")
-    trainer = _trainer(settings, pairs, held, folder.with_name(f".{folder.name}.{mark}"), steps)
-    before = trainer.evaluate()["eval_loss"]
-    checkpoints = list(Path(trainer.args.output_dir).glob("checkpoint-*"))
-    trainer.train(resume_from_checkpoint=bool(checkpoints))
-    after = trainer.evaluate()["eval_loss"]
-    scratch = Path(trainer.args.output_dir) / "adapter"
-    trainer.model.peft_config["default"].base_model_name_or_path = settings.base
-    trainer.model.save_pretrained(scratch)
-    Expert.read(scratch).write(folder, dtype="float16")
-    card = _card(settings, domain, mark, steps, len(own), before, after)
-    (folder / "README.md").write_text(card, encoding="utf-8")
-    shutil.rmtree(trainer.args.output_dir)
-    say(f"{domain.name}: loss on {len(held)} held-out questions {before:.3f} -> {after:.3f}")
+def _validation(settings: TrainSettings, domain: Domain) -> tuple[Example, ...]:
+    if not settings.early_stop:
+        return ()
+    held = {example.question for example in _held_out(settings, domain)}
+    return make(domain, settings.validation, TRAIN_SEED - 2, held)
 
 
-def _reserved(domains: Sequence[Domain]) -> list[Example]:
-    """The questions that evaluations may ask."""
+def _own(settings: TrainSettings, domain: Domain, folder: Path) -> list[Example]:
+    """The questions of an expert's own domain, without those that evaluations may ask."""
+    if not domain.generated:
+        return [row.example for row in _split(settings, domain, folder).train if row.example]
+    return list(plenty(domain, settings.steps_of(domain) * settings.batch, _known(settings, domain)))
+
+
+def _known(settings: TrainSettings, domain: Domain) -> set[str]:
+    """The generated questions that must not be trained on."""
+    kept = (*_held_out(settings, domain), *_validation(settings, domain)) if domain.generated else ()
+    return {example.question for example in (*kept, *reserved(settings.experts))}
+
+
+def _others(settings: TrainSettings, domain: Domain, folder: Path) -> list[Example]:
+    """Questions of the pool's other domains."""
+    known = _known(settings, domain)
     return [
-        example for domain in domains for seed in RESERVED_SEEDS
-        for example in generate(domain.datasets, RESERVED * len(domain.datasets), seed, options=domain.options)
+        example for other in settings.experts if other.name != domain.name
+        for example in (plenty(other, 200, known) if other.generated else _own(settings, other, folder)[:200])
     ]  # fmt: skip
 
 
-def _plenty(domain: Domain, count: int, without: set[str]) -> tuple[Example, ...]:
-    """Up to `count` training questions; a domain with few distinct ones gives what it has."""
-    from hswarm.errors import TaskError
+def _course(settings: TrainSettings, domain: Domain, folder: Path) -> Course:
+    """All that an expert is taught and asked."""
+    rng, count = random.Random(f"{settings.seed}/{domain.name}"), settings.steps_of(domain) * settings.batch
+    if domain.generated:
+        split = _Split(*([Row(example, ()) for example in part] for part in (
+            _held_out(settings, domain), _validation(settings, domain), _own(settings, domain, folder))))  # fmt: skip
+    else:
+        split = _split(settings, domain, folder)
+    questions = [row.example for row in split.train if row.example]
+    spoken = [one for row in split.train for one in row.lessons]
+    words = round(count * (len(split.train) - len(questions)) / len(split.train))
+    lessons = [one for _ in range(-(-words // max(1, len(spoken)))) for one in rng.sample(spoken, len(spoken))][:words]
+    if questions:
+        pairs = lesson(questions, _others(settings, domain, folder), count - words, settings.elsewhere, rng)
+        lessons += [ask(*pair) for pair in pairs]
+    exercises = [exercise for row in split.held_out if (exercise := _exercise(row))]
+    return Course(lessons, _plain(split.validation), _plain(split.held_out), exercises, len(split.train))
 
-    while True:
+
+def _plain(rows: Sequence[Row]) -> list[Lesson]:
+    """Rows as lessons without previous responses."""
+    return [
+        one for row in rows
+        for one in ([ask(Prompts().render(row.example), row.example.answer)] if row.example else row.lessons)
+    ]  # fmt: skip
+
+
+def _exercise(row: Row) -> Exercise | None:
+    """None for conversations of several turns: a node is asked but once."""
+    if row.example:
+        return Exercise(Prompts().render(row.example), row.example)
+    ((first, *more), answer), *others = row.lessons
+    return None if more or others else Exercise(first["content"], Example("", first["content"], answer))
+
+
+class _Pace:
+    """Time left for the experts still to be trained, from the pace so far."""
+
+    def __init__(self, steps: int) -> None:
+        self._ahead, self._done, self._began = steps, 0, time.monotonic()
+
+    def advance(self, steps: int) -> None:
+        self._done += steps
+
+    def leave(self, steps: int) -> None:
+        """An expert is finished, of whose `steps` some may not have been needed."""
+        self._ahead -= steps
+
+    def left(self, steps: int) -> str:
+        """Minutes and seconds for `steps` more."""
+        seconds = round((time.monotonic() - self._began) / max(1, self._done) * steps)
+        return f"{seconds // 60}:{seconds % 60:02d}"
+
+    @property
+    def ahead(self) -> int:
+        return self._ahead
+
+
+class _Training:
+    """One expert from the base to its card."""
+
+    def __init__(self, settings: TrainSettings, domain: Domain, folder: Path, mark: str, say: Say, pace: _Pace) -> None:
+        self._settings, self._domain, self._mark, self._pace = settings, domain, mark, pace
+        self._say: Say = lambda text: say(f"{domain.name}: {text}")
+        self._steps = settings.steps_of(domain)
+        self._course = _course(settings, domain, folder)
+
+    def go(self, folder: Path, exam: Exam | None) -> None:
+        """Train, or go on where training was interrupted, and write the expert to `folder`."""
+        settings, course = self._settings, self._course
+        scratch = folder.with_name(f".{folder.name}.{self._mark}")
+        trainer, held, cut = self._trainer(scratch)
+        self._say(f"{len(course.lessons) - cut} examples, {self._steps} steps" + (f", {cut} too long" if cut else ""))
+        before = self._before(trainer, held, scratch, exam)
+        for checkpoint in scratch.glob("checkpoint-*"):
+            if not (checkpoint / "trainer_state.json").is_file():  # written last
+                shutil.rmtree(checkpoint)
+        from transformers import set_seed
+
+        set_seed(settings.seed)  # the order of lessons is drawn anew on going on, and must be the same
+        trainer.train(resume_from_checkpoint=any(scratch.glob("checkpoint-*")))
+        after = {"loss": trainer.evaluate(held)["eval_loss"]}
+        if not math.isfinite(after["loss"]):
+            raise PoolError(f"training of '{self._domain.name}' diverged (loss {after['loss']}); lower learning_rate "
+                            f"(it is {settings.learning_rate:g}) and train again")  # fmt: skip
+        expert = self._expert(trainer, scratch)
+        expert.write(folder, dtype="float16")
+        after |= self._score(Expert.read(folder).with_base(settings.base), exam)
+        steps = trainer.state.best_global_step if settings.early_stop else trainer.state.global_step
+        card = _card(settings, self._domain, self._mark, course, steps or self._steps, before, after)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        shutil.rmtree(scratch)
+        self._say(f"{_outcome(before, after)}, {steps} steps")
+
+    def _before(self, trainer: Any, held: Any, scratch: Path, exam: Exam | None) -> dict[str, Any]:
+        """Loss and scores of the base, measured once."""
+        path = scratch / "before.json"
+        if path.is_file():
+            known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return known
+        found = {"loss": trainer.evaluate(held)["eval_loss"]} | self._score(self._expert(trainer, scratch), exam)
+        path.with_suffix(".new").write_text(json.dumps(found), encoding="utf-8")
+        path.with_suffix(".new").rename(path)
+        return found
+
+    def _score(self, expert: Expert, exam: Exam | None) -> dict[str, Any]:
+        settings, exercises = self._settings, self._course.exercises
+        if exam is None or not settings.scorer or not exercises:
+            return {}
+        return {"scores": exam(expert, exercises, settings.scorer, settings.max_new_tokens).tolist()}
+
+    def _expert(self, trainer: Any, scratch: Path) -> Expert:
+        """The adapter as it stands, of the base as the recipe names it."""
+        trainer.model.peft_config["default"].base_model_name_or_path = self._settings.base
+        trainer.model.save_pretrained(scratch / "adapter")
+        return Expert.read(scratch / "adapter").named(self._domain.name)
+
+    def _trainer(self, scratch: Path) -> tuple[Any, list[dict[str, list[int]]], int]:
+        """transformers' Trainer over a fresh adapter, the held-out lessons, and how many lessons were too long."""
         try:
-            return generate(domain.datasets, count, _TRAIN_SEED, options=domain.options, without=without)
-        except TaskError:
-            if count < 20:
-                raise
-            count = count * 2 // 3
+            import torch
+            from peft import LoraConfig, get_peft_model
+            from transformers import (
+                AutoModelForCausalLM,
+                AutoTokenizer,
+                EarlyStoppingCallback,
+                PrinterCallback,
+                Trainer,
+            )
+        except ImportError as missing:
+            raise MissingExtra("training experts", "train") from missing
+        settings, course = self._settings, self._course
+        base = find_base(settings.base)
+        tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
+        if tokenizer.chat_template is None:
+            raise PoolError(f"base '{settings.base}' has no chat template; choose an instruction-tuned base")
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        rows, validation, held = (
+            [tokens(tokenizer, *one) for one in part] for part in (course.lessons, course.validation, course.held_out)
+        )
+        fitting = [row for row in rows if len(row["input_ids"]) <= settings.max_tokens]
+        if not fitting:
+            raise TaskError(f"expert '{self._domain.name}': every lesson has more than {settings.max_tokens} tokens; "
+                            "raise max_tokens")  # fmt: skip
+        torch.manual_seed(settings.seed)
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+        config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=list(settings.target_modules),
+                            task_type="CAUSAL_LM")  # fmt: skip
+        trainer = Trainer(get_peft_model(model, config), self._arguments(scratch), collator(tokenizer), fitting,
+                          validation or held, callbacks=[self._progress()])  # fmt: skip
+        trainer.remove_callback(PrinterCallback)
+        if settings.early_stop:
+            trainer.add_callback(EarlyStoppingCallback(settings.early_stop))
+        return trainer, held, len(rows) - len(fitting)
 
-
-def _trainer(settings: TrainSettings, pairs: Sequence[tuple[str, str]], held: Sequence[Example], scratch: Path,
-             steps: int) -> Any:  # fmt: skip
-    """transformers' Trainer over a fresh adapter, with a checkpoint half-way."""
-    try:
+    def _arguments(self, scratch: Path) -> Any:
         import torch
-        from peft import LoraConfig, get_peft_model
-        from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
-    except ImportError as missing:
-        raise MissingExtra("training experts", "train") from missing
-    base = find_base(settings.base)
-    tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
-    torch.manual_seed(settings.seed)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
-    config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=list(settings.target_modules),
-                        task_type="CAUSAL_LM")  # fmt: skip
-    arguments = TrainingArguments(
-        output_dir=str(scratch), max_steps=steps, per_device_train_batch_size=settings.batch,
-        per_device_eval_batch_size=settings.batch, learning_rate=settings.learning_rate,
-        warmup_steps=max(1, steps // 10), lr_scheduler_type="linear", weight_decay=0.0, bf16=True,
-        use_cpu=not torch.cuda.is_available(), seed=settings.seed, save_steps=max(1, steps // 2), save_total_limit=1,
-        logging_steps=max(1, steps // 10), report_to="none", remove_unused_columns=False, disable_tqdm=True,
-        prediction_loss_only=True, train_sampling_strategy="group_by_length",
-    )  # fmt: skip
-    plain = [(Prompts().render(example), example.answer) for example in held]
-    return Trainer(
-        get_peft_model(model, config), arguments, _collator(tokenizer),
-        [_tokens(tokenizer, *pair) for pair in pairs],
-        [_tokens(tokenizer, *pair) for pair in plain],
-    )  # fmt: skip
+        from transformers import TrainingArguments
+
+        settings, steps = self._settings, self._steps
+        tenth = max(1, steps // 10)
+        watched: dict[str, Any] = {"save_steps": max(1, steps // 2)}
+        if settings.early_stop:
+            watched = {"save_steps": tenth, "eval_strategy": "steps", "eval_steps": tenth, "metric_for_best_model":
+                       "eval_loss", "greater_is_better": False, "load_best_model_at_end": True,
+                       "restore_callback_states_from_checkpoint": True}  # fmt: skip
+        return TrainingArguments(
+            output_dir=str(scratch), max_steps=steps, per_device_train_batch_size=settings.batch,
+            per_device_eval_batch_size=settings.batch, learning_rate=settings.learning_rate,
+            warmup_steps=max(1, steps // 10), lr_scheduler_type="linear", weight_decay=0.0, bf16=True,
+            use_cpu=not torch.cuda.is_available(), seed=settings.seed, save_total_limit=1,
+            logging_steps=tenth, report_to="none", remove_unused_columns=False, disable_tqdm=True,
+            prediction_loss_only=True, train_sampling_strategy="group_by_length", **watched,
+        )  # fmt: skip
+
+    def _progress(self) -> Any:
+        """Says each tenth how far training is and how long it will take, for this expert and for the pool."""
+        from transformers import TrainerCallback
+
+        training, pace, steps = self, self._pace, self._steps
+
+        class Progress(TrainerCallback):  # type: ignore[misc]
+            def on_step_end(self, args: Any, state: Any, control: Any, **named: Any) -> None:
+                pace.advance(1)
+
+            def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **named: Any) -> None:
+                value = (logs or {}).get("loss", (logs or {}).get("eval_loss"))
+                if value is None or not 0 < state.global_step < steps:
+                    return
+                kind = "loss" if "loss" in logs else "validation loss"
+                left, ahead = steps - state.global_step, pace.ahead - state.global_step
+                training._say(f"step {state.global_step} of {steps}, {kind} {float(value):.3f}, at most "
+                              f"{pace.left(left)} left, {pace.left(ahead)} for the pool")  # fmt: skip
+
+        return Progress()
 
 
-def _collator(tokenizer: Any) -> Callable[[list[dict[str, list[int]]]], dict[str, Any]]:
+def collator(tokenizer: Any) -> Callable[[list[dict[str, list[int]]]], dict[str, Any]]:
     """Pads on the left and asks for logits at the answers alone: over a large vocabulary those are costly."""
     from transformers import DataCollatorForSeq2Seq
 
@@ -233,39 +411,82 @@ def _collator(tokenizer: Any) -> Callable[[list[dict[str, list[int]]]], dict[str
     return collate
 
 
-def _tokens(tokenizer: Any, prompt: str, answer: str) -> dict[str, list[int]]:
-    """Token ids with the loss on answer and end-of-text alone; the chat template is applied once."""
-    chat = tokenizer.apply_chat_template(
-        [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
-    )
+def tokens(tokenizer: Any, prompt: str | Sequence[Mapping[str, str]], answer: str) -> dict[str, list[int]]:
+    """Token ids with the loss on answer and end-of-text alone; the chat template is applied once.
+
+    `prompt` is what a user says, or a whole conversation.
+    """
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(turn) for turn in prompt]
+    chat = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     asked = tokenizer(chat, add_special_tokens=False)["input_ids"]
     said = tokenizer(answer + tokenizer.eos_token, add_special_tokens=False)["input_ids"]
     return {"input_ids": asked + said, "attention_mask": [1] * len(asked + said), "labels": [-100] * len(asked) + said}
 
 
-def _mark(settings: TrainSettings, domain: Domain) -> str:
+# What no weight depends on, and what came later: it counts only where it is set, so that older experts stay finished.
+_IDLE = ("experts", "out", "scorer", "max_new_tokens", "license")
+_LATER = ("early_stop", "validation", "max_tokens", "task", "files", "hub", "split")
+
+
+def _mark(settings: TrainSettings, domain: Domain, folder: Path) -> str:
     """Identifies all that an expert's weights depend on."""
-    whole = {key: value for key, value in asdict(settings).items() if key not in ("experts", "out")}
-    content = json.dumps([whole, asdict(domain), [asdict(d) for d in settings.experts]], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    content: list[Any] = [_counting(settings), _counting(domain), [_counting(other) for other in settings.experts]]
+    content += [digest for other in settings.experts if (digest := content_digest(other, folder))]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _card(settings: TrainSettings, domain: Domain, mark: str, steps: int, distinct: int, before: float,
-          after: float) -> str:  # fmt: skip
-    options: Mapping[str, Any] = domain.options
+def _counting(part: TrainSettings | Domain) -> dict[str, Any]:
+    defaults = {entry.name: list(entry.default) if isinstance(entry.default, tuple) else entry.default
+                for entry in fields(part)}  # fmt: skip
+    found = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(part).items()}
+    return {
+        key: value for key, value in found.items()
+        if key not in _IDLE and not (key in _LATER and value == defaults[key])
+    }  # fmt: skip
+
+
+def _outcome(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Loss and score before and after, in words."""
+    text = f"loss {before['loss']:.3f} -> {after['loss']:.3f}"
+    if "scores" in before and "scores" in after:
+        text = f"score {np.mean(before['scores']):.2f} -> {np.mean(after['scores']):.2f}, {text}"
+    return text
+
+
+def _card(settings: TrainSettings, domain: Domain, mark: str, course: Course, steps: int, before: Mapping[str, Any],
+          after: Mapping[str, Any]) -> str:  # fmt: skip
+    seed = f", seed {TRAIN_SEED}" if domain.generated else ""
+    planned = settings.steps_of(domain)
+    early = f" (of at most {planned}; ended early)" if steps < planned else ""
     return f"""---
 base_model: {settings.base}
 library_name: peft
-license: apache-2.0
+license: {settings.license or "unknown"}
 pipeline_tag: text-generation
 ---
 # {domain.name}
 
 A LoRA expert (rank {settings.rank}, alpha {settings.alpha}) of {settings.base}, trained by `hswarm experts train`.
 
-- data: reasoning-gym (Apache-2.0) {", ".join(domain.datasets)}, options {json.dumps(options)}, seed {_TRAIN_SEED},
-  {distinct} distinct questions; {settings.elsewhere:.0%} of the lessons from the pool's other domains
-- {steps} steps of {settings.batch} lessons, learning rate {settings.learning_rate:g}, seed {settings.seed}
-- loss on {settings.held_out} held-out questions: {before:.3f} before, {after:.3f} after
-- settings {mark}
+- data: {domain.source}{seed},
+  {course.distinct} distinct questions; {settings.elsewhere:.0%} of the lessons from the pool's other domains
+- {steps} steps{early} of {settings.batch} lessons, learning rate {settings.learning_rate:g}, seed {settings.seed}
+- loss on {len(course.held_out)} held-out lessons: {before["loss"]:.3f} before, {after["loss"]:.3f} after
+{_scores(settings, before, after)}- settings {mark}
 """
+
+
+def _scores(settings: TrainSettings, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """The card's line on scores, with 95 % bootstrap intervals; "" if they were not measured."""
+    if "scores" not in before or "scores" not in after:
+        return ""
+    rng = np.random.default_rng(settings.seed)
+    texts = []
+    for scores in (before["scores"], after["scores"]):
+        low, high = bootstrap_interval(scores, rng)
+        texts.append(f"{np.mean(scores):.2f} [{low:.2f}, {high:.2f}]")
+    gain = paired_test(after["scores"], before["scores"], rng)
+    return (
+        f"- score ({settings.scorer}) on {len(after['scores'])} held-out questions asked alone: {texts[0]} before,\n"
+        f"  {texts[1]} after; difference {gain.difference:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]\n"
+    )

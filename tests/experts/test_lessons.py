@@ -1,0 +1,136 @@
+"""Training data: three forms of rows, files and hub data sets, faults by their place; nothing held out is trained on."""
+
+import json
+
+import pytest
+
+from hswarm.errors import TaskError
+from hswarm.experts.lessons import Domain, Lesson, ask, make, read_rows
+from hswarm.experts.train import TrainSettings, _course, _exercise, _mark, read_train_recipe
+
+CHAT = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"},
+        {"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]  # fmt: skip
+
+
+def jsonl(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path.name
+
+
+def settings(*domains, **changes):
+    return TrainSettings(
+        **({"base": "b", "out": "o", "steps": 5, "batch": 4, "held_out": 4} | changes), experts=domains
+    )
+
+
+def test_three_forms_of_rows(tmp_path):
+    name = jsonl(tmp_path / "a.jsonl", [
+        {"question": "1 + 1?", "answer": 2, "choices": {"A": "two"}, "domain": "sums"},
+        {"prompt": "Say a word.", "response": "word"},
+        {"messages": CHAT},
+        {"prompt": "Say a word.", "response": "another"},
+    ])  # fmt: skip
+    question, prompt, chat = read_rows(Domain("d", files=(name,)), tmp_path)
+    assert (question.example.question, question.example.answer, question.example.domain) == ("1 + 1?", "2", "sums")
+    assert prompt.lessons == (ask("Say a word.", "word"),)
+    assert chat.lessons == (Lesson(tuple(CHAT[:2]), "Hello"), Lesson(tuple(CHAT[:4]), "4"))
+    assert _exercise(prompt).prompt == "Say a word."
+    assert _exercise(chat) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"text": "x"}, "line 2: expected .* got keys text"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "line 2: expected"),
+        ({"messages": [{"role": "user", "content": "x"}]}, "line 2: expected"),
+        ({"prompt": "x", "response": " "}, "line 2"),
+        (["x"], "got list"),
+    ],
+)
+def test_rows_that_are_none_of_them_are_named(tmp_path, row, message):
+    name = jsonl(tmp_path / "a.jsonl", [{"prompt": "a", "response": "b"}, row])
+    with pytest.raises(TaskError, match=message):
+        read_rows(Domain("d", files=(name,)), tmp_path)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    (tmp_path / "bad.jsonl").write_text("{")
+    (tmp_path / "none.jsonl").write_text("\n")
+    for name, message in (("bad.jsonl", "line 1 is not JSON"), ("none.jsonl", "no rows"), ("gone", "cannot be read")):
+        with pytest.raises(TaskError, match=message):
+            read_rows(Domain("d", files=(name,)), tmp_path)
+
+
+@pytest.mark.parametrize("changes", [{}, {"files": ("a",), "hub": "b"}, {"datasets": ("a",), "files": ("b",)}])
+def test_data_of_one_kind(changes):
+    with pytest.raises(ValueError, match="needs data of one kind"):
+        Domain("d", **changes)
+
+
+def test_nothing_held_out_is_trained_on(tmp_path):
+    rows = [{"question": f"q{i}?", "answer": f"a{i}"} for i in range(20)]
+    rows += [{"prompt": f"p{i}", "response": f"r{i}"} for i in range(20)]
+    domain = Domain("d", files=(jsonl(tmp_path / "a.jsonl", rows),), steps=30)
+    course = _course(settings(domain, early_stop=2, validation=6, held_out=8), domain, tmp_path)
+    asked = [one.messages[0]["content"] for one in (*course.held_out, *course.validation)]
+    assert (len(asked), len(set(asked)), len(course.exercises), course.distinct) == (14, 14, 8, 26)
+    assert len(course.lessons) == 120
+    taught = "\n".join(one.messages[0]["content"] for one in course.lessons)
+    for text in asked:
+        core = text.split("Question: ")[-1]
+        assert f"Question: {core}\n" not in taught + "\n"
+        assert core not in {one.messages[0]["content"] for one in course.lessons}
+    assert "Answers given by others" in taught  # questions become lessons in listening, prompts stay word for word
+    assert {one.messages[0]["content"] for one in course.lessons} >= {f"p{i}" for i in range(20)} - set(asked)
+
+
+def test_too_few_rows(tmp_path):
+    domain = Domain("d", files=(jsonl(tmp_path / "a.jsonl", [{"prompt": "a", "response": "b"}] * 9),))
+    with pytest.raises(TaskError, match="has 1 distinct rows, 4 would be held out"):
+        _course(settings(domain), domain, tmp_path)
+
+
+def test_several_files_are_one_domain(tmp_path):
+    names = [jsonl(tmp_path / f"{c}.jsonl", [{"prompt": f"{c}{i}", "response": "x"} for i in range(5)]) for c in "ab"]
+    assert len(read_rows(Domain("d", files=tuple(names)), tmp_path)) == 10
+
+
+def test_a_hub_data_set_or_a_folder_of_one(tmp_path, monkeypatch):
+    pytest.importorskip("datasets")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "set").mkdir()
+    jsonl(tmp_path / "set/train.jsonl", [{"prompt": f"p{i}", "response": f"r{i}"} for i in range(3)])
+    (tmp_path / "chats").mkdir()
+    jsonl(tmp_path / "chats/test.jsonl", [{"messages": CHAT}])
+    assert [row.lessons[0].answer for row in read_rows(Domain("d", hub=str(tmp_path / "set")), tmp_path)] == [
+        "r0",
+        "r1",
+        "r2",
+    ]
+    assert len(read_rows(Domain("d", hub=str(tmp_path / "chats"), split="test"), tmp_path)[0].lessons) == 2
+    with pytest.raises(TaskError, match="split 'none' of hub data set .* is not to be had"):
+        read_rows(Domain("d", hub=str(tmp_path / "set"), split="none"), tmp_path)
+
+
+def test_questions_of_another_named_task():
+    found = make(Domain("d", task="toy", options={"toy": {"steps": 3}}), 5, 1)
+    assert len(found) == 5
+    assert found[0].question.startswith("toy 1.0")
+
+
+def test_a_mark_follows_what_weights_depend_on_alone(tmp_path):
+    domain = Domain("d", files=(jsonl(tmp_path / "a.jsonl", [{"prompt": "a", "response": "b"}]),))
+    mark = _mark(settings(domain), domain, tmp_path)
+    assert _mark(settings(domain, license="mit", scorer="", max_new_tokens=3), domain, tmp_path) == mark
+    assert _mark(settings(domain, early_stop=1), domain, tmp_path) != mark
+    jsonl(tmp_path / "a.jsonl", [{"prompt": "a", "response": "c"}])
+    assert _mark(settings(domain), domain, tmp_path) != mark
+
+
+def test_the_starter_pool_is_finished(root):
+    recipe = root / "recipes/smollm2-pool.toml"
+    found = read_train_recipe(recipe)
+    for domain in found.experts:
+        card = (recipe.parent / found.out / domain.name / "README.md").read_text()
+        assert _mark(found, domain, recipe.parent) in card

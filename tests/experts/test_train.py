@@ -1,0 +1,132 @@
+"""Training from files: what is learned shows in the score, ends early, goes on after an interruption, and is written down."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
+from tiny import llama
+
+from hswarm.cli.main import main
+from hswarm.errors import PoolError, TaskError
+from hswarm.execution.exam import exam
+from hswarm.experts.adapter import Expert
+from hswarm.experts.train import train_pool
+
+pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
+
+RECIPE = """
+base = "{base}"
+out = "pool"
+rank = 4
+alpha = 16
+learning_rate = 3e-2
+batch = 8
+steps = {steps}
+held_out = 6
+validation = 6
+max_new_tokens = 3
+target_modules = ["q_proj", "v_proj", "up_proj", "down_proj"]
+{more}
+[[experts]]
+name = "one"
+files = ["one.jsonl"]
+"""
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return llama(tmp_path_factory.mktemp("tiny") / "base", 0, spread=0.05)
+
+
+def recipe(folder, base, steps=40, more=""):
+    """Every question has the answer 7."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [{"prompt": f"What is {i}?", "response": "7"} for i in range(40)]
+    (folder / "one.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "pool.toml").write_text(RECIPE.format(base=base, steps=steps, more=more))
+    return folder / "pool.toml"
+
+
+def test_an_expert_is_trained_from_the_command_line(base, tmp_path, capsys):
+    assert main(["experts", "train", str(recipe(tmp_path, base, more='license = "mit"'))]) == 0
+    said = capsys.readouterr().out
+    assert "one: 320 examples, 40 steps" in said
+    assert re.search(r"one: step 20 of 40, loss \d\.\d+, at most \d+:\d\d left, \d+:\d\d for the pool", said)
+    card = (tmp_path / "pool/one/README.md").read_text()
+    assert "license: mit" in card
+    assert "data: one.jsonl,\n  34 distinct" in card
+    assert (
+        "score (exact) on 6 held-out questions asked alone: 0.00 [0.00, 0.00] before,\n  1.00 [1.00, 1.00] after"
+        in card
+    )
+    assert sorted(path.name for path in (tmp_path / "pool").iterdir()) == ["one"]
+
+
+def test_training_that_helps_no_more_ends_early_with_the_best_weights(base, tmp_path):
+    said = []
+    # the learning rate is zero at once after the first steps: the loss on validation cannot fall
+    out = train_pool(recipe(tmp_path, base, 200, "early_stop = 2"), said.append, exam)
+    steps = int(re.search(r"- (\d+) steps \(of at most 200; ended early\)", (out / "one/README.md").read_text())[1])
+    assert steps < 200
+    assert any("validation loss" in line for line in said)
+    assert "score 0.00 -> 1.00" in said[-1]
+
+
+def test_interrupted_training_goes_on(base, tmp_path, monkeypatch):
+    from transformers import Trainer
+
+    whole = train_pool(recipe(tmp_path / "whole", base, 20), lambda text: None, exam)
+    step, trained = Trainer.training_step, []
+
+    def dying(self, *arguments, **named):
+        trained.append(self.state.global_step)
+        if len(trained) == 15:
+            raise KeyboardInterrupt
+        return step(self, *arguments, **named)
+
+    monkeypatch.setattr(Trainer, "training_step", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train_pool(recipe(tmp_path / "cut", base, 20), lambda text: None, exam)
+    (scratch,) = (tmp_path / "cut/pool").glob(".one.*")
+    (scratch / "checkpoint-19").mkdir()  # as a crash in the middle of writing one leaves it
+    measured = []
+
+    def counted(*arguments):
+        measured.append(arguments)
+        return exam(*arguments)
+
+    out = train_pool(recipe(tmp_path / "cut", base, 20), lambda text: None, counted)
+    assert trained[14:] == [14, *range(10, 20)]
+    assert len(measured) == 1  # the base was scored before
+    np.testing.assert_allclose(Expert.read(out / "one").vector, Expert.read(whole / "one").vector, atol=1e-2)
+    assert (out / "one/README.md").read_text().split("settings")[0] == (whole / "one/README.md").read_text().split(
+        "settings"
+    )[0]
+
+
+def test_lessons_that_are_too_long_are_counted_or_refused(base, tmp_path):
+    path, said = recipe(tmp_path, base, 2, "max_tokens = 21"), []
+    train_pool(path, said.append)
+    assert re.search(r"one: \d+ examples, 2 steps, \d+ too long", said[0])
+    with pytest.raises(TaskError, match="every lesson has more than 5 tokens; raise max_tokens"):
+        train_pool(recipe(tmp_path / "x", base, 2, "max_tokens = 5"), said.append)
+
+
+def test_training_that_diverges_is_named(base, tmp_path, monkeypatch):
+    from transformers import Trainer
+
+    monkeypatch.setattr(Trainer, "evaluate", lambda self, rows=None: {"eval_loss": float("nan")})
+    with pytest.raises(PoolError, match=r"training of 'one' diverged \(loss nan\); lower learning_rate \(it is 0.03\)"):
+        train_pool(recipe(tmp_path, base, 1), lambda text: None)
+
+
+def test_a_base_without_a_chat_template_is_refused(tmp_path):
+    folder = llama(tmp_path / "base", 0)
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(PoolError, match="has no chat template; choose an instruction-tuned base"):
+        train_pool(recipe(tmp_path, folder, 1), lambda text: None)

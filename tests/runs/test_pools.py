@@ -1,0 +1,125 @@
+"""Searches over whole checkpoints, over mixed pools, over updates: they run from the command line and resume byte-equal."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
+from tiny import adapter_of, llama
+
+import hswarm
+from hswarm.config import build_recipe
+from hswarm.runs.progress import Progress
+from hswarm.runs.search import resume, search
+
+pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Two checkpoints, two adapters of one of them of different ranks, two adapters of a wider model."""
+    folder = tmp_path_factory.mktemp("pools")
+    for seed, name in enumerate("ab"):
+        llama(folder / "full" / name, seed)
+    wide = llama(folder / "wide", 5, hidden=32)
+    for seed, (name, rank) in enumerate((("w1", 2), ("w2", 3))):
+        adapter_of(wide, folder / "delta" / name, rank, seed, ["q_proj", "v_proj"])
+    (folder / "mixed").mkdir()
+    for source in (folder / "full" / "a", folder / "full" / "b", folder / "delta" / "w1", folder / "delta" / "w2"):
+        (folder / "mixed" / source.name).symlink_to(source)
+    (folder / "task.jsonl").write_text("".join(
+        json.dumps({"question": f"What follows {c}?", "answer": chr(ord(c) + 1), "split": split}) + "\n"
+        for split, letters in (("dev", "abcd"), ("test", "efg")) for c in letters))  # fmt: skip
+    return folder
+
+
+def recipe(root, pool, **search):
+    """Every letter in a reply scores, so that random weights differ."""
+    settings = {"graphs": 2, "assignments": 3, "iterations": 3, "patience": 3} | search
+    return build_recipe({"pool": {"path": str(root / pool["path"])} | {k: v for k, v in pool.items() if k != "path"},
+                         "task": {"path": str(root / "task.jsonl"), "scorer": "reference", "max_new_tokens": 12},
+                         "engine": {"dtype": "float32"}, "search": settings})  # fmt: skip
+
+
+class Interrupt(Progress):
+    """Breaks off in the weight-step of the second iteration."""
+
+    phase = ""
+
+    def begin(self, phase, calls, ahead):
+        self.phase = phase
+
+    def advance(self, calls):
+        if self.phase == "iteration 2: weights":
+            raise KeyboardInterrupt
+
+
+def result(path):
+    report = json.loads((path / "report.json").read_text())
+    files = {str(f.relative_to(path)): f.read_bytes() for f in sorted((path / "best").rglob("*")) if f.is_file()}
+    return (path / "history.jsonl").read_bytes(), {k: v for k, v in report.items() if k != "wall_s"}, files
+
+
+POOLS = [
+    {"path": "full"},
+    {"path": "delta", "space": "delta", "rank": 3},
+    {"path": "mixed", "space": "delta", "mixed": True},
+]
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=["checkpoints", "delta", "mixed"])
+def test_a_search_interrupted_and_resumed_is_never_stopped(root, tmp_path, pool):
+    search(recipe(root, pool), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        search(recipe(root, pool), tmp_path / "broken", Interrupt())
+    assert len((tmp_path / "broken/history.jsonl").read_text().splitlines()) == 1
+    resume(tmp_path / "broken")
+    assert result(tmp_path / "whole") == result(tmp_path / "broken")
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=["checkpoints", "delta", "mixed"])
+def test_the_saved_system_is_the_scored_one(root, tmp_path, pool):
+    run = search(recipe(root, pool), tmp_path / "run")
+    system = hswarm.load(run.path)
+    from hswarm.execution.execute import Executor
+    from hswarm.runs.search import open_parts
+    from hswarm.scorers import get_scorer
+
+    parts = open_parts(run.recipe)
+    (nodes,) = Executor(hswarm_engine(system)).run([system], parts.task.dev, "again")
+    answers = [completion.text for completion in nodes[system.topology.sink]]
+    scores = get_scorer("reference")(parts.task.dev, answers)
+    assert np.mean([score.value for score in scores]) == run.report["dev"]["score"]
+    assert system.respond([e.question for e in parts.task.dev]) == answers
+
+
+def hswarm_engine(system):
+    from hswarm.engines import open_engine
+
+    return open_engine(system.engine, system.bases)
+
+
+def test_weights_move_within_each_group_alone(root, tmp_path):
+    """In a mixed pool the experts of a group change, and no blend ever crosses groups."""
+    from hswarm.methods.hswarm import Search
+
+    seen = []
+    stand = Search._stand
+
+    def watched(self, shares):
+        seen.append(shares.copy())
+        return stand(self, shares)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Search, "_stand", watched)
+        search(recipe(root, POOLS[2]), tmp_path / "run")
+    assert len(seen) == 4
+    moved = seen[-1]
+    assert np.abs(moved - np.eye(4)).max() > 0.01
+    for shares in seen:
+        np.testing.assert_array_equal(shares[:2, 2:], 0)
+        np.testing.assert_array_equal(shares[2:, :2], 0)
+        np.testing.assert_allclose(shares.sum(axis=1), 1)
