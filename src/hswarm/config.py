@@ -7,7 +7,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -80,6 +80,8 @@ def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "
         raise ConfigError([f"{path} cannot be read as TOML: {fault}"]) from fault
     for section in ("pool", "task"):
         anchor_path(content.get(section), path.parent)
+    for part in _parts(content.get("task")):
+        anchor_path(part, path.parent)
     if preset:
         content = _merged(content, PRESETS.get(preset, {})) | {"preset": preset}
     changes: dict[str, Any] = {}
@@ -121,6 +123,11 @@ def anchor_path(section: Any, folder: Path) -> None:
         section["path"] = str((folder / Path(section["path"]).expanduser()).resolve())
 
 
+def _parts(task: Any) -> list[Any]:
+    parts = task.get("parts") if isinstance(task, dict) else None
+    return parts if isinstance(parts, list) else []
+
+
 def _override(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not all(key.split(".")):
@@ -153,7 +160,7 @@ def _explain(error: Any) -> str:
 def _fields(place: Sequence[str | int]) -> list[str]:
     owner: Any = Recipe
     for part in place:
-        owner = get_type_hints(owner).get(str(part))
+        owner = get_args(owner)[0] if isinstance(part, int) else get_type_hints(owner).get(str(part))
     if owner is Recipe:
         return list(Recipe.model_fields)
     return [field.name for field in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
@@ -176,7 +183,9 @@ def _key(key: str) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(key)} = {_value(inner)}" for key, inner in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{_key(key)} = {_value(inner)}" for key, inner in value.items() if inner is not None) + "}"
+        )
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_value(inner) for inner in value) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -7,33 +7,44 @@ systems share a prefix; `"paper"` puts the responses before the question, as arX
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from hswarm.tasks.task import Example
+from hswarm.tasks.task import Example, Task
+
+GENERAL = "Answer the question. Give only the answer."
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """The texts around a question and around previous responses."""
+    """The texts around a question and around previous responses.
+
+    `instruction` "" is that of the question's task; a question that has none gets `general`.
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    instruction: str = "Answer the question. Give only the answer."
+    instruction: str = ""
+    general: str = GENERAL
     previous: str = "Answers given by others, some may be wrong:"
     last: str = "Your answer:"
     layout: Literal["question-first", "paper"] = "question-first"
 
-    def render(self, example: Example, responses: Sequence[str] = (), *, chunk: str = "", icl: str = "") -> str:
+    def fitted(self, task: Task) -> Prompts:
+        """With the task's instruction as the general one, for questions put to a system after its search."""
+        return replace(self, general=task.instruction) if task.instruction and self.general == GENERAL else self
+
+    def render(self, example: Example, responses: Sequence[str] = (), *, chunk: str = "") -> str:
         """The prompt of one node: `responses` of its predecessors in node order, `chunk` its share of the context."""
-        parts = [icl] if icl else []
+        parts = [example.icl] if example.icl else []
+        instruction = self.instruction or example.instruction or self.general
         question = _question(example, chunk)
         if not responses:
-            return "\n\n".join([*parts, self.instruction, question])
+            return "\n\n".join([*parts, instruction, question])
         listed = "\n".join([self.previous, *(f"- {response}" for response in responses)])
         if self.layout == "paper":
-            return "\n\n".join([*parts, listed, self.instruction, question])
-        return "\n\n".join([*parts, self.instruction, question, listed, self.last])
+            return "\n\n".join([*parts, listed, instruction, question])
+        return "\n\n".join([*parts, instruction, question, listed, self.last])
 
 
 def _question(example: Example, chunk: str) -> str:

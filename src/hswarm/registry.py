@@ -1,11 +1,14 @@
 """Lookup of named parts: tables of "module:attribute" strings, imported only when used.
 
-Another package adds a part by an entry point in the group `hswarm.<room>`, e.g. `hswarm.scorers`.
+Another package adds a part by an entry point in the group `hswarm.<room>`, e.g. `hswarm.scorers`. Any part may also be
+named as "module:attribute".
 """
 
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -31,7 +34,7 @@ def names(room: str, table: Mapping[str, str]) -> list[str]:
 def check_name(room: str, table: Mapping[str, str], name: str) -> None:
     """ConfigError with the nearest name unless `name` is in the room. Imports nothing."""
     known = names(room, table)
-    if name not in known:
+    if name not in known and ":" not in name:
         raise ConfigError([f"no {room.removesuffix('s')} '{name}'{near(name, known)}"])
 
 
@@ -41,5 +44,18 @@ def lookup(room: str, table: Mapping[str, str], name: str) -> Any:
     if name in table:
         module, _, attribute = table[name].partition(":")
         return getattr(import_module(module), attribute)
+    if ":" in name:
+        return _imported(name)
     (point,) = entry_points(group=f"hswarm.{room}", name=name)
     return point.load()
+
+
+def _imported(name: str) -> Any:
+    """What "module:attribute" names; modules in the working folder are found too."""
+    module, _, attribute = name.partition(":")
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as fault:
+        raise ConfigError([f"'{name}' cannot be imported: {fault}; expected module:attribute"]) from fault

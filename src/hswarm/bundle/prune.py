@@ -78,8 +78,9 @@ def _part(system: System, nodes: frozenset[int]) -> System:
 def _objective(system: System, path: Path, progress: Progress) -> Objective:
     recipe = Run.open(path).recipe.model_copy(update={"budget": BudgetSettings()})  # the search's is spent
     task = load_task(recipe.task)
-    executor = Executor(open_engine(system.engine, system.bases), Cache(path / "cache.sqlite"),
-                        icl_prompt=task.icl_prompt, progress=progress.advance)  # fmt: skip
+    executor = Executor(
+        open_engine(system.engine, system.bases), Cache(path / "cache.sqlite"), progress=progress.advance
+    )
     return Objective(task, recipe, ExpertPool(system.experts, system.base), executor)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from rich.console import Console
 from hswarm.cli.view import view
 from hswarm.config import read_recipe
 from hswarm.engines import open_engine
+from hswarm.engines.base import Completion
 from hswarm.errors import TaskError
 from hswarm.execution import files
 from hswarm.execution.execute import Executor
 from hswarm.execution.system import System, load
 from hswarm.runs.report import summary
-from hswarm.scorers import get_scorer
+from hswarm.scorers import task_scorer
+from hswarm.scorers.base import Scorer
 from hswarm.tasks import TaskSettings, load_task
 from hswarm.tasks.task import Example, Task
 
@@ -30,29 +33,47 @@ def evaluate(arguments: argparse.Namespace) -> None:
     examples = task.dev if arguments.split == "dev" else task.test
     if not examples:
         raise TaskError(f"task '{task.name}' has no {arguments.split} questions")
-    name = arguments.scorer or task.scorer
-    scorer = get_scorer(name)
+    scorers = {name: task_scorer(task, name) for name in (arguments.scorer or task.scorer).split(",")}
     with view() as progress:
-        executor = Executor(
-            open_engine(system.engine, system.bases), icl_prompt=task.icl_prompt, progress=progress.advance
-        )
+        executor = Executor(open_engine(system.engine, system.bases), progress=progress.advance)
         progress.begin(arguments.split, len(examples) * len(system.experts), 0)
         (nodes,) = executor.run([system], examples, arguments.split)
     replies = nodes[system.topology.sink]
+    results = {name: _scored(scorer, examples, replies) for name, scorer in scorers.items()}
+    for name, result in results.items():
+        _print_result(f"{task.name} {arguments.split}, {name}", result)
+        for part in task.parts:
+            places = [i for i, example in enumerate(examples) if example.task == part.name]
+            shown = _scored(scorers[name], [examples[i] for i in places], [replies[i] for i in places])
+            _print_result(f"    {part.name}, {part.scorer if name == 'parts' else name}", shown)
+    if arguments.json:
+        first, *others = results
+        content = results[first] | {"task": task.name, "split": arguments.split, "scorer": first}
+        if others:
+            content["others"] = {name: results[name] for name in others}
+        files.write_text(Path(arguments.json), json.dumps(content, indent=2) + "\n")
+
+
+def _scored(scorer: Scorer, examples: Sequence[Example], replies: Sequence[Completion]) -> dict[str, Any]:
+    """Mean with interval, the replies that could not be scored as meant, and every reply."""
     scores = scorer(examples, [reply.text for reply in replies])
     values = np.array([np.nan if r.finish == "failed" else s.value for s, r in zip(scores, replies, strict=True)])
-    result = summary(values, np.random.default_rng(0))
-    result |= {"unparsed": sum(not score.parsed for score in scores), "cut": sum(r.finish == "length" for r in replies)}
-    low, high = result["ci"] or (float("nan"), float("nan"))
-    print(f"{task.name} {arguments.split}, {name}: {result['score']:.3f} [{low:.3f}, {high:.3f}], n = {result['n']}, "
-          f"{result['unparsed']} unparsed, {result['cut']} cut off")  # fmt: skip
-    if arguments.json:
-        result |= {"task": task.name, "split": arguments.split, "scorer": name}
-        result["replies"] = [
+    return summary(values, np.random.default_rng(0)) | {
+        "unparsed": sum(not score.parsed for score in scores),
+        "empty": sum(not reply.text for reply in replies),
+        "cut": sum(reply.finish == "length" for reply in replies),
+        "replies": [
             {"id": e.id, "answer": e.answer, "reply": r.text, "extracted": s.extracted, "score": s.value}
             for e, r, s in zip(examples, replies, scores, strict=True)
-        ]
-        files.write_text(Path(arguments.json), json.dumps(result, indent=2) + "\n")
+        ],
+    }
+
+
+def _print_result(what: str, result: dict[str, Any]) -> None:
+    low, high = result["ci"] or (float("nan"), float("nan"))
+    score = float("nan") if result["score"] is None else result["score"]
+    print(f"{what}: {score:.3f} [{low:.3f}, {high:.3f}], n = {result['n']}, {result['unparsed']} unparsed, "
+          f"{result['empty']} empty, {result['cut']} cut off")  # fmt: skip
 
 
 def ask(arguments: argparse.Namespace) -> None:
@@ -66,13 +87,15 @@ def ask(arguments: argparse.Namespace) -> None:
     print(nodes[system.topology.sink][0].text)
 
 
-def open_task(name: str | TaskSettings) -> Task:
-    """A task by settings, by recipe (.toml), by data file, or by name."""
+def open_task(name: str | TaskSettings, path: str = "", hub: str = "") -> Task:
+    """A task by settings, by recipe (.toml), by data file, or by name with the place of its questions."""
     if isinstance(name, TaskSettings):
         return load_task(name)
     if name.endswith(".toml"):
         return load_task(read_recipe(name).task)
-    return load_task(TaskSettings(path=name) if Path(name).exists() or "." in name else TaskSettings(name=name))
+    if Path(name).is_file() or "." in name:
+        return load_task(TaskSettings(path=name))
+    return load_task(TaskSettings(name=name, path=path, hub=hub) if name else TaskSettings(hub=hub))
 
 
 def _own_task(run: Path) -> TaskSettings:

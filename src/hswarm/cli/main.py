@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("run", metavar="RUN", help="a run, or a folder with a system")
     evaluate.add_argument("--task", metavar="TASK", help="a recipe or a data file (default: the run's own task)")
     evaluate.add_argument("--split", choices=("dev", "test"), default="test")
-    evaluate.add_argument("--scorer", help="score by another scorer, e.g. reference")
+    evaluate.add_argument("--scorer", help="score by others, e.g. exact,reference (the authors' loose rules)")
     evaluate.add_argument("--json", metavar="FILE", help="write scores and replies here")
     ask = _command(commands, "ask", "evaluate:ask", "put a question to the system that a run found")
     ask.add_argument("run", metavar="RUN")
@@ -94,9 +94,11 @@ def parser() -> argparse.ArgumentParser:
     task_room = _command(commands, "tasks", "", "tasks: show a recipe's questions, check a data file")
     tasks = task_room.add_subparsers(dest="action", metavar="ACTION", required=True)
     show_task = _command(tasks, "show", "tasks:show", "a task's sizes, scorer and first questions")
-    show_task.add_argument("task", metavar="TASK", help="a recipe, a data file or a named task")
     check_task = _command(tasks, "check", "tasks:check", "schema, sizes, duplicates, overlap, answers, chance level")
-    check_task.add_argument("task", metavar="TASK", help="a recipe, a data file or a named task")
+    for one in (show_task, check_task):
+        one.add_argument("task", metavar="TASK", nargs="?", default="", help="a recipe, a data file or a named task")
+        one.add_argument("--path", default="", help="where a named task's questions are: its file or a folder")
+        one.add_argument("--hub", default="", help="a data set of the hub, by id, or a folder of its files")
 
     expert_room = _command(commands, "experts", "", "experts: check, show or train a pool")
     experts = expert_room.add_subparsers(dest="action", metavar="ACTION", required=True)

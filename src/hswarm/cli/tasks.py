@@ -11,28 +11,53 @@ from hswarm import engines, scorers, tasks
 from hswarm.cli.evaluate import open_task
 from hswarm.cli.main import printable
 from hswarm.config import PRESETS
+from hswarm.errors import TaskError
 from hswarm.prompts import Prompts
-from hswarm.registry import names
+from hswarm.registry import lookup, names
 from hswarm.runs.run import Run
 from hswarm.tasks.check import check_task
+from hswarm.tasks.named import NamedTask
 
 
 def show(arguments: argparse.Namespace) -> None:
-    """Sizes, scorer, source and the first prompt of a task."""
-    task = open_task(arguments.task)
+    """What a named task is; sizes, scorer, source and first prompts of any whose questions are here."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    card = lookup("tasks", tasks.TABLE, arguments.task) if arguments.task in names("tasks", tasks.TABLE) else None
+    if isinstance(card, NamedTask):
+        _print_card(console, card)
+        try:
+            task = open_task(arguments.task, arguments.path, arguments.hub)
+        except TaskError as fault:
+            if arguments.path or arguments.hub:
+                raise
+            console.print(f"questions: {fault}")
+            return
+    else:
+        task = open_task(arguments.task, arguments.path, arguments.hub)
     console.print(f"{task.name}: {len(task.dev)} dev, {len(task.test)} test questions; scorer {task.scorer}; "
                   f"at most {task.max_new_tokens} new tokens")  # fmt: skip
     if task.source:
-        console.print(f"source: {task.source}")
+        console.print(f"source: {printable(task.source)}")
     for example in task.dev[:3]:
         text = Prompts().render(example).replace("\n", "\n    ")
         console.print(f"\n[{printable(example.id)}]\n    {text}\n    => {printable(example.answer)}")
 
 
+def _print_card(console: Console, card: NamedTask) -> None:
+    rows = {
+        "task": f"{card.name}: {card.title}", "format": card.form, "prompt": card.instruction,
+        "sampling": f"greedy, at most {card.max_new_tokens} new tokens",
+        "scorer": f"{card.scorer} (the authors' loose one: {card.reference})",
+        "sizes": "{} dev, {} test".format(*card.sizes) if card.sizes else "not known",
+        "source": card.source, "licence": card.licence, "hub": card.hub or "not read from there",
+    }  # fmt: skip
+    for name, text in rows.items():
+        console.print(f"{name:<9}{text}")
+
+
 def check(arguments: argparse.Namespace) -> None:
     """Print what is in a task and what is doubtful about it."""
-    task = open_task(arguments.task)
+    task = open_task(arguments.task, arguments.path, arguments.hub)
     found = check_task(task)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for name, value in vars(found).items():

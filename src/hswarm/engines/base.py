@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from hswarm.experts.adapter import Expert
@@ -18,6 +18,10 @@ class Sampling:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+
+    def within(self, limit: int | None) -> Sampling:
+        """With at most `limit` new tokens."""
+        return self if limit is None or limit >= self.max_new_tokens else replace(self, max_new_tokens=limit)
 
     def text(self) -> str:
         """The part of a call's key that is about sampling."""

@@ -39,7 +39,6 @@ class Executor:
     engine: Engine
     cache: Cache = field(default_factory=Cache)
     reuse: bool = True
-    icl_prompt: str = ""
     ledger: Ledger = field(default_factory=Ledger)
     progress: Callable[[int], None] = lambda calls: None
 
@@ -64,8 +63,8 @@ class Executor:
     def _request(self, system: System, node: int, example: Example, replies: list[list[Completion]], e: int) -> Request:
         responses = [replies[u][e].text for u in system.topology.predecessors(node)]
         chunk = _chunk(example.context, system.topology.order.index(node), len(system.experts))
-        prompt = system.prompts.render(example, responses, chunk=chunk, icl=self.icl_prompt)
-        return Request(system.experts[node], prompt, system.sampling)
+        prompt = system.prompts.render(example, responses, chunk=chunk)
+        return Request(system.experts[node], prompt, system.sampling.within(example.max_new_tokens))
 
     def _wave(self, requests: Sequence[Request], salts: Sequence[str], step: str) -> list[Completion]:
         keys = [call_key(self.engine.fingerprint, *pair) for pair in zip(requests, salts, strict=True)]
@@ -98,4 +97,4 @@ def _chunk(context: Sequence[str], place: int, nodes: int) -> str:
     """The share of the node at `place`: chunks are dealt out in turn; where there are fewer than nodes they repeat."""
     if not context:
         return ""
-    return "\n".join(context[place::nodes] or [context[place % len(context)]])
+    return "\n".join(chunk for chunk in context[place::nodes] or [context[place % len(context)]] if chunk)

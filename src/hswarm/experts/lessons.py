@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from hswarm.errors import MissingExtra, TaskError
 from hswarm.prompts import Prompts
-from hswarm.tasks.load import TaskSettings, load_task
+from hswarm.tasks import TaskSettings, load_task
 from hswarm.tasks.reasoning_gym import generate
 from hswarm.tasks.task import Example
 

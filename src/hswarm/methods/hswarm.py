@@ -230,7 +230,7 @@ class Search:
         ]
         self._first, self._best = (self._found(name, tensors, state[name]) for name in ("first", "best"))
         self._singles = tuple(
-            Evaluation(self._objective.alone(expert), scores, "start")
+            Evaluation(self._objective.alone(expert), scores, "start", combine=self._objective.combine)
             for expert, scores in zip(self._pool.experts, tensors["singles"], strict=True)
         )
 
@@ -239,7 +239,7 @@ class Search:
         experts = [self._pool.blend(row, expert) for row, expert in zip(shares, entry["experts"], strict=True)]
         self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}
         system = self._objective.system(Topology.from_json(entry["topology"]), experts)
-        return Evaluation(system, tensors[f"{name}.scores"], entry["step"])
+        return Evaluation(system, tensors[f"{name}.scores"], entry["step"], combine=self._objective.combine)
 
 
 def _faults(evaluations: Sequence[Evaluation]) -> dict[str, int]:

@@ -6,8 +6,9 @@ The Objective counts calls and tokens, keeps the best systems that it scored, an
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from hswarm.execution.execute import Executor, Ledger
 from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
-from hswarm.scorers import get_scorer
+from hswarm.scorers import task_scorer
 from hswarm.tasks.task import Example, Task
 
 
@@ -42,11 +43,12 @@ class Evaluation:
     failed: int = 0
     calls: int = 0
     tokens: int = 0
+    combine: Callable[[NDArray[np.float64]], float] = np.mean
 
     @property
     def utility(self) -> float:
-        """The mean score; nan if any call failed, so that a fault never passes for a wrong answer."""
-        return float(np.mean(self.scores))
+        """The mean score, or what the task's parts come to; nan if any call failed, so no fault passes for wrong."""
+        return float(self.combine(self.scores))
 
 
 class BudgetSpent(UserError):
@@ -81,6 +83,11 @@ class Objective:
         return Sampling(settings.max_new_tokens or self.task.max_new_tokens, settings.temperature, settings.top_p)
 
     @property
+    def combine(self) -> Callable[[NDArray[np.float64]], float]:
+        """From the scores on dev to the utility."""
+        return partial(self.task.utility, examples=self.task.dev)
+
+    @property
     def ledger(self) -> Ledger:
         return self.executor.ledger
 
@@ -91,7 +98,8 @@ class Objective:
 
     def system(self, topology: Topology, experts: Sequence[Expert], **changes: Any) -> System:
         """A system with the recipe's prompts, base, engine and sampling; `changes` replace fields of it."""
-        made = System(topology, tuple(experts), self.recipe.prompts, self.pool.base, self.recipe.engine, self.sampling)
+        prompts = self.recipe.prompts.fitted(self.task)
+        made = System(topology, tuple(experts), prompts, self.pool.base, self.recipe.engine, self.sampling)
         return replace(made, **changes)
 
     def alone(self, expert: Expert) -> System:
@@ -156,7 +164,7 @@ class Objective:
     ) -> Evaluation:
         answers = nodes[system.topology.sink]
         failed = [any(node[e].finish == "failed" for node in nodes) for e in range(len(examples))]
-        scores = get_scorer(self.task.scorer)(examples, [answer.text for answer in answers])
+        scores = task_scorer(self.task)(examples, [answer.text for answer in answers])
         return Evaluation(
             system,
             np.array([np.nan if bad else score.value for score, bad in zip(scores, failed, strict=True)]),
@@ -165,6 +173,7 @@ class Objective:
             empty=sum(not answer.text for answer in answers),
             cut=sum(answer.finish == "length" for answer in answers),
             failed=sum(failed),
+            combine=partial(self.task.utility, examples=examples),
             calls=len(nodes) * len(examples),
             tokens=sum(reply.prompt_tokens + reply.completion_tokens for node in nodes for reply in node),
         )

@@ -24,7 +24,7 @@ from hswarm.registry import check_name
 from hswarm.runs.progress import Progress
 from hswarm.runs.report import final_report
 from hswarm.runs.run import Run
-from hswarm.scorers import get_scorer
+from hswarm.scorers import task_scorer
 from hswarm.tasks import load_task
 from hswarm.tasks.task import Task
 
@@ -53,10 +53,7 @@ def resume(path: str | Path, progress: Progress | None = None) -> Run:
 def carry_on(run: Run, parts: Parts, progress: Progress) -> None:
     """Search from the checkpoint, if there is one, to the end; then look at test and write the report."""
     recipe, task = run.recipe, parts.task
-    executor = Executor(
-        parts.engine, Cache(run.path / "cache.sqlite"), recipe.search.reuse, task.icl_prompt,
-        progress=progress.advance,
-    )  # fmt: skip
+    executor = Executor(parts.engine, Cache(run.path / "cache.sqlite"), recipe.search.reuse, progress=progress.advance)
     objective = Objective(task, recipe, parts.pool, executor)
     journal = RunJournal(run, objective, progress)
     findings = Search(parts.pool, objective, np.random.default_rng(recipe.seed), journal).go()
@@ -105,7 +102,7 @@ def open_parts(recipe: Recipe) -> Parts:
     """Pool, task and engine of `recipe`; the quick checks come before the engine is loaded."""
     check_name("engines", TABLE, recipe.engine.name)
     task = load_task(recipe.task)
-    get_scorer(task.scorer)
+    task_scorer(task)
     pool = read_pool(recipe)
     engine = open_engine(recipe.engine, pool.bases)
     engine.check(pool.experts)

@@ -17,6 +17,12 @@ class Score(NamedTuple):
 
 
 class Scorer(Protocol):
-    """Scores responses to examples, in order."""
+    """Scores responses to examples, in order. Keyword-only arguments of a scorer are its options."""
 
     def __call__(self, examples: Sequence[Example], responses: Sequence[str]) -> list[Score]: ...
+
+
+def accepted(example: Example) -> tuple[str, ...]:
+    """Every answer that is right: a data file may list several."""
+    answers: tuple[str, ...] = example.meta.get("answers", (example.answer,))
+    return answers

@@ -7,7 +7,7 @@ import string
 from collections.abc import Sequence
 from fractions import Fraction
 
-from hswarm.scorers.base import Score
+from hswarm.scorers.base import Score, accepted
 from hswarm.tasks.task import Example
 
 _NUMBER = re.compile(
@@ -24,7 +24,7 @@ def exact(examples: Sequence[Example], responses: Sequence[str]) -> list[Score]:
     scores = []
     for example, response in zip(examples, responses, strict=True):
         stated = stated_answer(response, example.answer)
-        right = stated is not None and same(stated, example.answer)
+        right = stated is not None and any(same(stated, answer) for answer in accepted(example))
         scores.append(Score(float(right), stated is not None, stated or ""))
     return scores
 

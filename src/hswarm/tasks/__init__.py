@@ -1,5 +1,5 @@
-"""Tasks: data files of the field's formats, and named generators."""
+"""Tasks: data of the field's formats, named tasks, and generators."""
 
 from hswarm.tasks.load import TABLE as TABLE
-from hswarm.tasks.load import TaskSettings as TaskSettings
 from hswarm.tasks.load import load_task as load_task
+from hswarm.tasks.settings import TaskSettings as TaskSettings

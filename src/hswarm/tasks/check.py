@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hswarm.tasks.task import Example, Task
@@ -11,7 +11,12 @@ from hswarm.tasks.task import Example, Task
 
 @dataclass(frozen=True)
 class TaskCheck:
-    """Counts over a task. Overlap: test questions that occur in dev; chance: that of the best constant answer."""
+    """Counts over a task. Overlap: test questions that occur in dev.
+
+    `chance` is the expected score of a random option (choices only), `constant` that of the best constant answer.
+    `choices` and `chunks` list how many of them questions have, and how often. A file that does not fit the schema
+    is refused when it is read, with the places of its faults.
+    """
 
     dev: int
     test: int
@@ -20,15 +25,22 @@ class TaskCheck:
     duplicates_test: int
     overlap_questions: int
     overlap_questions_and_answers: int
+    blank_chunks: int
+    choices: str
+    chunks: str
+    question_characters: str
     most_common_answers: str
-    chance: float
+    chance: float | None
+    constant: float
 
 
 def check_task(task: Task) -> TaskCheck:
     """Count what should be zero, and how answers are distributed."""
     asked = {example.question for example in task.dev}
     answered = {_pair(example) for example in task.dev}
-    answers = Counter(example.answer for example in (*task.dev, *task.test))
+    whole = (*task.dev, *task.test)
+    answers = Counter(example.answer for example in whole)
+    lengths = sorted(len(example.question) for example in whole)
     return TaskCheck(
         dev=len(task.dev),
         test=len(task.test),
@@ -38,8 +50,17 @@ def check_task(task: Task) -> TaskCheck:
         overlap_questions=sum(example.question in asked for example in task.test),
         overlap_questions_and_answers=sum(_pair(example) in answered for example in task.test),
         most_common_answers=", ".join(f"{answer[:30]} ({count})" for answer, count in answers.most_common(10)),
-        chance=answers.most_common(1)[0][1] / answers.total(),
+        blank_chunks=sum(not chunk.strip() for example in whole for chunk in example.context),
+        choices=_spread(len(example.choices) for example in whole),
+        chunks=_spread(len(example.context) for example in whole),
+        question_characters=f"{lengths[0]} to {lengths[-1]}, median {lengths[len(lengths) // 2]}",
+        chance=sum(1 / len(e.choices) for e in whole) / len(whole) if all(e.choices for e in whole) else None,
+        constant=answers.most_common(1)[0][1] / answers.total(),
     )
+
+
+def _spread(counts: Iterable[int]) -> str:
+    return ", ".join(f"{size} ({often})" for size, often in sorted(Counter(counts).items()))
 
 
 def _pair(example: Example) -> tuple[str, str]:

@@ -1,55 +1,41 @@
-"""A task from its settings: a named generator or a data file, with its splits drawn by seed."""
+"""A task from its settings: a named task, a data file, a hub data set or several tasks; splits are drawn by seed."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
 
 from hswarm.errors import TaskError
 from hswarm.registry import lookup
 from hswarm.tasks import reasoning_gym, toy
-from hswarm.tasks.formats import read_data
+from hswarm.tasks.formats import DataFile, read_data
+from hswarm.tasks.hub import read_hub
+from hswarm.tasks.settings import TaskSettings
 from hswarm.tasks.task import Example, Task
 
 TABLE = {
     "reasoning-gym": "hswarm.tasks.load:load_gym",
     "toy": "hswarm.tasks.load:load_toy",
-}
-
-
-@dataclass(frozen=True)
-class TaskSettings:
-    """`[task]`: either a `name` or a `path`. `dev` and `test` are sizes (default: all, or 40 and 100 made)."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    name: str = ""
-    path: str = ""
-    scorer: str = ""
-    dev: int | None = None
-    test: int | None = None
-    seed: int = 0
-    max_new_tokens: int = 50
-    datasets: tuple[str, ...] = ()
-    options: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.dev is not None and self.dev < 1:
-            raise ValueError(f"dev must be at least 1, got {self.dev}")
-        if self.test is not None and self.test < 0:
-            raise ValueError(f"test must be at least 0, got {self.test}")
-        if self.max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}")
+    **{
+        name: f"hswarm.tasks.named:{name}"
+        for name in ("abkg", "com2", "gaia", "gsm8k", "knowledge_crosswords", "ltp", "mmlu", "mmlu_pro", "nlgraph",
+                     "normad", "qasper", "wow")
+    },
+}  # fmt: skip
 
 
 def load_task(settings: TaskSettings) -> Task:
-    """The task that `settings` names. TaskError if it cannot be had as asked."""
-    if bool(settings.name) == bool(settings.path):
-        raise TaskError("name a task (task.name) or a data file (task.path), one of the two")
-    task: Task = lookup("tasks", TABLE, settings.name)(settings) if settings.name else load_file(settings)
+    """The task that `settings` describes. TaskError if it cannot be had as asked."""
+    if settings.parts:
+        task = load_parts(settings)
+    elif settings.name:
+        task = lookup("tasks", TABLE, settings.name)(settings)
+    elif bool(settings.path) != bool(settings.hub):
+        task = load_data(settings)
+    else:
+        raise TaskError("name a task (task.name), a data file (task.path) or a hub data set (task.hub), one of them")
     if not task.dev:
         raise TaskError(f"task '{task.name}' has no dev questions; a search needs some")
     return task
@@ -57,34 +43,85 @@ def load_task(settings: TaskSettings) -> Task:
 
 def load_gym(settings: TaskSettings) -> Task:
     """Questions of reasoning-gym: dev from the seed, test from the next one, none twice."""
+    _made(settings)
     dev, test = _sizes(settings)
     found = reasoning_gym.generate(settings.datasets, dev, settings.seed, options=settings.options)
     asked = {example.question for example in found}
     later = reasoning_gym.generate(settings.datasets, test, settings.seed + 1, options=settings.options, without=asked)
-    source = f"reasoning-gym ({', '.join(settings.datasets)}), Apache-2.0"
-    return Task("reasoning-gym", found, later, settings.scorer or "exact", settings.max_new_tokens, source=source)
+    source = f"reasoning-gym ({', '.join(settings.datasets)})"
+    return finished(Task("reasoning-gym", found, later, "exact", source=source, licence="Apache-2.0"), settings)
 
 
 def load_toy(settings: TaskSettings) -> Task:
     """Questions of the toy engine."""
+    _made(settings)
     dev, test = _sizes(settings)
     steps = int(settings.options.get("toy", {}).get("steps", 4))
-    return Task("toy", toy.generate(dev, settings.seed, steps), toy.generate(test, settings.seed + 1, steps),
-                settings.scorer or "exact", settings.max_new_tokens, source="made by hswarm")  # fmt: skip
+    found = toy.generate(dev, settings.seed, steps)
+    later = toy.generate(test, settings.seed + 1, steps)
+    return finished(Task("toy", found, later, "exact", source="made by hswarm"), settings)
 
 
-def load_file(settings: TaskSettings) -> Task:
-    """A data file. Sizes below what it holds draw a sample by seed, never simply its head."""
-    data, path = read_data(settings.path), Path(settings.path)
-    splits = dict(data.splits)
+def load_data(settings: TaskSettings) -> Task:
+    """A data file or hub data set. Sizes below what it holds draw a sample by seed, never simply its head."""
+    if settings.hub:
+        data, name, source = read_hub(settings), settings.hub.rstrip("/").rpartition("/")[2], settings.hub
+    else:
+        names = {"dev": settings.dev_split, "test": settings.test_split}
+        data = read_data(settings.path, settings.columns, names)
+        name, source = Path(settings.path).stem, settings.path
+    return finished(Task(name, *drawn(data, settings, source), "", source=source), settings)
+
+
+def load_parts(settings: TaskSettings) -> Task:
+    """Several tasks side by side: every question keeps its own task's prompt, answer length and scorer."""
+    parts = tuple(load_task(part) for part in settings.parts)
+    names = [part.name for part in parts]
+    if len(set(names)) < len(names):
+        raise TaskError(f"task.parts holds a task twice: {', '.join(names)}; name each once")
+    dev, test = (
+        tuple(
+            replace(example, max_new_tokens=part.max_new_tokens) for part in parts for example in getattr(part, split)
+        )
+        for split in ("dev", "test")
+    )
+    return Task(
+        "+".join(names), dev, test, "parts", max(part.max_new_tokens for part in parts),
+        source="; ".join(part.source for part in parts), parts=parts,
+        weights=tuple(part.weight for part in settings.parts), harmonic=settings.utility == "harmonic",
+    )  # fmt: skip
+
+
+def drawn(data: DataFile, settings: TaskSettings, source: str) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """dev and test of `data` in the sizes asked for."""
+    splits: Mapping[str, Sequence[Example]] = data.splits
     if "" in splits:
         splits = _split(splits[""], settings)
     dev, test = (
-        _sample(splits.get(name, ()), size, f"{settings.seed}/{name}", f"{path}: {name}")
+        _sample(splits.get(name, ()), size, f"{settings.seed}/{name}", f"{source}: {name}")
         for name, size in (("dev", settings.dev), ("test", settings.test))
     )
-    scorer = settings.scorer or ("choice" if all(example.choices for example in dev + test) else "exact")
-    return Task(path.stem, dev, test, scorer, settings.max_new_tokens, data.icl_prompt, source=str(path))
+    return dev, test
+
+
+def finished(task: Task, settings: TaskSettings) -> Task:
+    """`task` with what the settings change, every example knowing its task."""
+    choices = all(example.choices for example in (*task.dev, *task.test))
+    scorer = settings.scorer or task.scorer or ("choice" if choices else "exact")
+    instruction = settings.instruction or task.instruction
+    dev, test = (
+        tuple(replace(example, task=task.name, instruction=instruction) for example in split)
+        for split in (task.dev, task.test)
+    )
+    options = settings.scorer_options or ({} if settings.scorer else task.scorer_options)
+    length = settings.max_new_tokens or task.max_new_tokens
+    return replace(task, dev=dev, test=test, scorer=scorer, scorer_options=options, instruction=instruction,
+                   max_new_tokens=length)  # fmt: skip
+
+
+def _made(settings: TaskSettings) -> None:
+    if settings.path or settings.hub:
+        raise TaskError(f"task '{settings.name}' makes its questions; leave out task.path and task.hub")
 
 
 def _sizes(settings: TaskSettings) -> tuple[int, int]:

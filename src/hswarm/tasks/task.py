@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
 class Example:
-    """One question. `choices` maps letters to texts; `context` is one chunk a node; `meta` is for verifiers."""
+    """One question. `choices` maps letters to texts; `context` is one chunk a node; `meta` is for verifiers.
+
+    `task`, `instruction`, `icl` (worked examples, before everything else) and `max_new_tokens` are those of the task
+    that it belongs to, so that questions of several tasks can stand side by side; "" and None leave them to the run.
+    """
 
     id: str
     question: str
@@ -18,16 +25,44 @@ class Example:
     context: tuple[str, ...] = ()
     domain: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
+    task: str = ""
+    instruction: str = ""
+    icl: str = ""
+    max_new_tokens: int | None = None
 
 
 @dataclass(frozen=True)
 class Task:
-    """A named pair of splits with the scorer and answer length that go with it."""
+    """A named pair of splits with the scorer and answer length that go with it.
+
+    `scorer_options` are the scorer's keyword arguments; `reference` names the authors' loose counterpart of the scorer.
+    A task made of `parts` has their `weights` and may ask for the harmonic mean of their utilities.
+    """
 
     name: str
     dev: tuple[Example, ...]
     test: tuple[Example, ...]
     scorer: str
     max_new_tokens: int = 50
-    icl_prompt: str = ""
     source: str = ""
+    licence: str = ""
+    instruction: str = ""
+    scorer_options: Mapping[str, Any] = field(default_factory=dict)
+    reference: str = "reference"
+    parts: tuple[Task, ...] = ()
+    weights: tuple[float, ...] = ()
+    harmonic: bool = False
+
+    def utility(self, scores: NDArray[np.float64], examples: Sequence[Example]) -> float:
+        """What `scores` of `examples`, one each, come to: their mean, or the mean over the parts. nan stays nan."""
+        if not self.parts:
+            return float(np.mean(scores))
+        of = np.array([example.task for example in examples])
+        there = [i for i, part in enumerate(self.parts) if np.any(of == part.name)]
+        means = np.array([np.mean(scores[of == self.parts[i].name]) for i in there])
+        weights = np.array([self.weights[i] for i in there])
+        if not self.harmonic:
+            return float(weights @ means / weights.sum())
+        if np.any(means <= 0):
+            return float(np.mean(means) * 0)  # one task without success leaves nothing; nan stays nan
+        return float(weights.sum() / np.sum(weights / means))

@@ -1,0 +1,103 @@
+"""Code run against tests: the example's answer is Python that must run to its end after the response's code.
+
+Runs only where a task names this scorer. Each response has a process of its own in a new session and an empty folder,
+with an empty environment, limits on time, memory, files and processes, and no network where the system allows
+unprivileged namespaces. That stops accidents, not an attacker: run untrusted models in a container.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+from hswarm.scorers.base import Score
+from hswarm.tasks.task import Example
+
+_FENCED = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
+_MB = 1 << 20
+
+
+def code(
+    examples: Sequence[Example], responses: Sequence[str], *, timeout_s: float = 10.0, memory_mb: int = 512
+) -> list[Score]:
+    """1 where the code of the response passes the tests that the answer holds, within the limits."""
+    scores = []
+    for example, response in zip(examples, responses, strict=True):
+        program = stated_code(response)
+        passed = bool(program) and passes(program, example.answer, timeout_s, memory_mb)
+        scores.append(Score(float(passed), bool(program), program))
+    return scores
+
+
+def stated_code(response: str) -> str:
+    """The last fenced block, else the whole response if it compiles, else nothing."""
+    if blocks := _FENCED.findall(response):
+        return str(blocks[-1]).strip()
+    try:
+        compile(response, "response", "exec")
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return ""
+    return response.strip()
+
+
+def passes(program: str, tests: str, timeout_s: float, memory_mb: int) -> bool:
+    """Whether `program` followed by `tests` runs to the end: leaving early, whatever the status, is no pass."""
+    token = secrets.token_hex(16)
+    source = f"{program}\n\n{tests}\n\nprint({token!r})\n"
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "program.py").write_text(source, encoding="utf-8", errors="replace")
+        process = subprocess.Popen(
+            [*_no_network(), sys.executable, "-I", "-B", "program.py"], cwd=folder, env={"HOME": folder},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+            preexec_fn=lambda: _limit(timeout_s, memory_mb),
+        )  # fmt: skip
+        try:
+            output, _ = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            _end(process)
+    return process.returncode == 0 and output.decode(errors="replace").rstrip().endswith(token)
+
+
+def _limit(timeout_s: float, memory_mb: int) -> None:
+    seconds = max(1, round(timeout_s) + 1)
+    limits = {
+        resource.RLIMIT_CPU: seconds,
+        resource.RLIMIT_AS: memory_mb * _MB,
+        resource.RLIMIT_FSIZE: 16 * _MB,
+        resource.RLIMIT_NOFILE: 64,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, limit in limits.items():
+        resource.setrlimit(kind, (limit, limit))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process and everything that it started and left in its session."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
+@lru_cache
+def _no_network() -> tuple[str, ...]:
+    """A prefix that takes the network away, or nothing where the system does not allow it."""
+    prefix = ("unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child")
+    try:
+        done = subprocess.run([*prefix, "true"], capture_output=True, check=False)
+    except OSError:
+        return ()
+    return prefix if done.returncode == 0 else ()

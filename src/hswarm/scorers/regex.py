@@ -1,0 +1,26 @@
+"""An answer marked as a pattern says: what its last match holds is compared as `exact` compares."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hswarm.errors import TaskError
+from hswarm.scorers.base import Score, accepted
+from hswarm.scorers.exact import same
+from hswarm.tasks.task import Example
+
+
+def regex(examples: Sequence[Example], responses: Sequence[str], *, pattern: str) -> list[Score]:
+    r"""1 where the first group (or all) of the last match of `pattern` equals the answer. E.g. `ANSWER: (\w+)`."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as fault:
+        raise TaskError(f"task.scorer_options.pattern {pattern!r} is no regular expression: {fault}") from fault
+    scores = []
+    for example, response in zip(examples, responses, strict=True):
+        matches = list(compiled.finditer(response))
+        found = (matches[-1][1 if compiled.groups else 0] or "").strip() if matches else ""
+        right = any(same(found, answer) for answer in accepted(example)) if matches else False
+        scores.append(Score(float(right), bool(matches), found))
+    return scores

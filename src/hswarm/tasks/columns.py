@@ -1,0 +1,70 @@
+"""From a row of any table to an entry of the field's format: which column holds what, and choices by letter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from string import ascii_uppercase
+from typing import Any
+
+KEYS = ("question", "answer", "choices", "context_chunks", "id", "domain", "split")
+
+
+def field_entry(row: Any, columns: Mapping[str, str | list[str]]) -> Any:
+    """`row` as {"question", "answer", "choices" ...}. `columns` maps those keys to column names.
+
+    A name with dots reaches into a column ("answers.text"); a list of names makes choices or context chunks of as many
+    columns. Choices given as a list get letters; an answer given as a place among them or as their text becomes its
+    letter; yes and no stand for true and false.
+    """
+    if not isinstance(row, Mapping):
+        return row
+    entry = {**row, **{key: _value(row, source) for key, source in columns.items()}}
+    if "choices" not in columns and "choices" not in row and "A" in row and "B" in row:
+        entry["choices"] = [row[letter] for letter in ascii_uppercase if row.get(letter) not in (None, "")]
+    for key in ("choices", "context_chunks"):
+        entry[key] = _parsed(entry.get(key))
+    entry["choices"] = _by_letter(entry["choices"])
+    entry["answer"] = _answer(entry.get("answer"), entry["choices"])
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def _value(row: Mapping[str, Any], source: str | list[str]) -> Any:
+    if isinstance(source, list):
+        return [cell for name in source if (cell := _value(row, name)) not in (None, "")]
+    found: Any = row
+    for part in [source] if source in row else source.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _parsed(value: Any) -> Any:
+    """A list or mapping written as JSON, as CSV cells are; everything else as it stands."""
+    if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return None if value == "" else value
+
+
+def _by_letter(choices: Any) -> Any:
+    if isinstance(choices, Mapping) and isinstance(choices.get("text"), Sequence) and "label" in choices:
+        return dict(zip(map(str, choices["label"]), choices["text"], strict=False))
+    if isinstance(choices, list) and len(choices) <= len(ascii_uppercase):
+        return dict(zip(ascii_uppercase, choices, strict=False))
+    return choices
+
+
+def _answer(answer: Any, choices: Any) -> Any:
+    if isinstance(answer, bool):
+        answer = "yes" if answer else "no"
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    if not isinstance(choices, dict) or not choices or isinstance(answer, list) or str(answer) in choices:
+        return answer
+    text = str(answer)
+    if text.isdecimal() and len(text) < 3 and int(text) < len(choices):
+        return list(choices)[int(text)]
+    named = [letter for letter, choice in choices.items() if str(choice) == text]
+    return named[0] if len(named) == 1 else answer

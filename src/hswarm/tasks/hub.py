@@ -1,0 +1,49 @@
+"""Data sets of the Hugging Face hub, by id, or a local folder of their files; read by the package `datasets`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hswarm.errors import MissingExtra, TaskError
+from hswarm.tasks.formats import DataFile, examples_of
+from hswarm.tasks.settings import TaskSettings
+
+_DEV = ("dev", "validation", "valid", "train")
+
+
+def read_hub(
+    settings: TaskSettings, convert: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+) -> DataFile:
+    """The examples of `settings.hub`. dev is `dev_split`, else the first of dev, validation, train that is there.
+
+    `convert` changes a row before its columns are read.
+    """
+    try:
+        from datasets import load_dataset
+    except ImportError as missing:
+        raise MissingExtra(f"data set '{settings.hub}'", "hub") from missing
+    try:
+        found: Any = load_dataset(settings.hub, settings.subset or None)
+    except Exception as fault:  # the package raises what its many readers raise
+        reason = str(fault).strip().split("\n")[0] or type(fault).__name__
+        raise TaskError(f"data set '{settings.hub}' cannot be read ({reason}); give its subset (task.subset), or "
+                        "download it and name the file (task.path)") from fault  # fmt: skip
+    splits = {name: found[name] for name in _chosen(settings, list(found))}
+    names = dict(zip(splits, ("dev", "test") if len(splits) > 1 else ("",), strict=True))
+    rows = {names[name]: [convert(row) if convert else row for row in part] for name, part in splits.items()}
+    return examples_of(rows, settings.columns, f"data set '{settings.hub}'")
+
+
+def _chosen(settings: TaskSettings, there: list[str]) -> list[str]:
+    """The names of the splits to take: dev and test, or the only one."""
+    for name in filter(None, (settings.dev_split, settings.test_split)):
+        if name not in there:
+            raise TaskError(f"data set '{settings.hub}' has no split '{name}'; it has: {', '.join(there)}")
+    if len(there) == 1:
+        return there
+    test = settings.test_split or ("test" if "test" in there else "")
+    dev = settings.dev_split or next((name for name in _DEV if name in there and name != test), "")
+    if not dev:
+        raise TaskError(f"data set '{settings.hub}' has the splits {', '.join(there)}; name one as task.dev_split")
+    return [dev, test] if test else [dev]

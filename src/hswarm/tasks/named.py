@@ -1,0 +1,150 @@
+"""The twelve tasks of the paper (arXiv 2502.04510), by name; their data stays where it is.
+
+A named task knows prompt, answer length, scorer and where its questions come from. They are read from a file or a
+folder (task.path, or the environment's HSWARM_DATA), e.g. data/eval in a checkout of the authors' repository, or from
+the hub where the original is published (task.hub).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from hswarm.errors import TaskError
+from hswarm.tasks.formats import read_data
+from hswarm.tasks.hub import read_hub
+from hswarm.tasks.load import drawn, finished
+from hswarm.tasks.settings import TaskSettings
+from hswarm.tasks.task import Task
+
+FOLDER = "HSWARM_DATA"
+_CHOICE = "Choose the option that is right. Reply with its letter alone."
+_FILES = "github.com/BunsenFeng/heterogeneous_swarm, data/eval/"
+
+
+@dataclass(frozen=True)
+class NamedTask:
+    """What is known of a task before its questions are there; called with settings it reads them.
+
+    `form` is the format of a question; `sizes` are those of the authors' dev and test, None where not known. `hub` is
+    the original's id, if it can be read from there: `subset`, `columns`, `splits` and `convert` then fit it.
+    """
+
+    name: str
+    title: str
+    form: str
+    instruction: str
+    scorer: str
+    max_new_tokens: int
+    sizes: tuple[int, int] | None
+    source: str
+    licence: str
+    reference: str = "reference"
+    hub: str = ""
+    subset: str = ""
+    columns: Mapping[str, str | list[str]] = field(default_factory=dict)
+    splits: tuple[str, str] = ("", "")
+    convert: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+
+    def __call__(self, settings: TaskSettings) -> Task:
+        """The task with its questions. TaskError says where they can be had if they are not found."""
+        if settings.hub:
+            data, source = read_hub(self._fitted(settings), self.convert), settings.hub
+        else:
+            source = str(self.find(settings.path))
+            names = {"dev": settings.dev_split, "test": settings.test_split}
+            data = read_data(source, settings.columns, names)
+        dev, test = drawn(data, settings, source)
+        made = Task(self.name, dev, test, self.scorer, self.max_new_tokens, f"{source}; {self.source}", self.licence,
+                    self.instruction, reference=self.reference)  # fmt: skip
+        return finished(made, settings)
+
+    def find(self, path: str) -> Path:
+        """The file at `path`, in the folder `path`, or in the folder that HSWARM_DATA names."""
+        given = path or os.environ.get(FOLDER, "")
+        root = Path(given).expanduser()
+        for found in (root, root / f"{self.name}.json", root / "data" / "eval" / f"{self.name}.json"):
+            if given and found.is_file():
+                return found
+        missed = f"{self.name}.json is not in {root}" if given else "its questions are not here"
+        hub = f', or read the original from the hub (task.hub = "{self.hub}")' if self.hub else ""
+        raise TaskError(f"task '{self.name}': {missed}; name its file or folder (task.path, --path, or {FOLDER} in the "
+                        f"environment), e.g. a checkout of {_FILES}{hub}")  # fmt: skip
+
+    def _fitted(self, settings: TaskSettings) -> TaskSettings:
+        if settings.hub != self.hub:
+            return settings
+        dev, test = self.splits
+        return replace(settings, subset=settings.subset or self.subset, columns={**self.columns, **settings.columns},
+                       dev_split=settings.dev_split or dev, test_split=settings.test_split or test)  # fmt: skip
+
+
+def _worked(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """GSM8k's original answers are worked out and end in "#### number"."""
+    return {**row, "answer": str(row["answer"]).rpartition("####")[2].strip()}
+
+
+abkg = NamedTask(
+    "abkg", "AgentBench, questions over a knowledge graph, as multiple choice", "choices A to D", _CHOICE, "choice", 50,
+    (50, 120), "AgentBench (arXiv 2308.03688), github.com/THUDM/AgentBench", "Apache-2.0 (repository)",
+)  # fmt: skip
+com2 = NamedTask(
+    "com2", "COM2, complex commonsense reasoning", "choices", _CHOICE, "choice", 50, (317, 1000),
+    "COM2 (arXiv 2403.07398), github.com/HKUST-KnowComp/COM2", "see the source",
+)  # fmt: skip
+gaia = NamedTask(
+    "gaia", "GAIA, the questions that text alone answers", "short answer; 10 context chunks, one a node",
+    "Answer the question. The context is one part of the notes on it and may not be enough. Reply with the answer "
+    "alone: a number, a name or a list with commas.",
+    "exact", 50, (13, 28), "GAIA (arXiv 2311.12983), hf.co/datasets/gaia-benchmark/GAIA",
+    "gated: its owners ask not to publish it again in a form that can be crawled",
+)  # fmt: skip
+gsm8k = NamedTask(
+    "gsm8k", "GSM8k, school mathematics in words", "number",
+    "Solve the problem in a few short steps. End with a line 'Answer:' and the number.",
+    "exact", 100, (200, 1000), "GSM8k (arXiv 2110.14168), hf.co/datasets/openai/gsm8k", "MIT",
+    reference="reference-last5", hub="openai/gsm8k", subset="main", splits=("train", "test"), convert=_worked,
+)  # fmt: skip
+knowledge_crosswords = NamedTask(
+    "knowledge_crosswords", "Knowledge Crosswords, blanks of a small knowledge graph",
+    "choices A to D; a worked example (icl_prompt) goes first",
+    "Choose the option in which every blank meets all constraints. Reply with its letter alone.", "choice", 50,
+    (200, 1000), "Knowledge Crosswords (arXiv 2310.01290)", "see the source",
+)  # fmt: skip
+ltp = NamedTask(
+    "ltp", "AgentBench, lateral thinking puzzles", "text, with a worked example in the question",
+    "Explain what happened in the story, in one to three sentences.", "judge", 200, (20, 50),
+    "AgentBench (arXiv 2308.03688), github.com/THUDM/AgentBench", "Apache-2.0 (repository)",
+)  # fmt: skip
+mmlu = NamedTask(
+    "mmlu", "AbstainQA on MMLU: a wrong answer costs what a right one earns", "choices A to D", _CHOICE, "abstain", 100,
+    (200, 1000), "MMLU (arXiv 2009.03300), hf.co/datasets/cais/mmlu; AbstainQA (arXiv 2402.00367)", "MIT",
+    hub="cais/mmlu", subset="all", columns={"domain": "subject"}, splits=("validation", "test"),
+)  # fmt: skip
+mmlu_pro = NamedTask(
+    "mmlu_pro", "MMLU-Pro, knowledge with up to ten options", "choices A to J", _CHOICE, "choice", 50, (70, 1000),
+    "MMLU-Pro (arXiv 2406.01574), hf.co/datasets/TIGER-Lab/MMLU-Pro", "MIT", hub="TIGER-Lab/MMLU-Pro",
+    columns={"choices": "options", "domain": "category", "id": "question_id"}, splits=("validation", "test"),
+)  # fmt: skip
+nlgraph = NamedTask(
+    "nlgraph", "NLGraph, connectivity and shortest paths of graphs told in words", "number, or Yes/No",
+    "Look at the graph's edges and answer the question. Reply with the answer alone: a number, or Yes or No.",
+    "exact", 80, (200, 1000), "NLGraph (arXiv 2305.10037), github.com/Arthur-Heng/NLGraph", "Apache-2.0",
+)  # fmt: skip
+normad = NamedTask(
+    "normad", "NormAd, is an action acceptable in a culture", "choices A to C (yes, no, neutral)", _CHOICE, "choice",
+    50, (500, 2000), "NormAd (arXiv 2404.12464), github.com/Akhila-Yerukola/NormAd", "see the source",
+)  # fmt: skip
+qasper = NamedTask(
+    "qasper", "Qasper, questions on research papers", "text; 10 context chunks, one a node",
+    "Answer the question about the paper from the context, which is one part of it. Be short; say 'Unanswerable' if "
+    "nothing there answers it.",
+    "judge", 200, (100, 100), "Qasper (arXiv 2105.03011), hf.co/datasets/allenai/qasper", "CC BY 4.0",
+)  # fmt: skip
+wow = NamedTask(
+    "wow", "Wrong over wrong: which of two wrong answers is less wrong", "choices", _CHOICE, "choice", 50, None,
+    "Varying Shades of Wrong (arXiv 2410.11055)", "see the source",
+)  # fmt: skip
