@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from hswarm.core.drawing import graph_svg
+
 
 @dataclass(frozen=True)
 class Topology:
@@ -86,6 +88,10 @@ class Topology:
     def depth(self) -> int:
         """The number of stages: nodes on the longest path."""
         return len(self.stages)
+
+    def _repr_svg_(self) -> str:
+        """For notebooks: the drawing."""
+        return graph_svg(self)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able form: {"size": n, "edges": [[u, v], ...]}, edges sorted."""

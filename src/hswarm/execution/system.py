@@ -10,11 +10,13 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hswarm.core.drawing import graph_svg
 from hswarm.core.topology import Topology
 from hswarm.engines import open_engine
 from hswarm.engines.base import Engine, EngineSettings, Sampling
@@ -58,6 +60,12 @@ class System:
     def adapter_bases(self) -> tuple[str, ...]:
         """The base models under the system's adapters."""
         return bases_of([expert for expert in self.experts if expert.form], self.base)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the drawing, with the expert at each node."""
+        experts = len({expert.digest for expert in self.experts})
+        about = f"{self.topology.size} nodes, {experts} experts, {', '.join(self.bases)}, engine {self.engine.name}"
+        return f"{graph_svg(self.topology, self.assignment)}<p>{escape(about)}</p>"
 
     def save(self, folder: Path, hashes: Mapping[str, Mapping[str, str]] | None = None) -> None:
         """Write the whole system to `folder`, replacing what was there only when all is written.

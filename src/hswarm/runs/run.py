@@ -16,6 +16,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,18 @@ class Run:
         """The best system found so far."""
         return load(self.path / "best")
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the scores and the system found, or how far the search is."""
+        title = f"<p><b>{escape(self.recipe.name)}</b> ({escape(str(self.path))})</p>"
+        if not self.finished:
+            return f"{title}<p>unfinished, {len(self.history())} iterations so far</p>"
+        report = self.report
+        rows = [("best single expert", report["best_single"]), ("start", report["start"]), ("found system", report)]
+        lines = [f"<tr><td>{name}</td><td>{_score(row['dev'])}</td><td>{_score(row['test'])}</td></tr>"
+                 for name, row in rows]  # fmt: skip
+        head = f"<tr><th>{escape(report['task'])}</th><th>dev</th><th>test</th></tr>"
+        return f"{title}<table>{head}{''.join(lines)}</table>{self.best._repr_html_()}"
+
     def __enter__(self) -> Run:
         self._lock = (self.path / "lock").open("a+")
         try:
@@ -129,3 +142,10 @@ class Run:
         with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         return tensors, json.loads(header["__metadata__"]["state"])
+
+
+def _score(summary: Mapping[str, Any] | None) -> str:
+    if not summary or summary["score"] is None:
+        return "-"
+    low, high = summary["ci"]
+    return f"{summary['score']:.3f} [{low:.3f}, {high:.3f}]"

@@ -1,0 +1,39 @@
+"""Your own scorer: a function from examples and responses to scores. Here: how near a number is, not just whether.
+
+python examples/own_scorer.py
+
+An installed package adds it for every recipe by an entry point of its own:
+    [project.entry-points."hswarm.scorers"]
+    near = "my_package:near"
+"""
+
+import re
+import tempfile
+from pathlib import Path
+
+import hswarm
+from hswarm.config import build_recipe
+from hswarm.scorers import TABLE
+from hswarm.scorers.base import Score
+
+
+def near(examples, responses):
+    """1 for the number itself, less the further off; `parsed` False where there is no number."""
+    scores = []
+    for example, response in zip(examples, responses, strict=True):
+        found = re.findall(r"-?\d+", response)
+        off = abs(int(found[-1]) - int(example.answer)) if found else 0
+        scores.append(Score(1 / (1 + off) if found else 0.0, bool(found), found[-1] if found else ""))
+    return scores
+
+
+TABLE["near"] = f"{__name__}:near"
+recipe = build_recipe({
+    "name": "own-scorer",
+    "pool": {"path": str(Path(__file__).parent.parent / "experts/smollm2"), "experts": ["sums", "letters"]},
+    "task": {"name": "reasoning-gym", "datasets": ["chain_sum"], "scorer": "near", "dev": 6, "test": 6,
+             "max_new_tokens": 6},
+    "search": {"graphs": 2, "assignments": 2, "iterations": 1},
+})  # fmt: skip
+run = hswarm.search(recipe, Path(tempfile.mkdtemp()) / "run")
+print({name: run.report[name]["score"] for name in ("dev", "test")}, run.report["best_single"])

@@ -1,0 +1,147 @@
+"""The page in a real browser: it works by keyboard, on a phone, in the dark; fetches nothing from elsewhere; no errors."""
+
+import os
+import shutil
+
+import pytest
+from serving import ANSWER, ORDER, QUESTION, serving
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here (apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page whose console errors and foreign requests fail the test."""
+    opened = browser.new_page()
+    opened.faults, opened.addresses = [], set()
+    opened.on(
+        "console", lambda message: opened.faults.append(message.text) if message.type in ("error", "warning") else None
+    )
+    opened.on("pageerror", lambda fault: opened.faults.append(str(fault)))
+    opened.on("request", lambda request: opened.addresses.add(request.url.split("/")[2]))
+    yield opened
+    opened.close()
+
+
+def ask(page, question):
+    page.fill("#question", question)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#ask:enabled")
+
+
+def test_a_question_is_answered_node_by_node_and_compared(page, address):
+    page.goto(address)
+    page.wait_for_selector("[data-node]")
+    ask(page, QUESTION)
+    assert page.inner_text("#system-answer .answer") == ANSWER
+    assert page.inner_text("#single-answer .answer") == f"done {ORDER[0]}"
+    assert "tokens read" in page.inner_text("#system-answer .cost")
+    assert page.inner_text("#status") == "4 nodes, 4 experts"
+    assert [state.inner_text() for state in page.query_selector_all("#nodes .state")] == ["done"] * 4
+    assert len(page.query_selector_all("#graph .node.done")) == 4
+    assert len(page.query_selector_all("#graph .edge.said")) == 3
+    page.click("[data-node='3']")
+    assert page.inner_text("#node-3 .response") == ANSWER
+    assert f"- {ANSWER.rsplit(' ', 1)[0]}" in page.inner_text("#node-3 .prompt")
+    assert page.faults == []
+    assert page.addresses == {address.removeprefix("http://")}
+
+
+def test_messages_travel_along_the_edges(page, address):
+    page.goto(address)
+    page.wait_for_selector("[data-node]")
+    seen = page.evaluate("""(question) => new Promise((done) => {
+        const paths = [];
+        new MutationObserver((changes) => {
+            for (const change of changes) for (const node of change.addedNodes) {
+                if (node.classList?.contains("message")) paths.push(node.firstChild.getAttribute("path"));
+            }
+            if (paths.length === 3) done(paths);
+        }).observe(document.querySelector("#graph svg"), { childList: true });
+        document.querySelector("#question").value = question;
+        document.querySelector("#ask-form").requestSubmit();
+    })""", QUESTION)  # fmt: skip
+    edges = page.evaluate(
+        "[...document.querySelectorAll('.edge path:first-child')].map((edge) => edge.getAttribute('d'))"
+    )
+    assert seen == edges
+    page.wait_for_selector(".message", state="detached")
+
+
+def test_by_keyboard_alone(page, address):
+    page.goto(address)
+    page.wait_for_selector("[data-node]")
+    assert page.evaluate("document.activeElement.id") == "question"
+    page.keyboard.type(QUESTION)
+    page.keyboard.press("Shift+Enter")
+    assert page.input_value("#question") == QUESTION + "\n"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#ask:enabled")
+    assert page.inner_text("#system-answer .answer") == ANSWER
+    reached = []
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.closest('li')?.id"))
+    assert reached[:7] == ["ask", "compare", "graph", "node-0", "node-1", "node-2", "node-3"]
+    page.focus("#node-2 summary")
+    page.keyboard.press("Enter")
+    assert page.is_visible("#node-2 .prompt")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_phone_width_and_both_schemes(browser, address, scheme, tmp_path):
+    context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme=scheme, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("[data-node]")
+    ask(page, QUESTION)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    ground, ink = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color"))
+    dark = [sum(map(int, colour[4:-1].split(","))) < 384 for colour in (ground, ink)]
+    assert dark == ([False, True] if scheme == "light" else [True, False])
+    page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + f"/phone-{scheme}.png", full_page=True)
+    context.close()
+
+
+def test_a_fault_is_said_and_a_running_answer_can_be_stopped(page, systems, gate):
+    with serving(systems, gate) as address:
+        page.goto(address)
+        page.wait_for_selector("[data-node]")
+        page.fill("#question", QUESTION)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#graph .node.started")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("#ask:enabled")
+        assert page.inner_text("#fault") == "Stopped."
+        gate.open.set()
+        ask(page, "no toy question")
+        assert "gave no reply" in page.inner_text("#fault")
+        assert len(page.query_selector_all("#graph .node.failed")) == 1
+        ask(page, QUESTION)
+        assert page.is_hidden("#fault")
+        assert page.inner_text("#system-answer .answer") == ANSWER
+        assert page.faults == []
+
+
+def test_a_key_is_asked_for_and_kept(page, systems):
+    with serving(systems, key="secret") as address:
+        page.goto(address)
+        page.wait_for_selector("#key")
+        page.fill("#key", "wrong")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#fault:not([hidden])")
+        page.fill("#key", "secret")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("[data-node]")
+        ask(page, QUESTION)
+        assert page.inner_text("#system-answer .answer") == ANSWER
