@@ -3,29 +3,93 @@
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hswarm.experts.distance import inner_products, pool_table
-from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.errors import PoolError
+from hswarm.experts.base import base_here
+from hswarm.experts.distance import Matrix, distances, diversity, inner_products, pool_table
+from hswarm.experts.fit import base_faults
+from hswarm.experts.picture import heat_map
+from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
+
+_SHOWN = 12  # experts whose distances fit on a terminal
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Open a pool; every fault is in the error."""
-    pool = open_pool(PoolSettings(path=arguments.pool, base=arguments.base))
-    print(f"{len(pool.experts)} experts of {pool.base}: {', '.join(pool.names)}")
+    """Open a pool as a search would, and compare it with its bases; every fault is in the error."""
+    settings = _settings(arguments)
+    pool = open_pool(settings)
+    faults, absent = base_faults(pool, Path(settings.path))
+    if faults:
+        raise PoolError("; ".join(faults))
+    groups = f" in {len(pool.groups)} groups whose weights move apart" if len(pool.groups) > 1 else ""
+    print(f"{len(pool.experts)} experts of {pool.base}{groups}: {', '.join(pool.names)}")
+    for base in absent:
+        print(f"not looked at: base {base} is not on this machine, so modules and tokenizer were not compared with it")
 
 
 def show(arguments: argparse.Namespace) -> None:
-    """A table of a pool: digest, rank, parameters, norm of the update, the nearest other expert and how far it is."""
-    pool = open_pool(PoolSettings(path=arguments.pool, base=arguments.base))
-    products = inner_products(pool)
-    table = Table("expert", "digest", "kind", "parameters", "norm", "nearest", "distance", title=pool.base)
+    """Tables of a pool: its experts, and how far each two are apart; --svg and --json write them to files."""
+    settings = _settings(arguments)
+    pool = open_pool(
+        PoolSettings(settings.path, settings.base, settings.experts, "delta", 0, not settings.base), least=1
+    )
+    products = inner_products(pool, base_here(arguments.base) if arguments.base else None)
+    apart, variety, console = distances(products), diversity(products), Console()
+    console.print(_experts(pool, products))
+    if 1 < len(pool.experts) <= _SHOWN:
+        console.print(_distances(pool, apart))
+    console.print(f"diversity {variety:.2f} of {len(pool.experts)}: as many unrelated experts is the pool worth (Vendi "
+                  "score of the updates); distance |a - b| over their mean norm: 0 equal, about 1.4 unrelated",
+                  highlight=False)  # fmt: skip
+    if arguments.svg:
+        title = f"Distances between experts' updates; diversity {variety:.2f} of {len(pool.experts)}"
+        Path(arguments.svg).write_text(heat_map(pool.names, apart, title), encoding="utf-8")
+    if arguments.json:
+        rows = [row._asdict() for row in pool_table(pool, products)]
+        found = {"experts": rows, "distances": apart.tolist(), "diversity": variety}
+        Path(arguments.json).write_text(json.dumps(_numbers(found), indent=1) + "\n", encoding="utf-8")
+
+
+def _settings(arguments: argparse.Namespace) -> PoolSettings:
+    """Of a recipe's `[pool]`, or of a folder and the options."""
+    if arguments.pool.endswith(".toml"):
+        from hswarm.config import read_recipe
+
+        return read_recipe(arguments.pool).pool
+    return PoolSettings(path=arguments.pool, base=arguments.base, space="delta" if arguments.delta else "factors",
+                        mixed=arguments.mixed)  # fmt: skip
+
+
+def _experts(pool: ExpertPool, products: Matrix) -> Table:
+    several = len(pool.bases) > 1
+    table = Table("expert", "digest", "kind", "parameters", "norm", "nearest", "distance", *["base"] * several,
+                  title=pool.base)  # fmt: skip
     for row in pool_table(pool, products):
-        table.add_row(row.name, row.digest[:12], row.kind, f"{row.parameters:,}", f"{row.norm:.3f}", row.nearest,
-                      f"{row.distance:.3f}")  # fmt: skip
-    Console().print(table)
+        table.add_row(row.name, row.digest[:12], row.kind, f"{row.parameters:,}", f"{row.norm:.3f}", row.nearest or "-",
+                      "-" if np.isnan(row.distance) else f"{row.distance:.3f}", *[row.base] * several)  # fmt: skip
+    return table
+
+
+def _distances(pool: ExpertPool, apart: Matrix) -> Table:
+    table = Table("distance", *pool.names)
+    for name, row in zip(pool.names, apart, strict=True):
+        table.add_row(name, *("-" if np.isnan(value) else f"{value:.2f}" for value in row))
+    return table
+
+
+def _numbers(value: object) -> object:
+    """`value` with null for what is not a number, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_numbers(inner) for inner in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def train(arguments: argparse.Namespace) -> None:

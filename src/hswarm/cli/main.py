@@ -102,11 +102,17 @@ def parser() -> argparse.ArgumentParser:
 
     expert_room = _command(commands, "experts", "", "experts: check, show or train a pool")
     experts = expert_room.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for action, text in (("check", "open every expert of a folder and name each fault"),
-                         ("show", "digest, rank, size and distances of a pool's experts")):  # fmt: skip
+    for action, text in (("check", "open a pool as a search would, compare it with its base, name every fault"),
+                         ("show", "digest, rank, size, norm, distances, diversity of a pool's experts")):  # fmt: skip
         one = _command(experts, action, f"experts:{action}", text)
-        one.add_argument("pool", metavar="DIR", help="a folder of PEFT adapters, one sub-folder each")
+        one.add_argument("pool", metavar="DIR", help="a recipe, or a folder of experts (PEFT adapters or whole "
+                         "checkpoints), one sub-folder each")  # fmt: skip
         one.add_argument("--base", default="", help="the base they must belong to")
+        one.add_argument("--delta", action="store_true", help="ranks, alphas and modules may differ (pool.space)")
+        one.add_argument("--mixed", action="store_true", help="bases may differ (pool.mixed)")
+        if action == "show":
+            one.add_argument("--svg", metavar="FILE", help="draw the distances here")
+            one.add_argument("--json", metavar="FILE", help="write digests, norms, distances and diversity here")
     train = _command(experts, "train", "experts:train", "train a pool of LoRA experts as a recipe says")
     train.add_argument("recipe", metavar="RECIPE")
     rooms = _command(commands, "ls", "tasks:ls", "names that recipes may use: tasks, scorers, engines, presets, runs")

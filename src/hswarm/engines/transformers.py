@@ -193,7 +193,9 @@ class _Streamer:
 def lora_updates(expert: Expert) -> Mapping[str, tuple[Any, Any]]:
     """Base parameter name -> (A of shape (r, in), B of shape (out, r)), float32 arrays of `expert`."""
     if expert.form is None:
-        raise PoolError(f"expert '{expert.name}' is a bare vector; only the toy engine reads those")
+        what = "a whole checkpoint, which the transformers engine takes alone" if isinstance(expert, Checkpoint) else (
+            "a bare vector; only the toy engine reads those")  # fmt: skip
+        raise PoolError(f"expert '{expert.name}' is {what}")
     tensors = {name: array.copy() for name, array in expert.form.tensors(expert.vector).items()}
     updates = {}
     for name, down in tensors.items():

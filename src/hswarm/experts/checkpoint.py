@@ -205,13 +205,14 @@ def is_checkpoint(folder: Path) -> bool:
 
 
 def tokenizer_digest(folder: Path) -> str:
-    """SHA-256 over vocabulary, merges and added tokens of the tokenizer in `folder`; "" if it holds none."""
+    """SHA-256 over vocabulary and added tokens of the tokenizer in `folder`; "" if it holds none."""
     whole = hashlib.sha256()
     if (path := folder / "tokenizer.json").is_file():
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            added = [[token["id"], token["content"]] for token in content.get("added_tokens") or []]
-            whole.update(json.dumps([content["model"], added], sort_keys=True).encode())
+            added = sorted([token["id"], token["content"]] for token in content.get("added_tokens") or [])
+            # Not the merges: versions of the library write the same ones differently.
+            whole.update(json.dumps([content["model"]["vocab"], added], sort_keys=True).encode())
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
             raise PoolError(f"{path} cannot be read ({fault!r}); copy or download it again") from fault
         return whole.hexdigest()

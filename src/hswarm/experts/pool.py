@@ -188,11 +188,15 @@ def _misfits(experts: Sequence[Expert], settings: PoolSettings) -> list[str]:
         return [f"expert '{expert.name}' is {what}, the pool's are {many}; {_LEAVE}, or set pool.mixed = true"
                 for expert in few]  # fmt: skip
     if checkpoints:
-        usual = _most_common(checkpoints, lambda expert: expert.layout.digest).layout
+        layout = _most_common(checkpoints, lambda expert: expert.layout.digest).layout
         faults += [f"expert '{expert.name}': {word}; {_LEAVE}, or set pool.mixed = true"
-                   for expert in checkpoints if (word := expert.layout.difference(usual))]  # fmt: skip
+                   for expert in checkpoints if (word := expert.layout.difference(layout))]  # fmt: skip
     if adapters:
-        faults += _odd_forms(adapters, settings.space) + _odd_bases(adapters, settings)
+        bases = Counter(expert.base for expert in adapters)
+        usual = settings.base if settings.base in bases else bases.most_common(1)[0][0]
+        faults += [f"expert '{expert.name}': base {expert.base}, the pool's is {usual}; {_LEAVE}, "
+                   "or set pool.mixed = true" for expert in adapters if expert.base != usual]  # fmt: skip
+        faults += _odd_forms([expert for expert in adapters if expert.base == usual], settings.space)
     return faults
 
 
@@ -213,15 +217,6 @@ def _odd_forms(adapters: Sequence[Expert], space: str) -> list[str]:
         except PoolError as fault:
             faults.append(f"{fault}; {_LEAVE}")
     return faults
-
-
-def _odd_bases(adapters: Sequence[Expert], settings: PoolSettings) -> list[str]:
-    pattern = _most_common(adapters, _form_digest)
-    bases = Counter(expert.base for expert in adapters)
-    expected = settings.base if settings.base in bases else bases.most_common(1)[0][0]
-    same = [e for e in adapters if settings.space == "delta" or _form_digest(e) == _form_digest(pattern)]
-    return [f"expert '{expert.name}': base {expert.base}, the pool's is {expected}; {_LEAVE}, or set pool.mixed = true"
-            for expert in same if expert.base != expected]  # fmt: skip
 
 
 def _form_digest(expert: Expert) -> str:

@@ -1,0 +1,64 @@
+"""Whether experts fit their base, from the files alone: no model is loaded and nothing is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hswarm.experts import shards
+from hswarm.experts.adapter import Expert
+from hswarm.experts.base import base_here
+from hswarm.experts.blend import module_sizes
+from hswarm.experts.checkpoint import Checkpoint, chat_template, tokenizer_digest
+from hswarm.experts.pool import ExpertPool
+
+
+def base_faults(pool: ExpertPool, root: Path) -> tuple[list[str], list[str]]:
+    """What is wrong between the experts in the folder `root` and their bases, and the bases that are not here."""
+    faults: list[str] = []
+    absent: list[str] = []
+    for base in pool.bases:
+        members = [expert for expert in pool.experts if expert.base == base]
+        folder = base_here(base)
+        if folder is None:
+            absent.append(base)
+            continue
+        if not chat_template(folder):
+            faults.append(f"base '{base}' has no chat template; choose an instruction-tuned base")
+        faults += _strange_modules(members, folder, base)
+        faults += _strange_tokenizers(members, root, folder, base)
+    return faults, absent
+
+
+def _strange_modules(experts: Sequence[Expert], folder: Path, base: str) -> list[str]:
+    """Adapters with a module that the base does not have, or has in another size: PEFT passes over some in silence."""
+    shapes = {name.removesuffix(".weight"): stored.shape for name, stored in shards.tensors_in(folder).items()}
+    bare = {name.split(".", 1)[-1]: shape for name, shape in shapes.items()}  # saved without the outer module's name
+    faults = []
+    for expert in experts:
+        if expert.form is None:
+            continue
+        odd = []
+        for module, (wide, tall) in module_sizes(expert.form).items():
+            found = shapes.get(module) or shapes.get(module.split(".", 1)[-1]) or bare.get(module)
+            if found is None and module == "lm_head":
+                continue  # tied to the embeddings, or in no file
+            if found != (tall, wide):
+                odd.append(f"{module} is {(tall, wide)}, the base has {found or 'no such module'}")
+        if odd:
+            faults.append(f"expert '{expert.name}': {odd[0]} ({len(odd)} modules do not fit {base}); "
+                          "it belongs to another base: leave it out (pool.experts)")  # fmt: skip
+    return faults
+
+
+def _strange_tokenizers(experts: Sequence[Expert], root: Path, folder: Path, base: str) -> list[str]:
+    """Adapters that come with a tokenizer other than their base's."""
+    own, faults = tokenizer_digest(folder), []
+    for expert in experts:
+        if isinstance(expert, Checkpoint):
+            continue
+        brought = tokenizer_digest(root / expert.name)
+        if brought and own and brought != own:
+            faults.append(f"expert '{expert.name}' comes with another tokenizer than its base {base}; "
+                          "train it on the base's own, or leave it out (pool.experts)")  # fmt: skip
+    return faults
