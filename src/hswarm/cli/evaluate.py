@@ -18,10 +18,11 @@ from hswarm.engines.base import Completion
 from hswarm.errors import TaskError
 from hswarm.execution import files
 from hswarm.execution.execute import Executor
+from hswarm.execution.respond import score_replies
 from hswarm.execution.system import System, load
 from hswarm.runs.report import summary
 from hswarm.scorers import task_scorer
-from hswarm.scorers.base import Scorer
+from hswarm.scorers.base import Score
 from hswarm.tasks import TaskSettings, load_task
 from hswarm.tasks.task import Example, Task
 
@@ -37,14 +38,18 @@ def evaluate(arguments: argparse.Namespace) -> None:
     with view() as progress:
         executor = Executor(open_engine(system.engine, system.bases), progress=progress.advance)
         progress.begin(arguments.split, len(examples) * len(system.experts), 0)
-        (nodes,) = executor.run([system], examples, arguments.split)
-    replies = nodes[system.topology.sink]
-    results = {name: _scored(scorer, examples, replies) for name, scorer in scorers.items()}
+        transcripts = executor.run([system], examples, arguments.split)
+        scores = {}
+        for name, scorer in scorers.items():
+            (scores[name],) = score_replies(scorer, executor, [system], transcripts, examples, name)
+    replies = transcripts[0][system.topology.sink]
+    results = {name: _scored(row, examples, replies) for name, row in scores.items()}
     for name, result in results.items():
         _print_result(f"{task.name} {arguments.split}, {name}", result)
         for part in task.parts:
             places = [i for i, example in enumerate(examples) if example.task == part.name]
-            shown = _scored(scorers[name], [examples[i] for i in places], [replies[i] for i in places])
+            row = scores[name]
+            shown = _scored([row[i] for i in places], [examples[i] for i in places], [replies[i] for i in places])
             _print_result(f"    {part.name}, {part.scorer if name == 'parts' else name}", shown)
     if arguments.json:
         first, *others = results
@@ -54,16 +59,20 @@ def evaluate(arguments: argparse.Namespace) -> None:
         files.write_text(Path(arguments.json), json.dumps(content, indent=2) + "\n")
 
 
-def _scored(scorer: Scorer, examples: Sequence[Example], replies: Sequence[Completion]) -> dict[str, Any]:
+def _scored(scores: Sequence[Score], examples: Sequence[Example], replies: Sequence[Completion]) -> dict[str, Any]:
     """Mean with interval, the replies that could not be scored as meant, and every reply."""
-    scores = scorer(examples, [reply.text for reply in replies])
-    values = np.array([np.nan if r.finish == "failed" else s.value for s, r in zip(scores, replies, strict=True)])
-    return summary(values, np.random.default_rng(0)) | {
+    return summary(np.array([score.value for score in scores]), np.random.default_rng(0)) | {
         "unparsed": sum(not score.parsed for score in scores),
         "empty": sum(not reply.text for reply in replies),
         "cut": sum(reply.finish == "length" for reply in replies),
         "replies": [
-            {"id": e.id, "answer": e.answer, "reply": r.text, "extracted": s.extracted, "score": s.value}
+            {
+                "id": e.id,
+                "answer": e.answer,
+                "reply": r.text,
+                "extracted": s.extracted,
+                "score": None if np.isnan(s.value) else s.value,
+            }
             for e, r, s in zip(examples, replies, scores, strict=True)
         ],
     }

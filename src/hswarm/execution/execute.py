@@ -60,6 +60,10 @@ class Executor:
                 transcripts[s][node] = completions[i * len(examples) : (i + 1) * len(examples)]
         return transcripts
 
+    def answer(self, requests: Sequence[Request], step: str) -> list[Completion]:
+        """Completions of calls that belong to no system's node, in order."""
+        return self._wave(requests, ["" if self.reuse else f"{step}/{i}" for i in range(len(requests))], step)
+
     def _request(self, system: System, node: int, example: Example, replies: list[list[Completion]], e: int) -> Request:
         responses = [replies[u][e].text for u in system.topology.predecessors(node)]
         chunk = _chunk(example.context, system.topology.order.index(node), len(system.experts))

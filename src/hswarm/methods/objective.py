@@ -19,10 +19,12 @@ from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion, Sampling
 from hswarm.errors import HSwarmError, UserError
 from hswarm.execution.execute import Executor, Ledger
+from hswarm.execution.respond import score_replies
 from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.scorers import task_scorer
+from hswarm.scorers.base import Score
 from hswarm.tasks.task import Example, Task
 
 
@@ -157,22 +159,23 @@ class Objective:
 
     def _score(self, systems: Sequence[System], examples: Sequence[Example], step: str) -> list[Evaluation]:
         transcripts = self.executor.run(systems, examples, step)
-        return [self._evaluation(*pair, examples, step) for pair in zip(systems, transcripts, strict=True)]
+        scores = score_replies(task_scorer(self.task), self.executor, systems, transcripts, examples, step)
+        return [self._evaluation(*row, examples, step) for row in zip(systems, transcripts, scores, strict=True)]
 
     def _evaluation(
-        self, system: System, nodes: list[list[Completion]], examples: Sequence[Example], step: str
-    ) -> Evaluation:
+        self, system: System, nodes: list[list[Completion]], scores: Sequence[Score], examples: Sequence[Example],
+        step: str,
+    ) -> Evaluation:  # fmt: skip
         answers = nodes[system.topology.sink]
-        failed = [any(node[e].finish == "failed" for node in nodes) for e in range(len(examples))]
-        scores = task_scorer(self.task)(examples, [answer.text for answer in answers])
+        values = np.array([score.value for score in scores])
         return Evaluation(
             system,
-            np.array([np.nan if bad else score.value for score, bad in zip(scores, failed, strict=True)]),
+            values,
             step,
             unparsed=sum(not score.parsed for score in scores),
             empty=sum(not answer.text for answer in answers),
             cut=sum(answer.finish == "length" for answer in answers),
-            failed=sum(failed),
+            failed=int(np.isnan(values).sum()),
             combine=partial(self.task.utility, examples=examples),
             calls=len(nodes) * len(examples),
             tokens=sum(reply.prompt_tokens + reply.completion_tokens for node in nodes for reply in node),

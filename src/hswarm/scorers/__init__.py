@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from hswarm.errors import TaskError
 from hswarm.registry import lookup, near
-from hswarm.scorers.base import Score, Scorer
+from hswarm.scorers.base import Nobody, Respond, Score, Scorer
 from hswarm.tasks.task import Example, Task
 
 TABLE = {
+    "abstain": "hswarm.scorers.abstain:abstain",
     "choice": "hswarm.scorers.choice:choice",
     "code": "hswarm.scorers.code:code",
     "exact": "hswarm.scorers.exact:exact",
@@ -25,12 +25,16 @@ TABLE = {
 }
 
 
+_NOBODY = Nobody()
+
+
 def get_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer:
     """The scorer called `name`, or a callable by "module:function". `options` are its keyword arguments."""
-    scorer: Scorer = lookup("scorers", TABLE, name)
+    found = lookup("scorers", TABLE, name)
+    parameters = inspect.signature(found).parameters.values()
     known = {
-        key: parameter.default is inspect.Parameter.empty
-        for key, parameter in inspect.signature(scorer).parameters.items()
+        parameter.name: parameter.default is inspect.Parameter.empty
+        for parameter in parameters
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
     given = dict(options or {})
@@ -38,7 +42,13 @@ def get_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer:
         raise TaskError(f"scorer '{name}' has no option '{unknown[0]}'{near(unknown[0], known)}")
     if missing := sorted(key for key, needed in known.items() if needed and key not in given):
         raise TaskError(f"scorer '{name}' needs task.scorer_options.{missing[0]}")
-    return partial(scorer, **given) if given else scorer
+    asks = sum(parameter.kind is not inspect.Parameter.KEYWORD_ONLY for parameter in parameters) > 2
+
+    def score(examples: Sequence[Example], responses: Sequence[str], respond: Respond = _NOBODY) -> list[Score]:
+        scores: list[Score] = found(examples, responses, *[respond] * asks, **given)
+        return scores
+
+    return score
 
 
 def task_scorer(task: Task, name: str = "") -> Scorer:
@@ -54,12 +64,24 @@ def task_scorer(task: Task, name: str = "") -> Scorer:
 
 
 def _by_part(scorers: Mapping[str, Scorer]) -> Scorer:
-    def score(examples: Sequence[Example], responses: Sequence[str]) -> list[Score]:
+    def score(examples: Sequence[Example], responses: Sequence[str], respond: Respond = _NOBODY) -> list[Score]:
         found: dict[int, Score] = {}
         for name, scorer in scorers.items():
             places = [i for i, example in enumerate(examples) if example.task == name]
-            scores = scorer([examples[i] for i in places], [responses[i] for i in places]) if places else []
-            found.update(zip(places, scores, strict=True))
+            if places:
+                of_part = [examples[i] for i in places], [responses[i] for i in places]
+                found.update(zip(places, scorer(*of_part, _Part(respond, places)), strict=True))
         return [found[i] for i in range(len(examples))]
 
     return score
+
+
+class _Part:
+    """The Respond of a part, whose responses stand at `places` among all."""
+
+    def __init__(self, respond: Respond, places: Sequence[int]) -> None:
+        self._respond, self._places, self.ask = respond, places, respond.ask
+
+    def __call__(self, questions: Mapping[int, Example]) -> dict[int, str | None]:
+        answers = self._respond({self._places[i]: question for i, question in questions.items()})
+        return {i: answers[self._places[i]] for i in questions}

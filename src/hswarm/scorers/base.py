@@ -1,25 +1,55 @@
-"""What a scorer is: examples and responses in, one score each out."""
+"""What a scorer is: examples and responses in, one score each out; it may ask the systems that responded again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from hswarm.errors import TaskError
+from hswarm.experts.adapter import Expert
 from hswarm.tasks.task import Example
 
 
 class Score(NamedTuple):
-    """`value` of one response; `parsed` false where no answer could be found in it (then value is 0)."""
+    """`value` of one response; `parsed` false where no answer could be found in it (then value is 0).
+
+    A value of nan says that the response could not be scored because a further call failed; it is counted as failed.
+    """
 
     value: float
     parsed: bool
     extracted: str
 
 
-class Scorer(Protocol):
-    """Scores responses to examples, in order. Keyword-only arguments of a scorer are its options."""
+class Respond(Protocol):
+    """How a scorer asks further questions. None is a call that failed."""
 
-    def __call__(self, examples: Sequence[Example], responses: Sequence[str]) -> list[Score]: ...
+    def __call__(self, questions: Mapping[int, Example]) -> dict[int, str | None]:
+        """By the place of a response: a question to the very system that gave it, and that system's answer."""
+
+    def ask(self, model: Expert | None, prompts: Sequence[str], max_new_tokens: int) -> list[str | None]:
+        """What `model` (None: the base model of the run) replies to `prompts`, greedily."""
+
+
+class Nobody:
+    """For scorers that do not ask again."""
+
+    def __call__(self, questions: Mapping[int, Example]) -> dict[int, str | None]:
+        raise TaskError("this scorer asks the system again, which is possible only where a system is scored")
+
+    def ask(self, model: Expert | None, prompts: Sequence[str], max_new_tokens: int) -> list[str | None]:
+        raise TaskError("this scorer asks a judge, which is possible only where a system is scored")
+
+
+class Scorer(Protocol):
+    """Scores responses to examples, in order. Keyword-only arguments of a scorer are its options.
+
+    A scorer that never asks again may leave out `respond`.
+    """
+
+    def __call__(
+        self, examples: Sequence[Example], responses: Sequence[str], respond: Respond = ...
+    ) -> list[Score]: ...
 
 
 def accepted(example: Example) -> tuple[str, ...]:
