@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hswarm.core.swarm import SwarmSettings
 from hswarm.engines.base import EngineSettings
@@ -60,6 +60,12 @@ class Recipe(BaseModel):
     role: SwarmSettings = SwarmSettings()
     weight: SwarmSettings = SwarmSettings()
 
+    @model_validator(mode="after")
+    def _one_limit(self) -> Recipe:
+        if self.search.early_end != "off" and self.budget != BudgetSettings():
+            raise ValueError("search.early_end cannot keep a budget; set one of the two")
+        return self
+
     def to_toml(self) -> str:
         """The whole recipe, defaults written out; reading it gives an equal recipe."""
         return toml_text(self.model_dump(mode="json"))
@@ -78,8 +84,8 @@ def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "
         raise ConfigError([f"no recipe at {path}"]) from fault
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as fault:
         raise ConfigError([f"{path} cannot be read as TOML: {fault}"]) from fault
-    for section in ("pool", "task"):
-        anchor_path(content.get(section), path.parent)
+    for section, key in (("pool", "path"), ("task", "path"), ("search", "cache")):
+        anchor_path(content.get(section), path.parent, key)
     for part in _parts(content.get("task")):
         anchor_path(part, path.parent)
     if preset:
@@ -117,10 +123,10 @@ def _without(content: Mapping[str, Any], place: Sequence[str | int]) -> dict[str
     return {key: value for key, value in content.items() if key != first}
 
 
-def anchor_path(section: Any, folder: Path) -> None:
-    """Make a relative `path` in `section` start at `folder`."""
-    if isinstance(section, dict) and isinstance(section.get("path"), str) and section["path"]:
-        section["path"] = str((folder / Path(section["path"]).expanduser()).resolve())
+def anchor_path(section: Any, folder: Path, key: str = "path") -> None:
+    """Make a relative path at `key` in `section` start at `folder`."""
+    if isinstance(section, dict) and isinstance(section.get(key), str) and section[key]:
+        section[key] = str((folder / Path(section[key]).expanduser()).resolve())
 
 
 def _parts(task: Any) -> list[Any]:

@@ -48,6 +48,25 @@ def test_equal_calls_are_made_once_over_systems_and_runs(tmp_path):
     assert (again.ledger.generated, again.ledger.reused) == (0, 120)
 
 
+def test_runs_share_calls_by_a_common_file_and_resume_alike(tmp_path):
+    examples, shared = generate(10, 0, 4), tmp_path / "common/calls.sqlite"
+    first = Executor(Counting(), Cache(tmp_path / "a.sqlite", shared))
+    whole = first.run(systems(), examples, "0/role")
+    second = Executor(Counting(), Cache(tmp_path / "b.sqlite", shared))
+    assert second.run(systems(), examples, "0/role") == whole  # a step of the same name, of another run
+    assert (second.ledger.generated, second.ledger.reused) == (0, 120)
+    shared.unlink()
+    again = Executor(Counting(), Cache(tmp_path / "b.sqlite"))
+    assert again.run(systems(), examples, "0/role") == whole
+    assert again.ledger == second.ledger
+
+
+def test_failed_calls_are_not_shared(tmp_path):
+    cache = Cache(tmp_path / "a.sqlite", tmp_path / "s.sqlite")
+    cache.put({b"k": Completion("", "failed", 0, 0), b"l": Completion("x", "stop", 1, 1)}, "a")
+    assert set(Cache(None, tmp_path / "s.sqlite").get([b"k", b"l"])) == {b"l"}
+
+
 def test_responses_travel_along_the_edges():
     chain = System(Topology.of(3, [(2, 0), (0, 1)]), POOL[:3])
     (nodes,) = Executor(Counting()).run([chain], generate(5, 1, 4), "a")

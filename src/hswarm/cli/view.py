@@ -104,7 +104,8 @@ def print_report(path: Path, report: Mapping[str, Any]) -> None:
     share = calls["reused"] / calls["requested"] if calls["requested"] else 0
     console.print(
         f"cost: {calls['requested']} calls asked for, {calls['generated']} generated, {calls['reused']} reused "
-        f"({share:.0%}); {tokens['prompt']} prompt and {tokens['completion']} completion tokens; "
+        f"({share:.0%}), {calls.get('skipped', 0)} left out by an early end; "
+        f"{tokens['prompt']} prompt and {tokens['completion']} completion tokens; "
         f"{report['wall_s']:.0f} s",
         highlight=False,
     )

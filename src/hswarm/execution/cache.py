@@ -15,6 +15,7 @@ from typing import NamedTuple
 from hswarm.engines.base import Completion, Request
 from hswarm.errors import RunError
 
+_ELSEWHERE = "another run"
 _CHUNK = 500  # keys a query; SQLite's oldest limit on parameters is 999
 
 
@@ -35,11 +36,18 @@ def call_key(fingerprint: str, request: Request, salt: str = "") -> bytes:
 
 
 class Cache:
-    """Calls made so far. `path` None keeps them in memory."""
+    """Calls made so far. `path` None keeps them in memory.
 
-    def __init__(self, path: Path | None = None) -> None:
+    `shared` is a file of calls that other runs add to as well. What is found there is copied, as made elsewhere, so
+    that a resumed step finds in `path` what it had found before.
+    """
+
+    def __init__(self, path: Path | None = None, shared: Path | None = None) -> None:
+        self._shared = Cache(shared) if shared else None
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = sqlite3.connect(path or ":memory:", check_same_thread=False)
+            self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, timeout=60)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute(
@@ -62,10 +70,21 @@ class Cache:
                 part,
             ):
                 found[key] = Entry(Completion(text, finish, prompt, completion), step)
-        return found
+        return found | self._from_shared([key for key in keys if key not in found])
+
+    def _from_shared(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        found = self._shared.get(keys) if self._shared else {}
+        if found:
+            self._insert({key: entry.completion for key, entry in found.items()}, _ELSEWHERE)
+        return {key: Entry(entry.completion, _ELSEWHERE) for key, entry in found.items()}
 
     def put(self, completions: Mapping[bytes, Completion], step: str) -> None:
-        """Keep `completions`, all or none of them."""
+        """Keep `completions`, all or none of them; those that failed are not shared."""
+        self._insert(completions, step)
+        if self._shared:
+            self._shared.put({key: made for key, made in completions.items() if made.finish != "failed"}, step)
+
+    def _insert(self, completions: Mapping[bytes, Completion], step: str) -> None:
         rows = [
             (key, made.text, made.finish, made.prompt_tokens, made.completion_tokens, step)
             for key, made in completions.items()
@@ -75,4 +94,6 @@ class Cache:
 
     def close(self) -> None:
         """Release the file."""
+        if self._shared:
+            self._shared.close()
         self._db.close()

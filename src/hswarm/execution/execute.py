@@ -19,13 +19,14 @@ from hswarm.tasks.task import Example
 
 @dataclass
 class Ledger:
-    """What was spent: calls asked for = generated + reused; tokens of the generated ones."""
+    """What was spent: calls asked for = generated + reused; tokens of the generated ones; `skipped`: not asked."""
 
     requested: int = 0
     generated: int = 0
     failed: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    skipped: int = 0
 
     @property
     def reused(self) -> int:

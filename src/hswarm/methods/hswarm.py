@@ -23,6 +23,7 @@ from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import Journal, seed_of, stream
+from hswarm.methods.early_end import evaluate_needed
 from hswarm.methods.objective import BudgetSpent, Evaluation, Objective
 
 
@@ -108,7 +109,8 @@ class Search:
         assert self._best is not None
         self._stalled = 0 if self._best.utility > before else self._stalled + 1
         entry["best"] = {"utility": self._best.utility, "step": self._best.step}
-        entry["calls"] = {"requested": self._ledger.requested, "generated": self._ledger.generated}
+        entry["calls"] = {"requested": self._ledger.requested, "generated": self._ledger.generated,
+                          "skipped": self._ledger.skipped}  # fmt: skip
         self._iteration += 1
         self._keep(entry)
 
@@ -137,14 +139,20 @@ class Search:
         topologies = [g_decode(matrix, rng, decode.top_p, out_edges=decode.out_edges) for matrix in matrices]
         members = [experts[i] for i in self._members]
         self._journal.begin(f"iteration {t + 1}: roles", len(topologies) * self._step_calls())
-        evaluations = self._objective.evaluate(
-            [self._objective.system(topo, members) for topo in topologies], f"{t}/role"
-        )
+        systems = [self._objective.system(topo, members) for topo in topologies]
+        evaluations = self._evaluate_roles(systems, f"{t}/role")
         utilities = [evaluation.utility for evaluation in evaluations]
         self._role.tell(np.array(utilities))
         best = self._consider(evaluations)
         self._now = best.system.topology
         return {"utilities": utilities, "edges": sorted(self._now.edges)} | _faults(evaluations)
+
+    def _evaluate_roles(self, systems: Sequence[System], step: str) -> list[Evaluation]:
+        mode = self._settings.early_end
+        if mode == "off" or self._recipe.budget.text() != "no limit":
+            return self._objective.evaluate(systems, step)
+        order = stream(self._seed, "early end").permutation(len(self._objective.task.dev)).tolist()
+        return evaluate_needed(self._objective, systems, self._role, step, mode, order)
 
     def _weight_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
         assert self._best is not None

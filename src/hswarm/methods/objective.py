@@ -23,7 +23,7 @@ from hswarm.execution.respond import score_replies
 from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
-from hswarm.scorers import task_scorer
+from hswarm.scorers import score_range, task_scorer
 from hswarm.scorers.base import Score
 from hswarm.tasks.task import Example, Task
 
@@ -90,6 +90,11 @@ class Objective:
         return partial(self.task.utility, examples=self.task.dev)
 
     @property
+    def score_range(self) -> tuple[float, float]:
+        """The least and the greatest score of an example; ConfigError if the scorer does not say."""
+        return score_range(self.task)
+
+    @property
     def ledger(self) -> Ledger:
         return self.executor.ledger
 
@@ -125,6 +130,16 @@ class Objective:
                 self._keep(made)
             done += made
         return done
+
+    def whole(self, evaluation: Evaluation) -> Evaluation:
+        """An evaluation that was put together of parts of dev, taken as one."""
+        self._keep([evaluation])
+        return evaluation
+
+    def skip(self, calls: int) -> None:
+        """Count calls that need not be asked for."""
+        self.ledger.skipped += calls
+        self.executor.progress(calls)
 
     def final(self, systems: Sequence[System]) -> list[Evaluation]:
         """Evaluations on test of the systems to be reported. A second call raises HSwarmError."""

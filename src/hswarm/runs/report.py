@@ -46,7 +46,7 @@ def final_report(
         "iterations": findings.iterations,
         "stopped": findings.stopped,
         "calls": {"requested": ledger.requested, "generated": ledger.generated, "reused": ledger.reused,
-                  "failed": ledger.failed},
+                  "skipped": ledger.skipped, "failed": ledger.failed},
         "tokens": {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens},
         "overlap": check_task(task).overlap_questions,
         "wall_s": round(objective.seconds, 1),

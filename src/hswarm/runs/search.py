@@ -53,7 +53,8 @@ def resume(path: str | Path, progress: Progress | None = None) -> Run:
 def carry_on(run: Run, parts: Parts, progress: Progress) -> None:
     """Search from the checkpoint, if there is one, to the end; then look at test and write the report."""
     recipe, task = run.recipe, parts.task
-    executor = Executor(parts.engine, Cache(run.path / "cache.sqlite"), recipe.search.reuse, progress=progress.advance)
+    cache = Cache(run.path / "cache.sqlite", shared_cache(recipe))
+    executor = Executor(parts.engine, cache, recipe.search.reuse, progress=progress.advance)
     objective = Objective(task, recipe, parts.pool, executor)
     journal = RunJournal(run, objective, progress)
     findings = Search(parts.pool, objective, np.random.default_rng(recipe.seed), journal).go()
@@ -62,6 +63,11 @@ def carry_on(run: Run, parts: Parts, progress: Progress) -> None:
     tests = objective.final(systems) if task.test else []
     findings.best.system.save(run.path / "best")
     final_report(run, task, findings, tests, objective, stream(recipe.seed, "report"))
+
+
+def shared_cache(recipe: Recipe) -> Path | None:
+    """The file of calls that runs of `recipe` share with others."""
+    return Path(recipe.search.cache).expanduser() if recipe.search.cache else None
 
 
 class RunJournal(Journal):

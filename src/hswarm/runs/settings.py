@@ -29,6 +29,10 @@ class SearchSettings:
     The search ends after `patience` iterations without a new best. `nodes` None is one node an expert; fewer nodes
     take the experts that are best alone. `weight_topology` is what the weight-step scores on: the best topology so
     far (the paper) or this iteration's (the reference). `steps` leaves a step out (an ablation).
+
+    `early_end` of a system's evaluation in the role-step: "exact" leaves out questions that cannot change the search,
+    "racing" also those that very likely would not (an approximation); neither keeps a budget (methods/early_end.py).
+    `cache` names a file of calls that runs share, beside each run's own.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -42,6 +46,8 @@ class SearchSettings:
     draw: Literal["balanced", "independent"] = "balanced"
     weight_topology: Literal["best", "iteration"] = "best"
     reuse: bool = True
+    early_end: Literal["off", "exact", "racing"] = "off"
+    cache: str = ""
 
     def __post_init__(self) -> None:
         for name in ("graphs", "assignments", "iterations", "patience"):
