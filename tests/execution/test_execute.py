@@ -153,3 +153,48 @@ def test_prompt_layouts():
     assert first.index("Which?") < first.index("- r1") < first.index("- r2")
     assert paper.index("- r1") < paper.index("Which?")
     assert "A: x" in first
+
+
+@pytest.mark.parametrize(
+    ("chunks", "seen"),
+    [
+        ([], [[], [], []]),
+        (["c0"], [["c0"], ["c0"], ["c0"]]),
+        (["c0", "c1"], [["c0"], ["c1"], ["c0"]]),
+        (["c0", "c1", "c2"], [["c0"], ["c1"], ["c2"]]),
+        (["c0", "", "c2"], [["c0"], [], ["c2"]]),
+        (["c0", "c1", "c2", "c3", "c4"], [["c0", "c3"], ["c1", "c4"], ["c2"]]),
+    ],
+)
+def test_context_chunks_are_dealt_out_in_the_order_of_the_topology(chunks, seen):
+    """One chunk a node by its place in the order, not its number; fewer repeat, more are dealt in turn, blanks add nothing."""
+    prompts = {}
+
+    class Watching(ToyEngine):
+        def generate(self, requests):
+            prompts.update({request.expert.name: request.prompt for request in requests})
+            return super().generate(requests)
+
+    topology = Topology.of(3, [(2, 1), (1, 0)])  # the order is 2, 1, 0
+    system = System(topology, tuple(toy_pool(3).experts))
+    example = Example("0", "q", "a", context=tuple(chunks))
+    Executor(Watching(EngineSettings(), [])).run([system], [example], "chunks")
+    for place, node in enumerate(topology.order):
+        prompt = prompts[system.experts[node].name]
+        assert [chunk for chunk in ("c0", "c1", "c2", "c3", "c4") if chunk in prompt] == seen[place]
+        assert ("Context:" in prompt) == bool(seen[place])
+    assert topology.order == (2, 1, 0)
+
+
+def test_a_question_keeps_the_answer_length_of_its_task():
+    lengths = []
+
+    class Watching(ToyEngine):
+        def generate(self, requests):
+            lengths.extend(request.sampling.max_new_tokens for request in requests)
+            return super().generate(requests)
+
+    examples = [Example(str(i), f"q{i}", "a", max_new_tokens=most) for i, most in enumerate((7, 90, None))]
+    system = System(Topology.chain(1), tuple(toy_pool(1).experts), sampling=Sampling(max_new_tokens=50))
+    Executor(Watching(EngineSettings(), [])).run([system], examples, "lengths")
+    assert lengths == [7, 50, 50]
