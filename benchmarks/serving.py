@@ -1,11 +1,12 @@
 """Throughput and latency of `hswarm serve` against the engine alone, on the starter pool, at 1, 8 and 32 clients.
 
-    python benchmarks/serving.py [--questions 64] [--json docs/serving.json]
+    OMP_NUM_THREADS=1 python benchmarks/serving.py [--questions 64] [--json docs/serving.json]
 
 The engine alone: the executor answers the same questions in portions as large as the number of clients, one portion
 after the other, which is the most that so many clients can have in flight. The server: as many clients, each of which
 asks its next question when it has the reply to the last, through the official client, over HTTP. No two questions are
-equal. A reply is lost if there is none, or if it is not the engine's own (float32: batches of other shapes agree).
+equal. A reply is lost if there is none; those that equal the engine's own are counted (float32: batches of other shapes
+agree). Seconds of processor time a question are given too, since those of the clock depend on who else is at work.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -25,7 +27,7 @@ from openai import AsyncOpenAI
 
 from hswarm.core.topology import Topology
 from hswarm.engines import open_engine
-from hswarm.engines.base import EngineSettings, Sampling
+from hswarm.engines.base import Engine, EngineSettings, Sampling
 from hswarm.execution.execute import Executor
 from hswarm.execution.system import System
 from hswarm.experts.pool import PoolSettings, open_pool
@@ -33,7 +35,6 @@ from hswarm.tasks.task import Example
 
 POOL = Path(__file__).parent.parent / "experts/smollm2"
 EDGES = [(0, 2), (1, 2), (2, 3)]
-CLIENTS = (1, 8, 32)
 
 
 def build(tokens: int) -> System:
@@ -49,22 +50,24 @@ def questions(count: int) -> list[str]:
     return [f"State the final answer to the following arithmetic problem: {a // 100} + {a % 100} =" for a in pairs]
 
 
-def alone(system: System, asked: list[str], portion: int) -> tuple[list[str], list[float], float]:
-    """Answers, seconds each question took, seconds in all. The engine is warm, the cache empty."""
-    engine = open_engine(system.engine, system.bases)
-    Executor(engine).run([system], [Example("w", "warm up", "")], "warm")
+def alone(
+    engine: Engine, system: System, asked: list[str], portion: int
+) -> tuple[list[str], list[float], float, float]:
+    """Answers, seconds each question took, seconds in all by the clock and by the processor. The cache is empty."""
     executor, answers, times = Executor(engine), [], []
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), time.process_time()
     for start in range(0, len(asked), portion):
         examples = [Example(q, q, "") for q in asked[start : start + portion]]
         since = time.perf_counter()
         (nodes,) = executor.run([system], examples, f"portion {start}")
         times += [time.perf_counter() - since] * len(examples)
         answers += [reply.text for reply in nodes[system.topology.sink]]
-    return answers, times, time.perf_counter() - began
+    return answers, times, time.perf_counter() - began, time.process_time() - spent
 
 
-async def served(address: str, asked: list[str], clients: int) -> tuple[list[str | None], list[float], float]:
+async def served(
+    address: str, pid: int, asked: list[str], clients: int
+) -> tuple[list[str | None], list[float], float, float]:
     """As `alone`, by `clients` clients that share the questions; None for a reply that did not come."""
     answers: list[str | None] = [None] * len(asked)
     times, places = [], iter(range(len(asked)))
@@ -85,15 +88,22 @@ async def served(address: str, asked: list[str], clients: int) -> tuple[list[str
                 times.append(time.perf_counter() - since)
 
         await ask("warm up")
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), processor_seconds(pid)
         await asyncio.gather(*(one() for _ in range(clients)))
-        return answers, times, time.perf_counter() - began
+        return answers, times, time.perf_counter() - began, processor_seconds(pid) - spent
 
 
-def row(name: str, clients: int, count: int, times: list[float], seconds: float) -> dict[str, object]:
-    p50, p99 = np.quantile(times, [0.5, 0.99])
-    return {"what": name, "clients": clients, "questions_a_second": round(count / seconds, 3),
-            "p50_s": round(float(p50), 3), "p99_s": round(float(p99), 3)}  # fmt: skip
+def processor_seconds(pid: int) -> float:
+    """Time that a process has had, user and system (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def row(name: str, clients: int, times: list[float], seconds: float, spent: float) -> dict[str, object]:
+    p50, p99 = np.quantile(times, [0.5, 0.99]).round(3).tolist()
+    count = len(times)
+    return {"what": name, "clients": clients, "questions": count, "questions_a_second": round(count / seconds, 3),
+            "p50_s": p50, "p99_s": p99, "processor_s_a_question": round(spent / count, 3)}  # fmt: skip
 
 
 def main() -> None:
@@ -103,12 +113,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     system, asked, rows = build(arguments.tokens), questions(arguments.questions), []
+    sizes = {1: arguments.questions // 4, 8: arguments.questions, 32: arguments.questions}
     expected: dict[str, str] = {}
-    for clients in CLIENTS:
-        part = asked[: max(clients, arguments.questions * min(clients, 8) // 8)]  # fewer where each takes longer
-        answers, times, seconds = alone(system, part, clients)
-        rows.append(row("engine alone", clients, len(part), times, seconds))
-        expected |= dict(zip(part, answers, strict=True))
+    engine = open_engine(system.engine, system.bases)
+    Executor(engine).run([system], [Example("w", "warm up", "")], "warm")
+    for clients, size in sizes.items():
+        answers, *measured = alone(engine, system, asked[:size], clients)
+        rows.append(row("engine alone", clients, *measured))
+        print(json.dumps(rows[-1]), flush=True)
+        expected |= dict(zip(asked[:size], answers, strict=True))
     with tempfile.TemporaryDirectory() as folder:
         system.save(Path(folder) / "bench")
         words = [sys.executable, "-m", "hswarm.cli.main", "serve", str(Path(folder) / "bench"), "--port", "0",
@@ -116,17 +129,15 @@ def main() -> None:
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL) as server:
             assert server.stdout
             address = server.stdout.readline().split("page ")[1].split("/,")[0]
-            for clients in CLIENTS:
-                part = asked[: max(clients, arguments.questions * min(clients, 8) // 8)]
-                answers, times, seconds = asyncio.run(served(address, part, clients))
-                same = sum(a == expected[q] for a, q in zip(answers, part, strict=True))
-                lost = {"lost": answers.count(None), "as_the_engine_alone": same / len(part)}
-                rows.append(row("hswarm serve", clients, len(part), times, seconds) | lost)
+            for clients, size in sizes.items():
+                answers, *measured = asyncio.run(served(address, server.pid, asked[:size], clients))
+                same = sum(a == expected[q] for a, q in zip(answers, asked[:size], strict=True))
+                lost = {"lost": answers.count(None), "as_the_engine_alone": same / size}
+                rows.append(row("hswarm serve", clients, *measured) | lost)
+                print(json.dumps(rows[-1]), flush=True)
             server.terminate()
     result = {"machine": f"{platform.machine()}, {platform.python_version()}", "questions": arguments.questions,
               "nodes": system.topology.size, "new_tokens": arguments.tokens, "rows": rows}  # fmt: skip
-    for one in rows:
-        print(json.dumps(one))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -2,9 +2,7 @@
 
 python examples/own_scorer.py
 
-An installed package adds it for every recipe by an entry point of its own:
-    [project.entry-points."hswarm.scorers"]
-    near = "my_package:near"
+A recipe names it as `task.scorer = "module:function"`, here this very file's.
 """
 
 import re
@@ -13,7 +11,6 @@ from pathlib import Path
 
 import hswarm
 from hswarm.config import build_recipe
-from hswarm.scorers import TABLE
 from hswarm.scorers.base import Score
 
 
@@ -27,11 +24,10 @@ def near(examples, responses):
     return scores
 
 
-TABLE["near"] = f"{__name__}:near"
 recipe = build_recipe({
     "name": "own-scorer",
     "pool": {"path": str(Path(__file__).parent.parent / "experts/smollm2"), "experts": ["sums", "letters"]},
-    "task": {"name": "reasoning-gym", "datasets": ["chain_sum"], "scorer": "near", "dev": 6, "test": 6,
+    "task": {"name": "reasoning-gym", "datasets": ["chain_sum"], "scorer": "__main__:near", "dev": 6, "test": 6,
              "max_new_tokens": 6},
     "search": {"graphs": 2, "assignments": 2, "iterations": 1},
 })  # fmt: skip

@@ -120,3 +120,15 @@ def test_an_expert_of_another_base_is_refused(engine, pool):
         with pytest.raises(PoolError, match="belongs to another base"):
             engine.check([pool["sums"], other])
     assert engine.generate(requests(pool["sums"]))[0].text == "7"
+
+
+def test_streaming_grows_to_the_reply_of_generate(engine, pool):
+    mixed = [*requests(pool["sums"]), *requests(pool["logic"], ["Write a line in Greek: καλημέρα"], tokens=12)]
+    said = {}
+    streamed = engine.stream(mixed, lambda i, text: said.setdefault(i, []).append(text))
+    assert streamed == engine.generate(mixed)
+    for i, completion in enumerate(streamed):
+        assert said[i][-1] == completion.text
+        assert all(later.startswith(earlier) for earlier, later in zip(said[i], said[i][1:], strict=False))
+        assert len(said[i]) == len(set(said[i]))
+    assert max(map(len, said.values())) > 1
