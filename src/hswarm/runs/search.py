@@ -75,6 +75,7 @@ class RunJournal(Journal):
 
     def __init__(self, run: Run, objective: Objective, progress: Progress) -> None:
         self._run, self._objective, self._progress = run, objective, progress
+        self._saved = ""  # the step that found the best system that this process wrote
 
     def begin(self, phase: str, calls: int) -> None:
         task = self._objective.task
@@ -86,7 +87,9 @@ class RunJournal(Journal):
     ) -> None:
         self._run.append(entry)
         self._run.save_state(tensors, state)
-        best.save(self._run.path / "best")
+        if entry["best"]["step"] != self._saved:
+            best.save(self._run.path / "best")
+            self._saved = entry["best"]["step"]
         self._progress.iteration(entry)
 
     def kept(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
