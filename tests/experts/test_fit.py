@@ -14,7 +14,10 @@ from adapters import adapter, tensors
 from checkpoints import TOKENIZER, checkpoint
 
 from hswarm.cli.main import main
+from hswarm.config import read_recipe
+from hswarm.errors import PoolError
 from hswarm.experts.picture import heat_map
+from hswarm.runs.search import read_pool
 
 Q = "model.layers.{}.self_attn.q_proj.weight"
 
@@ -84,6 +87,9 @@ def test_a_tokenizer_of_its_own(root, capsys):
     assert main(["experts", "check", str(root)]) == 0
     (root / "cot/tokenizer.json").write_text(json.dumps(TOKENIZER | {"added_tokens": [{"id": 2, "content": "<new>"}]}))
     assert "expert 'cot' comes with another tokenizer than its base" in refused(capsys, "check", root)
+    (root.parent / "r.toml").write_text('[pool]\npath = "pool"\n[task]\nname = "toy"\n')
+    with pytest.raises(PoolError, match="comes with another tokenizer"):
+        read_pool(read_recipe(root.parent / "r.toml"))
 
 
 def test_a_base_without_a_chat_template(root, base, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from hswarm.errors import PoolError
 from hswarm.experts import shards
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import base_here
@@ -30,6 +31,16 @@ def base_faults(pool: ExpertPool, root: Path) -> tuple[list[str], list[str]]:
     return faults, absent
 
 
+def check_tokenizers(pool: ExpertPool, root: Path) -> None:
+    """PoolError for adapters in the folder `root` that come with a tokenizer other than their base's."""
+    faults = [
+        fault for base in pool.bases if (folder := base_here(base)) for fault in
+        _strange_tokenizers([expert for expert in pool.experts if expert.base == base], root, folder, base)
+    ]  # fmt: skip
+    if faults:
+        raise PoolError("; ".join(faults))
+
+
 def _strange_modules(experts: Sequence[Expert], folder: Path, base: str) -> list[str]:
     """Adapters with a module that the base does not have, or has in another size: PEFT passes over some in silence."""
     shapes = {name.removesuffix(".weight"): stored.shape for name, stored in shards.tensors_in(folder).items()}
@@ -53,12 +64,10 @@ def _strange_modules(experts: Sequence[Expert], folder: Path, base: str) -> list
 
 def _strange_tokenizers(experts: Sequence[Expert], root: Path, folder: Path, base: str) -> list[str]:
     """Adapters that come with a tokenizer other than their base's."""
-    own, faults = tokenizer_digest(folder), []
+    faults = []
     for expert in experts:
-        if isinstance(expert, Checkpoint):
-            continue
-        brought = tokenizer_digest(root / expert.name)
-        if brought and own and brought != own:
+        brought = "" if isinstance(expert, Checkpoint) else tokenizer_digest(root / expert.name)
+        if brought and brought != (tokenizer_digest(folder) or brought):
             faults.append(f"expert '{expert.name}' comes with another tokenizer than its base {base}; "
                           "train it on the base's own, or leave it out (pool.experts)")  # fmt: skip
     return faults

@@ -16,6 +16,7 @@ from hswarm.errors import ConfigError, RunError
 from hswarm.execution.cache import Cache
 from hswarm.execution.execute import Executor
 from hswarm.execution.system import System
+from hswarm.experts.fit import check_tokenizers
 from hswarm.experts.pool import ExpertPool, open_pool
 from hswarm.methods.base import Journal, stream
 from hswarm.methods.hswarm import Search
@@ -126,6 +127,7 @@ def read_pool(recipe: Recipe) -> ExpertPool:
         pool = toy_pool(recipe.search.nodes or 4)
     else:
         pool = open_pool(recipe.pool)
+        check_tokenizers(pool, Path(recipe.pool.path))
     nodes = recipe.search.nodes
     if nodes is not None and nodes > len(pool.experts):
         raise ConfigError([f"search.nodes is {nodes}, the pool has {len(pool.experts)} experts; "
