@@ -14,6 +14,8 @@ from hswarm.config import Recipe, build_recipe
 settings.register_profile("hswarm", deadline=None)  # machines are busy
 settings.load_profile("hswarm")
 
+pytest_plugins = ["breaking"]  # tests/faults
+
 ROOT = Path(__file__).parent.parent
 
 

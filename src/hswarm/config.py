@@ -82,7 +82,7 @@ def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as fault:
         raise ConfigError([f"no recipe at {path}"]) from fault
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise ConfigError([f"{path} cannot be read as TOML: {fault}"]) from fault
     for section, key in (("pool", "path"), ("task", "path"), ("search", "cache")):
         anchor_path(content.get(section), path.parent, key)
@@ -140,7 +140,7 @@ def _override(text: str) -> dict[str, Any]:
         raise ConfigError([f"--set takes section.field=value, got '{text}'"])
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         parsed = value
     for part in reversed(key.split(".")):
         parsed = {part: parsed}

@@ -8,6 +8,8 @@
     + RunError           a run's directory
     + MissingExtra       an optional dependency is not installed
   x EngineError          an engine could not answer
+  x StorageError         a run's files cannot be written: full disk, no access, a failing device
+  x NumberError          NaN or infinity arose in a computation; also a ValueError
 
 A message says what was expected, what came and what to do.
 """
@@ -54,3 +56,11 @@ class MissingExtra(UserError):
 
 class EngineError(HSwarmError):
     """An engine could not be started or failed while answering."""
+
+
+class StorageError(HSwarmError):
+    """A run's files cannot be written; what was written before is whole."""
+
+
+class NumberError(HSwarmError, ValueError):
+    """A number that is not finite arose, named where it did."""

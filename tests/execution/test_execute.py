@@ -1,7 +1,6 @@
 """Each distinct call once; systems saved whole and verified when read."""
 
 import json
-import sqlite3
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from hswarm import Topology, load
 from hswarm.engines.base import Completion, EngineSettings, Request, Sampling
 from hswarm.engines.toy import ToyEngine, toy_pool
-from hswarm.errors import HSwarmError, RunError
+from hswarm.errors import HSwarmError, RunError, StorageError
 from hswarm.execution.cache import Cache, call_key
 from hswarm.execution.execute import Executor
 from hswarm.execution.system import System
@@ -95,7 +94,7 @@ def test_a_key_tells_apart_all_that_a_reply_depends_on():
 
 def test_a_batch_is_kept_whole_or_not_at_all(tmp_path):
     cache = Cache(tmp_path / "c.sqlite")
-    with pytest.raises(sqlite3.Error):
+    with pytest.raises(StorageError):
         cache.put({b"a": Completion("x", "stop", 1, 1), b"b": Completion(object(), "stop", 1, 1)}, "s")
     assert cache.get([b"a", b"b"]) == {}
 

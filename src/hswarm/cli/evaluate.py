@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from hswarm.cli.main import readable
 from hswarm.cli.view import view
 from hswarm.config import read_recipe
 from hswarm.engines import open_engine
@@ -36,7 +37,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         raise TaskError(f"task '{task.name}' has no {arguments.split} questions")
     scorers = {name: task_scorer(task, name) for name in (arguments.scorer or task.scorer).split(",")}
     with view() as progress:
-        executor = Executor(open_engine(system.engine, system.bases), progress=progress.advance)
+        executor = Executor(open_engine(system.engine, system.bases), progress=progress.advance, settings=system.engine)
         progress.begin(arguments.split, len(examples) * len(system.experts), 0)
         transcripts = executor.run([system], examples, arguments.split)
         scores = {}
@@ -88,12 +89,12 @@ def _print_result(what: str, result: dict[str, Any]) -> None:
 def ask(arguments: argparse.Namespace) -> None:
     """Print the system's answer to one question, with --trace every node's."""
     system = load(arguments.run)
-    executor = Executor(open_engine(system.engine, system.bases))
+    executor = Executor(open_engine(system.engine, system.bases), settings=system.engine)
     example = Example(id="ask", question=arguments.question, answer="")
     (nodes,) = executor.run([system], [example], "ask")
     if arguments.trace:
         _print_trace(system, nodes)
-    print(nodes[system.topology.sink][0].text)
+    print(readable(nodes[system.topology.sink][0].text))
 
 
 def open_task(name: str | TaskSettings, path: str = "", hub: str = "") -> Task:
@@ -117,4 +118,4 @@ def _print_trace(system: System, nodes: list[list[Any]]) -> None:
     console = Console(highlight=False, markup=False)
     for node in system.topology.order:
         heard = ", ".join(map(str, system.topology.predecessors(node))) or "nobody"
-        console.print(f"[{node}] {system.experts[node].name}, heard {heard}: {nodes[node][0].text}")
+        console.print(f"[{node}] {system.experts[node].name}, heard {heard}: {readable(nodes[node][0].text)}")

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hswarm.cli.main import printable
 from hswarm.errors import PoolError
 from hswarm.experts.base import base_here
 from hswarm.experts.distance import Matrix, distances, diversity, inner_products, pool_table
@@ -28,7 +29,7 @@ def check(arguments: argparse.Namespace) -> None:
     if faults:
         raise PoolError("; ".join(faults))
     groups = f" in {len(pool.groups)} groups whose weights move apart" if len(pool.groups) > 1 else ""
-    print(f"{len(pool.experts)} experts of {pool.base}{groups}: {', '.join(pool.names)}")
+    print(printable(f"{len(pool.experts)} experts of {pool.base}{groups}: {', '.join(pool.names)}"))
     for base in absent:
         print(f"not looked at: base {base} is not on this machine, so modules and tokenizer were not compared with it")
 
@@ -40,7 +41,7 @@ def show(arguments: argparse.Namespace) -> None:
         PoolSettings(settings.path, settings.base, settings.experts, "delta", 0, not settings.base), least=1
     )
     products = inner_products(pool, base_here(arguments.base) if arguments.base else None)
-    apart, variety, console = distances(products), diversity(products), Console()
+    apart, variety, console = distances(products), diversity(products), Console(markup=False)
     console.print(_experts(pool, products))
     if 1 < len(pool.experts) <= _SHOWN:
         console.print(_distances(pool, apart))
@@ -71,8 +72,9 @@ def _experts(pool: ExpertPool, products: Matrix) -> Table:
     table = Table("expert", "digest", "kind", "parameters", "norm", "nearest", "distance", *["base"] * several,
                   title=pool.base)  # fmt: skip
     for row in pool_table(pool, products):
-        table.add_row(row.name, row.digest[:12], row.kind, f"{row.parameters:,}", f"{row.norm:.3f}", row.nearest or "-",
-                      "-" if np.isnan(row.distance) else f"{row.distance:.3f}", *[row.base] * several)  # fmt: skip
+        apart = "-" if np.isnan(row.distance) else f"{row.distance:.3f}"
+        table.add_row(printable(row.name), row.digest[:12], row.kind, f"{row.parameters:,}", f"{row.norm:.3f}",
+                      row.nearest or "-", apart, *[row.base] * several)  # fmt: skip
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -37,13 +38,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as fault:
         if arguments.debug:
             raise
-        print(f"hswarm: {printable(str(fault))}", file=sys.stderr)
-        return UserError.exit_status if isinstance(fault, PermissionError | FileNotFoundError) else 1
+        full = fault.errno in (errno.ENOSPC, errno.EDQUOT)
+        print(f"hswarm: {printable(str(fault))}{'; make room, then go on' if full else ''}", file=sys.stderr)
+        mine = isinstance(fault, PermissionError | FileNotFoundError) or fault.errno == errno.EROFS
+        return UserError.exit_status if mine else 1
 
 
 def printable(text: str) -> str:
     """One line without control characters: messages quote other people's files."""
     return "".join(c if c.isprintable() else " " for c in text.replace("\n", "; "))
+
+
+def readable(text: str) -> str:
+    """`text` as a terminal may show it: lines and tabs kept, no other control character."""
+    return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hswarm.cli.view import print_report, view
 from hswarm.config import read_recipe
+from hswarm.errors import EngineError, StorageError
 from hswarm.runs import search as searches
 from hswarm.runs.run import Run
 
@@ -19,7 +20,7 @@ def search(arguments: argparse.Namespace) -> None:
     with view() as progress:
         try:
             run = searches.search(recipe, path, progress)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, EngineError, StorageError, OSError):
             _say_resumable(path)
             raise
     print_report(run.path, run.report)
@@ -30,7 +31,7 @@ def resume(arguments: argparse.Namespace) -> None:
     with view() as progress:
         try:
             run = searches.resume(arguments.run, progress)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, EngineError, StorageError, OSError):
             _say_resumable(Path(arguments.run))
             raise
     print_report(run.path, run.report)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from hswarm import engines, scorers, tasks
 from hswarm.cli.evaluate import open_task
-from hswarm.cli.main import printable
+from hswarm.cli.main import printable, readable
 from hswarm.config import PRESETS
 from hswarm.errors import TaskError
 from hswarm.prompts import Prompts
@@ -34,12 +34,12 @@ def show(arguments: argparse.Namespace) -> None:
             return
     else:
         task = open_task(arguments.task, arguments.path, arguments.hub)
-    console.print(f"{task.name}: {len(task.dev)} dev, {len(task.test)} test questions; scorer {task.scorer}; "
-                  f"at most {task.max_new_tokens} new tokens")  # fmt: skip
+    console.print(f"{printable(task.name)}: {len(task.dev)} dev, {len(task.test)} test questions; "
+                  f"scorer {task.scorer}; at most {task.max_new_tokens} new tokens")  # fmt: skip
     if task.source:
         console.print(f"source: {printable(task.source)}")
     for example in task.dev[:3]:
-        text = Prompts().render(example).replace("\n", "\n    ")
+        text = readable(Prompts().render(example)).replace("\n", "\n    ")
         console.print(f"\n[{printable(example.id)}]\n    {text}\n    => {printable(example.answer)}")
 
 
@@ -63,7 +63,7 @@ def check(arguments: argparse.Namespace) -> None:
     for name, value in vars(found).items():
         if isinstance(value, float):
             value = f"{value:.3f}"
-        console.print(f"{name.replace('_', ' ')}: {value}")
+        console.print(f"{name.replace('_', ' ')}: {printable(str(value))}")
 
 
 def ls(arguments: argparse.Namespace) -> None:

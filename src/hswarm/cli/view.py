@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from hswarm.cli.main import printable
 from hswarm.runs.progress import Progress
 
 
@@ -77,17 +78,18 @@ class View(Progress):
 @contextmanager
 def view() -> Iterator[View]:
     """A View on standard error, so that standard output holds results alone."""
-    with View(Console(stderr=True)) as made:
+    with View(Console(stderr=True, markup=False)) as made:
         yield made
 
 
 def print_report(path: Path, report: Mapping[str, Any]) -> None:
     """The result of a run as tables on standard output."""
-    console = Console()
+    console = Console(markup=False)
     sizes = [f"{split} (n={report[split]['n']})" if report[split] else split for split in ("dev", "test")]
-    table = Table("system", *sizes, title=f"task {report['task']}, seed {report['seed']} (95 % intervals)")
+    table = Table("system", *sizes, title=f"task {printable(report['task'])}, seed {report['seed']} (95 % intervals)")
     single = report["best_single"]
-    for name, row in ((f"best single expert: {single['expert']}", single), ("start: best first graph", report["start"]),
+    alone = f"best single expert: {printable(single['expert'])}"
+    for name, row in ((alone, single), ("start: best first graph", report["start"]),
                       ("found system", report)):  # fmt: skip
         table.add_row(name, _score(row["dev"]), _score(row["test"]))
     console.print(table)
@@ -97,7 +99,7 @@ def print_report(path: Path, report: Mapping[str, Any]) -> None:
         console.print(f"found - best single on test: {gain['difference']:+.3f} [{low:+.3f}, {high:+.3f}], "
                       f"p = {gain['p_value']:.3f}: {verdict}", highlight=False)  # fmt: skip
     topology = report["topology"]
-    names = topology["assignment"]
+    names = [printable(name) for name in topology["assignment"]]
     edges = ", ".join(f"{u}:{names[u]} -> {v}:{names[v]}" for u, v in topology["edges"]) or names[0]
     console.print(f"who speaks to whom: {edges}", highlight=False)
     calls, tokens = report["calls"], report["tokens"]
@@ -132,4 +134,4 @@ def _score(summary: Mapping[str, Any] | None) -> str:
 
 
 def _numbers(step: Mapping[str, Any] | None) -> list[float]:
-    return [value for value in (step or {}).get("utilities", []) if value == value]
+    return [value for value in (step or {}).get("utilities", []) if value is not None]

@@ -13,9 +13,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hswarm.errors import NumberError
+
 Array = NDArray[Any]
 _ARRAYS = ("positions", "velocities", "personal", "personal_utility", "best", "worst", "age", "cooldown")
-_VALUES = ("step", "moves", "told", "stalled")
+_VALUES = ("step", "moves", "told", "stalled", "reach")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,9 @@ class SwarmSettings:
     ceil(`restart_patience` * `patience`) tells goes back to its personal best with zero velocity, and may do so again
     only as many tells later (never if `restart` is false).
     `velocity` of the first move: "random" (towards another particle), "best" or "zero".
+    `bounds`: what is done with a particle that leaves `bound` times the largest start position: "none", "clip" (each
+    coordinate is set back to the bound and its velocity is zero) or "rescale" (the whole particle is shrunk to it, its
+    direction kept). Long searches with a strong `repel` may need one.
     `coefficients_random`: each r ~ U(0, 1); if false, every r = 1.
     Defaults: the middle of the paper's grid. ValueError names the field and its range. Source: arXiv 2502.04510.
     """
@@ -47,12 +52,14 @@ class SwarmSettings:
     restart_patience: float = 0.67
     velocity: Literal["zero", "random", "best"] = "random"
     coefficients_random: bool = True
+    bounds: Literal["none", "clip", "rescale"] = "none"
+    bound: float = 10.0
 
     def __post_init__(self) -> None:
         for name in ("inertia", "cognitive", "social", "repel", "min_step_length"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be in [0, inf), got {getattr(self, name)}")
-        for name in ("step_length", "restart_patience"):
+        for name in ("step_length", "restart_patience", "bound"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be in (0, inf), got {getattr(self, name)}")
         if not 0 < self.step_factor <= 1:
@@ -61,6 +68,8 @@ class SwarmSettings:
             raise ValueError(f"patience must be a whole number of 1 or more, got {self.patience}")
         if self.velocity not in ("zero", "random", "best"):
             raise ValueError(f"velocity must be 'zero', 'random' or 'best', got {self.velocity!r}")
+        if self.bounds not in ("none", "clip", "rescale"):
+            raise ValueError(f"bounds must be 'none', 'clip' or 'rescale', got {self.bounds!r}")
 
     @property
     def restart_tells(self) -> int:
@@ -97,6 +106,7 @@ class Swarm:
         self._age = np.zeros(count, dtype=np.int64)  # tells since a particle's last improvement
         self._cooldown = np.zeros(count, dtype=np.int64)
         self._step, self._moves, self._told, self._stalled = settings.step_length, 0, False, 0
+        self._reach = settings.bound * float(np.abs(positions).max())  # no coordinate beyond, if there are bounds
 
     @property
     def best_position(self) -> Array:
@@ -136,7 +146,7 @@ class Swarm:
     def ask(self) -> Array:
         """Positions to score, shape (P, D), a copy. Two asks without a tell between them are equal.
 
-        ValueError if a particle leaves the finite numbers.
+        NumberError if a particle leaves the finite numbers.
         """
         if self._told:
             self._move()
@@ -209,7 +219,20 @@ class Swarm:
         v *= self._step
         x += v
         if not np.isfinite(x).all():
-            raise ValueError(f"particle {i} left the finite numbers; shorten step_length or scale the start")
+            raise NumberError(f"particle {i} of the swarm left the finite numbers in move {self._moves + 1}; "
+                              "set bounds to 'clip' or 'rescale', or shorten step_length")  # fmt: skip
+        self._bound_one(i)
+
+    def _bound_one(self, i: int) -> None:
+        """Bring particle `i` back within reach, if bounds are set."""
+        x, largest = self._positions[i], float(np.abs(self._positions[i]).max())
+        if self._settings.bounds == "none" or largest <= self._reach:
+            return
+        if self._settings.bounds == "rescale":
+            x *= self._reach / largest
+        else:
+            self._velocities[i][np.abs(x) > self._reach] = 0
+            np.clip(x, -self._reach, self._reach, out=x)
 
     def _start_velocities(self) -> None:
         count = len(self._positions)

@@ -53,6 +53,8 @@ class EngineSettings:
 
     `prefix_cache` (openvino): what prompts share is computed once within a "batch", so that a reply depends on its
     batch alone, or over the whole "run": faster, but repeated bit for bit only if nothing is interrupted.
+    A batch that breaks is asked again `retries` times, then its calls count as failed; none within `timeout` seconds
+    (0: no limit), or more than `max_failed` of a step's calls failed: the search stops and can be resumed.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -62,10 +64,17 @@ class EngineSettings:
     device: str = "auto"
     batch: int = 32
     prefix_cache: Literal["batch", "run"] = "batch"
+    retries: int = 2
+    timeout: float = 3600.0
+    max_failed: float = 0.1
 
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise ValueError(f"batch must be at least 1, got {self.batch}")
+        if self.retries < 0 or not 0 <= self.timeout < 1e8:
+            raise ValueError(f"retries and timeout must not be negative, got {self.retries} and {self.timeout}")
+        if not 0 <= self.max_failed <= 1:
+            raise ValueError(f"max_failed must be in [0, 1], got {self.max_failed}")
 
 
 class Engine(Protocol):

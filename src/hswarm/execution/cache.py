@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hswarm.engines.base import Completion, Request
-from hswarm.errors import RunError
+from hswarm.errors import RunError, StorageError
 
 _ELSEWHERE = "another run"
 _CHUNK = 500  # keys a query; SQLite's oldest limit on parameters is 999
@@ -43,21 +43,22 @@ class Cache:
     """
 
     def __init__(self, path: Path | None = None, shared: Path | None = None) -> None:
+        self._path = path
         self._shared = Cache(shared) if shared else None
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, timeout=60)
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA synchronous = FULL")  # what a checkpoint counts must be there after a power cut
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS calls (key BLOB PRIMARY KEY, text TEXT, finish TEXT, "
                 "prompt_tokens INT, completion_tokens INT, step TEXT) WITHOUT ROWID"
             )
-        except sqlite3.DatabaseError as fault:
-            raise RunError(
-                f"the call cache {path} cannot be read ({fault}); delete it to make its calls anew"
-            ) from fault
+        except sqlite3.OperationalError as fault:  # a full disk, a read-only folder
+            raise StorageError(f"the call cache {path} cannot be opened ({fault}); make room or give access") from fault
+        except sqlite3.Error as fault:
+            raise _unreadable(path, fault) from fault
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
         """Entries of those `keys` that are there."""
@@ -65,10 +66,17 @@ class Cache:
         for start in range(0, len(keys), _CHUNK):
             part = keys[start : start + _CHUNK]
             marks = ",".join("?" * len(part))
-            for key, text, finish, prompt, completion, step in self._db.execute(
-                f"SELECT key, text, finish, prompt_tokens, completion_tokens, step FROM calls WHERE key IN ({marks})",
-                part,
-            ):
+            question = (
+                f"SELECT key, text, finish, prompt_tokens, completion_tokens, step FROM calls WHERE key IN ({marks})"
+            )
+            try:
+                rows = self._db.execute(question, part).fetchall()
+            except sqlite3.Error as fault:
+                raise _unreadable(self._path, fault) from fault
+            for key, text, finish, prompt, completion, step in rows:
+                if not (isinstance(text, str) and finish in ("stop", "length") and isinstance(prompt, int)
+                        and isinstance(completion, int)):  # fmt: skip
+                    raise RunError(f"the call cache {self._path} holds what hswarm never wrote; delete it")
                 found[key] = Entry(Completion(text, finish, prompt, completion), step)
         return found | self._from_shared([key for key in keys if key not in found])
 
@@ -79,21 +87,29 @@ class Cache:
         return {key: Entry(entry.completion, _ELSEWHERE) for key, entry in found.items()}
 
     def put(self, completions: Mapping[bytes, Completion], step: str) -> None:
-        """Keep `completions`, all or none of them; those that failed are not shared."""
+        """Keep `completions`, all or none of them."""
         self._insert(completions, step)
         if self._shared:
-            self._shared.put({key: made for key, made in completions.items() if made.finish != "failed"}, step)
+            self._shared.put(completions, step)
 
     def _insert(self, completions: Mapping[bytes, Completion], step: str) -> None:
         rows = [
             (key, made.text, made.finish, made.prompt_tokens, made.completion_tokens, step)
             for key, made in completions.items()
         ]
-        with self._db:
-            self._db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", rows)
+        try:
+            with self._db:
+                self._db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", rows)
+        except sqlite3.Error as fault:
+            raise StorageError(f"the call cache cannot be written ({fault}); make room or give access, "
+                               "then resume the run") from fault  # fmt: skip
 
     def close(self) -> None:
         """Release the file."""
         if self._shared:
             self._shared.close()
         self._db.close()
+
+
+def _unreadable(path: Path | None, fault: sqlite3.Error) -> RunError:
+    return RunError(f"the call cache {path} cannot be read ({fault}); delete it to make its calls anew")

@@ -2,7 +2,8 @@
 
 Calls whose inputs are known run together: a wave is one stage of all systems. Within a wave equal calls are one call,
 calls made before are looked up, and the rest goes to the engine in the batches it asks for. A batch is kept whole or
-not at all, so an interrupted wave continues with the very batches it would have had.
+not at all, so an interrupted wave continues with the very batches it would have had. A failed call is never kept:
+whoever asks for it again makes it again.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from hswarm.engines.base import Completion, Engine, Request
+from hswarm.engines.base import Completion, Engine, EngineSettings, Request
+from hswarm.errors import EngineError
 from hswarm.execution.cache import Cache, call_key
+from hswarm.execution.guard import Guard
 from hswarm.execution.system import System
 from hswarm.tasks.task import Example
+
+_FEW = 50  # a wave of fewer calls is judged as if it had so many: one failed call of three is no sign of a dead engine
 
 
 @dataclass
@@ -35,13 +40,21 @@ class Ledger:
 
 @dataclass
 class Executor:
-    """Runs systems on an engine. `reuse` False makes every call anew, to check that reuse changes nothing."""
+    """Runs systems on an engine. `reuse` False makes every call anew, to check that reuse changes nothing.
+
+    `settings` say what to do about faults (retries, timeout, max_failed); EngineError when that is no longer enough.
+    """
 
     engine: Engine
     cache: Cache = field(default_factory=Cache)
     reuse: bool = True
     ledger: Ledger = field(default_factory=Ledger)
     progress: Callable[[int], None] = lambda calls: None
+    settings: EngineSettings = field(default_factory=EngineSettings)
+    guard: Guard = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.guard = Guard(self.engine, self.settings.retries, self.settings.timeout)
 
     def run(self, systems: Sequence[System], examples: Sequence[Example], step: str) -> list[list[list[Completion]]]:
         """Completions as [system][node][example]. `step` names this piece of work, once in a run."""
@@ -83,12 +96,22 @@ class Executor:
         for batch in self.engine.batches([distinct[key] for key in own]):
             batch_keys = [own[i] for i in batch]
             if any(key not in completions for key in batch_keys):
-                made = dict(zip(batch_keys, self.engine.generate([distinct[key] for key in batch_keys]), strict=True))
-                self.cache.put(made, step)
+                made = dict(zip(batch_keys, self.guard.generate([distinct[key] for key in batch_keys]), strict=True))
+                self.cache.put({key: reply for key, reply in made.items() if reply.finish != "failed"}, step)
                 completions |= made
+                self._stop_if_dead([completions[key] for key in own if key in completions], len(own), step)
             self.progress(sum(asked[key] for key in batch_keys))
         self._account(len(keys), [completions[key] for key in own])
         return [completions[key] for key in keys]
+
+    def _stop_if_dead(self, made: Sequence[Completion], calls: int, step: str) -> None:
+        failed, most = sum(reply.finish == "failed" for reply in made), self.settings.max_failed
+        if failed > most * max(calls, _FEW):
+            raise EngineError(
+                f"{failed} of {calls} calls of step {step} failed, more than engine.max_failed = {most:g} "
+                f"allows; the last fault was: {self.guard.fault or 'an answer marked as failed'}; "
+                "see the engine, then resume the run"
+            )
 
     def _account(self, requested: int, made: Sequence[Completion]) -> None:
         self.ledger.requested += requested

@@ -16,14 +16,32 @@ from hswarm.errors import RunError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`, safe against a crash at any moment."""
+    """Replace `path` by `content`, safe against a crash or a power cut at any moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + ".new")
-    with new.open("wb") as file:
+    new.unlink(missing_ok=True)  # what a crash left, or a link that somebody laid there
+    with new.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     os.replace(new, path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Put a file's content, or the names in a folder, on the disk: a power cut leaves them as they are now."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """`sync` of `folder` and all that is in it."""
+    for path in folder.rglob("*"):
+        sync(path)
+    sync(folder)
 
 
 def write_text(path: Path, content: str) -> None:

@@ -84,14 +84,14 @@ class System:
                 written[expert.digest] = expert.write(target)
         description = self._description(names, written) | ({"hashes": dict(hashes)} if hashes else {})
         files.write_text(new / "system.json", json.dumps(description, indent=2) + "\n")
+        files.sync_tree(new)
+        old = folder.with_name(folder.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
-            old = folder.with_name(folder.name + ".old")
-            shutil.rmtree(old, ignore_errors=True)
             folder.rename(old)
-            new.rename(folder)
-            shutil.rmtree(old)
-        else:
-            new.rename(folder)
+        new.rename(folder)
+        files.sync(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
 
     def _description(self, names: dict[str, str], written: dict[str, str]) -> dict[str, Any]:
         return {
@@ -113,7 +113,7 @@ class System:
         from hswarm.execution.execute import Executor
         from hswarm.tasks.task import Example
 
-        executor = Executor(engine or open_engine(self.engine, self.bases))
+        executor = Executor(engine or open_engine(self.engine, self.bases), settings=self.engine)
         examples = [Example(id=str(i), question=question, answer="") for i, question in enumerate(questions)]
         (nodes,) = executor.run([self], examples, "respond")
         return [completion.text for completion in nodes[self.topology.sink]]
@@ -155,7 +155,7 @@ def load(path: str | Path, base: str = "") -> System:
 
 def _read_expert(folder: Path, node: dict[str, str], base: str) -> Expert:
     name = node["folder"]
-    if Path(name).name != name:
+    if name in ("", "..") or Path(name).name != name:
         raise RunError(f"{folder}: expert folder {name!r} points outside")
     source = folder / "experts" / name
     if (source / "vector.safetensors").is_file():

@@ -17,7 +17,7 @@ from hswarm.core.decode import g_decode
 from hswarm.core.jfk import draw_assignments, jfk_score
 from hswarm.core.swarm import Array, Swarm
 from hswarm.core.topology import Topology
-from hswarm.errors import RunError
+from hswarm.errors import EngineError, RunError
 from hswarm.execution.execute import Ledger
 from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
@@ -39,7 +39,7 @@ class Findings:
 
     @property
     def best_single(self) -> Evaluation:
-        return max(self.singles, key=lambda single: single.utility)
+        return max(self.singles, key=lambda single: -np.inf if np.isnan(single.utility) else single.utility)
 
 
 def hswarm(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
@@ -68,7 +68,12 @@ class Search:
         if saved is None:
             self._start()
         else:
-            self._restore(*saved)
+            try:
+                self._restore(*saved)
+            except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as fault:
+                raise RunError(
+                    f"the checkpoint does not fit this run ({fault!r}); restore the run's folder from a copy"
+                ) from fault
         while not self._stop():
             self._iterate()
         assert self._first is not None
@@ -145,7 +150,7 @@ class Search:
         self._role.tell(np.array(utilities))
         best = self._consider(evaluations)
         self._now = best.system.topology
-        return {"utilities": utilities, "edges": sorted(self._now.edges)} | _faults(evaluations)
+        return {"utilities": _jsonable(utilities), "edges": sorted(self._now.edges)} | _faults(evaluations)
 
     def _evaluate_roles(self, systems: Sequence[System], step: str) -> list[Evaluation]:
         mode = self._settings.early_end
@@ -167,17 +172,17 @@ class Search:
         for swarm, group in zip(self._weight, self._pool.groups, strict=True):
             swarm.tell(jfk.score[list(group)])
         self._consider(evaluations)
-        scores = {
-            e.name: None if np.isnan(value) else value for e, value in zip(experts, jfk.score.tolist(), strict=True)
-        }
-        return {"utilities": utilities, "jfk": scores} | _faults(evaluations)
+        scores = dict(zip((e.name for e in experts), _jsonable(jfk.score.tolist()), strict=True))
+        return {"utilities": _jsonable(utilities), "jfk": scores} | _faults(evaluations)
 
     def _consider(self, evaluations: Sequence[Evaluation]) -> Evaluation:
         """The best of `evaluations`, kept if it is the best so far. All failed: the run stops and can be resumed."""
         whole = [evaluation for evaluation in evaluations if not np.isnan(evaluation.utility)]
         if not whole:
             step = evaluations[0].step
-            raise RunError(f"every system of step {step} had failed calls; see the engine, then resume the run")
+            fault = self._objective.executor.guard.fault or "an answer marked as failed"
+            raise EngineError(f"every system of step {step} had failed calls (the last: {fault}); see the engine, or "
+                              "take the question that breaks it out of the task, then resume the run")  # fmt: skip
         top = max(whole, key=lambda evaluation: evaluation.utility)
         self._first = self._first or top
         if self._best is None or top.utility > self._best.utility:
@@ -248,6 +253,11 @@ class Search:
         self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}
         system = self._objective.system(Topology.from_json(entry["topology"]), experts)
         return Evaluation(system, tensors[f"{name}.scores"], entry["step"], combine=self._objective.combine)
+
+
+def _jsonable(values: Sequence[float]) -> list[float | None]:
+    """`values` with None for nan, which JSON does not know."""
+    return [None if np.isnan(value) else value for value in values]
 
 
 def _faults(evaluations: Sequence[Evaluation]) -> dict[str, int]:

@@ -54,10 +54,17 @@ def final_report(
     }  # fmt: skip
     if tests:
         report["test_faults"] = {name: getattr(tests[-1], name) for name in ("unparsed", "empty", "cut", "failed")}
-        paired = paired_test(tests[-1].scores, tests[0].scores, rng)
-        report["gain_on_test"] = {"difference": paired.difference, "ci": [paired.low, paired.high],
-                                  "p_value": paired.p_value}  # fmt: skip
+        report["gain_on_test"] = _gain(tests[-1].scores, tests[0].scores, rng)
     files.write_text(run.path / "report.json", json.dumps(report, indent=2) + "\n")
+
+
+def _gain(found: Any, single: Any, rng: np.random.Generator) -> dict[str, Any] | None:
+    """The paired difference over the examples that both answered, if there are any."""
+    both = ~np.isnan(found) & ~np.isnan(single)
+    if not both.any():
+        return None
+    paired = paired_test(found[both], single[both], rng)
+    return {"difference": paired.difference, "ci": [paired.low, paired.high], "p_value": paired.p_value}
 
 
 def summary(scores: Any, rng: np.random.Generator) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import operator
 import os
 import socket
 from collections.abc import Mapping
@@ -40,6 +41,7 @@ class Run:
         cls.check_new(path)
         try:
             files.write_text(path / "config.toml", recipe.to_toml())
+            files.sync(path.parent)
         except OSError as fault:
             raise RunError(f"no run can be written at {path}: {fault.strerror}") from fault
         return cls(path, recipe)
@@ -47,7 +49,7 @@ class Run:
     @staticmethod
     def check_new(path: Path) -> None:
         """RunError if something is at `path` already."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or {entry.name for entry in path.iterdir()} - {"config.toml.new"}):
             remedy = f"hswarm resume {path}" if (path / "config.toml").is_file() else "remove it"
             raise RunError(f"{path} exists; name another folder (--run), or: {remedy}")
 
@@ -57,6 +59,8 @@ class Run:
         path = Path(path)
         if not (path / "config.toml").is_file():
             raise RunError(f"no run at {path}: config.toml is missing")
+        if links := [entry for entry in path.rglob("*") if entry.is_symlink()]:
+            raise RunError(f"{links[0]} is a link; a run holds its own files only, put the file itself there")
         return cls(path, read_recipe(path / "config.toml"))
 
     @property
@@ -117,7 +121,7 @@ class Run:
             return [json.loads(line) for line in lines]
         except FileNotFoundError:
             return []
-        except ValueError as fault:
+        except (ValueError, RecursionError) as fault:
             raise RunError(f"{self.path / 'history.jsonl'} is damaged: {fault}") from fault
 
     def rewind(self, lines: int) -> None:
@@ -139,9 +143,14 @@ class Run:
         if not path.exists():
             return None
         tensors = files.read_tensors(path)
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        return tensors, json.loads(header["__metadata__"]["state"])
+        try:
+            with path.open("rb") as file:
+                header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            state = json.loads(header["__metadata__"]["state"])
+            state["iteration"] = operator.index(state["iteration"])
+        except (LookupError, TypeError, ValueError, RecursionError) as fault:
+            raise RunError(f"{path} is not a checkpoint as hswarm writes it: {fault!r}") from fault
+        return tensors, state
 
 
 def _score(summary: Mapping[str, Any] | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,13 @@ def resume(path: str | Path, progress: Progress | None = None) -> Run:
 
 def carry_on(run: Run, parts: Parts, progress: Progress) -> None:
     """Search from the checkpoint, if there is one, to the end; then look at test and write the report."""
+    with closing(Cache(run.path / "cache.sqlite", shared_cache(run.recipe))) as cache:
+        _carry_on(run, parts, progress, cache)
+
+
+def _carry_on(run: Run, parts: Parts, progress: Progress, cache: Cache) -> None:
     recipe, task = run.recipe, parts.task
-    cache = Cache(run.path / "cache.sqlite", shared_cache(recipe))
-    executor = Executor(parts.engine, cache, recipe.search.reuse, progress=progress.advance)
+    executor = Executor(parts.engine, cache, recipe.search.reuse, progress=progress.advance, settings=recipe.engine)
     objective = Objective(task, recipe, parts.pool, executor)
     journal = RunJournal(run, objective, progress)
     findings = Search(parts.pool, objective, np.random.default_rng(recipe.seed), journal).go()
@@ -86,8 +91,9 @@ class RunJournal(Journal):
     def keep(
         self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System
     ) -> None:
+        executor = self._objective.executor
         self._run.append(entry)
-        self._run.save_state(tensors, state)
+        self._run.save_state(tensors, {**state, "most": executor.guard.most, "engine": executor.engine.fingerprint})
         if entry["best"]["step"] != self._saved:
             best.save(self._run.path / "best")
             self._saved = entry["best"]["step"]
@@ -96,6 +102,12 @@ class RunJournal(Journal):
     def kept(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         saved = self._run.load_state()
         self._run.rewind(saved[1]["iteration"] if saved else 0)
+        if saved:
+            executor = self._objective.executor
+            executor.guard.most = saved[1].get("most")
+            if saved[1].get("engine") != (now := executor.engine.fingerprint):
+                self._progress.say(f"warning: this run began with engine {saved[1].get('engine')}, now it is {now}: "
+                                   "calls made before are not reused, and replies may differ")  # fmt: skip
         return saved
 
 

@@ -1,0 +1,169 @@
+"""Damaged files of every kind that hswarm reads: each gives HSwarmError or a value, never anything else."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from harness import make_recipe
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+import hswarm
+from conftest import toy_content
+from hswarm.config import build_recipe, read_recipe
+from hswarm.errors import HSwarmError
+from hswarm.execution.cache import Cache
+from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.runs.run import Run
+from hswarm.runs.search import resume, search
+from hswarm.tasks.formats import read_data
+
+FUZZ_INPUTS = int(os.environ.get("FUZZ_INPUTS", "60"))
+DATA = {"dev": [{"question": "q", "answer": "A", "choices": {"A": "x", "B": "y"}, "context_chunks": ["c"]}],
+        "test": [{"id": 1, "question": "r", "answer": "B", "choices": {"A": "x", "B": "y"}}], "icl_prompt": "p"}  # fmt: skip
+
+# What JSON, TOML and headers choke on, put in place of pieces of a whole file.
+NASTY = [b"", b"\0", b"null", b"NaN", b"-1", b"1e999", b"9" * 5000, b"[" * 100_000, b'{"a":' * 50_000, b"\xff\xfe",
+         b'"\\ud800"', b"../../../etc/passwd", b"/etc/passwd", b"true", b"[]", b"{}", b'""', b"18446744073709551615",
+         b"\x1b[2J", b"'''", b"9223372036854775807", b"-0.0", "\u202e".encode()]  # fmt: skip
+
+
+@st.composite
+def damage(draw):
+    """A function that damages bytes: cuts, flips, repeats, splices, or replaces one value of a JSON text."""
+    kind = draw(st.sampled_from(["cut", "flip", "nasty", "repeat", "noise", "value", "value"]))
+    rng = random.Random(draw(st.integers(0, 2**32)))
+    nasty, junk = draw(st.sampled_from(NASTY)), draw(st.binary(max_size=40))
+
+    def apply(content: bytes) -> bytes:
+        i, j = sorted((rng.randint(0, len(content)), rng.randint(0, len(content))))
+        if kind == "value":
+            return _replace_value(content, rng, nasty)
+        if kind == "flip" and content:
+            changed = bytearray(content)
+            for _ in range(rng.randint(1, 8)):
+                changed[rng.randrange(len(content))] = rng.randrange(256)
+            return bytes(changed)
+        return {"cut": content[:i], "nasty": content[:i] + nasty + content[j:], "repeat": content[:j] + content[i:],
+                "noise": content[:i] + junk + content[i:]}.get(kind, junk)  # fmt: skip
+
+    return apply
+
+
+def _replace_value(content: bytes, rng: random.Random, nasty: bytes) -> bytes:
+    """A text between delimiters, replaced: the file stays well-formed more often than not."""
+    marks = [i for i, byte in enumerate(content[:20_000]) if byte in b':,=[{}]"\n']
+    if len(marks) < 2:
+        return nasty
+    i = rng.randrange(len(marks) - 1)
+    return content[: marks[i] + 1] + nasty + content[marks[i + 1] :]
+
+
+@pytest.fixture(scope="module")
+def whole_files(tmp_path_factory):
+    """A whole run, pool and task, to be damaged."""
+    folder = tmp_path_factory.mktemp("whole")
+    make_recipe(folder)
+    search(build_recipe(toy_content(iterations=1)), folder / "run")
+    (folder / "task.json").write_text(json.dumps(DATA))
+    (folder / "task.jsonl").write_text(
+        "\n".join(json.dumps(entry | {"split": s}) for s in ("dev", "test") for entry in DATA[s])
+    )
+    _flatten(folder / "run" / "cache.sqlite")
+    (folder / "run" / "report.json").unlink()
+    return folder
+
+
+def _flatten(path):
+    """Everything in the database file itself."""
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    db.close()
+
+
+def read_cache(path):
+    cache = Cache(path)
+    try:
+        keys = [row[0] for row in cache._db.execute("SELECT key FROM calls LIMIT 5")]
+        for entry in cache.get(keys).values():
+            assert isinstance(entry.completion.text, str)
+            assert entry.completion.finish in ("stop", "length", "failed")
+    except sqlite3.Error:
+        pass  # of the question above, not of the reader
+    finally:
+        cache.close()
+
+
+def read_whole_run(path):
+    """As `hswarm resume` does, to the end."""
+    run = Run.open(path)
+    run.history()
+    resume(path)
+
+
+# What is damaged, and what then reads it. The readers get the file's folder.
+READERS = {
+    "adapter config": ("pool", "step-0/adapter_config.json", lambda f: open_pool(PoolSettings(path=str(f)))),
+    "adapter weights": ("pool", "step-0/adapter_model.safetensors", lambda f: open_pool(PoolSettings(path=str(f)))),
+    "recipe": ("run", "config.toml", lambda f: read_recipe(f / "config.toml")),
+    "task json": ("", "task.json", lambda f: read_data(f / "task.json")),
+    "task jsonl": ("", "task.jsonl", lambda f: read_data(f / "task.jsonl")),
+    "system": ("run/best", "system.json", hswarm.load),
+    "vector": ("run/best", "experts/step-0/vector.safetensors", hswarm.load),
+    "history": ("run", "history.jsonl", lambda f: Run.open(f).history()),
+    "checkpoint": ("run", "state/state.safetensors", read_whole_run),
+    "cache": ("run", "cache.sqlite", lambda f: read_cache(f / "cache.sqlite")),
+}
+
+
+def damaged(whole_files, what, inputs):
+    place, name, read = READERS[what]
+    content = (whole_files / place / name).read_bytes()
+    slowest, refused = 0.0, 0
+
+    @seed(0)
+    @settings(max_examples=inputs, database=None, suppress_health_check=list(HealthCheck), print_blob=False)
+    @given(damage())
+    def check(apply):
+        nonlocal slowest, refused
+        with tempfile.TemporaryDirectory(dir=memory) as scratch:
+            folder = Path(scratch) / "f"
+            if place:
+                shutil.copytree(whole_files / place, folder)
+            else:
+                folder.mkdir()
+            (folder / name).write_bytes(apply(content))
+            began = time.monotonic()
+            try:
+                read(folder)
+            except HSwarmError:
+                refused += 1
+            slowest = max(slowest, time.monotonic() - began)
+
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    check()
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    print(f"{what}: {inputs} inputs, {refused} refused, slowest {slowest:.2f} s, {grown:.0f} MB more at most")
+    assert refused
+    assert slowest < 20
+    assert grown < 200
+
+
+@pytest.mark.parametrize("what", READERS)
+def test_damaged_files_are_refused_by_name(whole_files, what):
+    damaged(whole_files, what, 15 if what == "checkpoint" else FUZZ_INPUTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", READERS)
+def test_many_damaged_files(whole_files, what):
+    """14,500 inputs in all; each checkpoint is resumed to the end, so there are fewer."""
+    damaged(whole_files, what, 400 if what == "checkpoint" else 1600)
