@@ -285,3 +285,15 @@ def test_the_command_serves_a_run_and_ends_at_a_signal(toy_recipe, tmp_path, cap
             assert server.wait(60) == 0
     assert main(["serve", str(run.path), "--port", "1", "--host", "192.0.2.1"]) == 2
     assert "cannot listen on 192.0.2.1:1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["fastapi", "uvicorn", "prometheus_client"])
+def test_a_missing_package_is_named_with_its_remedy(package, tmp_path):
+    code = (
+        f"import sys; sys.modules[{package!r}] = None; from hswarm.cli.main import main; sys.exit(main(['serve', 'x']))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (
+        2,
+        "hswarm: serving needs an optional dependency: pip install 'hswarm[serve]'\n",
+    )

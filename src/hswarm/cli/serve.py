@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from hswarm.bundle.source import open_source
 from hswarm.engines import open_engine
-from hswarm.errors import UserError
+from hswarm.errors import MissingExtra, UserError
 from hswarm.server.app import create_app
 from hswarm.server.schema import Limits
 
@@ -21,8 +21,10 @@ KEY = "HSWARM_API_KEY"
 
 def serve(arguments: argparse.Namespace) -> None:
     """Serve until interrupted; then finish what was begun."""
-    import uvicorn
-
+    try:
+        import uvicorn
+    except ImportError as missing:
+        raise MissingExtra("serving", "serve") from missing
     listener = _listen(arguments.host, arguments.port)  # before the engine is loaded, which takes longer
     key = os.environ.get(KEY, "")
     at_home = arguments.host in _HERE
