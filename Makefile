@@ -32,6 +32,8 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/pool_table.py
+	$(BIN)/python benchmarks/spaces.py
+	$(BIN)/python benchmarks/weight_step_memory.py
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
