@@ -101,7 +101,7 @@ def _measure(engine: TransformersEngine, pool: ExpertPool, questions: dict[str, 
         for domain, examples in questions.items():
             part = slice(start, start + len(examples))
             cut = sum(reply.finish == "length" for reply in replies[part]) / len(examples)
-            table[expert.name][domain] = {**_cell(scores[part]), "cut_off": cut}
+            table[expert.name][domain] = {**cell(scores[part]), "cut_off": cut}
             start += len(examples)
         print(expert.name, {name: round(cell["score"], 2) for name, cell in table[expert.name].items()}, flush=True)
     return table
@@ -113,11 +113,11 @@ def _constant(questions: dict[str, tuple[Example, ...]]) -> dict[str, dict[str, 
     for domain, asked in questions.items():
         answer = Counter(example.answer for example in asked).most_common(1)[0][0]
         scores = [score.value for score in exact(asked, [answer] * len(asked))]
-        cells[domain] = {**_cell(scores), "cut_off": 0.0}
+        cells[domain] = {**cell(scores), "cut_off": 0.0}
     return cells
 
 
-def _cell(scores: Sequence[float]) -> dict[str, float]:
+def cell(scores: Sequence[float]) -> dict[str, float]:
     low, high = bootstrap_interval(scores, np.random.default_rng(SEED))
     return {"score": float(np.mean(scores)), "low": low, "high": high}
 
@@ -140,10 +140,10 @@ def _page(settings: TrainSettings, pool: ExpertPool, whole: dict[str, Any]) -> s
         f"Engine: {whole['engine']}", "",
         "An expert has learned its domain where it lies above the row of the commonest answer: what one would",
         "score who always said the same.", "",
-        "## Asked alone", "", *_rows(whole["alone"]), "",
+        "## Asked alone", "", *rows(whole["alone"]), "",
         "## Asked with one right and one wrong previous response", "",
         "The wrong one is the answer of another question of the same data set, the order is drawn. Who copies",
-        "one of the two at random is right in half of the cases.", "", *_rows(whole["told"]), "",
+        "one of the two at random is right in half of the cases.", "", *rows(whole["told"]), "",
     ]  # fmt: skip
     return "\n".join(lines)
 
@@ -153,7 +153,7 @@ def _options(domain: Domain) -> str:
     return ", ".join(chosen) or "default"
 
 
-def _rows(table: Table) -> list[str]:
+def rows(table: Table) -> list[str]:
     domains = list(table["base"])
     rows = [f"| | {' | '.join(domains)} |", "|---" * (len(domains) + 1) + "|"]
     for who, cells in table.items():

@@ -51,6 +51,15 @@ def test_layers_default_preset_file_command_line(tmp_path):
     assert read_recipe(path, ["search.graphs=2"], "reference").search.graphs == 2
 
 
+def test_a_fault_says_once_what_came():
+    with pytest.raises(ConfigError) as caught:
+        build_recipe({"task": {"dev": 0}, "seed": -1})
+    assert sorted(caught.value.faults) == [
+        "seed: input should be greater than or equal to 0, got -1",
+        "task: dev must be at least 1, got 0",
+    ]
+
+
 def test_an_override_without_equals(tmp_path):
     (tmp_path / "r.toml").write_text("")
     with pytest.raises(ConfigError, match=r"section\.field=value"):
@@ -59,9 +68,9 @@ def test_an_override_without_equals(tmp_path):
 
 def test_relative_folders_count_from_the_recipe(tmp_path):
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub/r.toml").write_text("[pool]\npath = '../pool'\n[task]\npath = 'data.json'\n")
+    (tmp_path / "sub/r.toml").write_text("[pool]\npath = '../pool'\nbase = '../base'\n[task]\npath = 'data.json'\n")
     recipe = read_recipe(tmp_path / "sub/r.toml")
-    assert recipe.pool.path == str(tmp_path / "pool")
+    assert (recipe.pool.path, recipe.pool.base) == (str(tmp_path / "pool"), str(tmp_path / "base"))
     assert recipe.task.path == str(tmp_path / "sub/data.json")
 
 

@@ -88,6 +88,8 @@ def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "
         anchor_path(content.get(section), path.parent, key)
     for part in _parts(content.get("task")):
         anchor_path(part, path.parent)
+    if isinstance(content.get("pool"), dict) and str(content["pool"].get("base", "")).startswith("."):
+        anchor_path(content["pool"], path.parent, "base")  # without a dot it is a hub id or an alias
     if preset:
         content = _merged(content, PRESETS.get(preset, {})) | {"preset": preset}
     changes: dict[str, Any] = {}
@@ -160,7 +162,8 @@ def _explain(error: Any) -> str:
     if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         return f"unknown key '{place}'{near(str(error['loc'][-1]), _fields(error['loc'][:-1]))}"
     message = error["msg"].removeprefix("Value error, ")
-    return f"{place}: {message[:1].lower()}{message[1:]}, got {json.dumps(error['input'], default=str)[:80]}"
+    came = "" if ", got " in message else f", got {json.dumps(error['input'], default=str)[:80]}"
+    return f"{place}: {message[:1].lower()}{message[1:]}{came}"
 
 
 def _fields(place: Sequence[str | int]) -> list[str]:

@@ -150,7 +150,7 @@ def shared_beginnings(prompts: Sequence[Sequence[int]], block: int) -> list[list
     common = [_common(*pair) // block * block for pair in pairwise(prompts)]
     whole = min(common)
     longer = sorted({tuple(prompt[:length]) for prompt, length in zip(prompts, common, strict=False) if length > whole})
-    leaves = [one for one, other in zip(longer, [*longer[1:], ()], strict=True) if other[: len(one)] != one]
+    leaves = [one for one, other in zip(longer, [*longer[1:], ()], strict=False) if other[: len(one)] != one]
     layers = [[list(prompts[0][:whole])]] if whole else []
     return layers + ([[list(leaf) for leaf in leaves]] if leaves else [])
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from hswarm.errors import TaskError
 from hswarm.registry import lookup
-from hswarm.tasks import reasoning_gym, toy
+from hswarm.tasks import micro, reasoning_gym, toy
 from hswarm.tasks.formats import DataFile, read_data
 from hswarm.tasks.hub import read_hub
 from hswarm.tasks.settings import TaskSettings
 from hswarm.tasks.task import Example, Task
 
 TABLE = {
+    "micro": "hswarm.tasks.load:load_micro",
     "reasoning-gym": "hswarm.tasks.load:load_gym",
     "toy": "hswarm.tasks.load:load_toy",
     **{
@@ -50,6 +51,15 @@ def load_gym(settings: TaskSettings) -> Task:
     later = reasoning_gym.generate(settings.datasets, test, settings.seed + 1, options=settings.options, without=asked)
     source = f"reasoning-gym ({', '.join(settings.datasets)})"
     return finished(Task("reasoning-gym", found, later, "exact", source=source, licence="Apache-2.0"), settings)
+
+
+def load_micro(settings: TaskSettings) -> Task:
+    """Questions of the micro pool's world: `datasets` names skills and chains of them."""
+    _made(settings)
+    dev, test = _sizes(settings)
+    found = micro.generate(settings.datasets, dev, settings.seed)
+    later = micro.generate(settings.datasets, test, settings.seed + 1, without={example.question for example in found})
+    return finished(Task("micro", found, later, "exact", source="made by hswarm"), settings)
 
 
 def load_toy(settings: TaskSettings) -> Task:

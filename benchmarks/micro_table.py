@@ -1,0 +1,56 @@
+"""Claim: each micro expert knows its own skill, none solves a composite task alone, and the base knows no skill.
+
+python benchmarks/micro_table.py      (about five minutes on 2 cores; writes docs/micro-pool.json and the table in
+                                       docs/micro-pool.md)
+
+Greedy, strict exact match, questions whose sentences occur in no lesson. Rival: the base without an expert.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from pool_table import cell, rows
+
+from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.engines.transformers import TransformersEngine
+from hswarm.experts.adapter import Expert
+from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.prompts import Prompts
+from hswarm.scorers.exact import same, stated_answer
+from hswarm.tasks.micro import SKILLS, generate
+
+ROOT = Path(__file__).parents[1]
+SEED, QUESTIONS = 5, 100
+COMPOSITE = ("tav+lun+wex+zor", "qib+gul", "ras+nix+tav", "yam+vop+lun+qib")
+MARK = "<!-- table: benchmarks/micro_table.py -->"
+
+
+def main() -> None:
+    pool = open_pool(PoolSettings(path=str(ROOT / "experts/micro/pool"), base=str(ROOT / "experts/micro/base")))
+    engine = TransformersEngine(EngineSettings(dtype="float32", batch=64), pool.base)
+    tasks = {name: generate([name], QUESTIONS, SEED) for name in (*SKILLS, *COMPOSITE)}
+    some = pool.experts[0]
+    table = {}
+    for expert in (Expert.of("base", np.zeros_like(some.vector), some.form), *pool.experts):
+        asked = [example for examples in tasks.values() for example in examples]
+        calls = [Request(expert, Prompts().render(example), Sampling(max_new_tokens=14)) for example in asked]
+        right = [
+            float(same(stated_answer(reply.text, example.answer) or "", example.answer))
+            for example, reply in zip(asked, engine.generate(calls), strict=True)
+        ]
+        parts = np.array(right).reshape(len(tasks), QUESTIONS)
+        table[expert.name] = {name: cell(scores.tolist()) for name, scores in zip(tasks, parts, strict=True)}
+    whole = {"questions": QUESTIONS, "seed": SEED, "engine": engine.fingerprint,
+             "digests": {expert.name: expert.digest for expert in pool.experts}, "alone": table}  # fmt: skip
+    (ROOT / "docs/micro-pool.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    page = ROOT / "docs/micro-pool.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition(MARK)
+    _, _, after = rest.partition(MARK)
+    page.write_text("\n".join([before + MARK, "", *rows(table), "", MARK]) + after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
