@@ -17,7 +17,7 @@ from hswarm.errors import ConfigError
 from hswarm.experts.pool import PoolSettings
 from hswarm.prompts import Prompts
 from hswarm.registry import near
-from hswarm.runs.settings import BudgetSettings, DecodeSettings, SamplingSettings, SearchSettings
+from hswarm.runs.settings import BudgetSettings, DecodeSettings, SamplingSettings, SearchSettings, SelectionSettings
 from hswarm.tasks import TaskSettings
 
 # Where paper and reference code differ; docs/fidelity.md gives the reasons for our own defaults.
@@ -56,7 +56,9 @@ class Recipe(BaseModel):
     sampling: SamplingSettings = SamplingSettings()
     decode: DecodeSettings = DecodeSettings()
     search: SearchSettings = SearchSettings()
+    selection: SelectionSettings = SelectionSettings()
     budget: BudgetSettings = BudgetSettings()
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
     role: SwarmSettings = SwarmSettings()
     weight: SwarmSettings = SwarmSettings()
 
@@ -118,6 +120,8 @@ def build_recipe(content: Mapping[str, Any]) -> Recipe:
 
 def _without(content: Mapping[str, Any], place: Sequence[str | int]) -> dict[str, Any]:
     """`content` less what stands at `place`, or less the nearest mapping's entry that holds it."""
+    if not place:  # the recipe as a whole is at fault
+        return {}
     first, *rest = place
     inner = content.get(str(first))
     if rest and isinstance(inner, Mapping):

@@ -30,7 +30,7 @@ def path_of(folder):
     tensors, state = run.load_state()
     swarms = {name: tensor.tolist() for name, tensor in tensors.items() if name.startswith(("role.", "weight."))}
     best = {str(f.relative_to(folder)): f.read_bytes() for f in sorted((folder / "best").rglob("*")) if f.is_file()}
-    return history, swarms, [state[name] for name in ("now", "first", "best", "stalled", "role", "weight")], best
+    return history, swarms, [state[name] for name in ("now", "first", "finalists", "stalled", "role", "weight0")], best
 
 
 @pytest.mark.parametrize("seed", range(2))

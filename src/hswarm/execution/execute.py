@@ -9,7 +9,7 @@ whoever asks for it again makes it again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hswarm.engines.base import Completion, Engine, EngineSettings, Request
@@ -17,6 +17,8 @@ from hswarm.errors import EngineError
 from hswarm.execution.cache import Cache, call_key
 from hswarm.execution.guard import Guard
 from hswarm.execution.system import System
+from hswarm.execution.vote import majority
+from hswarm.experts.composite import Vote, width
 from hswarm.tasks.task import Example
 
 _FEW = 50  # a wave of fewer calls is judged as if it had so many: one failed call of three is no sign of a dead engine
@@ -24,7 +26,10 @@ _FEW = 50  # a wave of fewer calls is judged as if it had so many: one failed ca
 
 @dataclass
 class Ledger:
-    """What was spent: calls asked for = generated + reused; tokens of the generated ones; `skipped`: not asked."""
+    """What was spent: calls asked for = generated + reused; tokens of the generated ones; `skipped`: not asked.
+
+    A fusion's reply is a call a part.
+    """
 
     requested: int = 0
     generated: int = 0
@@ -64,14 +69,20 @@ class Executor:
                 (s, node) for s, system in enumerate(systems) if stage < len(system.topology.stages)
                 for node in system.topology.stages[stage]
             ]  # fmt: skip
+            calling = [place for place in places if not isinstance(systems[place[0]].experts[place[1]], Vote)]
             requests, salts = [], []
-            for s, node in places:
+            for s, node in calling:
                 for e, example in enumerate(examples):
                     requests.append(self._request(systems[s], node, example, transcripts[s], e))
                     salts.append("" if self.reuse else f"{step}/{s}/{node}/{e}")
             completions = self._wave(requests, salts, f"{step}/{stage}")
-            for i, (s, node) in enumerate(places):
+            for i, (s, node) in enumerate(calling):
                 transcripts[s][node] = completions[i * len(examples) : (i + 1) * len(examples)]
+            for s, node in sorted(set(places) - set(calling)):
+                heard = [transcripts[s][u] for u in systems[s].topology.predecessors(node)]
+                transcripts[s][node] = [
+                    majority(*pair) for pair in zip(examples, zip(*heard, strict=True), strict=True)
+                ]
         return transcripts
 
     def answer(self, requests: Sequence[Request], step: str) -> list[Completion]:
@@ -80,9 +91,10 @@ class Executor:
 
     def _request(self, system: System, node: int, example: Example, replies: list[list[Completion]], e: int) -> Request:
         responses = [replies[u][e].text for u in system.topology.predecessors(node)]
-        chunk = _chunk(example.context, system.topology.order.index(node), len(system.experts))
+        callers = [u for u in system.topology.order if not isinstance(system.experts[u], Vote)]
+        chunk = _chunk(example.context, callers.index(node), len(callers))
         prompt = system.prompts.render(example, responses, chunk=chunk)
-        return Request(system.experts[node], prompt, system.sampling.within(example.max_new_tokens))
+        return Request(system.experts[node], prompt, system.sampling_at(node).within(example.max_new_tokens))
 
     def _wave(self, requests: Sequence[Request], salts: Sequence[str], step: str) -> list[Completion]:
         keys = [call_key(self.engine.fingerprint, *pair) for pair in zip(requests, salts, strict=True)]
@@ -92,6 +104,7 @@ class Executor:
         own = [key for key in distinct if key not in known or known[key].step == step]
         completions = {key: entry.completion for key, entry in known.items()}
         asked = Counter(keys)
+        widths = {key: width(request.expert) for key, request in distinct.items()}
         self.progress(len(keys) - sum(asked[key] for key in own))
         for batch in self.engine.batches([distinct[key] for key in own]):
             batch_keys = [own[i] for i in batch]
@@ -101,7 +114,7 @@ class Executor:
                 completions |= made
                 self._stop_if_dead([completions[key] for key in own if key in completions], len(own), step)
             self.progress(sum(asked[key] for key in batch_keys))
-        self._account(len(keys), [completions[key] for key in own])
+        self._account(sum(widths[key] for key in keys), {key: completions[key] for key in own}, widths)
         return [completions[key] for key in keys]
 
     def _stop_if_dead(self, made: Sequence[Completion], calls: int, step: str) -> None:
@@ -113,12 +126,12 @@ class Executor:
                 "see the engine, then resume the run"
             )
 
-    def _account(self, requested: int, made: Sequence[Completion]) -> None:
+    def _account(self, requested: int, made: Mapping[bytes, Completion], widths: Mapping[bytes, int]) -> None:
         self.ledger.requested += requested
-        self.ledger.generated += len(made)
-        self.ledger.failed += sum(completion.finish == "failed" for completion in made)
-        self.ledger.prompt_tokens += sum(completion.prompt_tokens for completion in made)
-        self.ledger.completion_tokens += sum(completion.completion_tokens for completion in made)
+        self.ledger.generated += sum(widths[key] for key in made)
+        self.ledger.failed += sum(completion.finish == "failed" for completion in made.values())
+        self.ledger.prompt_tokens += sum(completion.prompt_tokens for completion in made.values())
+        self.ledger.completion_tokens += sum(completion.completion_tokens for completion in made.values())
 
 
 def _chunk(context: Sequence[str], place: int, nodes: int) -> str:

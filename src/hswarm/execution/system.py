@@ -1,7 +1,8 @@
 """A system: the one thing that is searched, saved, evaluated, compared and served.
 
 On disk: `system.json` (topology, which expert at which node, digests, prompts, base, engine, sampling) beside
-`experts/<name>/`, each a PEFT adapter. Loading verifies every digest, a bundle's base included.
+`experts/<name>/`, each a PEFT adapter. Loading verifies every digest, a bundle's base included. A node may hold a
+fusion of several experts or a vote (experts/composite.py), which are described in `system.json` alone.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from hswarm.errors import RunError
 from hswarm.execution import files
 from hswarm.experts.adapter import Expert
 from hswarm.experts.checkpoint import Checkpoint
+from hswarm.experts.composite import Fusion, Vote, carriers, width
 from hswarm.experts.fingerprint import check_base
 from hswarm.experts.pool import bases_of, read_expert, share_bases
 from hswarm.prompts import Prompts
@@ -33,7 +35,10 @@ FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A topology with an expert at each node (`experts[node]`), and all that is needed to answer with it."""
+    """A topology with an expert at each node (`experts[node]`), and all that is needed to answer with it.
+
+    `seeds`, one a node, tell apart samples that one expert draws at several nodes; () is the sampling's own at each.
+    """
 
     topology: Topology
     experts: tuple[Expert, ...]
@@ -41,8 +46,14 @@ class System:
     base: str = ""
     engine: EngineSettings = field(default_factory=EngineSettings)
     sampling: Sampling = field(default_factory=Sampling)
+    seeds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.seeds and len(self.seeds) != self.topology.size:
+            raise ValueError(f"expected one seed a node ({self.topology.size}) or none, got {len(self.seeds)}")
+        for node, expert in enumerate(self.experts[: self.topology.size]):
+            if isinstance(expert, Vote) and not self.topology.predecessors(node):
+                raise ValueError(f"node {node} is to vote and hears nobody")
         if len(self.experts) != self.topology.size:
             raise ValueError(f"expected one expert a node ({self.topology.size}), got {len(self.experts)}")
 
@@ -54,12 +65,21 @@ class System:
     @property
     def bases(self) -> tuple[str, ...]:
         """The base models that an engine needs to answer."""
-        return bases_of(self.experts, self.base)
+        return bases_of(list(carriers(self.experts)), self.base)
+
+    @property
+    def calls(self) -> int:
+        """Model calls that one answer takes."""
+        return sum(map(width, self.experts))
+
+    def sampling_at(self, node: int) -> Sampling:
+        """How the reply of `node` is drawn."""
+        return replace(self.sampling, seed=self.seeds[node]) if self.seeds else self.sampling
 
     @property
     def adapter_bases(self) -> tuple[str, ...]:
         """The base models under the system's adapters."""
-        return bases_of([expert for expert in self.experts if expert.form], self.base)
+        return bases_of([expert for expert in carriers(self.experts) if expert.form], self.base)
 
     def _repr_html_(self) -> str:
         """For notebooks: the drawing, with the expert at each node."""
@@ -74,8 +94,9 @@ class System:
         """
         new = folder.with_name(folder.name + ".new")
         shutil.rmtree(new, ignore_errors=True)
-        names, written = _folder_names(self.experts), {}
-        for expert in {expert.digest: expert for expert in self.experts}.values():
+        held = {expert.digest: expert for expert in carriers(self.experts)}
+        names, written = _folder_names(list(held.values())), {}
+        for expert in held.values():
             target = new / "experts" / names[expert.digest]
             if expert.form is None and not isinstance(expert, Checkpoint):
                 files.write_tensors(target / "vector.safetensors", {"vector": expert.vector})
@@ -97,16 +118,27 @@ class System:
         return {
             "format": FORMAT,
             "topology": self.topology.to_json(),
-            "nodes": [
-                {"expert": e.name, "folder": names[e.digest], "digest": written[e.digest]}
-                | ({} if isinstance(e, Checkpoint) or e.base in ("", self.base) else {"base": e.base})
-                for e in self.experts
-            ],
+            "nodes": [self._node(expert, names, written) for expert in self.experts],
             "prompts": asdict(self.prompts),
             "base": self.base,
             "engine": asdict(self.engine),
             "sampling": asdict(self.sampling),
-        }
+        } | ({"seeds": list(self.seeds)} if self.seeds else {})
+
+    def _node(self, expert: Expert, names: dict[str, str], written: dict[str, str]) -> dict[str, Any]:
+        if isinstance(expert, Vote):
+            return {"expert": expert.name, "vote": True}
+        if isinstance(expert, Fusion):
+            parts = [self._node(part, names, written) for part in expert.parts]
+            return {
+                "expert": expert.name,
+                "fusion": parts,
+                "weights": expert.weights,
+                "temperature": expert.temperature,
+            }
+        entry = {"expert": expert.name, "folder": names[expert.digest], "digest": written[expert.digest]}
+        own = isinstance(expert, Checkpoint) or expert.base in ("", self.base)
+        return entry if own else entry | {"base": expert.base}
 
     def respond(self, questions: Sequence[str], engine: Engine | None = None) -> list[str]:
         """The system's answer to each question. Without `engine` the system opens the one it was found with."""
@@ -137,20 +169,30 @@ def load(path: str | Path, base: str = "") -> System:
         for name, hashes in description.get("hashes", {}).items():
             check_base(base or name, hashes)
         topology = Topology.from_json(description["topology"])
-        read = {
-            node["folder"]: _read_expert(folder, node, base or description["base"]) for node in description["nodes"]
-        }
+        flat = [part for node in description["nodes"] for part in node.get("fusion", [node]) if "vote" not in part]
+        read = {node["folder"]: _read_expert(folder, node, base or description["base"]) for node in flat}
         experts = dict(zip(read, share_bases(list(read.values())), strict=True))
         return System(
             topology,
-            tuple(experts[node["folder"]] for node in description["nodes"]),
+            tuple(_compose(node, experts) for node in description["nodes"]),
             Prompts(**description["prompts"]),
             base or description["base"],
             EngineSettings(**description["engine"]),
             Sampling(**description["sampling"]),
+            tuple(description.get("seeds", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         raise RunError(f"{folder / 'system.json'} is not a system as hswarm writes it: {fault!r}") from fault
+
+
+def _compose(node: dict[str, Any], experts: dict[str, Expert]) -> Expert:
+    """What stands at a node, of the experts by folder."""
+    if "vote" in node:
+        return Vote.new(node["expert"])
+    if "fusion" in node:
+        parts = [_compose(part, experts) for part in node["fusion"]]
+        return Fusion.join(parts, node["weights"], node["temperature"], node["expert"])
+    return experts[node["folder"]].named(node["expert"])
 
 
 def _read_expert(folder: Path, node: dict[str, str], base: str) -> Expert:

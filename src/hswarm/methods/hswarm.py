@@ -8,8 +8,8 @@ ever scored is kept whole.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import Journal, seed_of, stream
 from hswarm.methods.early_end import evaluate_needed
 from hswarm.methods.objective import BudgetSpent, Evaluation, Objective
+from hswarm.runs.settings import SearchSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class Findings:
 
     singles: tuple[Evaluation, ...]
     start: Evaluation
-    best: Evaluation
+    best: System
     iterations: int
     stopped: Mapping[str, float]
 
@@ -42,25 +43,42 @@ class Findings:
         return max(self.singles, key=lambda single: -np.inf if np.isnan(single.utility) else single.utility)
 
 
+def role_only(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    """The ablation without the weight-step."""
+    return _ablated(pool, objective, rng, "role")
+
+
+def weight_only(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    """The ablation without the role-step: weights on the best of the first graphs."""
+    return _ablated(pool, objective, rng, "weight")
+
+
+def _ablated(
+    pool: ExpertPool, objective: Objective, rng: np.random.Generator, step: Literal["role", "weight"]
+) -> System:
+    settings = replace(objective.recipe.search, steps=(step,), weight_topology="best")
+    return Search(pool, objective, rng, settings=settings).go().best
+
+
 def hswarm(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
     """The method of the paper, with the settings of the recipe."""
-    return Search(pool, objective, rng).go().best.system
+    return Search(pool, objective, rng).go().best
 
 
 class Search:
     """A search under way in a run. `go` continues from the checkpoint, if there is one."""
 
     def __init__(
-        self, pool: ExpertPool, objective: Objective, rng: np.random.Generator, journal: Journal | None = None
-    ) -> None:
+        self, pool: ExpertPool, objective: Objective, rng: np.random.Generator, journal: Journal | None = None,
+        settings: SearchSettings | None = None,
+    ) -> None:  # fmt: skip
         self._pool, self._objective, self._recipe = pool, objective, objective.recipe
-        self._settings, self._journal = objective.recipe.search, journal or Journal()
+        self._settings, self._journal = settings or objective.recipe.search, journal or Journal()
         self._seed = seed_of(rng)
-        self._nodes = self._settings.nodes or len(pool.experts)
+        self._nodes = objective.nodes
         self._iteration, self._stalled, self._spent = 0, 0, False
         self._shares: dict[tuple[str, str], Array] = {}  # of experts by name and digest
         self._first: Evaluation | None = None
-        self._best: Evaluation | None = None
 
     def go(self) -> Findings:
         """Search to the end: no new best for long, enough iterations, or the budget spent."""
@@ -77,13 +95,12 @@ class Search:
         while not self._stop():
             self._iterate()
         assert self._first is not None
-        assert self._best is not None
-        return Findings(self._singles, self._first, self._best, self._iteration, self._stop())
+        return Findings(self._singles, self._first, self._best.system, self._iteration, self._stop())
 
     def _start(self) -> None:
         systems = [self._objective.alone(expert) for expert in self._pool.experts]
-        self._journal.begin("experts alone", len(systems) * len(self._objective.task.dev))
-        self._singles = tuple(self._objective.evaluate(systems, "start"))
+        self._journal.begin("experts alone", len(systems) * len(self._objective.dev))
+        self._singles = tuple(self._objective.evaluate(systems, "start", rival=False))
         by_score = sorted(range(len(systems)), key=lambda i: (-np.nan_to_num(self._singles[i].utility), i))
         self._members = sorted(by_score[: self._nodes])
         adjacencies = stream(self._seed, "adjacency").uniform(0, 1, (self._settings.graphs, self._nodes**2))
@@ -98,7 +115,7 @@ class Search:
         """One role-step and one weight-step, a line of history, a checkpoint."""
         t = self._iteration
         entry: dict[str, Any] = {"iteration": t}
-        before = self._best.utility if self._best else -np.inf
+        before = self._best.utility if self._objective.finalists else -np.inf
         try:
             experts = self._moved() if "weight" in self._settings.steps else self._pool.experts
             if t == 0 or "role" in self._settings.steps:
@@ -109,9 +126,8 @@ class Search:
             self._spent = True
             if fault.evaluations:
                 self._consider(fault.evaluations)
-            if self._best is None:
+            if not self._objective.finalists:
                 raise
-        assert self._best is not None
         self._stalled = 0 if self._best.utility > before else self._stalled + 1
         entry["best"] = {"utility": self._best.utility, "step": self._best.step}
         entry["calls"] = {"requested": self._ledger.requested, "generated": self._ledger.generated,
@@ -133,7 +149,8 @@ class Search:
     def _stand(self, shares: Array) -> tuple[Expert, ...]:
         """The blends of `shares`, shape (n, n), which are remembered until no kept system needs them."""
         experts = tuple(self._pool.blend(row, name) for row, name in zip(shares, self._pool.names, strict=True))
-        kept = {(e.name, e.digest) for found in (self._first, self._best) if found for e in found.system.experts}
+        needed = [*([self._first] if self._first else []), *self._objective.finalists]
+        kept = {(e.name, e.digest) for found in needed for e in found.system.experts}
         self._shares = {key: row for key, row in self._shares.items() if key in kept}
         self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}
         return experts
@@ -156,11 +173,10 @@ class Search:
         mode = self._settings.early_end
         if mode == "off" or self._recipe.budget.text() != "no limit":
             return self._objective.evaluate(systems, step)
-        order = stream(self._seed, "early end").permutation(len(self._objective.task.dev)).tolist()
+        order = stream(self._seed, "early end").permutation(len(self._objective.dev)).tolist()
         return evaluate_needed(self._objective, systems, self._role, step, mode, order)
 
     def _weight_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
-        assert self._best is not None
         topology = self._best.system.topology if self._settings.weight_topology == "best" else self._now
         rng = stream(self._seed, "assignment", t)
         assignments = draw_assignments(self._settings.assignments, self._nodes, len(experts), rng, self._settings.draw)
@@ -176,7 +192,7 @@ class Search:
         return {"utilities": _jsonable(utilities), "jfk": scores} | _faults(evaluations)
 
     def _consider(self, evaluations: Sequence[Evaluation]) -> Evaluation:
-        """The best of `evaluations`, kept if it is the best so far. All failed: the run stops and can be resumed."""
+        """The best of `evaluations`. All failed: the run stops and can be resumed."""
         whole = [evaluation for evaluation in evaluations if not np.isnan(evaluation.utility)]
         if not whole:
             step = evaluations[0].step
@@ -185,8 +201,6 @@ class Search:
                               "take the question that breaks it out of the task, then resume the run")  # fmt: skip
         top = max(whole, key=lambda evaluation: evaluation.utility)
         self._first = self._first or top
-        if self._best is None or top.utility > self._best.utility:
-            self._best = top
         return top
 
     def _stop(self) -> dict[str, float]:
@@ -197,15 +211,19 @@ class Search:
         return {"patience": self._stalled} if self._stalled >= self._settings.patience else {}
 
     @property
+    def _best(self) -> Evaluation:
+        """The best of all steps; the experts alone are no rivals here."""
+        return self._objective.finalists[0]
+
+    @property
     def _ledger(self) -> Ledger:
         return self._objective.ledger
 
     def _step_calls(self) -> int:
-        return self._nodes * len(self._objective.task.dev)
+        return self._nodes * len(self._objective.dev)
 
     def _keep(self, entry: Mapping[str, Any]) -> None:
         """Hand the journal all that `_restore` needs to go on bit for bit."""
-        assert self._best is not None
         tensors: dict[str, Any] = {}
         state: dict[str, Any] = {
             "iteration": self._iteration,
@@ -218,12 +236,9 @@ class Search:
         }
         for name, swarm in self._swarms().items():
             state[name] = _split(swarm.state(), f"{name}.", tensors)
-        for name, found in (("first", self._first), ("best", self._best)):
-            assert found is not None
-            state[name] = {"step": found.step, "topology": found.system.topology.to_json(),
-                           "experts": found.system.assignment}  # fmt: skip
-            tensors[f"{name}.scores"] = found.scores
-            tensors[f"{name}.shares"] = np.stack([self._shares[e.name, e.digest] for e in found.system.experts])
+        assert self._first is not None
+        state["first"] = self._pack(self._first, "first", tensors)
+        state["finalists"] = [self._pack(f, f"final{i}", tensors) for i, f in enumerate(self._objective.finalists)]
         tensors["singles"] = np.stack([single.scores for single in self._singles])
         self._journal.keep(entry, tensors, state, self._best.system)
 
@@ -241,13 +256,23 @@ class Search:
         self._weight = [
             Swarm.from_state(_join(state[name], f"{name}.", tensors), self._recipe.weight) for name in names
         ]
-        self._first, self._best = (self._found(name, tensors, state[name]) for name in ("first", "best"))
+        self._first = self._unpack("first", tensors, state["first"])
+        self._objective.finalists[:] = [
+            self._unpack(f"final{i}", tensors, entry) for i, entry in enumerate(state["finalists"])
+        ]
         self._singles = tuple(
             Evaluation(self._objective.alone(expert), scores, "start", combine=self._objective.combine)
             for expert, scores in zip(self._pool.experts, tensors["singles"], strict=True)
         )
 
-    def _found(self, name: str, tensors: Mapping[str, Any], entry: Mapping[str, Any]) -> Evaluation:
+    def _pack(self, found: Evaluation, name: str, tensors: dict[str, Any]) -> dict[str, Any]:
+        """The JSON-able part of an evaluation; its arrays go to `tensors`."""
+        system = found.system
+        tensors[f"{name}.scores"] = found.scores
+        tensors[f"{name}.shares"] = np.stack([self._shares[e.name, e.digest] for e in system.experts])
+        return {"step": found.step, "topology": system.topology.to_json(), "experts": system.assignment}
+
+    def _unpack(self, name: str, tensors: Mapping[str, Any], entry: Mapping[str, Any]) -> Evaluation:
         shares = tensors[f"{name}.shares"]
         experts = [self._pool.blend(row, expert) for row, expert in zip(shares, entry["experts"], strict=True)]
         self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}

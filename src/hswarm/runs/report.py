@@ -12,25 +12,23 @@ import numpy as np
 
 from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.execution import files
-from hswarm.methods.objective import Evaluation, Objective
+from hswarm.methods.objective import Evaluation, Objective, Selection
 from hswarm.runs.run import Run
 from hswarm.tasks.check import check_task
-from hswarm.tasks.task import Task
 
 if TYPE_CHECKING:
     from hswarm.methods.hswarm import Findings
 
 
 def final_report(
-    run: Run, task: Task, findings: Findings, tests: Sequence[Evaluation], objective: Objective,
+    run: Run, objective: Objective, findings: Findings, selection: Selection, tests: Sequence[Evaluation],
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """Write the report of a finished run. `tests` are best single, start and best system on test (or none)."""
+    """Write the report of a finished run. `tests` are best single, start and chosen system on test (or none)."""
+    task, chosen = objective.task, selection.finalists[selection.chosen]
     single, start, best = (
         {"dev": summary(kept.scores, rng), "test": summary(test.scores, rng) if test else None}
-        for kept, test in zip(
-            (findings.best_single, findings.start, findings.best), tests or (None, None, None), strict=True
-        )
+        for kept, test in zip((findings.best_single, findings.start, chosen), tests or (None, None, None), strict=True)
     )
     ledger = objective.ledger
     report: dict[str, Any] = {
@@ -41,8 +39,8 @@ def final_report(
         "best_single": {"expert": findings.best_single.system.assignment[0], **single},
         "start": start,
         "singles": {kept.system.assignment[0]: _number(kept.utility) for kept in findings.singles},
-        "found_at": findings.best.step,
-        "topology": findings.best.system.topology.to_json() | {"assignment": findings.best.system.assignment},
+        "found_at": chosen.step,
+        "topology": selection.system.topology.to_json() | {"assignment": selection.system.assignment},
         "iterations": findings.iterations,
         "stopped": findings.stopped,
         "calls": {"requested": ledger.requested, "generated": ledger.generated, "reused": ledger.reused,
@@ -52,6 +50,8 @@ def final_report(
         "wall_s": round(objective.seconds, 1),
         "versions": versions(),
     }  # fmt: skip
+    if selection.held_out:
+        report["selection"] = selection_report(selection)
     if tests:
         report["test_faults"] = {name: getattr(tests[-1], name) for name in ("unparsed", "empty", "cut", "failed")}
         report["gain_on_test"] = _gain(tests[-1].scores, tests[0].scores, rng)
@@ -65,6 +65,17 @@ def _gain(found: Any, single: Any, rng: np.random.Generator) -> dict[str, Any] |
         return None
     paired = paired_test(found[both], single[both], rng)
     return {"difference": paired.difference, "ci": [paired.low, paired.high], "p_value": paired.p_value}
+
+
+def selection_report(selection: Selection) -> dict[str, Any]:
+    """Utilities of the finalists where the search saw them and on held-out dev: what the search's choice flattered."""
+    finalists = [
+        {"step": seen.step, "searched": _number(seen.utility), "held_out": _number(again.utility)}
+        for seen, again in zip(selection.finalists, selection.held_out, strict=True)
+    ]
+    drops = [seen.utility - again.utility for seen, again in zip(selection.finalists, selection.held_out, strict=True)]
+    return {"held_out": len(selection.held_out[0].scores), "finalists": finalists, "chosen": selection.chosen,
+            "drop": _number(float(np.nanmean(drops)))}  # fmt: skip
 
 
 def summary(scores: Any, rng: np.random.Generator) -> dict[str, Any]:

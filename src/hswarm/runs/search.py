@@ -64,11 +64,12 @@ def _carry_on(run: Run, parts: Parts, progress: Progress, cache: Cache) -> None:
     objective = Objective(task, recipe, parts.pool, executor)
     journal = RunJournal(run, objective, progress)
     findings = Search(parts.pool, objective, np.random.default_rng(recipe.seed), journal).go()
-    systems = [findings.best_single.system, findings.start.system, findings.best.system]
-    progress.begin("test", sum(len(system.experts) for system in systems) * len(task.test), 0)
+    selection = objective.select(findings.best)
+    systems = [findings.best_single.system, findings.start.system, selection.system]
+    progress.begin("test", sum(system.calls for system in systems) * len(task.test), 0)
     tests = objective.final(systems) if task.test else []
-    findings.best.system.save(run.path / "best")
-    final_report(run, task, findings, tests, objective, stream(recipe.seed, "report"))
+    selection.system.save(run.path / "best")
+    final_report(run, objective, findings, selection, tests, stream(recipe.seed, "report"))
 
 
 def shared_cache(recipe: Recipe) -> Path | None:
@@ -85,7 +86,8 @@ class RunJournal(Journal):
 
     def begin(self, phase: str, calls: int) -> None:
         task = self._objective.task
-        planned = planned_calls(self._run.recipe, len(self._objective.pool.experts), len(task.dev), len(task.test))
+        sizes = len(self._objective.pool.experts), len(self._objective.dev), len(task.test)
+        planned = planned_calls(self._run.recipe, *sizes)
         self._progress.begin(phase, calls, max(0, planned["total"] - self._objective.ledger.requested - calls))
 
     def keep(

@@ -1,4 +1,4 @@
-"""`[search]`, `[budget]`, `[decode]` and `[sampling]` of a recipe: what is not a room's own."""
+"""`[search]`, `[selection]`, `[budget]`, `[decode]` and `[sampling]` of a recipe: what is not a room's own."""
 
 from __future__ import annotations
 
@@ -70,6 +70,23 @@ class SamplingSettings:
     temperature: float = 0.0
     top_p: float = 1.0
     max_new_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class SelectionSettings:
+    """How the winner is chosen: a share of dev, `held_out`, is not searched; on it the `finalists` that the search
+    scored best are scored again, and the best there wins. 0: the search's own best wins."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    held_out: float = 0.0
+    finalists: int = 5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.held_out < 1:
+            raise ValueError(f"held_out is a share from 0 up to 1, got {self.held_out}")
+        if self.finalists < 1:
+            raise ValueError(f"finalists must be at least 1, got {self.finalists}")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,81 @@
+"""What may stand at a node beside one expert: a fusion of several, or a vote without any model call."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hswarm.errors import PoolError
+from hswarm.experts.adapter import Expert
+
+_NOTHING = np.zeros(0, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Fusion(Expert):
+    """Several experts of one base that draw each token together, from the weighted mean of their distributions.
+
+    `weights` None weighs them for each prompt by exp(-log perplexity / temperature) of the prompt (PackLLM,
+    arXiv 2404.11531, its similarity variant). Make it with `Fusion.join`.
+    """
+
+    parts: tuple[Expert, ...] = ()
+    weights: tuple[float, ...] | None = None
+    temperature: float = 1.0
+
+    @classmethod
+    def join(
+        cls, parts: Sequence[Expert], weights: Sequence[float] | None = None, temperature: float = 1.0,
+        name: str = "fusion",
+    ) -> Fusion:  # fmt: skip
+        """PoolError: no parts, parts of several bases, weights that are not as many, negative or all zero."""
+        bases = list(dict.fromkeys(part.base for part in parts))
+        if len(bases) != 1:
+            raise PoolError(f"'{name}' joins experts of one base, got bases: {', '.join(bases) or 'none'}")
+        shares = None
+        if weights is not None:
+            if len(weights) != len(parts) or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
+                raise PoolError(f"'{name}' takes {len(parts)} weights of 0 or more, got {list(weights)}")
+            shares = tuple(float(weight / sum(weights)) for weight in weights)
+        if not temperature > 0:
+            raise PoolError(f"'{name}' takes a temperature above 0, got {temperature}")
+        content = json.dumps(["fusion", [part.digest for part in parts], shares, temperature])
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        return cls(name, _NOTHING, None, digest, bases[0], tuple(parts), shares, float(temperature))
+
+    def shares(self, perplexities: Sequence[float]) -> tuple[float, ...]:
+        """The parts' weights, summing to 1, for a prompt of these perplexities."""
+        if self.weights is not None:
+            return self.weights
+        logits = -np.log(np.asarray(perplexities, dtype=np.float64)) / self.temperature
+        raised = np.exp(logits - logits.max())
+        return tuple((raised / raised.sum()).tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class Vote(Expert):
+    """A node that answers what most of its predecessors answered. Make it with `Vote.new`."""
+
+    @classmethod
+    def new(cls, name: str = "vote") -> Vote:
+        return cls(name, _NOTHING, None, hashlib.sha256(b"vote").hexdigest())
+
+
+def width(expert: Expert) -> int:
+    """Model calls that one reply takes."""
+    if isinstance(expert, Vote):
+        return 0
+    return len(expert.parts) if isinstance(expert, Fusion) else 1
+
+
+def carriers(experts: Sequence[Expert]) -> Iterator[Expert]:
+    """The experts with weights of their own, parts of fusions in place."""
+    for expert in experts:
+        if isinstance(expert, Fusion):
+            yield from expert.parts
+        elif not isinstance(expert, Vote):
+            yield expert

@@ -1,0 +1,54 @@
+"""AgentVerse (arXiv 2308.10848): recruit a team, let it decide together, judge the outcome, recruit anew.
+
+In this setting: the solver (the expert best alone) drafts, the recruited reviewers answer with the draft before them,
+and the solver decides with all of it before it (the paper's vertical structure). Reviewers are drawn by the mean
+utility, on dev, of the teams that they were in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from hswarm.core.topology import Topology
+from hswarm.execution.system import System
+from hswarm.experts.adapter import Expert
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.common import ranked_alone
+from hswarm.methods.objective import Evaluation, Objective
+
+
+@dataclass(frozen=True)
+class AgentVerse:
+    """`sharpness` of the draw: 0 recruits blindly, large values recruit those who did best so far."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    sharpness: float = 10.0
+
+    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+        singles = ranked_alone(pool, objective)
+        experts = [single.system.experts[0] for single in singles]
+        count = max(1, min(objective.nodes - 2, len(experts) - 1))
+        worth: list[list[float]] = [[float(np.nan_to_num(single.utility))] for single in singles[1:]]
+        best: Evaluation | None = None
+        for turn in range(objective.systems):
+            means = np.array([np.mean(each) for each in worth])
+            raised = np.exp(self.sharpness * (means - means.max())) + 1e-6
+            chosen = rng.choice(len(worth), count, replace=False, p=raised / raised.sum())
+            (found,) = objective.evaluate([_panel(objective, experts, sorted(chosen + 1))], f"turn {turn}")
+            for reviewer in chosen:
+                worth[reviewer].append(float(np.nan_to_num(found.utility)))
+            best = found if best is None or found.utility > best.utility else best
+        assert best is not None
+        return best.system
+
+
+def _panel(objective: Objective, experts: list[Expert], reviewers: list[int]) -> System:
+    """Draft at node 0, reviewers after it, the solver once more at the last node."""
+    last = len(reviewers) + 1
+    edges = {(0, last)} | {(0, node) for node in range(1, last)} | {(node, last) for node in range(1, last)}
+    members = [experts[0], *(experts[i] for i in reviewers), experts[0]]
+    return objective.system(Topology.of(last + 1, edges), members)

@@ -1,0 +1,15 @@
+"""Best single: the expert that is best alone on dev. The measure that every other method is held against."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hswarm.execution.system import System
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.common import ranked_alone
+from hswarm.methods.objective import Objective
+
+
+def best_single(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    """One call an answer."""
+    return ranked_alone(pool, objective)[0].system

@@ -1,0 +1,41 @@
+"""What several methods do first: score the experts alone, and take the best as the team."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hswarm.core.topology import Topology
+from hswarm.execution.system import System
+from hswarm.experts.adapter import Expert
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.objective import Evaluation, Objective
+
+
+def ranked_alone(pool: ExpertPool, objective: Objective) -> list[Evaluation]:
+    """Every expert alone on dev, the best first (ties: the pool's order)."""
+    singles = objective.evaluate([objective.alone(expert) for expert in pool.experts], "alone")
+    return sorted(singles, key=lambda single: -np.nan_to_num(single.utility))
+
+
+def team(pool: ExpertPool, objective: Objective) -> list[Expert]:
+    """As many experts as the recipe has nodes, those that are best alone, the best first."""
+    return [single.system.experts[0] for single in ranked_alone(pool, objective)[: objective.nodes]]
+
+
+def group(pool: ExpertPool) -> list[int]:
+    """The positions of the largest set of experts whose weights can be added (the whole pool, unless it is mixed)."""
+    sizes = [len(places) for places in pool.groups]
+    return list(pool.groups[sizes.index(max(sizes))])
+
+
+def best_of(objective: Objective, systems: Sequence[System], step: str) -> System:
+    """The best of `systems` on dev (ties: the first)."""
+    return max(objective.evaluate(systems, step), key=lambda found: np.nan_to_num(found.utility)).system
+
+
+def ending_in(size: int, edges: set[tuple[int, int]], sink: int) -> Topology:
+    """The topology of acyclic `edges` in which every node that speaks to nobody speaks to `sink`."""
+    speaking = {u for u, _ in edges}
+    return Topology.of(size, edges | {(u, sink) for u in range(size) if u != sink and u not in speaking})

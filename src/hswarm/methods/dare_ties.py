@@ -1,0 +1,80 @@
+"""DARE-TIES (arXiv 2311.03099, 2306.01708): sparse updates that agree in sign.
+
+The definition of PEFT's `dare_ties_svd`: of each update s B A every entry is dropped with probability 1 - density and
+the rest divided by density; an entry's sign is that of the weighted sum; entries of that sign are averaged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hswarm.errors import PoolError
+from hswarm.execution.system import System
+from hswarm.experts.adapter import Expert
+from hswarm.experts.blend import factors, union_form
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.common import group
+from hswarm.methods.objective import Objective
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class DareTies:
+    """`density` is the share of entries kept, `weight` that of each expert, `rank` 0 the sum of the experts' ranks."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    density: float = 0.5
+    weight: float = 1.0
+    rank: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.density <= 1:
+            raise ValueError(f"density must be in (0, 1], got {self.density}")
+
+    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+        experts = [pool.experts[i] for i in group(pool)]
+        return objective.alone(self.merge(experts, rng))
+
+    def merge(self, experts: list[Expert], rng: np.random.Generator) -> Expert:
+        """The merged expert; bare vectors are merged as they are. PoolError for whole checkpoints."""
+        first, weights = experts[0], np.full(len(experts), self.weight)
+        if first.form is None:
+            if not first.vector.size:
+                raise PoolError("dare_ties merges adapters, the pool holds whole checkpoints; leave it out (--methods)")
+            merged = merge_updates(np.stack([expert.vector for expert in experts]), weights, self.density, rng)
+            return first.moved(merged, "dare-ties")
+        rank = self.rank or sum(int(expert.form.config["r"]) for expert in experts if expert.form)
+        form, parts = union_form(experts, rank), [factors(expert) for expert in experts]
+        tensors = {}
+        for module in sorted({module for part in parts for module in part}):
+            updates = [part[module][1] @ part[module][0] for part in parts if module in part]
+            merged = merge_updates(np.stack(updates), weights[: len(updates)], self.density, rng)
+            down, up = _factorise(merged, rank)
+            tensors[f"base_model.model.{module}.lora_A.weight"] = down
+            tensors[f"base_model.model.{module}.lora_B.weight"] = up
+        return Expert.of("dare-ties", form.flatten(tensors), form, first.base)
+
+
+def merge_updates(updates: Array, weights: Array, density: float, rng: np.random.Generator) -> Array:
+    """DARE, then TIES, of updates of shape (experts, ...)."""
+    kept = updates * (rng.random(updates.shape) < density) / density
+    weighted = kept * weights.reshape(-1, *[1] * (updates.ndim - 1))
+    sign = np.where(weighted.sum(axis=0) >= 0, 1, -1)
+    agreeing = np.sign(weighted) == sign
+    merged = (weighted * agreeing).sum(axis=0) / np.maximum(agreeing.sum(axis=0), 1)
+    return np.asarray(merged)
+
+
+def _factorise(update: Array, rank: int) -> tuple[Array, Array]:
+    """(A, B) of `rank` whose product is nearest to `update`, shape (out, in)."""
+    left, values, right = np.linalg.svd(update, full_matrices=False)
+    free = max(0, rank - len(values))
+    root = np.sqrt(values[:rank])
+    down, up = root[:, None] * right[:rank], left[:, :rank] * root
+    return np.pad(down, ((0, free), (0, 0))).astype(np.float32), np.pad(up, ((0, 0), (0, free))).astype(np.float32)

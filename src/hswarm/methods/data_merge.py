@@ -1,0 +1,53 @@
+"""Data merge: one expert trained on the union of all the pool's data.
+
+It is either there already (`path`) or trained now by a training recipe with one expert, the union's (`recipe`, as for
+`hswarm experts train`). Training is not part of the search's cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from hswarm.errors import ConfigError
+from hswarm.execution import files
+from hswarm.execution.system import System
+from hswarm.experts.adapter import Expert
+from hswarm.experts.pool import ExpertPool, read_expert
+from hswarm.methods.objective import Objective
+
+
+@dataclass(frozen=True)
+class DataMerge:
+    """One of the two must be set; relative paths count from the recipe's folder."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    path: str = ""
+    recipe: str = ""
+
+    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+        if bool(self.path) == bool(self.recipe):
+            raise ConfigError(["method data_merge needs an expert trained on the union of the pool's data: set one of "
+                               "methods.data_merge.path (its folder) and .recipe (for its training)"])  # fmt: skip
+        folder = Path(self.path) if self.path else _train(Path(self.recipe))
+        return objective.alone(_read(folder, pool.base))
+
+
+def _train(recipe: Path) -> Path:
+    from hswarm.experts.train import read_train_recipe, train_pool
+
+    names = [expert.name for expert in read_train_recipe(recipe).experts]
+    if len(names) != 1:
+        raise ConfigError([f"{recipe}: data_merge trains one expert on all data, got {len(names)}: {', '.join(names)}"])
+    return train_pool(recipe) / names[0]
+
+
+def _read(folder: Path, base: str) -> Expert:
+    if (folder / "vector.safetensors").is_file():  # the toy engine's
+        return Expert.of(folder.name, files.read_tensors(folder / "vector.safetensors")["vector"], None)
+    expert = read_expert(folder)
+    return expert.with_base(base) if expert.form else expert

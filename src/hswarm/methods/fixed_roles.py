@@ -1,0 +1,36 @@
+"""Hand-made topologies over the team: chain, star, and one drawn at random as a control.
+
+The paper leaves the order of different experts open. Here the team is ordered by dev score alone: in the chain each
+hears a better one's predecessor and the best answers; in the star the best hears all others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hswarm.core.decode import g_decode
+from hswarm.core.topology import Topology
+from hswarm.execution.system import System
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.common import team
+from hswarm.methods.objective import Objective
+
+
+def chain(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    """From the weakest to the best."""
+    members = team(pool, objective)[::-1]
+    return objective.system(Topology.chain(len(members)), members)
+
+
+def star(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    """All others speak to the best."""
+    members = team(pool, objective)[::-1]
+    return objective.system(Topology.star(len(members)), members)
+
+
+def random_topology(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    """One random adjacency, decoded as hswarm decodes; nothing is searched."""
+    members, decode = team(pool, objective), objective.recipe.decode
+    adjacency = rng.uniform(0, 1, (len(members), len(members)))
+    topology = g_decode(adjacency, rng, decode.top_p, out_edges=decode.out_edges)
+    return objective.system(topology, [members[i] for i in rng.permutation(len(members))])

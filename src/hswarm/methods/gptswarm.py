@@ -1,0 +1,42 @@
+"""GPTSwarm (arXiv 2402.16823), its optimisation of edges: one probability an edge, learnt by REINFORCE.
+
+Here an agent is an expert and the final decision is that of the expert best alone, which hears every node that
+speaks to nobody else. The gradient uses the batch's mean as its baseline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from hswarm.execution.system import System
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods import edges
+from hswarm.methods.common import team
+from hswarm.methods.objective import Objective
+
+
+@dataclass(frozen=True)
+class GPTSwarm:
+    """`samples` topologies a step; edges with a probability above `threshold` at the end make the topology."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    samples: int = 8
+    rate: float = 0.5
+    threshold: float = 0.5
+
+    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+        members = team(pool, objective)
+        logits = np.zeros((len(members), len(members)))
+        for step in range(edges.rounds(objective, self.samples)):
+            drawn = [edges.draw_topology(edges.sigmoid(logits), rng) for _ in range(self.samples)]
+            found = objective.evaluate([objective.system(topology, members) for topology, _ in drawn], f"step {step}")
+            gains = edges.advantages(np.array([evaluation.utility for evaluation in found]))
+            gradients = [gain * gradient for gain, (_, gradient) in zip(gains, drawn, strict=True)]
+            logits += self.rate * np.mean(gradients, axis=0)
+        likely = edges.sigmoid(logits)
+        chosen = np.argwhere((likely > self.threshold) & edges.candidates(len(members))).tolist()
+        return objective.system(edges.likely_topology(likely, chosen), members)

@@ -1,0 +1,71 @@
+"""LoraHub (arXiv 2307.13269): one weight an expert, found without gradients; A and B are added apart, as its code does.
+
+Its optimiser (nevergrad's NGOpt) is CMA-ES here, its few-shot loss is 1 - utility on dev. Bounds and L1 term are its
+own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hswarm.errors import MissingExtra
+from hswarm.execution.system import System
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.common import group
+from hswarm.methods.objective import BudgetSpent, Evaluation, Objective
+
+
+@dataclass(frozen=True)
+class LoraHub:
+    """Weights within [-bound, bound], `l1` times their mean size added to the loss, `sigma` the first spread."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    bound: float = 1.5
+    l1: float = 0.05
+    sigma: float = 0.5
+
+    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+        try:
+            from cmaes import CMA
+        except ImportError as missing:
+            raise MissingExtra("method 'lorahub'", "methods") from missing
+        places = group(pool)
+        bounds = np.tile([-self.bound, self.bound], (len(places), 1))
+        optimiser = CMA(np.zeros(len(places)), self.sigma, bounds=bounds, seed=int(rng.integers(2**31)))
+        best: tuple[float, System] | None = None
+        generations = max(1, objective.systems // optimiser.population_size)
+        for generation in range(generations):
+            points = [optimiser.ask() for _ in range(optimiser.population_size)]
+            systems = [objective.alone(pool.blend(_row(point, places, pool), "lorahub")) for point in points]
+            spent = None
+            try:
+                found = objective.evaluate(systems, f"generation {generation}")
+            except BudgetSpent as fault:
+                spent, found = fault, fault.evaluations
+            losses = [self._loss(*pair) for pair in zip(points, found, strict=False)]
+            for loss, evaluation in zip(losses, found, strict=True):
+                if best is None or loss < best[0]:
+                    best = loss, evaluation.system
+            if spent:
+                break
+            optimiser.tell(list(zip(points, losses, strict=True)))
+            if optimiser.should_stop():
+                break
+        if best is None:
+            raise BudgetSpent([], objective.recipe.budget.text())
+        return best[1]
+
+    def _loss(self, point: NDArray[Any], evaluation: Evaluation) -> float:
+        utility = float(np.nan_to_num(evaluation.utility, nan=-1.0))
+        return 1 - utility + self.l1 * float(np.abs(point).mean())
+
+
+def _row(point: NDArray[Any], places: list[int], pool: ExpertPool) -> NDArray[Any]:
+    row = np.zeros(len(pool.experts))
+    row[places] = point
+    return row

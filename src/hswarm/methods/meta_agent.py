@@ -1,0 +1,89 @@
+"""Meta-agent (ADAS, arXiv 2408.08435): a model writes designs, each is scored, and it sees the scores of those before.
+
+ADAS writes code; here a design is a list of lines "expert -> expert", one an edge, which cannot run anything. As in
+ADAS the archive starts with hand-made designs (the best alone, a chain, a star), and the best of the archive wins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from hswarm.core.topology import Topology
+from hswarm.errors import ConfigError
+from hswarm.execution.system import System
+from hswarm.experts.adapter import Expert
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.common import ranked_alone
+from hswarm.methods.objective import Evaluation, Objective
+from hswarm.registry import near
+
+_EDGE = re.compile(r"^\W*([\w.-]+?)\s*(?:->|→|=>)\s*([\w.-]+)\W*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class MetaAgent:
+    """`designer` names the expert that writes (default: the best alone); `designs` is how often it is asked."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    designer: str = ""
+    designs: int = 10
+    max_new_tokens: int = 200
+    temperature: float = 0.7
+
+    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+        singles = ranked_alone(pool, objective)
+        experts = [single.system.experts[0] for single in singles]
+        designer = self._designer(pool, experts[0])
+        members = experts[: objective.nodes][::-1]
+        made = [Topology.chain(len(members)), Topology.star(len(members))]
+        archive = [singles[0], *objective.evaluate([objective.system(t, members) for t in made], "archive")]
+        sampling = replace(objective.sampling, max_new_tokens=self.max_new_tokens, temperature=self.temperature)
+        for turn in range(self.designs):
+            prompt = brief(singles, archive, objective.nodes)
+            drawn = replace(sampling, seed=int(rng.integers(2**31)))
+            (reply,) = objective.ask(designer, [prompt], f"design {turn}", drawn)
+            if system := read_design(reply, experts, objective):
+                archive += objective.evaluate([system], f"turn {turn}")
+        return max(archive, key=lambda found: np.nan_to_num(found.utility)).system
+
+    def _designer(self, pool: ExpertPool, best: Expert) -> Expert:
+        if not self.designer:
+            return best
+        if self.designer not in pool.names:
+            raise ConfigError([f"methods.meta_agent.designer: no expert '{self.designer}' in the pool"
+                               f"{near(self.designer, pool.names)}"])  # fmt: skip
+        return pool.experts[pool.names.index(self.designer)]
+
+
+def brief(singles: Sequence[Evaluation], archive: Sequence[Evaluation], nodes: int) -> str:
+    """What the designer reads: the experts, the best designs so far, what is wanted."""
+    lines = ["You design a team of experts that answers questions. Experts and their scores alone:"]
+    lines += [f"{single.system.assignment[0]}: {single.utility:.2f}" for single in singles]
+    lines.append("Designs so far, the best last; in each line the right one reads what the left one answered:")
+    for found in sorted(archive, key=lambda found: found.utility)[-4:]:
+        names = found.system.assignment
+        edges = "\n".join(f"{names[u]} -> {names[v]}" for u, v in sorted(found.system.topology.edges))
+        lines.append(f"score {found.utility:.2f}:\n{edges or names[0]}")
+    lines.append(f"Write a better design of at most {nodes} experts, one 'name -> name' a line, nothing else. "
+                 "The one who speaks to nobody gives the answer; there must be no circle.")  # fmt: skip
+    return "\n".join(lines)
+
+
+def read_design(reply: str, experts: Sequence[Expert], objective: Objective) -> System | None:
+    """The system that `reply` designs, or None if it is none: unknown names, a circle, too many, no single end."""
+    by_name = {expert.name: expert for expert in experts}
+    pairs = [(u, v) for u, v in _EDGE.findall(reply) if u in by_name and v in by_name and u != v]
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    if not names or len(names) > objective.nodes:
+        return None
+    try:
+        topology = Topology.of(len(names), {(names.index(u), names.index(v)) for u, v in pairs})
+    except ValueError:
+        return None
+    return objective.system(topology, [by_name[name] for name in names])

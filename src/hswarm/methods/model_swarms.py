@@ -1,0 +1,35 @@
+"""Model Swarms (arXiv 2410.11163): particle swarm optimisation over the experts' weights, each scored alone on dev."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hswarm.core.swarm import Swarm
+from hswarm.execution.system import System
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.common import group
+from hswarm.methods.objective import Evaluation, Objective
+
+
+def model_swarms(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    """The best single model ever scored. Settings of the swarm: `[weight]`.
+
+    A particle's position is kept as its weights over the experts it started from; every move is a sum of positions, so
+    this is the swarm in the space of parameters itself.
+    """
+    places = group(pool)
+    swarm = Swarm(np.eye(len(pool.experts))[places], objective.recipe.weight, rng)
+    best: Evaluation | None = None
+    for iteration in range(max(1, objective.systems // len(places))):
+        systems = [
+            objective.alone(pool.blend(position, pool.names[place]))
+            for place, position in zip(places, swarm.ask(), strict=True)
+        ]
+        found = objective.evaluate(systems, f"iteration {iteration}")
+        swarm.tell(np.array([evaluation.utility for evaluation in found]))
+        top = max(found, key=lambda evaluation: np.nan_to_num(evaluation.utility))
+        best = top if best is None or top.utility > best.utility else best
+        if swarm.stop():
+            break
+    assert best is not None
+    return best.system

@@ -1,0 +1,31 @@
+"""Pack of LLMs (PackLLM, arXiv 2404.11531): experts draw each token together, by how well each knows the prompt.
+
+Its similarity variant: weights are the softmax of the -log perplexity of the prompt. Needs an engine with next-token
+distributions (transformers, toy).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from hswarm.execution.system import System
+from hswarm.experts.composite import Fusion
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.common import group
+from hswarm.methods.objective import Objective
+
+
+@dataclass(frozen=True)
+class PackOfLLMs:
+    """`temperature` of the weights: near 0 the best expert for the prompt decides alone."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    temperature: float = 1.0
+
+    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+        experts = [pool.experts[i] for i in group(pool)]
+        return objective.alone(Fusion.join(experts, temperature=self.temperature, name="pack"))

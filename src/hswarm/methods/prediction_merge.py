@@ -1,0 +1,21 @@
+"""Prediction merge: every expert of the pool answers alone, the majority is the answer.
+
+The paper names it without a definition. Here: equal votes, ties to the answer of the expert that is best on dev.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hswarm.core.topology import Topology
+from hswarm.execution.system import System
+from hswarm.experts.composite import Vote
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.common import ranked_alone
+from hswarm.methods.objective import Objective
+
+
+def prediction_merge(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    """As many calls an answer as the pool has experts."""
+    voters = [single.system.experts[0] for single in ranked_alone(pool, objective)]
+    return objective.system(Topology.star(len(voters) + 1), [*voters, Vote.new()])

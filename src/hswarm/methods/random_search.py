@@ -1,0 +1,25 @@
+"""Random search: random topologies with random experts, as many as hswarm's search scores; the best on dev wins.
+
+The control for the swarms: what drawing often and keeping the best is worth by itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hswarm.core.decode import g_decode
+from hswarm.execution.system import System
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.common import best_of
+from hswarm.methods.objective import Objective
+
+
+def random_search(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    """Systems of the recipe's size, drawn until the recipe's number of systems or the budget is reached."""
+    nodes, decode = objective.nodes, objective.recipe.decode
+    systems = []
+    for _ in range(objective.systems):
+        topology = g_decode(rng.uniform(0, 1, (nodes, nodes)), rng, decode.top_p, out_edges=decode.out_edges)
+        drawn = rng.integers(0, len(pool.experts), nodes)
+        systems.append(objective.system(topology, [pool.experts[i] for i in drawn]))
+    return best_of(objective, systems, "random")

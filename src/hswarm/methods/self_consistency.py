@@ -1,0 +1,37 @@
+"""Self-consistency (arXiv 2203.11171): samples of the best single expert, the majority is the answer.
+
+A control that the paper lacks: as many calls an answer as a system of all nodes makes, and no second expert.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from hswarm.core.topology import Topology
+from hswarm.execution.system import System
+from hswarm.experts.composite import Vote
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.common import ranked_alone
+from hswarm.methods.objective import Objective
+
+
+@dataclass(frozen=True)
+class SelfConsistency:
+    """`samples` 0 is one a node of the recipe's systems."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    samples: int = 0
+    temperature: float = 0.7
+
+    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+        expert = ranked_alone(pool, objective)[0].system.experts[0]
+        count = self.samples or objective.nodes
+        first = int(rng.integers(2**31))
+        return objective.system(
+            Topology.star(count + 1), [*[expert] * count, Vote.new()], seeds=tuple(range(first, first + count + 1)),
+            sampling=replace(objective.sampling, temperature=self.temperature),
+        )  # fmt: skip

@@ -1,0 +1,84 @@
+"""What every method promises, whatever its idea."""
+
+import numpy as np
+import pytest
+from bench import bench
+
+from hswarm import load
+from hswarm.engines.base import EngineSettings
+from hswarm.engines.toy import ToyEngine, planted_weights, toy_pool
+from hswarm.errors import ConfigError
+from hswarm.execution import files
+from hswarm.methods import TABLE, get_method, method_names, run_method
+from hswarm.methods.objective import BudgetSpent
+
+
+@pytest.fixture(params=TABLE)
+def method(request, tmp_path):
+    settings = {}
+    if request.param == "data_merge":  # an expert as if trained on everything, for each size of pool
+        settings = {"path": str(tmp_path / "union")}
+        files.write_tensors(tmp_path / "union" / "vector.safetensors", {"vector": planted_weights(4)})
+    return get_method(request.param, settings)
+
+
+def made(method, experts, seed=0, **content):
+    pool, objective = bench(toy_pool(experts), content=content)
+    return run_method(method, pool, objective, np.random.default_rng(seed)), objective
+
+
+def identity(system):
+    return system.topology, [e.digest for e in system.experts], system.sampling, system.seeds
+
+
+def test_same_seed_same_system_saved_and_loaded_equal(method, tmp_path):
+    system, objective = made(method, 4)
+    assert identity(system) == identity(made(method, 4)[0])
+    system.save(tmp_path / "system")
+    again = load(tmp_path / "system")
+    assert identity(again) == identity(system)
+    questions = [example.question for example in objective.task.test]
+    engine = ToyEngine(EngineSettings(name="toy"))
+    assert again.respond(questions, engine) == system.respond(questions, engine)
+
+
+@pytest.mark.parametrize("experts", [2, 12])
+def test_works_with_few_and_many_experts(method, experts):
+    system, objective = made(method, experts)
+    (found,) = objective.final([system])
+    assert found.failed == 0
+    assert 0 <= found.utility <= 1
+
+
+@pytest.mark.parametrize("calls", [60, 250])
+def test_a_budget_of_calls_is_respected(method, calls):
+    """60 calls score the experts alone and one system of four; every method still returns a system."""
+    system, objective = made(method, 4, budget={"calls": calls})
+    assert objective.ledger.generated <= calls
+    assert system.topology.size >= 1
+
+
+@pytest.mark.parametrize("budget", [{"tokens": 900}, {"seconds": 1e-9}])
+def test_budgets_of_tokens_and_seconds_end_a_search(budget):
+    pool, objective = bench(toy_pool(4), content={"budget": budget})
+    if "seconds" in budget:
+        with pytest.raises(BudgetSpent, match="seconds"):
+            run_method(get_method("hswarm"), pool, objective, np.random.default_rng(0))
+        return
+    run_method(get_method("random_search"), pool, objective, np.random.default_rng(0))
+    spent = objective.ledger.prompt_tokens + objective.ledger.completion_tokens
+    assert 900 <= spent < 900 + 12 * 4 * 40  # the last system may exceed it
+
+
+def test_the_table_and_its_names():
+    assert len(TABLE) == 23  # seventeen rivals, three controls, hswarm and two ablations
+    assert method_names("all") == list(TABLE)
+    assert method_names("hswarm, chain") == ["hswarm", "chain"]
+    with pytest.raises(ConfigError, match="did you mean 'hswarm'"):
+        method_names("hswram")
+    with pytest.raises(ConfigError, match="different names"):
+        method_names("chain,chain")
+    with pytest.raises(ConfigError, match="methods.lorahub.bund"):
+        get_method("lorahub", {"bund": 1})
+    with pytest.raises(ConfigError, match="has no settings"):
+        get_method("chain", {"size": 1})
