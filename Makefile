@@ -31,9 +31,19 @@ check: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/python benchmarks/pool_table.py
-	$(BIN)/python benchmarks/spaces.py
-	$(BIN)/python benchmarks/weight_step_memory.py
+	$(BIN)/python benchmarks/pso_update.py --size 5000000
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/early_end.py --seeds 1 --set search.iterations=8 --set search.graphs=6
+	$(BIN)/python benchmarks/table.py
+	@printf '%s\n' 'long ones, minutes to hours; each alone on the machine:' \
+	  '  $(BIN)/python benchmarks/pso_update.py   (8 GB of memory)' \
+	  '  $(BIN)/python benchmarks/overhead.py --up-to 1000000' \
+	  '  $(BIN)/python benchmarks/engine_speed.py recipes/demo.toml --questions 200 --tokens 32' \
+	  '  $(BIN)/python benchmarks/search_vs_naive.py recipes/demo.toml' \
+	  '  $(BIN)/python benchmarks/prompt_layout.py recipes/demo.toml' \
+	  '  $(BIN)/python benchmarks/pool_table.py' \
+	  '  $(BIN)/python benchmarks/spaces.py' \
+	  '  $(BIN)/python benchmarks/weight_step_memory.py'
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from hswarm.experts.adapter import Expert
@@ -25,7 +26,12 @@ class Sampling:
 
     def text(self) -> str:
         """The part of a call's key that is about sampling."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return _text(self)
+
+
+@lru_cache
+def _text(sampling: Sampling) -> str:
+    return json.dumps(asdict(sampling), sort_keys=True)
 
 
 @dataclass(frozen=True)

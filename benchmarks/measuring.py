@@ -1,0 +1,45 @@
+"""What the benchmarks of speed share: the machine, the clock, and one JSON file a claim under docs/benchmarks/."""
+
+import json
+import os
+import platform
+import time
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+@contextmanager
+def timed(into, name):
+    """Processor seconds of the block, as `into[name]`: what else the machine does changes them little."""
+    began = time.process_time()
+    yield
+    into[name] = time.process_time() - began
+
+
+def machine():
+    """Processor, cores, load and versions: a figure without them says nothing."""
+    path = Path("/proc/cpuinfo")
+    cpuinfo = path.read_text() if path.exists() else ""
+    model = [line.split(":")[1].strip() for line in cpuinfo.splitlines() if line.startswith("model name")]
+    found = {"processor": model[0] if model else platform.processor(), "cores": os.cpu_count(),
+             "load": [round(value, 1) for value in os.getloadavg()], "python": platform.python_version()}  # fmt: skip
+    for package in ("numpy", "torch", "transformers", "openvino-genai"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def publish(name, claim, figures):
+    """Print the figures and keep them as docs/benchmarks/<name>.json."""
+    content = {"claim": claim, "machine": machine(), **figures}
+    folder = ROOT / "docs/benchmarks"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    print(f"{name}: {claim}")
+    for key, value in figures.items():
+        print(f"  {key}: {value if not isinstance(value, float) else round(value, 4)}")
