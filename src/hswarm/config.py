@@ -166,7 +166,9 @@ def _explain(error: Any) -> str:
     if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         return f"unknown key '{place}'{near(str(error['loc'][-1]), _fields(error['loc'][:-1]))}"
     message = error["msg"].removeprefix("Value error, ")
-    came = "" if ", got " in message else f", got {json.dumps(error['input'], default=str)[:80]}"
+    # what stands at a remote expert may be a key
+    told = ", got " in message or "remote" in error["loc"]
+    came = "" if told else f", got {json.dumps(error['input'], default=str)[:80]}"
     return f"{place}: {message[:1].lower()}{message[1:]}{came}"
 
 

@@ -108,6 +108,17 @@ class StreamingEngine(Engine, Protocol):
         """As `generate`; meanwhile `tell(i, text)` gives all that request i has so far, which only ever grows."""
 
 
+@runtime_checkable
+class ArrivingEngine(Engine, Protocol):
+    """An engine with replies that do not depend on their batch, so that each can be kept as it arrives."""
+
+    def arriving(self, request: Request) -> bool:
+        """Whether the reply to `request` is such a one."""
+
+    def arrive(self, requests: Sequence[Request], keep: Callable[[int, Completion], None]) -> None:
+        """As `generate`, but `keep(i, completion)` is called for request i as soon as it is answered."""
+
+
 def group_batches(requests: Sequence[Request], size: int, order: Callable[[Request], Any]) -> list[list[int]]:
     """Positions in `requests` by at most `size`, one expert and one sampling a batch, each group sorted by `order`."""
     groups: dict[tuple[str, str], list[int]] = {}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from hswarm.engines.base import Completion, Engine, Request
+from hswarm.engines.base import ArrivingEngine, Completion, Engine, Request
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import Expert
 
@@ -36,6 +36,15 @@ class MixedEngine:
         for base, places in self._by_base([request.expert for request in requests]).items():
             made.update(zip(places, self._engines[base].generate([requests[i] for i in places]), strict=True))
         return [made[i] for i in range(len(requests))]
+
+    def arriving(self, request: Request) -> bool:
+        engine = self._engines[request.expert.base]
+        return isinstance(engine, ArrivingEngine) and engine.arriving(request)
+
+    def arrive(self, requests: Sequence[Request], keep: Callable[[int, Completion], None]) -> None:
+        engine = self._engines[requests[0].expert.base]  # a batch has one base
+        assert isinstance(engine, ArrivingEngine)
+        engine.arrive(requests, keep)
 
     def _by_base(self, experts: Sequence[Expert]) -> dict[str, list[int]]:
         places: dict[str, list[int]] = {base: [] for base in self._engines}

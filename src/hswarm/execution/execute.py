@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hswarm.engines.base import Completion, Engine, EngineSettings, Request
+from hswarm.engines.base import ArrivingEngine, Completion, Engine, EngineSettings, Request
 from hswarm.errors import EngineError
 from hswarm.execution.cache import Cache, call_key
 from hswarm.execution.guard import Guard
@@ -108,7 +108,10 @@ class Executor:
         self.progress(len(keys) - sum(asked[key] for key in own))
         for batch in self.engine.batches([distinct[key] for key in own]):
             batch_keys = [own[i] for i in batch]
-            if any(key not in completions for key in batch_keys):
+            if isinstance(self.engine, ArrivingEngine) and self.engine.arriving(distinct[batch_keys[0]]):
+                self._arrive({key: distinct[key] for key in batch_keys}, completions, step)
+                self._stop_if_dead([completions[key] for key in own if key in completions], len(own), step)
+            elif any(key not in completions for key in batch_keys):
                 made = dict(zip(batch_keys, self.guard.generate([distinct[key] for key in batch_keys]), strict=True))
                 self.cache.put({key: reply for key, reply in made.items() if reply.finish != "failed"}, step)
                 completions |= made
@@ -125,6 +128,19 @@ class Executor:
                 f"allows; the last fault was: {self.guard.fault or 'an answer marked as failed'}; "
                 "see the engine, then resume the run"
             )
+
+    def _arrive(self, calls: Mapping[bytes, Request], completions: dict[bytes, Completion], step: str) -> None:
+        """Make those of `calls` that are still missing, and keep each as it comes."""
+        missing = [key for key in calls if key not in completions]
+
+        def keep(i: int, completion: Completion) -> None:
+            if completion.finish != "failed":
+                self.cache.put({missing[i]: completion}, step)
+            completions[missing[i]] = completion
+
+        if missing:
+            assert isinstance(self.engine, ArrivingEngine)
+            self.engine.arrive([calls[key] for key in missing], keep)
 
     def _account(self, requested: int, made: Mapping[bytes, Completion], widths: Mapping[bytes, int]) -> None:
         self.ledger.requested += requested

@@ -28,6 +28,7 @@ from hswarm.experts.checkpoint import Checkpoint
 from hswarm.experts.composite import Fusion, Vote, carriers, width
 from hswarm.experts.fingerprint import check_base
 from hswarm.experts.pool import bases_of, read_expert, share_bases
+from hswarm.experts.remote import RemoteExpert
 from hswarm.prompts import Prompts
 
 FORMAT = 1
@@ -98,7 +99,7 @@ class System:
         names, written = _folder_names(list(held.values())), {}
         for expert in held.values():
             target = new / "experts" / names[expert.digest]
-            if expert.form is None and not isinstance(expert, Checkpoint):
+            if expert.form is None and not isinstance(expert, Checkpoint | RemoteExpert):
                 files.write_tensors(target / "vector.safetensors", {"vector": expert.vector})
                 written[expert.digest] = expert.digest
             else:
@@ -137,7 +138,7 @@ class System:
                 "temperature": expert.temperature,
             }
         entry = {"expert": expert.name, "folder": names[expert.digest], "digest": written[expert.digest]}
-        own = isinstance(expert, Checkpoint) or expert.base in ("", self.base)
+        own = isinstance(expert, Checkpoint | RemoteExpert) or expert.base in ("", self.base)
         return entry if own else entry | {"base": expert.base}
 
     def respond(self, questions: Sequence[str], engine: Engine | None = None) -> list[str]:

@@ -20,6 +20,7 @@ from hswarm.errors import PoolError
 from hswarm.experts.adapter import AdapterForm, Expert
 from hswarm.experts.blend import blend_factors, blend_updates, union_form
 from hswarm.experts.checkpoint import Checkpoint, is_checkpoint
+from hswarm.experts.remote import REMOTE_FILE, RemoteExpert, RemoteSettings
 from hswarm.registry import near
 
 _LEAVE = "leave it out (pool.experts)"
@@ -32,6 +33,7 @@ class PoolSettings:
 
     `space` is where weights of adapters are added: "factors" (A and B apart, all of one form) or "delta" (the updates
     s B A, brought back to `rank`; 0 is the largest rank in the pool). `mixed` allows experts of several bases.
+    `remote` are models behind an API, beside the folder's experts or without a folder.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -42,6 +44,7 @@ class PoolSettings:
     space: Literal["factors", "delta"] = "factors"
     rank: int = 0
     mixed: bool = False
+    remote: tuple[RemoteSettings, ...] = ()
 
     def __post_init__(self) -> None:
         if self.rank < 0:
@@ -72,10 +75,11 @@ class ExpertPool:
 
     @cached_property
     def groups(self) -> tuple[tuple[int, ...], ...]:
-        """The positions of experts whose weights can be added, group by group."""
+        """The positions of experts whose weights can be added, group by group; remote ones have none."""
         found: dict[Hashable, list[int]] = {}
         for i, expert in enumerate(self.experts):
-            found.setdefault(_group_key(expert), []).append(i)
+            if not isinstance(expert, RemoteExpert):
+                found.setdefault(_group_key(expert), []).append(i)
         return tuple(map(tuple, found.values()))
 
     def blend(self, weights: ArrayLike, name: str) -> Expert:
@@ -88,12 +92,12 @@ class ExpertPool:
         if row.shape != (len(self.experts),):
             raise ValueError(f"expected {len(self.experts)} weights, one an expert, got shape {row.shape}")
         used = np.flatnonzero(row).tolist()
+        if len(used) == 1 and row[used[0]] == 1:
+            return self.experts[used[0]].named(name)
         group = next((group for group in self.groups if set(used) <= set(group)), None)
         if group is None:
             raise PoolError(f"'{name}' would add experts that do not share an architecture: "
                             f"{', '.join(self.names[i] for i in used)}")  # fmt: skip
-        if len(used) == 1 and row[used[0]] == 1:
-            return self.experts[used[0]].named(name)
         members, shares = [self.experts[i] for i in group], row[list(group)].tolist()
         if checkpoints := [member for member in members if isinstance(member, Checkpoint)]:
             return Checkpoint.blend(checkpoints, shares, name)
@@ -104,13 +108,14 @@ class ExpertPool:
 
 def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:
     """Read and check a pool of at least `least` experts. PoolError names every expert that does not fit."""
-    experts, faults = [], []
+    experts: list[Expert] = [RemoteExpert(remote) for remote in settings.remote]
+    faults = _twice(settings)
     for folder in _folders(settings):
         try:
             experts.append(read_expert(folder))
         except PoolError as fault:
             faults.append(str(fault))
-    faults += _misfits(experts, settings)
+    faults += _misfits([expert for expert in experts if not isinstance(expert, RemoteExpert)], settings)
     if faults:
         raise PoolError("; ".join(faults))
     if len(experts) < least:
@@ -124,7 +129,9 @@ def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:
 
 
 def read_expert(folder: Path) -> Expert:
-    """The adapter or the whole checkpoint in `folder`. PoolError says what is wrong with it."""
+    """The adapter, the whole checkpoint or the remote model in `folder`. PoolError says what is wrong with it."""
+    if (folder / REMOTE_FILE).is_file():
+        return RemoteExpert.read(folder)
     return Checkpoint.read(folder) if is_checkpoint(folder) else Expert.read(folder)
 
 
@@ -155,7 +162,17 @@ def _largest_rank(experts: Sequence[Expert]) -> int:
     return max(int(expert.form.config["r"]) for expert in experts if expert.form)
 
 
+def _twice(settings: PoolSettings) -> list[str]:
+    """Names that two experts would share."""
+    remote = [one.name for one in settings.remote]
+    local = [path.name for path in _folders(settings)]
+    return [f"pool.remote names '{name}' twice, or like a folder of the pool; give it another name"
+            for name, count in Counter(remote + local).items() if count > 1]  # fmt: skip
+
+
 def _folders(settings: PoolSettings) -> list[Path]:
+    if settings.remote and not settings.path:
+        return []
     if not settings.path:
         raise PoolError("pool.path is not set; name a folder with one PEFT adapter a sub-folder")
     root = Path(settings.path)

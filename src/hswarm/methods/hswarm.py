@@ -141,7 +141,7 @@ class Search:
         Every move is a sum of the start, so a particle is its shares of the pool's experts: whatever an expert weighs,
         a swarm and its checkpoint are small.
         """
-        shares = np.zeros((len(self._pool.experts), len(self._pool.experts)))
+        shares = np.eye(len(self._pool.experts))  # an expert of no group has no weights and stays
         for swarm, group in zip(self._weight, self._pool.groups, strict=True):
             shares[np.ix_(group, group)] = swarm.ask()
         return self._stand(shares)

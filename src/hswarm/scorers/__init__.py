@@ -16,6 +16,7 @@ TABLE = {
     "choice": "hswarm.scorers.choice:choice",
     "code": "hswarm.scorers.code:code",
     "exact": "hswarm.scorers.exact:exact",
+    "judge": "hswarm.scorers.judge:judge",
     "reference": "hswarm.scorers.reference:reference",
     "reference-last5": "hswarm.scorers.reference:reference_last5",
     "regex": "hswarm.scorers.regex:regex",
@@ -42,6 +43,8 @@ def get_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer:
         raise TaskError(f"scorer '{name}' has no option '{unknown[0]}'{near(unknown[0], known)}")
     if missing := sorted(key for key, needed in known.items() if needed and key not in given):
         raise TaskError(f"scorer '{name}' needs task.scorer_options.{missing[0]}")
+    if check := getattr(found, "check", None):
+        check(**given)
     asks = sum(parameter.kind is not inspect.Parameter.KEYWORD_ONLY for parameter in parameters) > 2
 
     def score(examples: Sequence[Example], responses: Sequence[str], respond: Respond = _NOBODY) -> list[Score]:

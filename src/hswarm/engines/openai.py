@@ -1,0 +1,164 @@
+"""The engine for experts behind OpenAI-compatible APIs: many calls at a time, each kept as soon as it is answered.
+
+Waiting, back-off with jitter and a server's Retry-After are the `openai` client's own. A server that stays unreachable
+ends the step with EngineError: what was answered is kept, and the run can be resumed. A call that a server refuses for
+its content is a failed completion.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, ClassVar
+
+from hswarm.engines.base import Completion, EngineSettings, Request
+from hswarm.errors import EngineError, MissingExtra, PoolError, UserError
+from hswarm.experts.adapter import Expert
+from hswarm.experts.remote import RemoteExpert, RemoteSettings
+
+try:
+    import openai
+except ImportError as missing:
+    raise MissingExtra("experts behind an API", "api") from missing
+
+
+class OpenAIEngine:
+    """Chat completions of remote experts. Replies do not depend on their batch."""
+
+    _calls: ClassVar[Counter[str]] = Counter()  # made by this process, by expert: a limit holds over all engines
+
+    def __init__(self, settings: EngineSettings, base: str) -> None:
+        """Remote experts bring their own settings."""
+
+    @property
+    def fingerprint(self) -> str:
+        return "openai/1"
+
+    def check(self, experts: Sequence[Expert]) -> None:
+        for expert in experts:
+            _key(_remote(expert))
+
+    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
+        """All at once: `concurrency` says how many are under way."""
+        return [list(range(len(requests)))] if requests else []
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        made: dict[int, Completion] = {}
+        self.arrive(requests, made.__setitem__)
+        return [made[i] for i in range(len(requests))]
+
+    def arriving(self, request: Request) -> bool:
+        return True
+
+    def arrive(self, requests: Sequence[Request], keep: Callable[[int, Completion], None]) -> None:
+        asyncio.run(self._all(requests, keep))
+
+    async def _all(self, requests: Sequence[Request], keep: Callable[[int, Completion], None]) -> None:
+        async with AsyncExitStack() as stack:
+            doors: dict[str, _Door] = {}
+            for request in requests:
+                if request.expert.digest not in doors:
+                    doors[request.expert.digest] = door = _Door(_remote(request.expert))
+                    await stack.enter_async_context(door.client)
+            tasks = [asyncio.create_task(self._one(i, request, doors[request.expert.digest]))
+                     for i, request in enumerate(requests)]  # fmt: skip
+            try:
+                for done in asyncio.as_completed(tasks):
+                    keep(*await done)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _one(self, i: int, request: Request, door: _Door) -> tuple[int, Completion]:
+        async with door.places:
+            limit = door.remote.calls
+            if limit and self._calls[request.expert.digest] >= limit:
+                raise EngineError(f"the budget of {limit} calls of '{door.remote.model}' is spent; raise its calls, "
+                                  "then resume the run")  # fmt: skip
+            self._calls[request.expert.digest] += 1
+            await door.turn()
+            return i, await door.ask(request)
+
+
+class _Door:
+    """One remote model during one wave: its client, its places and its pace."""
+
+    def __init__(self, remote: RemoteSettings) -> None:
+        self.remote, self._next = remote, 0.0
+        self.places = asyncio.Semaphore(remote.concurrency)
+        self.client = openai.AsyncOpenAI(base_url=remote.url, api_key=_key(remote), timeout=remote.timeout_s,
+                                         max_retries=remote.attempts - 1)  # fmt: skip
+
+    async def turn(self) -> None:
+        """Wait until the pace allows one more call."""
+        if self.remote.per_minute:
+            now = time.monotonic()
+            start = max(now, self._next)
+            self._next = start + 60 / self.remote.per_minute
+            await asyncio.sleep(start - now)
+
+    async def ask(self, request: Request) -> Completion:
+        """The reply. EngineError if the server cannot be had, UserError if it refuses key or model."""
+        remote, sampling = self.remote, request.sampling
+        options: dict[str, Any] = {"temperature": sampling.temperature, "max_tokens": sampling.max_new_tokens}
+        if sampling.temperature:
+            options |= {"top_p": sampling.top_p, "seed": sampling.seed}
+        try:
+            reply = await self.client.chat.completions.create(
+                model=remote.model, messages=[{"role": "user", "content": request.prompt}], **options
+            )
+        except (openai.AuthenticationError, openai.PermissionDeniedError) as fault:
+            name = f"the key in ${remote.key}" if remote.key else "a call without a key"
+            raise UserError(f"{remote.url} refuses {name} (status {fault.status_code}); "
+                            "set a key that it takes, then resume the run") from None  # fmt: skip
+        except openai.NotFoundError:
+            raise UserError(f"{remote.url} has no model '{remote.model}' or is no OpenAI-compatible API "
+                            "(status 404); set model and url") from None  # fmt: skip
+        except (
+            openai.APIConnectionError,
+            openai.RateLimitError,
+            openai.InternalServerError,
+            openai.ConflictError,
+        ) as fault:
+            raise EngineError(f"'{remote.model}' at {remote.url} cannot be reached ({_why(fault)}, {remote.attempts} "
+                              "attempts); what it answered is kept: start it, then resume") from None  # fmt: skip
+        except openai.APIError:
+            return Completion("", "failed", 0, 0)
+        return _completion(reply)
+
+
+def _completion(reply: Any) -> Completion:
+    """Other servers leave out more than the client's types say."""
+    if not reply.choices or reply.choices[0].finish_reason == "content_filter":
+        return Completion("", "failed", 0, 0)
+    first, usage = reply.choices[0], reply.usage
+    return Completion(
+        (first.message.content or "").strip(), "length" if first.finish_reason == "length" else "stop",
+        usage.prompt_tokens if usage else 0, usage.completion_tokens if usage else 0,
+    )  # fmt: skip
+
+
+def _why(fault: openai.APIError) -> str:
+    if isinstance(fault, openai.APIStatusError):
+        return f"status {fault.status_code}"
+    return "no reply in time" if isinstance(fault, openai.APITimeoutError) else "no connection"
+
+
+def _remote(expert: Expert) -> RemoteSettings:
+    if not isinstance(expert, RemoteExpert):
+        raise PoolError(f"expert '{expert.name}' has weights of its own, engine 'openai' answers for [[pool.remote]] "
+                        "alone; set engine.name to a local engine")  # fmt: skip
+    return expert.remote
+
+
+def _key(remote: RemoteSettings) -> str:
+    if not remote.key:
+        return "none"
+    if not os.environ.get(remote.key):
+        raise PoolError(f"expert '{remote.name}' needs the key of {remote.url} in ${remote.key}, which is not set")
+    return os.environ[remote.key]

@@ -1,0 +1,91 @@
+"""An expert without weights here: a model behind an OpenAI-compatible API. Knows nothing of HTTP.
+
+The key is read from the environment when a call is made; recipes, runs and messages hold the variable's name alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from hswarm.errors import PoolError
+from hswarm.experts.adapter import Expert
+
+REMOTE_BASE = "openai"  # stands where local experts have their base model
+REMOTE_FILE = "remote.json"
+
+
+@dataclass(frozen=True)
+class RemoteSettings:
+    """`[[pool.remote]]`: `model` as the API calls it, the API's `url` (up to /v1), `key` the NAME of a variable.
+
+    At most `concurrency` calls at a time and `per_minute` a minute (0: no limit), each for `timeout_s` seconds and
+    `attempts` times; at most `calls` calls a process (0: no limit).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: str
+    model: str
+    url: str
+    key: str = ""
+    concurrency: int = 8
+    per_minute: float = 0
+    timeout_s: float = 60
+    attempts: int = 6
+    calls: int = 0
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ValueError("name must be letters, digits, '.', '_' or '-'")
+        if self.key and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.key):
+            raise ValueError("key must be the NAME of an environment variable that holds the key, e.g. "
+                             "key = 'OPENAI_API_KEY'; take a key out of the recipe")  # fmt: skip
+        place = urlsplit(self.url)
+        if place.scheme not in ("http", "https") or not place.hostname or place.username or place.query:
+            raise ValueError("url must be like http://localhost:8000/v1, without a key or password in it")
+        if min(self.concurrency, self.attempts) < 1 or self.timeout_s <= 0:
+            raise ValueError("concurrency and attempts must be at least 1, timeout_s above 0")
+        if min(self.per_minute, self.calls) < 0:
+            raise ValueError("per_minute and calls must be at least 0")
+
+
+class RemoteExpert(Expert):
+    """A model behind an API, as an expert: no vector, no form, never moved by the weight-step."""
+
+    remote: RemoteSettings
+
+    def __init__(self, remote: RemoteSettings, name: str = "") -> None:
+        identity = json.dumps(["openai", remote.model, remote.url.rstrip("/")])
+        digest = hashlib.sha256(identity.encode()).hexdigest()
+        super().__init__(name or remote.name, np.zeros(0, dtype=np.float32), None, digest, REMOTE_BASE)
+        object.__setattr__(self, "remote", remote)
+
+    def named(self, name: str) -> RemoteExpert:
+        return RemoteExpert(self.remote, name)
+
+    def with_base(self, base: str) -> RemoteExpert:
+        """The same expert: it has no base here."""
+        return self
+
+    def write(self, folder: Path, dtype: Literal["float32", "float16"] = "float32") -> str:
+        """Write where the model is to `folder`; returns the digest."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / REMOTE_FILE).write_text(json.dumps(asdict(self.remote), indent=2) + "\n", encoding="utf-8")
+        return self.digest
+
+    @classmethod
+    def read(cls, folder: str | Path) -> RemoteExpert:
+        """The remote expert that `write` put into `folder`. PoolError says what is wrong with it."""
+        path = Path(folder) / REMOTE_FILE
+        try:
+            return cls(RemoteSettings(**json.loads(path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, TypeError) as fault:
+            raise PoolError(f"{path} is not a remote expert as hswarm writes it: {fault}") from fault

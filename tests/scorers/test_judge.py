@@ -1,0 +1,52 @@
+"""What the judge makes of ratings, good, late and missing; tests/engines/test_openai.py has it over a real server."""
+
+import math
+
+import pytest
+
+from hswarm.errors import TaskError
+from hswarm.scorers import get_scorer
+from hswarm.tasks.task import Example
+
+EXAMPLES = [Example(str(i), f"q{i}", "gold") for i in range(5)]
+
+
+class Rater:
+    """Rates by the response; `late` is rated at the second asking."""
+
+    def __init__(self):
+        self.prompts, self.models = [], []
+
+    def ask(self, model, prompts, max_new_tokens):
+        self.prompts.append(list(prompts))
+        self.models.append(model)
+        return [self._reply(prompt) for prompt in prompts]
+
+    def _reply(self, prompt):
+        if "<<<\nlate" in prompt:
+            return "3" if len(self.prompts) == 2 else "hm"
+        return {"good": "Rating: 9", "odd": "no idea", "gone": None}[prompt.split("<<<\n")[1].split("\n")[0]]
+
+
+def test_ratings_become_scores_and_failures_never_do():
+    rater = Rater()
+    scores = get_scorer("judge")(EXAMPLES, ["good", "late", "odd", "gone", " "], rater)
+    assert [score.value for score in scores[:2]] == [0.9, 0.3]
+    assert all(math.isnan(score.value) for score in scores[2:4])
+    assert scores[4] == (0, False, "")
+    assert [len(prompts) for prompts in rater.prompts] == [4, 3]  # the empty one is not asked about, the rated one once
+    assert rater.models == [None, None]
+    assert all(text in rater.prompts[0][0] for text in ("q0", "gold", "good"))
+
+
+def test_a_named_judge_is_asked():
+    rater = Rater()
+    get_scorer("judge", {"model": "m", "url": "http://x/v1", "calls": 9})(EXAMPLES[:1], ["good"], rater)
+    assert (rater.models[0].remote.model, rater.models[0].remote.calls) == ("m", 9)
+
+
+@pytest.mark.parametrize("options", [{"model": "m"}, {"url": "http://x/v1"}, {"model": "m", "url": "x"},
+                                     {"model": "m", "url": "http://x", "attempts": 0}, {"modle": "m"}])  # fmt: skip
+def test_wrong_options_are_refused_before_anything_is_asked(options):
+    with pytest.raises(TaskError):
+        get_scorer("judge", options)
