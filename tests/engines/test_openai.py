@@ -248,7 +248,7 @@ def test_a_judge_behind_the_api(server, tmp_path):
     """The toy server cannot rate: every rating fails, is counted and stops the search instead of scoring 1."""
     recipe = content(server)
     recipe["task"] |= {"scorer": "judge", "scorer_options": {"model": "whole", "url": server.url, "attempts": 1}}
-    with pytest.raises(UserError, match="had failed calls"):
+    with pytest.raises(EngineError, match="had failed calls"):
         search(build_recipe(recipe), tmp_path / "run")
     recipe["task"]["scorer_options"] |= {"url": "http://127.0.0.1:9/v1"}
     with pytest.raises(EngineError, match="cannot be reached"):
