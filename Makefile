@@ -35,6 +35,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/early_end.py --seeds 1 --set search.iterations=8 --set search.graphs=6
 	$(BIN)/python benchmarks/table.py
+	$(BIN)/python benchmarks/serving.py --toy
 	@printf '%s\n' 'long ones, minutes to hours; each alone on the machine:' \
 	  '  $(BIN)/python benchmarks/pso_update.py   (8 GB of memory)' \
 	  '  $(BIN)/python benchmarks/overhead.py --up-to 1000000' \
@@ -43,6 +44,7 @@ bench: $(READY)
 	  '  $(BIN)/python benchmarks/prompt_layout.py recipes/demo.toml' \
 	  '  $(BIN)/python benchmarks/pool_table.py' \
 	  '  $(BIN)/python benchmarks/spaces.py' \
+	  '  OMP_NUM_THREADS=1 $(BIN)/python benchmarks/serving.py --json docs/serving.json' \
 	  '  $(BIN)/python benchmarks/weight_step_memory.py'
 
 clean:

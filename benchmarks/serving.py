@@ -28,23 +28,29 @@ from openai import AsyncOpenAI
 from hswarm.core.topology import Topology
 from hswarm.engines import open_engine
 from hswarm.engines.base import Engine, EngineSettings, Sampling
+from hswarm.engines.toy import toy_pool
 from hswarm.execution.execute import Executor
 from hswarm.execution.system import System
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.tasks.task import Example
+from hswarm.tasks.toy import generate
 
 POOL = Path(__file__).parent.parent / "experts/smollm2"
 EDGES = [(0, 2), (1, 2), (2, 3)]
 
 
-def build(tokens: int) -> System:
+def build(tokens: int, toy: bool) -> System:
     """Four nodes, four experts, three stages."""
+    if toy:
+        return System(Topology.of(4, EDGES), toy_pool(4).experts, base="toy", engine=EngineSettings("toy"))
     pool = open_pool(PoolSettings(str(POOL), experts=("sums", "sisters", "logic", "letters")))
     engine = EngineSettings(dtype="float32")
     return System(Topology.of(4, EDGES), pool.experts, base=pool.base, engine=engine, sampling=Sampling(tokens))
 
 
-def questions(count: int) -> list[str]:
+def questions(count: int, toy: bool) -> list[str]:
+    if toy:
+        return [example.question for example in generate(count, 0)]
     rng = np.random.default_rng(0)
     pairs = rng.choice(10_000, count, replace=False)
     return [f"State the final answer to the following arithmetic problem: {a // 100} + {a % 100} =" for a in pairs]
@@ -87,7 +93,7 @@ async def served(
                     print(f"lost: {fault}", file=sys.stderr)
                 times.append(time.perf_counter() - since)
 
-        await ask("warm up")
+        await ask(asked[-1])
         began, spent = time.perf_counter(), processor_seconds(pid)
         await asyncio.gather(*(one() for _ in range(clients)))
         return answers, times, time.perf_counter() - began, processor_seconds(pid) - spent
@@ -103,20 +109,22 @@ def row(name: str, clients: int, times: list[float], seconds: float, spent: floa
     p50, p99 = np.quantile(times, [0.5, 0.99]).round(3).tolist()
     count = len(times)
     return {"what": name, "clients": clients, "questions": count, "questions_a_second": round(count / seconds, 3),
-            "p50_s": p50, "p99_s": p99, "processor_s_a_question": round(spent / count, 3)}  # fmt: skip
+            "p50_s": p50, "p99_s": p99, "processor_s_a_question": round(spent / count, 4)}  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--questions", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=8)
+    parser.add_argument("--toy", action="store_true", help="the toy engine: what serving itself costs")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    system, asked, rows = build(arguments.tokens), questions(arguments.questions), []
+    system, asked = build(arguments.tokens, arguments.toy), questions(arguments.questions, arguments.toy)
+    rows = []
     sizes = {1: arguments.questions // 4, 8: arguments.questions, 32: arguments.questions}
     expected: dict[str, str] = {}
     engine = open_engine(system.engine, system.bases)
-    Executor(engine).run([system], [Example("w", "warm up", "")], "warm")
+    Executor(engine).run([system], [Example("w", asked[-1], "")], "warm")
     for clients, size in sizes.items():
         answers, *measured = alone(engine, system, asked[:size], clients)
         rows.append(row("engine alone", clients, *measured))
