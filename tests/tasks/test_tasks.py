@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hswarm.errors import TaskError
-from hswarm.tasks import TaskSettings, load_task
+from hswarm.registry import lookup
+from hswarm.tasks import TABLE, TaskSettings, load_task
 from hswarm.tasks.check import check_task
 from hswarm.tasks.formats import read_data
 from hswarm.tasks.toy import planted_order
@@ -106,14 +107,16 @@ def test_overlap_and_duplicates_are_counted(tmp_path):
     assert (found.constant, found.chance) == (0.75, 0.5)
 
 
-@pytest.mark.skipif(
-    "HSWARM_FIELD_DATA" not in os.environ, reason="HSWARM_FIELD_DATA names no folder of field-format files"
-)
+@pytest.mark.skipif("HSWARM_DATA" not in os.environ, reason="HSWARM_DATA names no folder of field-format files")
 def test_published_files():
-    folder = Path(os.environ["HSWARM_FIELD_DATA"])
+    folder = Path(os.environ["HSWARM_DATA"])
     crosswords = check_task(load_task(TaskSettings(path=str(folder / "knowledge_crosswords.json"))))
     assert crosswords.overlap_questions_and_answers == 149
-    assert all(load_task(TaskSettings(path=str(path))).dev for path in folder.glob("*.json"))
+    for path in folder.glob("*.json"):
+        task = load_task(TaskSettings(name=path.stem, path=str(folder)))
+        assert all(example.task == path.stem and example.instruction for example in task.dev)
+        sizes = lookup("tasks", TABLE, path.stem).sizes
+        assert sizes is None or (len(task.dev), len(task.test)) == sizes
 
 
 GYM = {"name": "reasoning-gym", "datasets": ("chain_sum", "aiw"), "dev": 11, "test": 20}

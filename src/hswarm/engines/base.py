@@ -6,19 +6,24 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from hswarm.experts.adapter import Expert
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a reply is drawn. `temperature` 0 is greedy; `seed` tells apart repeated draws of one prompt."""
+    """How a reply is drawn. `temperature` 0 is greedy; `seed` tells apart repeated draws of one prompt.
+
+    `choose` has the answer to a question with choices read off likelihoods instead of written: that of each "letter",
+    or that of each option's "text" per character.
+    """
 
     max_new_tokens: int = 50
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    choose: Literal["", "letter", "text"] = ""
 
     def within(self, limit: int | None) -> Sampling:
         """With at most `limit` new tokens."""
@@ -31,16 +36,23 @@ class Sampling:
 
 @lru_cache
 def _text(sampling: Sampling) -> str:
-    return json.dumps(asdict(sampling), sort_keys=True)
+    fields = {key: value for key, value in asdict(sampling).items() if key != "choose" or value}
+    return json.dumps(fields, sort_keys=True)
 
 
 @dataclass(frozen=True)
 class Request:
-    """One call: an expert reads a prompt."""
+    """One call: an expert reads a prompt; with `options` (letter, text) it chooses one as `sampling.choose` says."""
 
     expert: Expert
     prompt: str
     sampling: Sampling
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def endings(self) -> list[str]:
+        """What the options look like as replies."""
+        return [letter if self.sampling.choose == "letter" else text for letter, text in self.options]
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,21 @@ class Engine(Protocol):
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion for each request, in order. A batch may mix experts."""
+
+
+class Likelihoods(NamedTuple):
+    """The log-probability, in nats, of each ending of a request as its reply, and the tokens of its prompt."""
+
+    logs: list[float]
+    prompt_tokens: int
+
+
+@runtime_checkable
+class LikelihoodEngine(Engine, Protocol):
+    """An engine that can say how likely given replies are."""
+
+    def loglikelihood(self, requests: Sequence[Request]) -> list[Likelihoods]:
+        """How likely each of a request's `endings` is as its reply; requests are a batch of `batches`."""
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from itertools import takewhile
 from typing import Any
 
-from hswarm.engines.base import Completion, EngineSettings, Request, group_batches
+from hswarm.engines.base import Completion, EngineSettings, Likelihoods, Request, group_batches
 from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.errors import MissingExtra, PoolError
 from hswarm.experts import shards
@@ -82,6 +82,27 @@ class TransformersEngine:
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         return self._answer(requests, None)
+
+    def loglikelihood(self, requests: Sequence[Request]) -> list[Likelihoods]:
+        """One pass a request, over all its endings, each tokenised by itself."""
+        found = []
+        for request in requests:
+            self._apply(request.expert)
+            (prompt,) = self._chat.encode([request.prompt])
+            endings = self._chat.tokenizer(request.endings, add_special_tokens=False)["input_ids"]
+            found.append(Likelihoods(self._of_endings(prompt, endings), len(prompt)))
+        return found
+
+    def _of_endings(self, prompt: list[int], endings: list[list[int]]) -> list[float]:
+        longest, pad = max(map(len, endings)), self._chat.tokenizer.pad_token_id
+        gaps = [longest - len(ending) for ending in endings]
+        ids = [[*prompt, *ending, *[pad] * gap] for ending, gap in zip(endings, gaps, strict=True)]
+        mask = [[1] * (len(row) - gap) + [0] * gap for row, gap in zip(ids, gaps, strict=True)]
+        with torch.inference_mode():
+            logits = self._model(input_ids=self._tensor(ids), attention_mask=self._tensor(mask),
+                                 logits_to_keep=longest + 1).logits  # fmt: skip
+        logs = torch.log_softmax(logits.float(), -1)
+        return [sum(float(logs[row, i, token]) for i, token in enumerate(ending)) for row, ending in enumerate(endings)]
 
     def stream(self, requests: Sequence[Request], tell: Callable[[int, str], None]) -> list[Completion]:
         return self._answer(requests, tell)

@@ -7,6 +7,7 @@ resumed after a crash counts, and batches, exactly as if it had not been interru
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,8 @@ class Entry(NamedTuple):
 def call_key(fingerprint: str, request: Request, salt: str = "") -> bytes:
     """The identity of a call; `salt` keeps equal calls apart where reuse is off."""
     whole = hashlib.sha256()
-    for part in (fingerprint, request.expert.digest, request.sampling.text(), request.prompt, salt):
+    options = json.dumps(request.options) if request.options else ""
+    for part in (fingerprint, request.expert.digest, request.sampling.text(), request.prompt, salt + options):
         encoded = part.encode()
         whole.update(len(encoded).to_bytes(8) + encoded)
     return whole.digest()

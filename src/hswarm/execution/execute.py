@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hswarm.engines.base import ArrivingEngine, Completion, Engine, EngineSettings, Request
 from hswarm.errors import EngineError
@@ -94,7 +94,10 @@ class Executor:
         callers = [u for u in system.topology.order if not isinstance(system.experts[u], Vote)]
         chunk = _chunk(example.context, callers.index(node), len(callers))
         prompt = system.prompts.render(example, responses, chunk=chunk)
-        return Request(system.experts[node], prompt, system.sampling_at(node).within(example.max_new_tokens))
+        sampling = system.sampling_at(node).within(example.max_new_tokens)
+        if sampling.choose and example.choices and node == system.topology.sink:
+            return Request(system.experts[node], prompt, sampling, tuple(example.choices.items()))
+        return Request(system.experts[node], prompt, replace(sampling, choose=""))
 
     def _wave(self, requests: Sequence[Request], salts: Sequence[str], step: str) -> list[Completion]:
         keys = [call_key(self.engine.fingerprint, *pair) for pair in zip(requests, salts, strict=True)]

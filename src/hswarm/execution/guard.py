@@ -14,6 +14,7 @@ from threading import Thread
 
 from hswarm.engines.base import Completion, Engine, Request
 from hswarm.errors import EngineError, HSwarmError
+from hswarm.execution.choose import answer
 
 _MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 _PAUSE_S = 0.1  # before the first retry; four times as long before each further one
@@ -60,7 +61,7 @@ class Guard:
 
         def ask() -> None:
             try:
-                box.append(list(self.engine.generate(requests)))
+                box.append(list(answer(self.engine, requests)))
             except BaseException as fault:
                 box.append(fault.with_traceback(None))
 

@@ -110,7 +110,8 @@ class Objective:
     def sampling(self) -> Sampling:
         """How replies are drawn, as recipe and task say."""
         settings = self.recipe.sampling
-        return Sampling(settings.max_new_tokens or self.task.max_new_tokens, settings.temperature, settings.top_p)
+        return Sampling(settings.max_new_tokens or self.task.max_new_tokens, settings.temperature, settings.top_p,
+                        choose=settings.choose)  # fmt: skip
 
     @property
     def combine(self) -> Callable[[NDArray[np.float64]], float]:
