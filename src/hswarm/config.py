@@ -92,6 +92,9 @@ def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "
         anchor_path(part, path.parent)
     if isinstance(content.get("pool"), dict) and str(content["pool"].get("base", "")).startswith("."):
         anchor_path(content["pool"], path.parent, "base")  # without a dot it is a hub id or an alias
+    for key in ("path", "recipe"):
+        methods = content.get("methods")
+        anchor_path(methods.get("data_merge") if isinstance(methods, dict) else None, path.parent, key)
     if preset:
         content = _merged(content, PRESETS.get(preset, {})) | {"preset": preset}
     changes: dict[str, Any] = {}

@@ -99,6 +99,19 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--timeout", type=float, default=120, help="seconds that an answer may take")
     serve.add_argument("--queue", type=int, default=256, help="most questions under way at once")
 
+    compare = _command(commands, "compare", "compare:compare", "compare methods on equal terms; again: continue")
+    compare.add_argument("recipes", metavar="RECIPE", nargs="+", help="one recipe a task")
+    _change_arguments(compare)
+    compare.add_argument("--methods", default="all", metavar="A,B", help="names with commas between (default: all)")
+    compare.add_argument("--seeds", type=int, default=3, metavar="K", help="runs a method (default: 3)")
+    compare.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at once (default: 1)")
+    compare.add_argument("--run", metavar="DIR", help="folder of the comparison (default: runs/<names>-compare)")
+    compare.add_argument("--json", metavar="FILE", help="write the table here too")
+    compare.add_argument("--budget-calls", type=int, metavar="N",
+                         help="distinct calls a search may make (default: the most of the recipe's own)")  # fmt: skip
+    compare.add_argument("--budget-tokens", type=int, metavar="N", help="tokens a search may take, prompts included")
+    compare.add_argument("--budget-seconds", type=float, metavar="S", help="seconds a search may take")
+
     task_room = _command(commands, "tasks", "", "tasks: show a recipe's questions, check a data file")
     tasks = task_room.add_subparsers(dest="action", metavar="ACTION", required=True)
     show_task = _command(tasks, "show", "tasks:show", "a task's sizes, scorer and first questions")
@@ -138,6 +151,10 @@ def _command(
 
 def _recipe_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("recipe", metavar="RECIPE", help="a TOML file, e.g. recipes/demo.toml")
+    _change_arguments(command)
+
+
+def _change_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--set", action="append", default=[], metavar="A.B=C", dest="overrides",
                          help="change a field of the recipe; may be given many times")  # fmt: skip
     command.add_argument("--preset", choices=("paper", "reference"), default="",

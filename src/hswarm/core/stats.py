@@ -5,6 +5,7 @@ Knows numbers only: not which system, task or split they belong to.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +63,16 @@ def paired_test(
         extreme += int((np.abs(signs @ gaps) >= observed).sum())
     low, high = bootstrap_interval(gaps, rng, level, resamples)
     return Paired(float(gaps.mean()), low, high, (1 + extreme) / (1 + resamples))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (1979): p-values, in the order given, that hold for all comparisons together."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    corrected, least = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[i]))
+        corrected[i] = least
+    return corrected
 
 
 def _checked(scores: ArrayLike) -> NDArray[np.float64]:

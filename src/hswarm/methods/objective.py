@@ -201,12 +201,15 @@ class Objective:
         if not held_out:
             return Selection(found, self.finalists, [], 0)
         candidates = [final for final in self.finalists if _identity(final.system) != _identity(found)]
-        known = {_identity(final.system): final for final in self.finalists}
-        first = known.get(_identity(found)) or self._score([found], self.dev, "returned")[0]
-        finalists = [first, *candidates][: self.recipe.selection.finalists]
+        finalists = [self.seen(found), *candidates][: self.recipe.selection.finalists]
         again = self._score([final.system for final in finalists], held_out, "held-out")
         order = sorted(range(len(again)), key=lambda i: (-np.nan_to_num(again[i].utility), -finalists[i].utility, i))
         return Selection(finalists[order[0]].system, finalists, again, order[0])
+
+    def seen(self, system: System) -> Evaluation:
+        """The evaluation of a finished search's system on the searched dev, for the report: outside the budget."""
+        known = {_identity(final.system): final for final in self.finalists}
+        return known.get(_identity(system)) or self._score([system], self.dev, "report")[0]
 
     def final(self, systems: Sequence[System]) -> list[Evaluation]:
         """Evaluations on test of the systems to be reported. A second call raises HSwarmError."""

@@ -1,0 +1,59 @@
+"""`hswarm compare`: every method on equal terms, one table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from hswarm.config import read_recipe
+from hswarm.errors import MissingExtra
+from hswarm.execution import files
+from hswarm.methods import method_names
+from hswarm.runs.compare import compare as run_comparison
+from hswarm.runs.table import HEAD, cells, tabulate, write_all
+
+_SHOWN = (0, 1, 2, 4, 5, 6, 7, 10, 12)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Run what is missing, then print the table and write it in every form."""
+    methods = method_names(arguments.methods)
+    recipes = [read_recipe(path, arguments.overrides, arguments.preset) for path in arguments.recipes]
+    limits = {name: value for name in ("calls", "tokens", "seconds")
+              if (value := getattr(arguments, f"budget_{name}")) is not None}  # fmt: skip
+    if limits:
+        recipes = [recipe.model_copy(update={"budget": replace(recipe.budget, **limits)}) for recipe in recipes]
+    path = Path(arguments.run or f"runs/{'-'.join(recipe.name for recipe in recipes)}-compare")
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    try:
+        results = run_comparison(recipes, methods, arguments.seeds, path, arguments.jobs, say)
+    except KeyboardInterrupt:
+        say(f"\nkept in {path}; the same command continues")
+        raise
+    table = tabulate(results)
+    for target in filter(None, (path / "table.json", arguments.json)):
+        files.write_text(Path(target), json.dumps(table, indent=2) + "\n")
+    try:
+        write_all(table, path)
+    except MissingExtra as missing:
+        say(f"no picture: {missing}")
+    console = Console(highlight=False)
+    for task, rows in table["tasks"].items():
+        shown = Table(*(HEAD[i] for i in _SHOWN), title=task)
+        for row in rows:
+            text = cells(row)
+            shown.add_row(*(text[i] for i in _SHOWN))
+        console.print(shown)
+    if len(table["tasks"]) > 1:
+        ranks = ", ".join(f"{row['method']} {row['rank']:.2f}" for row in table["overall"])
+        console.print(f"mean rank over {len(table['tasks'])} tasks: {ranks}", soft_wrap=True)
+    console.print(f"tables and picture: {path}", soft_wrap=True)

@@ -1,0 +1,131 @@
+"""One fair table: every method on the same experts, task, splits, scorer and budget, over several seeds.
+
+A comparison's directory holds `recipes/<name>.toml` and `<name>/<method>/<seed>/` with the calls, the system and
+`result.json`, written last. Started again, it makes what is missing: a cell that was interrupted finds its calls again.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hswarm.config import Recipe, read_recipe
+from hswarm.errors import ConfigError, RunError, UserError
+from hswarm.execution import files
+from hswarm.execution.cache import Cache
+from hswarm.execution.execute import Executor
+from hswarm.methods import get_method, run_method
+from hswarm.methods.objective import Objective
+from hswarm.runs.report import selection_report
+from hswarm.runs.search import Parts, open_parts, planned_calls
+from hswarm.runs.settings import BudgetSettings
+
+
+class Cell(NamedTuple):
+    """One method on one task with one seed. `folder` is its own, `recipe` the file of the comparison's recipe."""
+
+    recipe: Path
+    method: str
+    seed: int
+    folder: Path
+
+
+def compare(
+    recipes: Sequence[Recipe], methods: Sequence[str], seeds: int, path: Path, jobs: int = 1,
+    say: Callable[[str], None] = print,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Results of all cells, in order of recipe, method and seed; those at `path` already are not made again."""
+    names = [recipe.name for recipe in recipes]
+    if len(set(names)) < len(names):
+        raise ConfigError([f"recipes of one comparison need different names, got {', '.join(names)}"])
+    if seeds < 1 or jobs < 1:
+        raise ConfigError([f"--seeds and --jobs must be at least 1, got {seeds} and {jobs}"])
+    cells = [
+        Cell(_keep_recipe(recipe, path), method, recipe.seed + k, path / recipe.name / method / str(recipe.seed + k))
+        for recipe in recipes for method in methods for k in range(seeds)
+    ]  # fmt: skip
+    waiting = [cell for cell in cells if not (cell.folder / "result.json").is_file()]
+    if len(waiting) < len(cells):
+        say(f"{len(cells) - len(waiting)} of {len(cells)} results are there already")
+    if jobs == 1:
+        for cell in waiting:
+            say(make(cell))
+    else:
+        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as workers:
+            for done in as_completed([workers.submit(make, cell) for cell in waiting]):
+                say(done.result())
+    return [files.read_json(cell.folder / "result.json", "a result") for cell in cells]
+
+
+def make(cell: Cell) -> str:
+    """Carry out one cell; returns a line about it. That a method cannot be had here is a result too."""
+    recipe, parts = _open(cell.recipe)
+    recipe = recipe.model_copy(update={"seed": cell.seed})
+    with closing(Cache(_fresh(cell.folder) / "cache.sqlite")) as cache:
+        executor = Executor(parts.engine, cache, recipe.search.reuse, settings=recipe.engine)
+        objective = Objective(parts.task, recipe, parts.pool, executor)
+        result: dict[str, Any] = {"task": recipe.name, "method": cell.method, "seed": cell.seed}
+        try:
+            result |= _measure(objective, cell)
+            line = f"dev {np.nanmean(result['dev']):.3f}, test {np.nanmean(result['test']):.3f}"
+        except UserError as fault:
+            result["refused"] = line = str(fault)
+    files.write_text(cell.folder / "result.json", json.dumps(result) + "\n")
+    return f"{recipe.name} {cell.method} seed {cell.seed}: {line}"
+
+
+def _measure(objective: Objective, cell: Cell) -> dict[str, Any]:
+    """Search, choose, then look at test once. What the search spent is noted before dev and test are measured."""
+    method = get_method(cell.method, objective.recipe.methods.get(cell.method))
+    found = run_method(method, objective.pool, objective, np.random.default_rng(cell.seed))
+    selection = objective.select(found)
+    ledger = objective.ledger
+    spent = {"calls": ledger.generated, "tokens": ledger.prompt_tokens + ledger.completion_tokens,
+             "seconds": round(objective.seconds, 2)}  # fmt: skip
+    dev = objective.seen(selection.system)
+    (test,) = objective.final([selection.system])
+    selection.system.save(cell.folder / "system")
+    return {
+        "spent": spent, "dev": _plain(dev.scores), "test": _plain(test.scores), "calls": selection.system.calls,
+        "tokens": test.tokens / max(1, len(test.scores)), "experts": selection.system.assignment,
+        "edges": sorted(selection.system.topology.edges),
+    } | ({"selection": selection_report(selection)} if selection.held_out else {})  # fmt: skip
+
+
+def _plain(scores: Any) -> list[float | None]:
+    return [None if np.isnan(score) else score for score in scores.tolist()]
+
+
+def _fresh(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _keep_recipe(recipe: Recipe, path: Path) -> Path:
+    """The recipe in the comparison's directory, with the budget all methods share; RunError if another one is there."""
+    if recipe.budget == BudgetSettings():
+        parts = open_parts(recipe)
+        planned = planned_calls(recipe, len(parts.pool.experts), len(parts.task.dev), 0)["total"]
+        recipe = recipe.model_copy(update={"budget": replace(recipe.budget, calls=planned)})
+    kept, text = path / "recipes" / f"{recipe.name}.toml", recipe.to_toml()
+    if kept.is_file() and kept.read_text(encoding="utf-8") != text:
+        raise RunError(
+            f"{path} compares another recipe '{recipe.name}' or with another budget; take another folder (--run)"
+        )
+    files.write_text(kept, text)
+    return kept
+
+
+@lru_cache(maxsize=2)
+def _open(recipe: Path) -> tuple[Recipe, Parts]:
+    read = read_recipe(recipe)
+    return read, open_parts(read)

@@ -1,0 +1,57 @@
+"""A comparison on equal terms, resumable, from the command line."""
+
+import json
+
+import pytest
+
+from hswarm.cli.main import main
+from hswarm.core.stats import holm
+from hswarm.runs.table import tabulate
+
+
+def test_holm_against_values_worked_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def results(scores):
+    return [
+        {"task": task, "method": method, "seed": seed, "test": row, "dev": [1.0, 1.0], "calls": 1, "tokens": 10.0,
+         "spent": {"calls": 5, "tokens": 50, "seconds": 1.0}}
+        for task, method, seed, row in scores
+    ]  # fmt: skip
+
+
+def test_ranks_gains_and_drops():
+    table = tabulate(results([("a", "best_single", 0, [0, 1] * 10), ("a", "hswarm", 0, [1] * 20), ("a", "hswarm", 1, [1] * 20),
+                              ("b", "best_single", 0, [0, 1] * 10), ("b", "hswarm", 0, [0] * 20)]))  # fmt: skip
+    single, found = table["tasks"]["a"]
+    assert (found["test"], found["gain"], found["seeds"], single["drop"]) == (1.0, 100.0, 2, 0.5)
+    assert found["to_best_single"]["difference"] == 0.5
+    assert found["to_best_single"]["p_value"] < 0.01
+    assert [row["rank"] for row in table["overall"]] == [1.5, 1.5]
+    assert table["tasks"]["b"][1]["gain"] == -100.0
+
+
+def test_compare_from_the_command_line(tmp_path, root, capsys):
+    pytest.importorskip("matplotlib")
+    words = ["compare", str(root / "recipes/toy.toml"), "--methods", "best_single,random_search,data_merge,hswarm",
+             "--seeds", "2", "--budget-calls", "1500", "--run", str(tmp_path / "c"), "--json", str(tmp_path / "t.json"),
+             "--set", "task.dev=12", "--set", "task.test=20"]  # fmt: skip
+    assert main(words) == 0
+    first = capsys.readouterr()
+    rows = {row["method"]: row for row in json.loads((tmp_path / "t.json").read_text())["tasks"]["toy"]}
+    assert "needs an expert trained" in rows["data_merge"]["refused"]
+    assert all(rows[name]["spent"]["calls"] <= 1500 for name in ("best_single", "random_search", "hswarm"))
+    assert rows["hswarm"]["test"] > rows["best_single"]["test"]
+    for name in ("table.md", "table.csv", "table.tex", "pareto.svg"):
+        assert (tmp_path / "c" / name).stat().st_size > 100
+    (tmp_path / "c/toy/hswarm/1/result.json").unlink()  # as if interrupted
+    kept = (tmp_path / "c/table.md").read_text().split("search s |")[0]
+    assert main(words) == 0
+    again = capsys.readouterr()
+    assert "7 of 8 results are there already" in again.err
+    assert first.out.split("tables")[0] == again.out.split("tables")[0]
+    assert kept == (tmp_path / "c/table.md").read_text().split("search s |")[0]
+    assert main([*words, "--set", "task.dev=13"]) == 2
+    assert "another folder" in capsys.readouterr().err
