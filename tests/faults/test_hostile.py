@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import struct
 import subprocess
 import sys
@@ -136,6 +137,31 @@ def test_a_link_laid_where_a_file_is_written_is_not_followed(half_run, tmp_path)
         (half_run / "history.jsonl.new").symlink_to(target)
         opened.rewind(1)
     assert target.read_text() == "mine"
+
+
+TEMPLATES = [
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ messages.__init__.__globals__['os'].system('touch %s') }}",
+    "{{ cycler.__init__.__globals__.os.popen('touch %s').read() }}",
+    "{% for i in range(10**12) %}x{% endfor %}",
+    "{% include '/etc/passwd' %}",
+    "{{ raise_exception('no') }}",
+]
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_chat_templates_are_rendered_in_a_sandbox(tmp_path, template):
+    from hswarm.engines.chat import Chat
+    from hswarm.experts.base import find_base
+
+    for file in find_base("smollm2-135m").glob("tokenizer*"):
+        shutil.copy(file, tmp_path)
+    shutil.copy(find_base("smollm2-135m") / "config.json", tmp_path)
+    (tmp_path / "chat_template.jinja").write_text(template.replace("%s", str(tmp_path / "burst")))
+    with pytest.raises(PoolError, match="chat template cannot be used"):
+        Chat(tmp_path, "evil")
+    assert not (tmp_path / "burst").exists()
 
 
 def test_control_characters_do_not_reach_the_terminal(tmp_path, capsys):

@@ -22,7 +22,7 @@ class Chat:
             raise MissingExtra("a base's tokenizer", "transformers") from missing
         logging.set_verbosity_error()  # what it warns of is no matter of whoever runs a search
         logging.disable_progress_bar()
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         if self.tokenizer.chat_template is None:
             raise PoolError(f"base '{base}' has no chat template; choose an instruction-tuned base")
         if self.tokenizer.pad_token is None:
@@ -32,6 +32,11 @@ class Chat:
             ends = GenerationConfig.from_pretrained(folder).eos_token_id
         ends = self.tokenizer.eos_token_id if ends is None else ends
         self.stops: frozenset[int] = frozenset(ends if isinstance(ends, list) else [ends])
+        try:
+            self.encode(["hello"])
+        except Exception as fault:  # a template is a program of others, run by transformers in Jinja's sandbox
+            raise PoolError(f"base '{base}': its chat template cannot be used ({type(fault).__name__}: {fault}); "
+                            "take the base from its authors again") from fault  # fmt: skip
 
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
         """Token ids of each prompt as a user's message, ready for the reply; the template once, no second BOS."""

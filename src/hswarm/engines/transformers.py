@@ -39,7 +39,11 @@ class TransformersEngine:
         self._device = torch.device(_device(settings.device))
         self._dtype = _dtype(settings.dtype, self._device)
         self._chat = Chat(folder, base)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=self._dtype).to(self._device).eval()
+        self._model: Any = (
+            AutoModelForCausalLM.from_pretrained(folder, dtype=self._dtype, trust_remote_code=False)
+            .to(self._device)
+            .eval()
+        )
         self._own: dict[str, Any] = {}  # the base's weights wherever an expert has been added
         self._present = ""
         dtype = str(self._dtype).removeprefix("torch.")

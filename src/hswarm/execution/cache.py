@@ -59,7 +59,7 @@ class Cache:
             )
         except sqlite3.OperationalError as fault:  # a full disk, a read-only folder
             raise StorageError(f"the call cache {path} cannot be opened ({fault}); make room or give access") from fault
-        except sqlite3.Error as fault:
+        except (sqlite3.Error, UnicodeDecodeError) as fault:  # a damaged schema is quoted in bytes
             raise _unreadable(path, fault) from fault
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
@@ -73,7 +73,7 @@ class Cache:
             )
             try:
                 rows = self._db.execute(question, part).fetchall()
-            except sqlite3.Error as fault:
+            except (sqlite3.Error, UnicodeDecodeError) as fault:
                 raise _unreadable(self._path, fault) from fault
             for key, text, finish, prompt, completion, step in rows:
                 if not (isinstance(text, str) and finish in ("stop", "length") and isinstance(prompt, int)
@@ -113,5 +113,5 @@ class Cache:
         self._db.close()
 
 
-def _unreadable(path: Path | None, fault: sqlite3.Error) -> RunError:
+def _unreadable(path: Path | None, fault: Exception) -> RunError:
     return RunError(f"the call cache {path} cannot be read ({fault}); delete it to make its calls anew")

@@ -182,7 +182,7 @@ def load(path: str | Path, base: str = "") -> System:
             Sampling(**description["sampling"]),
             tuple(description.get("seeds", ())),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+    except (KeyError, TypeError, ValueError, AttributeError, OSError) as fault:
         raise RunError(f"{folder / 'system.json'} is not a system as hswarm writes it: {fault!r}") from fault
 
 
