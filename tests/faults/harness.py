@@ -87,7 +87,7 @@ def result(path: Path) -> tuple[bytes, dict, dict[str, bytes]]:
     del report["wall_s"]
     best = {str(f.relative_to(path)): f.read_bytes() for f in sorted((path / "best").rglob("*")) if f.is_file()}
     leftovers = {entry.name for entry in path.iterdir()} - {"config.toml", "history.jsonl", "state", "cache.sqlite",
-                                                             "best", "report.json", "lock"}  # fmt: skip
+                                                             "best", "report.json", "lock", "cache.sqlite-wal", "cache.sqlite-shm"}  # fmt: skip
     assert not leftovers, leftovers
     return (path / "history.jsonl").read_bytes(), report, best
 
