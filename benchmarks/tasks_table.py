@@ -1,4 +1,4 @@
-"""Claim: every published task file runs end to end, and loose parsing scores replies that strict parsing does not.
+"""Claim: every published task file runs end to end, scored strictly and by the authors' loose rules.
 
 python benchmarks/tasks_table.py FOLDER        (FOLDER holds NAME.json files; writes docs/tasks-table.md and .json)
 
@@ -39,10 +39,11 @@ OFFLINE = {"judge": "token-f1", "abstain": "choice"}
 FAULTS = ("unparsed", "empty", "cut")
 HEAD = """# Strict and reference scores on the published files
 
-Measured by `python benchmarks/tasks_table.py FOLDER`; numbers in tasks-table.json. SmolLM2-135M-Instruct without an
-expert, and the starter pool's expert that is best on the slice of dev, on a slice of test; each alone, greedy. In
-brackets 95 % bootstrap intervals. `ltp` and `qasper` are scored by token F1 and `mmlu` by its choices here, so that no
-judge is needed. The slices show that the files run and what parsing does; they are too small to rank experts.
+Measured by `python benchmarks/tasks_table.py FOLDER` with the --dev and --test of the table, some tasks in a process of
+their own; numbers in tasks-table.json. SmolLM2-135M-Instruct without an expert, and the starter pool's expert that is
+best on the slice of dev, on a slice of test; each alone, greedy. In brackets 95 % bootstrap intervals. `ltp` and
+`qasper` are scored by token F1 and `mmlu` by its choices here, so that no judge is needed. The slices show that
+the files run; they are too small to rank experts, or to show what loose parsing adds.
 
 Engine: {engine}
 
