@@ -1,0 +1,120 @@
+"""Each method's own idea, on the toy engine with a planted answer."""
+
+import numpy as np
+import pytest
+from bench import bench, question, skilled
+
+from hswarm.engines.toy import planted_weights, toy_pool
+from hswarm.experts.adapter import Expert
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods import get_method, run_method
+from hswarm.methods.dare_ties import merge_updates
+from hswarm.methods.gnn import Network
+from hswarm.methods.macnet import shapes
+
+SINGLE_STEPS = [question([step], 0.5, number) for number, step in enumerate([0, 1, 2] * 4)]
+
+
+def utility(name, pool, dev=None, settings=None, **search):
+    pool, objective = bench(pool, dev, **search)
+    system = run_method(get_method(name, settings), pool, objective, np.random.default_rng(0))
+    return objective.seen(system).utility, system
+
+
+def around_the_target(*offsets):
+    target = planted_weights(3)
+    return ExpertPool(tuple(Expert.of(f"step-{i}", target + o, None) for i, o in enumerate(offsets)), "toy")
+
+
+def test_a_majority_is_right_where_no_expert_is():
+    pool = skilled([0.9, 0.9, 0], [0.9, 0, 0.9], [0, 0.9, 0.9])
+    assert utility("best_single", pool, SINGLE_STEPS)[0] == pytest.approx(2 / 3)
+    assert utility("prediction_merge", pool, SINGLE_STEPS)[0] == 1.0
+
+
+def test_samples_vote_the_noise_away():
+    pool, dev = skilled([0.7] * 3, [0.1] * 3), [question([i % 3], 0.5, i) for i in range(60)]
+    one, _ = utility("self_consistency", pool, dev, {"samples": 1, "temperature": 0.3})
+    many, system = utility("self_consistency", pool, dev, {"samples": 15, "temperature": 0.3})
+    assert many > one
+    assert system.calls == 15
+
+
+def test_soups_meet_in_the_middle_and_the_greedy_one_leaves_the_odd_one_out():
+    pair = around_the_target(0.9, -0.9)
+    assert utility("uniform_soup", pair, SINGLE_STEPS)[0] == 1.0
+    three = around_the_target(0.9, -0.9, 9)
+    assert utility("uniform_soup", three, SINGLE_STEPS)[0] == 0
+    assert utility("greedy_soup", around_the_target(0.55, -0.45, 9), SINGLE_STEPS)[0] == 1.0
+
+
+def test_dare_ties_averages_what_agrees_in_sign():
+    updates = np.array([[1.0, 2.0, -3.0], [3.0, -1.0, -1.0]])
+    merged = merge_updates(updates, np.ones(2), 1.0, np.random.default_rng(0))
+    assert merged.tolist() == [2.0, 2.0, -2.0]
+    dropped = merge_updates(np.ones((1, 20_000)), np.ones(1), 0.25, np.random.default_rng(0))
+    assert set(dropped) == {0.0, 4.0}
+    assert dropped.mean() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.model
+def test_dare_ties_is_that_of_peft():
+    import torch
+    from peft.utils.merge_utils import dare_ties
+
+    updates = np.random.default_rng(0).normal(size=(3, 5, 4))
+    theirs = dare_ties([torch.tensor(u) for u in updates], torch.tensor([1.0, 0.5, 2.0]), 1.0)
+    ours = merge_updates(updates, np.array([1.0, 0.5, 2.0]), 1.0, np.random.default_rng(0))
+    np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["lorahub", "model_swarms"])
+def test_weights_are_found_between_the_experts(name):
+    pool = around_the_target(0.9, -0.6)
+    assert utility("best_single", pool, SINGLE_STEPS)[0] == 0
+    assert utility(name, pool, SINGLE_STEPS, iterations=20, graphs=8)[0] == 1.0
+
+
+def test_the_pack_follows_the_expert_who_knows_the_prompt():
+    pool = skilled([0.9, 0.1, 0.1], [0.1, 0.9, 0.1], [0.1, 0.1, 0.9])
+    assert utility("pack_of_llms", pool, SINGLE_STEPS, {"temperature": 0.05})[0] == 1.0
+    assert utility("pack_of_llms", pool, SINGLE_STEPS, {"temperature": 100.0})[0] == 0
+
+
+def test_the_best_answers_last_in_chain_and_star():
+    pool = skilled([0.9, 0, 0], [0.9, 0.9, 0.9], [0.9, 0.9, 0])
+    for name in ("chain", "star"):
+        system = utility(name, pool, SINGLE_STEPS)[1]
+        assert system.assignment[system.topology.sink] == "step-1"
+
+
+def test_a_design_that_a_model_writes_is_used_and_nonsense_is_survived():
+    pool = toy_pool(4)
+    able = Expert.of("step-3", pool.experts[3].vector * 0.5 + planted_weights(4) * 0.5, None)
+    pool = ExpertPool((*pool.experts[:3], able), "toy")
+    written, system = utility("meta_agent", pool, settings={"designer": "step-3"})
+    assert written == 1.0
+    assert system.topology.depth == 4
+    assert utility("meta_agent", pool, settings={"designer": "step-0"})[0] < 1.0
+
+
+@pytest.mark.parametrize("name", ["gptswarm", "agent_prune", "gnn", "random_search", "agentverse", "macnet"])
+def test_searched_topologies_do_what_no_expert_can(name):
+    pool = toy_pool(3)
+    assert utility(name, pool, iterations=20)[0] > utility("best_single", pool)[0]
+
+
+def test_kinds_of_macnet_end_in_the_last_node():
+    for size in (2, 4, 9):
+        assert {topology.sink for topology in shapes(size, np.random.default_rng(0)).values()} == {size - 1}
+
+
+def test_the_gradient_of_the_graph_network_is_right():
+    rng = np.random.default_rng(0)
+    network, outer = Network(rng.random((4, 6)), 3, rng), rng.normal(size=(4, 4))
+    network.logits()
+    for weight, gradient in zip(network.weights, network.gradients(outer), strict=True):
+        before = (network.logits() * outer).sum()
+        weight[0, 1] += 1e-6
+        assert ((network.logits() * outer).sum() - before) / 1e-6 == pytest.approx(gradient[0, 1], abs=1e-4)
+        weight[0, 1] -= 1e-6
