@@ -23,7 +23,7 @@ demo: $(READY)
 	@n=1; while [ -e runs/demo-$$n ]; do n=$$((n + 1)); done; $(BIN)/hswarm search recipes/demo.toml --run runs/demo-$$n
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" --cov=hswarm --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --cov=hswarm --cov-report=term:skip-covered
 
 check: $(READY)
 	$(BIN)/ruff check .
