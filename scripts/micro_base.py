@@ -20,7 +20,7 @@ from hswarm.experts.train import collator, tokens
 from hswarm.prompts import Prompts
 from hswarm.tasks.micro import Lesson, lesson
 
-STEPS, BATCH, SEED = 1200, 32, 0
+STEPS, BATCH, SEED = 2500, 32, 0
 VOCABULARY = 1000  # at most; it ends when every word is a token
 TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
