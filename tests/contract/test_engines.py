@@ -1,6 +1,7 @@
 """What every engine promises, on the real base and real experts: the same tests for all that are installed."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hswarm.tasks.task import Example
 
 pytestmark = pytest.mark.model
 
+ROOT = Path(__file__).parents[2]
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 NEEDS = {"transformers": "torch", "openvino": "openvino_genai"}
 TEXTS = [f"State the final answer to the following arithmetic problem: {a} + {b} =" for a, b in ((3, 4), (21, 57))]
@@ -34,8 +36,6 @@ def engine(request):
 
 @pytest.fixture(scope="module")
 def pool():
-    from conftest import ROOT
-
     return {e.name: e for e in open_pool(PoolSettings(path=str(ROOT / "experts/smollm2"))).experts}
 
 
@@ -46,7 +46,6 @@ def expected(pool):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from conftest import ROOT
     from hswarm.experts.base import find_base
 
     folder = find_base(BASE)

@@ -58,6 +58,7 @@ def test_dare_ties_averages_what_agrees_in_sign():
 
 
 @pytest.mark.model
+@pytest.mark.filterwarnings("ignore:The density 1.0")
 def test_dare_ties_is_that_of_peft():
     import torch
     from peft.utils.merge_utils import dare_ties

@@ -89,10 +89,11 @@ class Cache:
         return {key: Entry(entry.completion, _ELSEWHERE) for key, entry in found.items()}
 
     def put(self, completions: Mapping[bytes, Completion], step: str) -> None:
-        """Keep `completions`, all or none of them."""
-        self._insert(completions, step)
+        """Keep `completions`, all or none of them, but for failed ones: they are asked again."""
+        whole = {key: made for key, made in completions.items() if made.finish != "failed"}
+        self._insert(whole, step)
         if self._shared:
-            self._shared.put(completions, step)
+            self._shared.put(whole, step)
 
     def _insert(self, completions: Mapping[bytes, Completion], step: str) -> None:
         rows = [

@@ -116,7 +116,7 @@ class Executor:
                 self._stop_if_dead([completions[key] for key in own if key in completions], len(own), step)
             elif any(key not in completions for key in batch_keys):
                 made = dict(zip(batch_keys, self.guard.generate([distinct[key] for key in batch_keys]), strict=True))
-                self.cache.put({key: reply for key, reply in made.items() if reply.finish != "failed"}, step)
+                self.cache.put(made, step)
                 completions |= made
                 self._stop_if_dead([completions[key] for key in own if key in completions], len(own), step)
             self.progress(sum(asked[key] for key in batch_keys))

@@ -65,8 +65,8 @@ def merge_updates(updates: Array, weights: Array, density: float, rng: np.random
     """DARE, then TIES, of updates of shape (experts, ...)."""
     kept = updates * (rng.random(updates.shape) < density) / density
     weighted = kept * weights.reshape(-1, *[1] * (updates.ndim - 1))
-    sign = np.where(weighted.sum(axis=0) >= 0, 1, -1)
-    agreeing = np.sign(weighted) == sign
+    sign = np.where(kept.sum(axis=0) >= 0, 1, -1)  # as in PEFT, weights do not vote
+    agreeing = np.sign(kept) == sign
     merged = (weighted * agreeing).sum(axis=0) / np.maximum(agreeing.sum(axis=0), 1)
     return np.asarray(merged)
 
