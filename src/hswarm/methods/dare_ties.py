@@ -1,7 +1,7 @@
 """DARE-TIES (arXiv 2311.03099, 2306.01708): sparse updates that agree in sign.
 
 The definition of PEFT's `dare_ties_svd`: of each update s B A every entry is dropped with probability 1 - density and
-the rest divided by density; an entry's sign is that of the weighted sum; entries of that sign are averaged.
+the rest divided by density; an entry's sign is that of the sum; weighted entries of that sign are averaged.
 """
 
 from __future__ import annotations
