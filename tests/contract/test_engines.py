@@ -153,6 +153,7 @@ def test_an_expert_of_another_base_is_refused(engine, pool):
     for other in (stranger, Expert.of("wider", np.zeros(wider.size), wider)):
         with pytest.raises(PoolError, match="belongs to another base"):
             engine.check([pool["sums"], other])
+    assert texts_of(engine.generate(ask(pool["sums"], TEXTS[:1]))) == ["7"]
 
 
 def test_the_fingerprint_tells_precisions_apart(engine):

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytestmark = pytest.mark.model
@@ -89,37 +88,6 @@ def test_batches_hold_one_expert_and_cover_all(engine, pool):
     batches = engine.batches(mixed)
     assert sorted(i for batch in batches for i in batch) == list(range(len(mixed)))
     assert all(len({mixed[i].expert.digest for i in batch}) == 1 for batch in batches)
-
-
-def test_cut_off_replies_say_so(engine, pool):
-    made = engine.generate(requests(pool["spelling"], ["Tell me a long story about the sea."], tokens=1))[0]
-    assert (made.finish, made.completion_tokens) == ("length", 1)
-
-
-def test_sampling_repeats_by_seed(engine, pool):
-    story = ["Tell me a story about a ship, a whale and a lighthouse."]
-    one, again = (engine.generate(requests(pool["logic"], story, 12, temperature=1.5, seed=1)) for _ in range(2))
-    others = [engine.generate(requests(pool["logic"], story, 12, temperature=1.5, seed=s))[0].text for s in range(2, 6)]
-    assert one == again
-    assert set(others) != {one[0].text}
-
-
-def test_an_expert_of_another_base_is_refused(engine, pool):
-    from hswarm.errors import PoolError
-    from hswarm.experts.adapter import AdapterForm, Expert
-
-    form = pool["sums"].form
-    names = tuple(name.replace("layers.0.", "layers.99.") for name in form.names)
-    stranger = Expert.of("stranger", np.array(pool["sums"].vector), AdapterForm(form.config, names, form.shapes))
-    wide = tuple(
-        (*shape[:-1], 2 * shape[-1]) if "lora_A" in name else shape
-        for name, shape in zip(form.names, form.shapes, strict=True)
-    )
-    wider = AdapterForm(form.config, form.names, wide)
-    for other in (stranger, Expert.of("wider", np.zeros(wider.size), wider)):
-        with pytest.raises(PoolError, match="belongs to another base"):
-            engine.check([pool["sums"], other])
-    assert engine.generate(requests(pool["sums"]))[0].text == "7"
 
 
 def test_streaming_grows_to_the_reply_of_generate(engine, pool):

@@ -256,3 +256,22 @@ def test_a_written_expert_changes_the_base_in_plain_peft():
     plain = logits(model.float())
     folder = Path(__file__).parents[2] / "experts" / "smollm2" / "sums"
     assert not np.allclose(logits(PeftModel.from_pretrained(model, folder).eval()), plain, atol=0.1)
+
+
+def test_a_conversion_that_breaks_leaves_nothing_and_a_whole_one_is_kept(tmp_path):
+    target, made = tmp_path / "cache" / "model", []
+
+    def convert(folder, whole=True):
+        made.append(folder)
+        (folder / "weights").touch()
+        if not whole:
+            raise KeyboardInterrupt
+        (folder / "proof").touch()
+
+    with pytest.raises(KeyboardInterrupt):
+        bases.convert_once(target, "proof", lambda folder: convert(folder, whole=False))
+    assert list(target.parent.iterdir()) == []
+    for _ in range(2):
+        assert bases.convert_once(target, "proof", convert) == target
+    assert len(made) == 2
+    assert sorted(file.name for file in target.iterdir()) == ["proof", "weights"]

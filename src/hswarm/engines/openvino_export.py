@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 
 from hswarm.engines.chat import digest_of
 from hswarm.errors import EngineError, MissingExtra
-from hswarm.experts.base import cache_folder
+from hswarm.experts.base import cache_folder, convert_once
 
 _FORMAT = 1
 _TOLERANCE = 2e-3  # of logits in float32; a wrong mask or position is off by more than one
@@ -34,21 +33,12 @@ def _say(text: str) -> None:
 def exported(folder: Path, say: Callable[[str], None] = _say) -> Path:
     """The OpenVINO model of the base in `folder`; EngineError if it does not compute what the base computes."""
     target = cache_folder() / f"{folder.name}-openvino{_FORMAT}-{digest_of(folder)}"
-    if (target / "shape.json").is_file():
-        return target
-    say(f"converting {folder.name} for OpenVINO into {target} (once, about a minute)")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
-    try:
+
+    def convert(scratch: Path) -> None:
+        say(f"converting {folder.name} for OpenVINO into {target} (once, about a minute)")
         _convert(folder, scratch)
-        try:
-            scratch.rename(target)
-        except OSError:  # another process was first; its result is the same
-            if not (target / "shape.json").is_file():
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return target
+
+    return convert_once(target, "shape.json", convert)
 
 
 def _convert(folder: Path, target: Path) -> None:

