@@ -23,6 +23,7 @@ ORDER = [
     "methods",
     "runs",
     "bundle",
+    "analysis",
     "server",
     "cli",
 ]

@@ -82,6 +82,15 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("question")
     ask.add_argument("--trace", action="store_true", help="show what every node said")
 
+    analyze = _command(commands, "analyze", "analyze:analyze", "say what makes the system that a run found work")
+    analyze.add_argument("run", metavar="RUN", help="a finished run")
+    analyze.add_argument("--only", default="all", metavar="A,B", help="names with commas between (hswarm ls analyses)")
+    analyze.add_argument("--split", choices=("dev", "test"), help="questions to look at (default: each analysis' own)")
+    analyze.add_argument("--questions", type=int, default=200, metavar="N", help="at most so many (default 200)")
+    analyze.add_argument("--calls", type=int, default=10_000, metavar="N",
+                         help="new calls that one analysis may make (default 10000)")  # fmt: skip
+    analyze.add_argument("--json", metavar="FILE", help="write findings here too")
+
     export = _command(commands, "export", "export:export", "write the system found as one folder to hand on")
     export.add_argument("run", metavar="RUN", help="a run, or a folder with a system")
     export.add_argument("folder", metavar="DIR", help="the new folder")
@@ -136,8 +145,8 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--json", metavar="FILE", help="write digests, norms, distances and diversity here")
     train = _command(experts, "train", "experts:train", "train a pool of LoRA experts as a recipe says")
     train.add_argument("recipe", metavar="RECIPE")
-    rooms = _command(commands, "ls", "tasks:ls", "names that recipes may use: tasks, scorers, engines, presets, runs")
-    rooms.add_argument("room", nargs="?", choices=("tasks", "scorers", "engines", "presets", "runs"))
+    rooms = _command(commands, "ls", "tasks:ls", "names: tasks, scorers, engines, presets, analyses, runs")
+    rooms.add_argument("room", nargs="?", choices=("tasks", "scorers", "engines", "presets", "analyses", "runs"))
     return top
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hswarm import engines, scorers, tasks
+from hswarm import analysis, engines, scorers, tasks
 from hswarm.cli.evaluate import open_task
 from hswarm.cli.main import printable, readable
 from hswarm.config import PRESETS
@@ -67,12 +67,13 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def ls(arguments: argparse.Namespace) -> None:
-    """Names that a recipe may use, and the runs in runs/."""
+    """Names that a recipe or an option may use, and the runs in runs/."""
     rooms = {
         "tasks": names("tasks", tasks.TABLE),
         "scorers": names("scorers", scorers.TABLE),
         "engines": names("engines", engines.TABLE),
         "presets": sorted(PRESETS),
+        "analyses": names("analyses", analysis.TABLE),
         "runs": [_run_line(path.parent) for path in sorted(Path("runs").glob("*/config.toml"))],
     }
     for room, found in rooms.items():

@@ -1,0 +1,50 @@
+"""The paper's analyses as functions of a finished run, one file each: (Subject) -> Finding.
+
+Another package adds one by an entry point in the group `hswarm.analyses`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from hswarm import registry
+from hswarm.analysis.finding import Finding
+from hswarm.analysis.subject import Options, Subject
+from hswarm.errors import ConfigError
+from hswarm.runs.progress import Progress
+from hswarm.runs.run import Run
+
+_ROOM = "hswarm.analysis."
+TABLE = {
+    "gain": _ROOM + "gain:gain",
+}
+
+
+def analysis_names(text: str) -> list[str]:
+    """Names of "a,b" or "all", each checked."""
+    if text == "all":
+        return [*TABLE, *(name for name in registry.names("analyses", TABLE) if name not in TABLE)]
+    known = registry.names("analyses", TABLE)
+    chosen = [name.strip() for name in text.split(",") if name.strip()]
+    if faults := [f"no analysis '{name}'{registry.near(name, known)}" for name in chosen if name not in known]:
+        raise ConfigError(faults)
+    if not chosen:
+        raise ConfigError([f"--only takes names with commas between: {', '.join(known)}"])
+    return chosen
+
+
+def analyze(
+    path: str | Path, names: Sequence[str], options: Options | None = None, progress: Progress | None = None
+) -> Iterator[Finding]:
+    """Carry out analyses of the run at `path`, each kept in the run's folder `analysis` when it is done."""
+    run = Run.open(path)
+    with run:
+        subject = Subject.open(run, options or Options(), progress)
+        with closing(subject.cache):
+            for name in names:
+                subject.begin(name)
+                finding: Finding = registry.lookup("analyses", TABLE, name)(subject)
+                finding.write(run.path)
+                yield finding

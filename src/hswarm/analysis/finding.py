@@ -1,0 +1,84 @@
+"""What an analysis comes to: sentences, tables, a picture, and the numbers behind them. Knows nothing of runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hswarm.errors import RunError
+from hswarm.execution import files
+
+FOLDER = "analysis"  # of a run
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a head."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        lines = [self.head, ("---",) * len(self.head), *self.rows]
+        body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        return f"{self.title}:\n\n{body}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of the analysis `name`. `says` holds one statement a line; `svg` is a picture, "" where there is none.
+
+    `calls`: how many were asked for, how many of them made now, and the most that might have been made.
+    """
+
+    name: str
+    title: str
+    says: tuple[str, ...]
+    tables: tuple[Table, ...] = ()
+    svg: str = ""
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    calls: Mapping[str, int] = field(default_factory=dict)
+
+    def markdown(self) -> str:
+        """Title, statements, tables, the picture as a file beside, the calls."""
+        parts = [f"## {self.title}", "\n".join(f"- {line}" for line in self.says)]
+        parts += [table.markdown() for table in self.tables]
+        if self.svg:
+            parts.append(f"![{self.title}]({self.name}.svg)")
+        if self.calls:
+            parts.append("Calls: {asked} asked for, {made} made now, {most} allowed.".format(**self.calls))
+        return "\n\n".join(parts)
+
+    def write(self, run: Path) -> None:
+        """Keep it in the run's folder `analysis`, replacing what an earlier analysis of the name found."""
+        content = json.dumps(asdict(self), indent=2) + "\n"
+        files.write_text(run / FOLDER / f"{self.name}.json", content)
+        if self.svg:
+            files.write_text(run / FOLDER / f"{self.name}.svg", self.svg + "\n")
+
+
+def read_findings(run: Path) -> list[Finding]:
+    """What analyses of the run found so far, by name; [] if there was none."""
+    return [_read(path) for path in sorted((run / FOLDER).glob("*.json"))]
+
+
+def write_page(run: Path, findings: Sequence[Finding], title: str) -> Path:
+    """All findings as one Markdown page beside their pictures; returns where it is."""
+    path = run / FOLDER / "analysis.md"
+    files.write_text(path, "\n\n".join([f"# {title}", *(finding.markdown() for finding in findings)]) + "\n")
+    return path
+
+
+def _read(path: Path) -> Finding:
+    content = files.read_json(path, "an analysis")
+    try:
+        tables = tuple(Table(t["title"], tuple(t["head"]), tuple(map(tuple, t["rows"]))) for t in content["tables"])
+        return Finding(**{**content, "says": tuple(content["says"]), "tables": tables})
+    except (KeyError, TypeError) as fault:
+        raise RunError(
+            f"{path} is not an analysis as hswarm writes it: {fault!r}; delete it and analyse again"
+        ) from fault

@@ -1,0 +1,141 @@
+"""A finished run, opened to be analysed: its system, pool, task and engine, and the cache of the calls it made.
+
+What an analysis asks goes through that cache: calls that the search or an earlier analysis made are not made again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hswarm.core.topology import Topology
+from hswarm.engines.base import Completion
+from hswarm.errors import RunError, TaskError
+from hswarm.execution.cache import Cache
+from hswarm.execution.execute import Executor, Ledger
+from hswarm.execution.respond import score_replies
+from hswarm.execution.system import System
+from hswarm.experts.adapter import Expert
+from hswarm.experts.remote import RemoteSettings
+from hswarm.methods.objective import Objective
+from hswarm.runs.progress import Progress
+from hswarm.runs.run import Run
+from hswarm.runs.search import Parts, open_parts, shared_cache
+from hswarm.runs.settings import BudgetSettings
+from hswarm.scorers import task_scorer
+from hswarm.tasks.task import Example, Task
+
+Array = NDArray[np.float64]
+Split = Literal["dev", "test"]
+SOLVED = 0.5  # the score from which a question counts as solved
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may say: `split` None takes each analysis' own, `questions` is the most that are looked at, `calls`
+    the most that one analysis may make, `judge` labels nodes, `to` names tasks and runs to carry the findings over to."""
+
+    split: Split | None = None
+    questions: int = 200
+    calls: int = 10_000
+    judge: RemoteSettings | None = None
+    to: tuple[str, ...] = ()
+
+
+@dataclass
+class Subject:
+    """An open run and what it takes to ask about it. `begin` an analysis, then `spent` says what it cost."""
+
+    run: Run
+    options: Options
+    parts: Parts
+    system: System
+    cache: Cache
+    progress: Progress = field(default_factory=Progress)
+    executor: Executor = field(init=False)
+    _step: str = ""
+
+    def __post_init__(self) -> None:
+        self.begin("")
+
+    @classmethod
+    def open(cls, run: Run, options: Options, progress: Progress | None = None) -> Subject:
+        """RunError unless the run is finished; close its `cache` at the end."""
+        if not run.finished:
+            raise RunError(f"{run.path} is unfinished; continue it with: hswarm resume {run.path}")
+        system, parts = run.best, open_parts(run.recipe)
+        cache = Cache(run.path / "cache.sqlite", shared_cache(run.recipe))
+        return cls(run, options, parts, system, cache, progress or Progress())
+
+    def begin(self, name: str) -> None:
+        """Count from zero. No step is called twice, so that a call counts as made only where it is made."""
+        settings = self.run.recipe.engine
+        self._step = f"{name}/{uuid.uuid4().hex}"
+        self.executor = Executor(self.parts.engine, self.cache, progress=self.progress.advance, settings=settings)
+
+    @property
+    def made(self) -> int:
+        """Calls made since `begin`."""
+        return self.executor.ledger.generated
+
+    def spent(self) -> dict[str, int]:
+        """What a Finding says of its calls."""
+        return {"asked": self.executor.ledger.requested, "made": self.made, "most": self.options.calls}
+
+    @property
+    def task(self) -> Task:
+        return self.parts.task
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The search's view of the task, without its budget, which is spent."""
+        free = self.run.recipe.model_copy(update={"budget": BudgetSettings()})
+        return Objective(self.task, free, self.parts.pool, replace(self.executor, ledger=Ledger()))
+
+    def split(self, usual: Split) -> Split:
+        """The split that the user named, else `usual`, else dev where there is no test."""
+        return self.options.split or (usual if usual == "dev" or self.task.test else "dev")
+
+    def examples(self, split: Split, calls: int = 0) -> tuple[Example, ...]:
+        """The questions of a split (dev: those that were searched), as many as allowed if each takes `calls` calls.
+
+        A part is drawn by the task's seed, so that it is the same part for every analysis.
+        """
+        every = self.objective.dev if split == "dev" else self.task.test
+        if not every:
+            raise TaskError(f"task '{self.task.name}' has no {split} questions; name the other split (--split)")
+        count = min(len(every), self.options.questions, max(1, self.options.calls // calls) if calls else len(every))
+        drawn = np.random.default_rng([self.run.recipe.task.seed, 29]).permutation(len(every))[:count]
+        return tuple(every[i] for i in sorted(drawn.tolist()))
+
+    def alone(self, expert: Expert) -> System:
+        """`expert` as a system of one node that asks as the found system does."""
+        return replace(self.system, topology=Topology.chain(1), experts=(expert,), seeds=())
+
+    def respond(
+        self, systems: Sequence[System], examples: Sequence[Example], what: str
+    ) -> list[list[list[Completion]]]:
+        """Replies as [system][node][example]."""
+        self.progress.begin(what, sum(system.topology.size for system in systems) * len(examples), 0)
+        return self.executor.run(systems, examples, f"{self._step}/{what}")
+
+    def scores(self, systems: Sequence[System], examples: Sequence[Example], what: str) -> Array:
+        """Scores, shape (systems, examples); nan where a call failed."""
+        transcripts = self.respond(systems, examples, what)
+        scored = score_replies(task_scorer(self.task), self.executor, systems, transcripts, examples,
+                               f"{self._step}/{what}/scores")  # fmt: skip
+        return np.array([[score.value for score in row] for row in scored], dtype=np.float64)
+
+
+def whole(scores: Array) -> NDArray[np.bool_]:
+    """Which columns of `scores`, shape (systems, examples), no failed call touches. RunError if none is left."""
+    kept = np.isfinite(scores).all(axis=0)
+    if not kept.any():
+        raise RunError("every question had failed calls; see the engine, then analyse again")
+    return np.asarray(kept)

@@ -1,0 +1,49 @@
+"""`hswarm analyze`: the paper's analyses of a finished run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from hswarm.analysis import analysis_names
+from hswarm.analysis import analyze as carry_out
+from hswarm.analysis.finding import Finding, read_findings, write_page
+from hswarm.analysis.subject import Options
+from hswarm.cli.main import printable
+from hswarm.cli.view import view
+from hswarm.errors import ConfigError
+from hswarm.execution import files
+
+
+def analyze(arguments: argparse.Namespace) -> None:
+    """Print each finding; keep them, their pictures and a page of all in the run's folder `analysis`."""
+    if arguments.questions < 1 or arguments.calls < 1:
+        raise ConfigError([f"--questions and --calls must be at least 1, got {arguments.questions}, {arguments.calls}"])
+    options = Options(arguments.split, arguments.questions, arguments.calls)
+    path, console, made = Path(arguments.run), Console(highlight=False, markup=False), []
+    with view() as progress:
+        for finding in carry_out(path, analysis_names(arguments.only), options, progress):
+            made.append(finding)
+            _print(console, finding)
+    page = write_page(path, read_findings(path), f"Analyses of {path.name}")
+    if arguments.json:
+        files.write_text(Path(arguments.json), json.dumps([asdict(finding) for finding in made], indent=2) + "\n")
+    console.print(f"tables and pictures: {page}", soft_wrap=True)
+
+
+def _print(console: Console, finding: Finding) -> None:
+    console.print(f"\n{finding.title}")
+    for line in finding.says:
+        console.print(f"- {printable(line)}", soft_wrap=True)
+    for table in finding.tables:
+        shown = Table(*table.head, title=printable(table.title))
+        for row in table.rows:
+            shown.add_row(*map(printable, row))
+        console.print(shown)
+    if finding.calls:
+        console.print("calls: {asked} asked for, {made} made now, {most} allowed".format(**finding.calls))

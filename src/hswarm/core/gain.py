@@ -1,0 +1,47 @@
+"""C-Gain (arXiv 2502.04510, section 5): what a system solves beyond what its experts solve alone. Knows numbers only."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hswarm.core.stats import Interval, bootstrap_interval
+
+
+class Bucket(NamedTuple):
+    """The `questions` that `solvers` of the n experts solve alone, and the share of them that the system solves (nan
+    if there are none); `expected` is solvers / n, what one expert drawn at random would score there."""
+
+    solvers: int
+    questions: int
+    accuracy: float
+    expected: float
+
+
+class CGain(NamedTuple):
+    """C-Gain with its 95 % interval, and the buckets from 0 to n solvers."""
+
+    value: float
+    interval: Interval
+    buckets: tuple[Bucket, ...]
+
+
+def collaborative_gain(system: ArrayLike, alone: ArrayLike, rng: np.random.Generator) -> CGain:
+    """C-Gain = sum_k |B_k| / |B| (Acc(B_k) - k / n): B_k are the questions that k of n experts solve.
+
+    `system` (questions,) and `alone` (experts, questions) say who solves what. The sum is the mean over questions of
+    system - k / n, so its interval is a bootstrap over questions. ValueError: shapes that do not fit, no question.
+    """
+    solved, single = np.asarray(system, dtype=bool), np.asarray(alone, dtype=bool)
+    if solved.ndim != 1 or not len(solved) or single.ndim != 2 or single.shape[1] != len(solved) or not len(single):
+        raise ValueError(f"expected shapes (questions,) and (experts, questions), got {solved.shape}, {single.shape}")
+    solvers, experts = single.sum(axis=0), len(single)
+    buckets = tuple(_bucket(k, experts, solved[solvers == k]) for k in range(experts + 1))
+    gains = solved - solvers / experts
+    return CGain(float(gains.mean()), bootstrap_interval(gains, rng), buckets)
+
+
+def _bucket(solvers: int, experts: int, solved: NDArray[np.bool_]) -> Bucket:
+    return Bucket(solvers, len(solved), float(solved.mean()) if len(solved) else float("nan"), solvers / experts)

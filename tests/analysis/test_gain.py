@@ -1,0 +1,66 @@
+"""Collaborative gain, worked out by hand."""
+
+import numpy as np
+import pytest
+from hand import FIRST, QUESTIONS, SECOND, hand_run, toy_system
+
+from hswarm import Topology
+from hswarm.analysis import analyze
+from hswarm.analysis.finding import read_findings
+from hswarm.analysis.subject import Options
+from hswarm.core.gain import collaborative_gain
+from hswarm.errors import ConfigError, RunError
+
+
+def test_gain_of_the_hand_worked_case(tmp_path):
+    run = hand_run(tmp_path, toy_system(Topology.chain(2), [FIRST, SECOND]))
+    (found,) = analyze(run.path, ["gain"])
+    # solved alone by 1, 1, 0, 0 and 3 of three experts; the chain of the first two solves all but the fourth
+    assert found.numbers["c_gain"] == pytest.approx((2 / 3 + 2 / 3 + 1 + 0 + 0) / 5)
+    assert [(b["questions"], b["accuracy"]) for b in found.numbers["buckets"]] == [(2, 0.5), (2, 1), (0, None), (1, 1)]
+    assert "1 of 2 questions that no expert solves alone (50.0%)" in found.says[1]
+    assert found.svg.startswith("<svg")
+    assert found.calls["asked"] == 5 * (2 + 3)
+    assert read_findings(run.path) == [found]
+    assert found.tables[0].rows[0] == ("0", "2", "0.500", "0.000", "+0.500")
+
+
+def test_calls_made_are_not_made_again(tmp_path):
+    run = hand_run(tmp_path, toy_system(Topology.chain(2), [FIRST, SECOND]))
+    (first,) = analyze(run.path, ["gain"])
+    (again,) = analyze(run.path, ["gain"])
+    (dev,) = analyze(run.path, ["gain"], Options("dev"))
+    assert first.calls["made"] > 0
+    assert again.calls["made"] == 0
+    assert again.numbers == first.numbers
+    assert dev.calls["made"] <= 4  # the experts alone were asked by the search
+    assert "flatter" in dev.says[-1]
+
+
+def test_the_calls_allowed_bound_the_questions(tmp_path):
+    run = hand_run(tmp_path, toy_system(Topology.chain(2), [FIRST, SECOND]))
+    (few,) = analyze(run.path, ["gain"], Options(calls=11))
+    assert few.calls["asked"] == 10  # two questions of five calls each
+    assert sum(bucket["questions"] for bucket in few.numbers["buckets"]) == 2
+
+
+def test_c_gain_is_the_weighted_sum_over_buckets():
+    rng = np.random.default_rng(3)
+    system, alone = rng.random(200) < 0.6, rng.random((7, 200)) < 0.4
+    found = collaborative_gain(system, alone, rng)
+    parts = [b.questions / 200 * (b.accuracy - b.solvers / 7) for b in found.buckets if b.questions]
+    assert found.value == pytest.approx(sum(parts))
+    assert found.interval.low < found.value < found.interval.high
+    with pytest.raises(ValueError, match="shapes"):
+        collaborative_gain(system[:5], alone, rng)
+
+
+def test_refusals(tmp_path):
+    run = hand_run(tmp_path, toy_system(Topology.chain(2), [FIRST, SECOND]), QUESTIONS)
+    (run.path / "report.json").unlink()
+    with pytest.raises(RunError, match="hswarm resume"):
+        list(analyze(run.path, ["gain"]))
+    from hswarm.analysis import analysis_names
+
+    with pytest.raises(ConfigError, match="did you mean 'gain'"):
+        analysis_names("gian")
