@@ -38,8 +38,10 @@ SOLVED = 0.5  # the score from which a question counts as solved
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may say: `split` None takes each analysis' own, `questions` is the most that are looked at, `calls`
-    the most that one analysis may make, `judge` labels nodes, `to` names tasks and runs to carry the findings over to."""
+    """What a user may say: `split` None takes each analysis' own; at most `questions` of it are looked at.
+
+    An analysis makes at most `calls` calls, `judge` labels nodes, `to` names tasks and runs to carry findings over to.
+    """
 
     split: Split | None = None
     questions: int = 200

@@ -54,8 +54,8 @@ def stacked_svg(labels: Sequence[str], kinds: Sequence[str], shares: NDArray[np.
         parts.append(_label(label, y))
         for k, share in enumerate(shares[i].tolist()):
             width = share * _PLOT
-            parts.append(f'<rect x="{left:.1f}" y="{y + 4}" width="{width:.1f}" height="{_ROW - 8}" fill="{_colour(k)}">'
-                         f"<title>{escape(kinds[k])}: {share:.0%}</title></rect>")  # fmt: skip
+            parts.append(f'<rect x="{left:.1f}" y="{y + 4}" width="{width:.1f}" height="{_ROW - 8}" '
+                         f'fill="{_colour(k)}"><title>{escape(kinds[k])}: {share:.0%}</title></rect>')  # fmt: skip
             left += width
     return _svg([*parts, *_legend(kinds, _HEAD + _ROW * len(labels))], title, len(labels) + 1)
 

@@ -1,4 +1,4 @@
-"""C-Gain (arXiv 2502.04510, section 5): what a system solves beyond what its experts solve alone. Knows numbers only."""
+"""C-Gain (arXiv 2502.04510, section 5): what a system solves beyond its experts alone. Knows numbers only."""
 
 from __future__ import annotations
 
