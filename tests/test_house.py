@@ -11,6 +11,7 @@ import hswarm
 ORDER = [
     "errors",
     "registry",
+    "workers",
     "core",
     "tasks",
     "prompts",

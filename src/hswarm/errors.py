@@ -14,6 +14,8 @@
 A message says what was expected, what came and what to do.
 """
 
+from __future__ import annotations
+
 
 class HSwarmError(Exception):
     """Base of all errors raised on purpose."""
@@ -34,6 +36,9 @@ class ConfigError(UserError):
         self.faults = faults
         super().__init__("; ".join(faults))
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[str]]]:  # it may cross from process to process
+        return ConfigError, (self.faults,)
+
 
 class PoolError(UserError):
     """An expert, a pool of them, or their base model cannot be used."""
@@ -51,7 +56,11 @@ class MissingExtra(UserError):
     """An optional dependency is not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
+        self._parts = feature, extra
         super().__init__(f"{feature} needs an optional dependency: pip install 'hswarm[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        return MissingExtra, self._parts
 
 
 class EngineError(HSwarmError):

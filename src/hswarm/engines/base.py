@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
@@ -73,6 +73,8 @@ class EngineSettings:
     batch alone, or over the whole "run": faster, but repeated bit for bit only if nothing is interrupted.
     A batch that breaks is asked again `retries` times, then its calls count as failed; none within `timeout` seconds
     (0: no limit), or more than `max_failed` of a step's calls failed: the search stops and can be resumed.
+    `devices`: a worker process on each GPU of these numbers, or where there is none on its share of the cores; "auto"
+    takes all (docs/scaling.md).
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -85,14 +87,21 @@ class EngineSettings:
     retries: int = 2
     timeout: float = 3600.0
     max_failed: float = 0.1
+    devices: tuple[int, ...] | Literal["auto"] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.devices, str):
+            object.__setattr__(self, "devices", tuple(self.devices))  # a list where it was read from JSON
         if self.batch < 1:
             raise ValueError(f"batch must be at least 1, got {self.batch}")
         if self.retries < 0 or not 0 <= self.timeout < 1e8:
             raise ValueError(f"retries and timeout must not be negative, got {self.retries} and {self.timeout}")
         if not 0 <= self.max_failed <= 1:
             raise ValueError(f"max_failed must be in [0, 1], got {self.max_failed}")
+
+    def alone(self) -> EngineSettings:
+        """The same engine in one process: what a worker opens, and what a system is saved with."""
+        return replace(self, devices=())
 
 
 class Engine(Protocol):
@@ -144,6 +153,28 @@ class ArrivingEngine(Engine, Protocol):
 
     def arrive(self, requests: Sequence[Request], keep: Callable[[int, Completion], None]) -> None:
         """As `generate`, but `keep(i, completion)` is called for request i as soon as it is answered."""
+
+
+Ask = Callable[[Sequence[Request]], list[Completion]]
+
+
+@runtime_checkable
+class SpreadingEngine(Engine, Protocol):
+    """An engine of several workers, which answers several batches at once; its `generate` takes options too."""
+
+    def spread(
+        self, batches: Sequence[Sequence[Request]], guarded: Callable[[Sequence[Request], Ask], list[Completion]]
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """(i, the completions of batch i), as batches are done.
+
+        Each is had by `guarded(batch, ask)`, which asks a worker by `ask` and deals with its faults, in any thread.
+        """
+
+
+def close(engine: object) -> None:
+    """End the processes that `engine` holds, if it does."""
+    if end := getattr(engine, "close", None):
+        end()
 
 
 def group_batches(requests: Sequence[Request], size: int, order: Callable[[Request], Any]) -> list[list[int]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
-from hswarm.engines.base import ArrivingEngine, Completion, Engine, Request
+from hswarm.engines.base import ArrivingEngine, Ask, Completion, Engine, Request, SpreadingEngine, close
+from hswarm.engines.choose import answer
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import Expert
 
@@ -17,7 +19,7 @@ class MixedEngine:
 
     @property
     def fingerprint(self) -> str:
-        return "; ".join(engine.fingerprint for engine in self._engines.values())
+        return "; ".join(dict.fromkeys(engine.fingerprint for engine in self._engines.values()))
 
     def check(self, experts: Sequence[Expert]) -> None:
         for base, places in self._by_base(experts).items():
@@ -34,8 +36,23 @@ class MixedEngine:
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         made: dict[int, Completion] = {}
         for base, places in self._by_base([request.expert for request in requests]).items():
-            made.update(zip(places, self._engines[base].generate([requests[i] for i in places]), strict=True))
+            made.update(zip(places, answer(self._engines[base], [requests[i] for i in places]), strict=True))
         return [made[i] for i in range(len(requests))]
+
+    def spread(
+        self, batches: Sequence[Sequence[Request]], guarded: Callable[[Sequence[Request], Ask], list[Completion]]
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """Batches, each of one base: at the same time where an engine can, else one after another."""
+        for base, places in self._by_base([batch[0].expert for batch in batches]).items():
+            engine, own = self._engines[base], [batches[i] for i in places]
+            if isinstance(engine, SpreadingEngine):
+                yield from ((places[i], made) for i, made in engine.spread(own, guarded))
+            else:
+                yield from ((i, guarded(batches[i], partial(answer, engine))) for i in places)
+
+    def close(self) -> None:
+        for engine in self._engines.values():
+            close(engine)
 
     def arriving(self, request: Request) -> bool:
         engine = self._engines[request.expert.base]

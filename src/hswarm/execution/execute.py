@@ -9,10 +9,10 @@ whoever asks for it again makes it again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hswarm.engines.base import ArrivingEngine, Completion, Engine, EngineSettings, Request
+from hswarm.engines.base import ArrivingEngine, Completion, Engine, EngineSettings, Request, SpreadingEngine
 from hswarm.errors import EngineError
 from hswarm.execution.cache import Cache, call_key
 from hswarm.execution.guard import Guard
@@ -109,22 +109,36 @@ class Executor:
         asked = Counter(keys)
         widths = {key: width(request.expert) for key, request in distinct.items()}
         self.progress(len(keys) - sum(asked[key] for key in own))
+        missing, failed = [], 0
         for batch in self.engine.batches([distinct[key] for key in own]):
             batch_keys = [own[i] for i in batch]
             if isinstance(self.engine, ArrivingEngine) and self.engine.arriving(distinct[batch_keys[0]]):
                 self._arrive({key: distinct[key] for key in batch_keys}, completions, step)
-                self._stop_if_dead([completions[key] for key in own if key in completions], len(own), step)
+                failed += _failed([completions[key] for key in batch_keys])
+                self._stop_if_dead(failed, len(own), step)
             elif any(key not in completions for key in batch_keys):
-                made = dict(zip(batch_keys, self.guard.generate([distinct[key] for key in batch_keys]), strict=True))
-                self.cache.put(made, step)
-                completions |= made
-                self._stop_if_dead([completions[key] for key in own if key in completions], len(own), step)
+                missing.append(batch_keys)
+                continue
             self.progress(sum(asked[key] for key in batch_keys))
+        for i, replies in self._make([[distinct[key] for key in batch_keys] for batch_keys in missing]):
+            made = dict(zip(missing[i], replies, strict=True))
+            self.cache.put(made, step)
+            completions |= made
+            failed += _failed(replies)
+            self._stop_if_dead(failed, len(own), step)
+            self.progress(sum(asked[key] for key in missing[i]))
         self._account(sum(widths[key] for key in keys), {key: completions[key] for key in own}, widths)
         return [completions[key] for key in keys]
 
-    def _stop_if_dead(self, made: Sequence[Completion], calls: int, step: str) -> None:
-        failed, most = sum(reply.finish == "failed" for reply in made), self.settings.max_failed
+    def _make(self, batches: Sequence[Sequence[Request]]) -> Iterator[tuple[int, list[Completion]]]:
+        """(i, the completions of batch i), one after another or in the order in which workers are done."""
+        if isinstance(self.engine, SpreadingEngine):
+            yield from self.engine.spread(batches, self.guard.generate)
+        else:
+            yield from ((i, self.guard.generate(batch)) for i, batch in enumerate(batches))
+
+    def _stop_if_dead(self, failed: int, calls: int, step: str) -> None:
+        most = self.settings.max_failed
         if failed > most * max(calls, _FEW):
             raise EngineError(
                 f"{failed} of {calls} calls of step {step} failed, more than engine.max_failed = {most:g} "
@@ -148,9 +162,13 @@ class Executor:
     def _account(self, requested: int, made: Mapping[bytes, Completion], widths: Mapping[bytes, int]) -> None:
         self.ledger.requested += requested
         self.ledger.generated += sum(widths[key] for key in made)
-        self.ledger.failed += sum(completion.finish == "failed" for completion in made.values())
+        self.ledger.failed += _failed(made.values())
         self.ledger.prompt_tokens += sum(completion.prompt_tokens for completion in made.values())
         self.ledger.completion_tokens += sum(completion.completion_tokens for completion in made.values())
+
+
+def _failed(made: Iterable[Completion]) -> int:
+    return sum(completion.finish == "failed" for completion in made)
 
 
 def _chunk(context: Sequence[str], place: int, nodes: int) -> str:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Thread
 
-from hswarm.engines.base import Completion, Engine, Request
+from hswarm.engines.base import Ask, Completion, Engine, Request
+from hswarm.engines.choose import answer
 from hswarm.errors import EngineError, HSwarmError
-from hswarm.execution.choose import answer
 
 _MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 _PAUSE_S = 0.1  # before the first retry; four times as long before each further one
@@ -30,47 +31,50 @@ class Guard:
     most: int | None = None
     fault: str = ""  # the last one, for the error that ends a search
 
-    def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """One completion for each request, in order; "failed" for those that the engine cannot answer."""
-        return self._generate(requests, self.retries)
+    def generate(self, requests: Sequence[Request], ask: Ask | None = None) -> list[Completion]:
+        """One completion for each request, in order; "failed" for those that the engine cannot answer.
 
-    def _generate(self, requests: Sequence[Request], retries: int) -> list[Completion]:
+        `ask` is how it is asked, by default by its `generate`.
+        """
+        return self._generate(requests, ask or partial(answer, self.engine), self.retries)
+
+    def _generate(self, requests: Sequence[Request], ask: Ask, retries: int) -> list[Completion]:
         if self.most and len(requests) > self.most:
-            return self._parts(requests, self.most, retries)
+            return self._parts(requests, self.most, ask, retries)
         for attempt in range(retries + 1):
-            made = self._ask(requests)
+            made = self._ask(requests, ask)
             if not isinstance(made, Exception):
                 return made
             self.fault = f"{type(made).__name__}: {made}"
             if _is_memory(made) and len(requests) > 1:
                 self.most = len(requests) // 2
-                return self._parts(requests, self.most, retries)
+                return self._parts(requests, self.most, ask, retries)
             if attempt < retries:
                 time.sleep(_PAUSE_S * 4**attempt)
         if len(requests) == 1:
             return [Completion("", "failed", 0, 0)]
-        return self._parts(requests, -(-len(requests) // 2), 0)
+        return self._parts(requests, -(-len(requests) // 2), ask, 0)
 
-    def _parts(self, requests: Sequence[Request], size: int, retries: int) -> list[Completion]:
+    def _parts(self, requests: Sequence[Request], size: int, ask: Ask, retries: int) -> list[Completion]:
         starts = range(0, len(requests), size)
-        return [made for start in starts for made in self._generate(requests[start : start + size], retries)]
+        return [made for start in starts for made in self._generate(requests[start : start + size], ask, retries)]
 
-    def _ask(self, requests: Sequence[Request]) -> list[Completion] | Exception:
+    def _ask(self, requests: Sequence[Request], ask: Ask) -> list[Completion] | Exception:
         """The engine's answer or its fault, without the stack that would keep its memory alive."""
         box: list[list[Completion] | BaseException] = []
 
-        def ask() -> None:
+        def work() -> None:
             try:
-                box.append(list(answer(self.engine, requests)))
+                box.append(list(ask(requests)))
             except BaseException as fault:
                 box.append(fault.with_traceback(None))
 
         if self.timeout:  # in a thread of its own, since a call that hangs cannot be stopped from within
-            thread = Thread(target=ask, daemon=True)
+            thread = Thread(target=work, daemon=True)
             thread.start()
             thread.join(self.timeout)
         else:
-            ask()
+            work()
         if not box:
             raise EngineError(f"the engine gave no answer to {len(requests)} calls in {self.timeout:g} s "
                               "(engine.timeout); see the engine, then resume the run")  # fmt: skip

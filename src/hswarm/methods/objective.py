@@ -151,7 +151,7 @@ class Objective:
     def system(self, topology: Topology, experts: Sequence[Expert], **changes: Any) -> System:
         """A system with the recipe's prompts, base, engine and sampling; `changes` replace fields of it."""
         prompts = self.recipe.prompts.fitted(self.task)
-        made = System(topology, tuple(experts), prompts, self.pool.base, self.recipe.engine, self.sampling)
+        made = System(topology, tuple(experts), prompts, self.pool.base, self.recipe.engine.alone(), self.sampling)
         return replace(made, **changes)
 
     def alone(self, expert: Expert) -> System:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hswarm.config import Recipe, read_recipe
 from hswarm.engines import TABLE, open_engine
-from hswarm.engines.base import Engine
+from hswarm.engines.base import Engine, close
 from hswarm.errors import ConfigError, RunError
 from hswarm.execution.cache import Cache
 from hswarm.execution.execute import Executor
@@ -37,8 +37,11 @@ def search(recipe: Recipe | str | Path, path: str | Path | None = None, progress
     path = Path(path or f"runs/{recipe.name}")
     Run.check_new(path)  # before anything is loaded
     parts = open_parts(recipe)
-    with Run.create(path, recipe) as run:
-        carry_on(run, parts, progress or Progress())
+    try:
+        with Run.create(path, recipe) as run:
+            carry_on(run, parts, progress or Progress())
+    finally:
+        close(parts.engine)
     return run
 
 
@@ -48,7 +51,11 @@ def resume(path: str | Path, progress: Progress | None = None) -> Run:
     if run.finished:
         raise RunError(f"{path} is finished; see it with: hswarm show {path}")
     with run:
-        carry_on(run, open_parts(run.recipe), progress or Progress())
+        parts = open_parts(run.recipe)
+        try:
+            carry_on(run, parts, progress or Progress())
+        finally:
+            close(parts.engine)
     return run
 
 

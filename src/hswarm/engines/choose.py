@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hswarm.engines.base import Completion, Engine, LikelihoodEngine, Likelihoods, Request
+from hswarm.engines.base import Completion, Engine, LikelihoodEngine, Likelihoods, Request, SpreadingEngine
 from hswarm.errors import UserError
 
 
 def answer(engine: Engine, requests: Sequence[Request]) -> list[Completion]:
     """One completion for each request, in order. UserError for options where the engine gives no likelihoods."""
     choosing = [request for request in requests if request.options]
-    if not choosing:
+    if not choosing or isinstance(engine, SpreadingEngine):
         return engine.generate(requests)
     if not isinstance(engine, LikelihoodEngine):
         raise UserError(f"sampling.choose needs an engine that gives likelihoods, {engine.fingerprint} does not; "

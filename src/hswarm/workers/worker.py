@@ -1,0 +1,132 @@
+"""A worker: one object in a process of its own, here; on_ray.py has the same on a cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import signal
+from collections.abc import Callable, Mapping
+from functools import partial
+from threading import Lock
+from typing import Any, Protocol
+
+from hswarm.errors import EngineError
+from hswarm.workers.devices import Place
+
+NONE_SHARED: Mapping[str, Any] = {}
+
+
+class WorkerLost(EngineError):
+    """The worker died; what it was doing can be done again, by another or by the one that `start` makes."""
+
+
+class Worker(Protocol):
+    """An object that `make(*arguments)` made elsewhere, one call at a time; it was made `lives` times."""
+
+    lives: int
+
+    def start(self) -> None:
+        """Make the object, if it is not there; returns when it is. Raises what `make` raised, or WorkerLost."""
+
+    def call(self, method: str, *arguments: Any, shared: Mapping[str, Any] = NONE_SHARED) -> Any:
+        """What the object's `method(*arguments, shared)` returns or raises; WorkerLost if the worker died.
+
+        `shared` are large things by a name that is theirs for ever, which may travel by a faster way.
+        """
+
+    def close(self) -> None:
+        """End the worker, whatever it does; `start` may make it anew."""
+
+
+class ProcessWorker:
+    """A worker in a fresh process, confined to `place`. It ends with the process that made it."""
+
+    def __init__(self, make: Callable[..., Any], arguments: tuple[Any, ...], place: Place) -> None:
+        self.lives = 0
+        self._job = make, arguments, place
+        self._process: Any = None
+        self._pipe: Any = None
+        self._one = Lock()  # a call that was given up for hanging may still be under way
+
+    def start(self) -> None:
+        with self._one:
+            if self._process is None or not self._process.is_alive():
+                self._begin()
+
+    def _begin(self) -> None:
+        self.close()
+        self.lives += 1
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, *self._job), daemon=True)
+        self._process.start()
+        theirs.close()  # so that the pipe breaks when the process dies
+        self._answer()
+
+    def call(self, method: str, *arguments: Any, shared: Mapping[str, Any] = NONE_SHARED) -> Any:
+        with self._one:
+            if self._pipe is None:
+                raise WorkerLost("the worker is not there")
+            try:
+                self._pipe.send((method, arguments, dict(shared)))
+            except (OSError, ValueError) as fault:
+                raise self._gone() from fault
+            return self._answer()
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._pipe.close()
+            self._process = self._pipe = None
+
+    def _answer(self) -> Any:
+        try:
+            done, result = self._pipe.recv()
+        except (EOFError, OSError, AttributeError, TypeError) as fault:  # the last two: closed by another thread
+            raise self._gone() from fault
+        if not done:
+            raise result
+        return result
+
+    def _gone(self) -> WorkerLost:
+        process = self._process
+        if process is not None:
+            process.join(1)
+        return WorkerLost(f"a worker process died (exit code {process.exitcode if process else 'unknown'})")
+
+
+def _serve(pipe: Any, make: Callable[..., Any], arguments: tuple[Any, ...], place: Place) -> None:
+    """The worker's side: make the object, then answer calls until the pipe breaks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that made us, which then ends us
+    place.settle()
+    box: list[Any] = []
+    if not _reply(pipe, lambda: box.append(make(*arguments))):
+        return
+    while True:
+        try:
+            method, given, shared = pipe.recv()
+        except (EOFError, OSError):
+            return
+        _reply(pipe, partial(getattr(box[0], method), *given, shared))
+
+
+def _reply(pipe: Any, work: Callable[[], Any]) -> bool:
+    """Send what `work` returns or raises; False if it raised."""
+    try:
+        pipe.send((True, work()))
+        return True
+    except BrokenPipeError:
+        return False
+    except Exception as fault:
+        pipe.send((False, portable(fault)))
+        return False
+
+
+def portable(fault: Exception) -> Exception:
+    """`fault` if it survives pickling, else an EngineError that says the same."""
+    try:
+        pickle.loads(pickle.dumps(fault))
+        return fault
+    except Exception:
+        return EngineError(f"{type(fault).__name__}: {fault}")

@@ -1,0 +1,40 @@
+"""What tests run in worker processes; imports little, since each worker does so anew."""
+
+import os
+import signal
+import time
+
+from hswarm.engines.base import Completion, EngineSettings
+from hswarm.engines.crew import Bench
+from hswarm.engines.toy import ToyEngine
+
+
+class Slow(ToyEngine):
+    """Takes a while, so that it can be killed at it; `poison` kills its process whenever it is asked."""
+
+    def generate(self, requests):
+        time.sleep(0.002 * len(requests))
+        if any(request.prompt == "poison" for request in requests):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if any(request.prompt == "hang" for request in requests):
+            time.sleep(60)
+        return super().generate(requests)
+
+
+def open_slow(batch):
+    return Bench(Slow(EngineSettings("toy", batch=batch)))
+
+
+def open_faulty(fault):
+    raise fault
+
+
+class Pinned(ToyEngine):
+    """Replies with the cores it may use, after a while."""
+
+    def batches(self, requests):
+        return [[i] for i in range(len(requests))]
+
+    def generate(self, requests):
+        time.sleep(0.02)
+        return [Completion(str(sorted(os.sched_getaffinity(0))), "stop", 1, 1) for _ in requests]
