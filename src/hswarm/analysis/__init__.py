@@ -19,6 +19,8 @@ from hswarm.runs.run import Run
 _ROOM = "hswarm.analysis."
 TABLE = {
     "gain": _ROOM + "gain:gain",
+    "roles": _ROOM + "roles:roles",
+    "emergence": _ROOM + "emergence:emergence",
 }
 
 

@@ -14,12 +14,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hswarm.analysis.replay import Replay, replay
 from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion
 from hswarm.errors import RunError, TaskError
 from hswarm.execution.cache import Cache
 from hswarm.execution.execute import Executor, Ledger
-from hswarm.execution.respond import score_replies
+from hswarm.execution.respond import Asking, score_replies
 from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.remote import RemoteSettings
@@ -100,6 +101,13 @@ class Subject:
         free = self.run.recipe.model_copy(update={"budget": BudgetSettings()})
         return Objective(self.task, free, self.parts.pool, replace(self.executor, ledger=Ledger()))
 
+    @cached_property
+    def replay(self) -> Replay:
+        """What the search scored on its way, from its cache."""
+        report = self.run.report
+        self.progress.begin("following the search", report["calls"]["requested"], 0)
+        return replay(self.run.recipe, self.objective, self.run.history(), report["found_at"])
+
     def split(self, usual: Split) -> Split:
         """The split that the user named, else `usual`, else dev where there is no test."""
         return self.options.split or (usual if usual == "dev" or self.task.test else "dev")
@@ -133,6 +141,16 @@ class Subject:
         scored = score_replies(task_scorer(self.task), self.executor, systems, transcripts, examples,
                                f"{self._step}/{what}/scores")  # fmt: skip
         return np.array([[score.value for score in row] for row in scored], dtype=np.float64)
+
+    def rate(self, examples: Sequence[Example], replies: Sequence[str], what: str) -> Array:
+        """Scores of replies, shape (examples,), as if each were the answer."""
+        asking = Asking(self.executor, [self.system], len(examples), f"{self._step}/{what}/scores")
+        return np.array([score.value for score in task_scorer(self.task)(examples, replies, asking)])
+
+    def ask(self, expert: Expert, prompts: Sequence[str], what: str, max_new_tokens: int = 100) -> list[str | None]:
+        """What `expert`, a judge behind an API or of the system's base, replies to free prompts; None: failed."""
+        self.progress.begin(what, len(prompts), 0)
+        return Asking(self.executor, [self.system], 1, f"{self._step}/{what}").ask(expert, prompts, max_new_tokens)
 
 
 def whole(scores: Array) -> NDArray[np.bool_]:

@@ -18,13 +18,14 @@ from hswarm.cli.main import printable
 from hswarm.cli.view import view
 from hswarm.errors import ConfigError
 from hswarm.execution import files
+from hswarm.experts.remote import RemoteSettings
 
 
 def analyze(arguments: argparse.Namespace) -> None:
     """Print each finding; keep them, their pictures and a page of all in the run's folder `analysis`."""
     if arguments.questions < 1 or arguments.calls < 1:
         raise ConfigError([f"--questions and --calls must be at least 1, got {arguments.questions}, {arguments.calls}"])
-    options = Options(arguments.split, arguments.questions, arguments.calls)
+    options = Options(arguments.split, arguments.questions, arguments.calls, _judge(arguments))
     path, console, made = Path(arguments.run), Console(highlight=False, markup=False), []
     with view() as progress:
         for finding in carry_out(path, analysis_names(arguments.only), options, progress):
@@ -34,6 +35,17 @@ def analyze(arguments: argparse.Namespace) -> None:
     if arguments.json:
         files.write_text(Path(arguments.json), json.dumps([asdict(finding) for finding in made], indent=2) + "\n")
     console.print(f"tables and pictures: {page}", soft_wrap=True)
+
+
+def _judge(arguments: argparse.Namespace) -> RemoteSettings | None:
+    if bool(arguments.judge) != bool(arguments.judge_url):
+        raise ConfigError(["a judge needs both --judge MODEL and --judge-url URL"])
+    if not arguments.judge:
+        return None
+    try:
+        return RemoteSettings("judge", arguments.judge, arguments.judge_url, arguments.judge_key)
+    except ValueError as fault:
+        raise ConfigError([f"the judge: {fault}"]) from None
 
 
 def _print(console: Console, finding: Finding) -> None:

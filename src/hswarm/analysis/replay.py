@@ -1,0 +1,145 @@
+"""A search followed again from its cache: every system that it scored, question by question, without a single call.
+
+The same seed gives the same search, so a run need not keep what can be had again. What is scored on the way is checked
+against the run's history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hswarm.config import Recipe
+from hswarm.core.topology import Topology
+from hswarm.engines.base import Completion, Engine, Likelihoods, Request
+from hswarm.errors import RunError
+from hswarm.execution.execute import Executor, Ledger
+from hswarm.execution.system import System
+from hswarm.experts.adapter import Expert
+from hswarm.methods.base import Journal
+from hswarm.methods.hswarm import Search
+from hswarm.methods.objective import Evaluation, Objective
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A system as the search scored it at `step` ("start", "3/role", "3/weight"): scores (questions,) on searched dev,
+    nan where a question was not asked; `assignment` are the experts' names."""
+
+    step: str
+    topology: Topology
+    assignment: tuple[str, ...]
+    scores: NDArray[np.float64]
+    utility: float
+
+    @property
+    def iteration(self) -> int:
+        """-1 for the experts alone."""
+        return int(self.step.split("/")[0]) if "/" in self.step else -1
+
+    @property
+    def kind(self) -> str:
+        """role, weight or start."""
+        return self.step.rsplit("/", 1)[-1].partition("+")[0]  # "+": what a budget let through one by one
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """All that a search scored, in order; and the experts by name as they stood when the found system was scored."""
+
+    scored: tuple[Scored, ...]
+    experts: Mapping[str, Expert]
+
+    @property
+    def iterations(self) -> int:
+        return 1 + max(scored.iteration for scored in self.scored)
+
+
+class _End(Exception):
+    """The history ends here."""
+
+
+@dataclass
+class _Watched(Objective):
+    """Keeps every evaluation. Systems of the iteration `wanted` leave their experts."""
+
+    wanted: int = 0
+    scored: list[Scored] = field(default_factory=list)
+    experts: dict[str, Expert] = field(default_factory=dict)
+
+    def _remember(self, evaluations: Sequence[Evaluation], rival: bool) -> None:
+        for found in evaluations:
+            topology, names = found.system.topology, tuple(found.system.assignment)
+            self.scored.append(Scored(found.step, topology, names, found.scores, found.utility))
+            if self.scored[-1].iteration == self.wanted:
+                self.experts |= {expert.name: expert for expert in found.system.experts}
+        super()._remember(evaluations, rival)
+
+
+class _Checked(Journal):
+    """Compares each iteration with the run's history."""
+
+    def __init__(self, history: Sequence[Mapping[str, Any]]) -> None:
+        self._history = history
+        self.followed = 0
+
+    def keep(
+        self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System
+    ) -> None:
+        was = self._history[self.followed]
+        for step in ("role", "weight"):
+            if (entry.get(step) or {}).get("utilities") != (was.get(step) or {}).get("utilities"):
+                raise RunError(
+                    f"the search cannot be followed again: iteration {self.followed} scores otherwise than in its "
+                    "history; put back the pool, the task and the version it was made with"
+                )
+        self.followed += 1
+        if self.followed == len(self._history):
+            raise _End
+
+
+class _Silent:
+    """An engine that only its fingerprint is asked for."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.fingerprint = engine.fingerprint
+        self.check, self.batches = engine.check, engine.batches
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        raise _not_kept()
+
+    def loglikelihood(self, requests: Sequence[Request]) -> list[Likelihoods]:
+        raise _not_kept()
+
+
+def _not_kept() -> RunError:
+    return RunError(
+        "the search cannot be followed again: its cache lacks calls (they failed, were made without search.reuse "
+        "or by other versions); take analyses that do not follow it: --only gain,roles"
+    )
+
+
+def replay(recipe: Recipe, objective: Objective, history: Sequence[Mapping[str, Any]], found_at: str) -> Replay:
+    """Follow the search of `recipe` again, with pool, task and cache of `objective`.
+
+    RunError if it leads elsewhere, or asks what the cache does not hold.
+    """
+    recipe = recipe.model_copy(update={"budget": replace(recipe.budget, seconds=None)})
+    silent = Executor(_Silent(objective.executor.engine), objective.executor.cache, ledger=Ledger(),
+                      progress=objective.executor.progress, settings=objective.executor.settings)  # fmt: skip
+    wanted = int(found_at.split("/")[0]) if "/" in found_at else 0
+    watched = _Watched(objective.task, recipe, objective.pool, silent, wanted=wanted)
+    journal = _Checked(history)
+    try:
+        Search(objective.pool, watched, np.random.default_rng(recipe.seed), journal).go()
+    except _End:
+        pass
+    except RunError:  # what a budget of seconds cut off was never asked
+        if journal.followed < len(history) - 1 or not journal.followed:
+            raise
+    whole = [scored for scored in watched.scored if scored.iteration < journal.followed]
+    return Replay(tuple(whole), watched.experts)

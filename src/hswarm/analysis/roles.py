@@ -1,0 +1,121 @@
+"""What each node does (arXiv 2502.04510, section 5): by what it changes, and by a judge's word where there is a judge.
+
+A node's reply is scored as if it were the answer, and so is what it heard. "Ignores" is seen by asking the node's
+expert without the others' words: the same answer, and not one of those heard.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hswarm.analysis.finding import Finding, Table
+from hswarm.analysis.judged import LABELS, judge_nodes
+from hswarm.analysis.subject import SOLVED, Subject
+from hswarm.core.drawing import graph_svg
+from hswarm.core.topology import Topology
+from hswarm.execution.vote import ballot
+from hswarm.tasks.task import Example
+
+KINDS = ("wrong to right", "right to wrong", "repeats", "ignores", "changes", "begins")
+
+
+def roles(subject: Subject) -> Finding:
+    """Each node of the found system by what it makes of what it hears, on test unless told; then by position."""
+    system, split = subject.system, subject.split("test")
+    topology = system.topology
+    examples = subject.examples(split, 2 * system.calls)
+    nodes = [[reply.text for reply in replies] for replies in subject.respond([system], examples, "nodes")[0]]
+    solo = subject.respond([subject.alone(expert) for expert in system.experts], examples, "nodes that hear nobody")
+    right = np.array([subject.rate(examples, replies, f"node {v}") >= SOLVED for v, replies in enumerate(nodes)])
+    alone = [[reply.text for reply in replies[0]] for replies in solo]
+    kinds = [effects(topology, node, nodes, alone[node], right, examples) for node in range(topology.size)]
+    shares = np.array([[row.count(kind) / len(row) for kind in KINDS] for row in kinds])
+    places = [position(topology, node) for node in range(topology.size)]
+    tables = [_by_node(topology, system.assignment, places, right, shares), _by_position(places, KINDS, shares)]
+    usual = [KINDS[int(k)] for k in shares.argmax(axis=1)]
+    numbers: dict[str, Any] = {
+        "split": split, "questions": len(examples), "kinds": list(KINDS), "positions": places,
+        "shares": shares.tolist(), "right": right.mean(axis=1).tolist(),
+    }  # fmt: skip
+    says = [*_says(kinds, len(examples), split)]
+    if subject.options.judge:
+        judged = judge_nodes(subject, examples, nodes)
+        tables.append(_by_position(places, LABELS, judged.shares))
+        usual = [LABELS[int(k)] for k in judged.shares.argmax(axis=1)]
+        says.append(f"the judge labelled {judged.labelled} of {judged.asked} replies; the graph shows its usual label")
+        numbers["judged"] = {"labels": list(LABELS), "shares": judged.shares.tolist(), "unread": judged.unread}
+    picture = graph_svg(topology, system.assignment, usual)
+    return Finding("roles", "Roles of nodes", tuple(says), tuple(tables), picture, numbers, subject.spent())
+
+
+def effects(
+    topology: Topology, node: int, nodes: Sequence[Sequence[str]], alone: Sequence[str], right: NDArray[np.bool_],
+    examples: Sequence[Example],
+) -> list[str]:  # fmt: skip
+    """What `node` does on each example, one of KINDS; the first that fits, in their order.
+
+    `nodes` are replies as [node][example], `alone` those of the node's expert when it hears nobody, `right` (nodes,
+    examples). "Right" before the node is any predecessor's reply being right.
+    """
+    heard = topology.predecessors(node)
+    if not heard:
+        return ["begins"] * len(examples)
+    found = []
+    for e, example in enumerate(examples):
+        said, before = ballot(example, nodes[node][e]), bool(right[list(heard), e].any())
+        if right[node, e] != before:
+            found.append("right to wrong" if before else "wrong to right")
+        elif said in [ballot(example, nodes[u][e]) for u in heard]:
+            found.append("repeats")
+        else:
+            found.append("ignores" if said == ballot(example, alone[e]) else "changes")
+    return found
+
+
+def position(topology: Topology, node: int) -> str:
+    """Where a node stands: last, branches (speaks to several), first, converges (hears several) or passes on."""
+    if node == topology.sink:
+        return "last"
+    if sum(u == node for u, _ in topology.edges) > 1:
+        return "branches"
+    heard = len(topology.predecessors(node))
+    return "first" if not heard else "converges" if heard > 1 else "passes on"
+
+
+def _says(kinds: Sequence[Sequence[str]], questions: int, split: str) -> list[str]:
+    counts = Counter(kind for row in kinds for kind in row)
+    hearing = sum(counts[kind] for kind in KINDS if kind != "begins")
+    first = f"on {questions} {split} questions, {hearing} replies of nodes that hear others: "
+    listed = ", ".join(f"{kind} {counts[kind] / hearing:.0%}" for kind in KINDS[:-1]) if hearing else "none"
+    return [
+        first + listed,
+        f"nodes mend {counts['wrong to right']} wrong answers and spoil {counts['right to wrong']} right ones",
+    ]
+
+
+def _by_node(
+    topology: Topology, names: Sequence[str], places: Sequence[str], right: NDArray[np.bool_],
+    shares: NDArray[np.float64],
+) -> Table:  # fmt: skip
+    rows = []
+    for node in topology.order:
+        heard = list(topology.predecessors(node))
+        before = f"{right[heard].any(axis=0).mean():.3f}" if heard else ""
+        listed = ", ".join(map(str, heard)) or "nobody"
+        rows.append((str(node), names[node], places[node], listed, before, f"{right[node].mean():.3f}",
+                     *(f"{share:.0%}" for share in shares[node])))  # fmt: skip
+    head = ("node", "expert", "position", "hears", "right before", "right after", *KINDS)
+    return Table("Each node, in the order in which they answer", head, tuple(rows))
+
+
+def _by_position(places: Sequence[str], kinds: Sequence[str], shares: NDArray[np.float64]) -> Table:
+    rows = []
+    for place in dict.fromkeys(sorted(places, key=("first", "passes on", "branches", "converges", "last").index)):
+        here = [node for node, other in enumerate(places) if other == place]
+        rows.append((place, str(len(here)), *(f"{share:.0%}" for share in shares[here].mean(axis=0))))
+    return Table("By position in the graph", ("position", "nodes", *kinds), tuple(rows))

@@ -1,0 +1,79 @@
+"""The search followed again from its cache, and what turned right on the way."""
+
+import json
+
+import numpy as np
+import pytest
+from hand import FIRST, SECOND, hand_run, toy_system
+
+from conftest import toy_content
+from hswarm import Topology
+from hswarm.analysis import analyze
+from hswarm.analysis.emergence import _states, followed_questions
+from hswarm.analysis.replay import Replay, Scored
+from hswarm.analysis.subject import Options, Subject
+from hswarm.config import build_recipe
+from hswarm.errors import RunError
+from hswarm.runs.run import Run
+from hswarm.runs.search import search
+
+PAIR = Topology.chain(2)
+
+
+def scored(step, right):
+    scores = np.array(right, dtype=float)
+    return Scored(step, PAIR, ("a", "b"), scores, float(scores.mean()))
+
+
+def test_the_hand_worked_case():
+    """Four questions, two iterations: the second one's best gains the third question and loses the first."""
+    followed = Replay((
+        scored("start", [1, 0, 0, 0]), scored("0/role", [1, 1, 0, 0]), scored("0/weight", [0, 0, 0, 1]),
+        scored("1/role", [0, 1, 1, 1]), scored("1/weight", [1, 1, 1, 0]),
+    ), {})  # fmt: skip
+    leaders, right, touched = followed_questions(followed)
+    assert [leader.step for leader in leaders] == ["0/role", "1/role"]  # of equals the first
+    assert right.tolist() == [[True, True, False, False], [False, True, True, True]]
+    assert touched.tolist() == [[True, True, False, True], [True, True, True, True]]
+    # right twice; right, then lost; a question that another system had; one that nobody had at first
+    assert _states(right, touched).tolist() == [[0, 0], [0, 1], [2, 0], [3, 0]]
+
+
+@pytest.mark.parametrize("changes", [{}, {"early_end": "exact"}, {"steps": ["role"]}, {"steps": ["weight"]}])
+def test_a_search_is_followed_without_a_call(tmp_path, changes):
+    run = search(build_recipe(toy_content(**changes)), tmp_path / "run")
+    (found,) = analyze(run.path, ["emergence"])
+    assert found.calls["made"] == 0
+    best = [line["best"] for line in run.history()]
+    assert found.numbers["steps"] == [line["step"] for line in best]
+    assert [np.mean(row) for row in found.numbers["right"]] == pytest.approx([line["utility"] for line in best])
+    assert found.svg.count("<rect") > 3
+
+
+def test_a_search_that_a_budget_ended_is_followed(tmp_path):
+    content = toy_content() | {"budget": {"calls": 300}}
+    run = search(build_recipe(content), tmp_path / "run")
+    assert "budget" in run.report["stopped"]
+    (found,) = analyze(run.path, ["emergence"])
+    assert found.calls["made"] == 0
+    assert len(found.numbers["steps"]) == len(run.history())
+
+
+def test_the_experts_of_the_found_system_are_there(tmp_path, toy_recipe):
+    run = search(toy_recipe, tmp_path / "run")
+    subject = Subject.open(Run.open(run.path), Options())
+    digests = {expert.digest for expert in subject.replay.experts.values()}
+    assert {expert.digest for expert in run.best.experts} <= digests
+    assert set(subject.replay.experts) == set(subject.parts.pool.names)
+
+
+def test_what_cannot_be_followed_is_refused(tmp_path):
+    run = hand_run(tmp_path, toy_system(Topology.chain(2), [FIRST, SECOND]))
+    lines = [json.loads(line) for line in (run.path / "history.jsonl").read_text().splitlines()]
+    lines[0]["role"]["utilities"][0] = 0.123
+    (run.path / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(RunError, match="iteration 0 scores otherwise"):
+        list(analyze(run.path, ["emergence"]))
+    bare = search(build_recipe(toy_content(reuse=False)), tmp_path / "bare")
+    with pytest.raises(RunError, match="lacks calls"):
+        list(analyze(bare.path, ["emergence"]))
