@@ -101,6 +101,16 @@ def test_interrupted_and_resumed_is_never_stopped(tmp_path, toy_recipe, after):
     assert result(tmp_path / "whole") == result(tmp_path / "broken")
 
 
+@pytest.mark.parametrize("after", [12, 20, 30])
+def test_interrupted_where_evaluations_are_dropped(tmp_path, after):
+    recipe = build_recipe(toy_content(drop_k=0.2, drop_n=0.4, iterations=8, patience=8))
+    search(recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        search(recipe, tmp_path / "broken", Interrupt(after))
+    resume(tmp_path / "broken")
+    assert result(tmp_path / "whole") == result(tmp_path / "broken")
+
+
 def test_killed_at_random_moments_ends_byte_equal(tmp_path, root):
     changes = ["--set", "search.iterations=6", "--set", "search.patience=6", "--set", "engine.batch=20"]
     command = [sys.executable, "-m", "hswarm.cli.main"]

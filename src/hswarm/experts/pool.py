@@ -33,6 +33,7 @@ class PoolSettings:
 
     `space` is where weights of adapters are added: "factors" (A and B apart, all of one form) or "delta" (the updates
     s B A, brought back to `rank`; 0 is the largest rank in the pool). `mixed` allows experts of several bases.
+    `populate` grows the pool to so many experts by weighted sums of two (0: as it is).
     `remote` are models behind an API, beside the folder's experts or without a folder.
     """
 
@@ -44,9 +45,12 @@ class PoolSettings:
     space: Literal["factors", "delta"] = "factors"
     rank: int = 0
     mixed: bool = False
+    populate: int = 0
     remote: tuple[RemoteSettings, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.populate < 0:
+            raise ValueError(f"populate is a number of experts, or 0 for the pool as it is, got {self.populate}")
         if self.rank < 0:
             raise ValueError(f"rank must be at least 1, or 0 for the largest in the pool, got {self.rank}")
         if self.rank and self.space != "delta":

@@ -18,7 +18,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.core.swarm import Swarm
 from hswarm.errors import ConfigError
 from hswarm.execution.system import System
 from hswarm.methods.objective import Evaluation, Objective
@@ -30,19 +29,20 @@ _RISK = 0.025
 
 
 def evaluate_needed(
-    objective: Objective, systems: Sequence[System], swarm: Swarm, step: str, mode: Mode, order: Sequence[int]
-) -> list[Evaluation]:
-    """Evaluations of `systems`, particle by particle of `swarm`; utility nan where the rest was not needed.
+    objective: Objective, systems: Sequence[System], personal: Array, worst: float, step: str, mode: Mode,
+    order: Sequence[int],
+) -> list[Evaluation]:  # fmt: skip
+    """Evaluations of `systems`, one a particle; utility nan where the rest was not needed.
 
-    `order` is a permutation of dev. After a failed call everything is evaluated whole: its system may have been what
-    others were compared with.
+    `personal`, shape (systems,), are the particles' best utilities so far, `worst` is the swarm's worst; `order` is a
+    permutation of dev. After a failed call everything is evaluated whole: its system may have been what others were
+    compared with.
     """
     scores = np.full((len(systems), len(order)), np.nan)
     parts: list[list[Evaluation]] = [[] for _ in systems]
     if mode == "racing" and objective.task.parts:
         raise ConfigError(["search.early_end = 'racing' needs a task of one part; take 'exact'"])
     alive = list(range(len(systems)))
-    personal, worst = swarm.personal_best_utilities, swarm.worst_utility
     blocks = [block.tolist() for block in np.array_split(np.array(order), min(_BLOCKS, len(order)))]
     if np.isinf(personal).any():  # nothing to compare with yet
         blocks = [list(order)]

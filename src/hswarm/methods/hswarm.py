@@ -79,6 +79,7 @@ class Search:
         self._iteration, self._stalled, self._spent = 0, 0, False
         self._shares: dict[tuple[str, str], Array] = {}  # of experts by name and digest
         self._first: Evaluation | None = None
+        self._told: dict[str, Array] = {}  # the last utilities of graphs ("role") and experts ("weight")
 
     def go(self) -> Findings:
         """Search to the end: no new best for long, enough iterations, or the budget spent."""
@@ -130,6 +131,8 @@ class Search:
                 raise
         self._stalled = 0 if self._best.utility > before else self._stalled + 1
         entry["best"] = {"utility": self._best.utility, "step": self._best.step}
+        if self._settings.emergence:
+            entry["best"]["scores"] = _jsonable(self._best.scores.tolist())
         entry["calls"] = {"requested": self._ledger.requested, "generated": self._ledger.generated,
                           "skipped": self._ledger.skipped}  # fmt: skip
         self._iteration += 1
@@ -162,34 +165,56 @@ class Search:
         members = [experts[i] for i in self._members]
         self._journal.begin(f"iteration {t + 1}: roles", len(topologies) * self._step_calls())
         systems = [self._objective.system(topo, members) for topo in topologies]
-        evaluations = self._evaluate_roles(systems, f"{t}/role")
-        utilities = [evaluation.utility for evaluation in evaluations]
-        self._role.tell(np.array(utilities))
-        best = self._consider(evaluations)
-        self._now = best.system.topology
-        return {"utilities": _jsonable(utilities), "edges": sorted(self._now.edges)} | _faults(evaluations)
+        kept = self._kept(t, "role", len(systems))
+        evaluations = self._evaluate_roles(systems, kept, f"{t}/role")
+        utilities = self._told.get("role", np.full(len(systems), np.nan)).copy()
+        utilities[kept] = [evaluation.utility for evaluation in evaluations]
+        self._role.tell(utilities)
+        self._told["role"] = utilities
+        if kept:
+            self._now = self._consider(evaluations).system.topology
+        entry = {"utilities": _jsonable(utilities.tolist()), "edges": sorted(self._now.edges)}
+        return entry | _dropped(len(systems), kept) | _faults(evaluations)
 
-    def _evaluate_roles(self, systems: Sequence[System], step: str) -> list[Evaluation]:
-        mode = self._settings.early_end
-        if mode == "off" or self._recipe.budget.text() != "no limit":
-            return self._objective.evaluate(systems, step)
+    def _evaluate_roles(self, systems: Sequence[System], kept: Sequence[int], step: str) -> list[Evaluation]:
+        mode, evaluated = self._settings.early_end, [systems[i] for i in kept]
+        if mode == "off" or self._recipe.budget.text() != "no limit" or not kept:
+            return self._objective.evaluate(evaluated, step)
         order = stream(self._seed, "early end").permutation(len(self._objective.dev)).tolist()
-        return evaluate_needed(self._objective, systems, self._role, step, mode, order)
+        personal, worst = self._role.personal_best_utilities[list(kept)], self._role.worst_utility
+        return evaluate_needed(self._objective, evaluated, personal, worst, step, mode, order)
+
+    def _kept(self, t: int, step: str, count: int) -> list[int]:
+        """Which of a step's `count` systems are scored: all less those that drop_k and drop_n leave out."""
+        if t == 0:
+            return list(range(count))
+        none = stream(self._seed, "drop iteration", t).uniform() < self._settings.drop_k
+        drawn = stream(self._seed, f"drop {step}", t).uniform(size=count)
+        kept = [] if none else np.flatnonzero(drawn >= self._settings.drop_n).tolist()
+        self._objective.skip((count - len(kept)) * self._step_calls())
+        return kept
 
     def _weight_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
         topology = self._best.system.topology if self._settings.weight_topology == "best" else self._now
         rng = stream(self._seed, "assignment", t)
         assignments = draw_assignments(self._settings.assignments, self._nodes, len(experts), rng, self._settings.draw)
         self._journal.begin(f"iteration {t + 1}: weights", len(assignments) * self._step_calls())
-        systems = [self._objective.system(topology, [experts[i] for i in assignment]) for assignment in assignments]
+        kept = self._kept(t, "weight", len(assignments))
+        systems = [self._objective.system(topology, [experts[i] for i in assignments[k]]) for k in kept]
         evaluations = self._objective.evaluate(systems, f"{t}/weight")
-        utilities = [evaluation.utility for evaluation in evaluations]
-        jfk = jfk_score(assignments, np.array(utilities), len(experts))
+        utilities = np.full(len(assignments), np.nan)
+        utilities[kept] = [evaluation.utility for evaluation in evaluations]
+        score = jfk_score(assignments, utilities, len(experts)).score
+        if len(kept) < len(assignments):
+            score = np.where(np.isnan(score), self._told["weight"], score)
+        self._told["weight"] = score
         for swarm, group in zip(self._weight, self._pool.groups, strict=True):
-            swarm.tell(jfk.score[list(group)])
-        self._consider(evaluations)
-        scores = dict(zip((e.name for e in experts), _jsonable(jfk.score.tolist()), strict=True))
-        return {"utilities": _jsonable(utilities), "jfk": scores} | _faults(evaluations)
+            swarm.tell(score[list(group)])
+        if kept:
+            self._consider(evaluations)
+        scores = dict(zip((e.name for e in experts), _jsonable(score.tolist()), strict=True))
+        entry = {"utilities": _jsonable(utilities.tolist()), "jfk": scores}
+        return entry | _dropped(len(assignments), kept) | _faults(evaluations)
 
     def _consider(self, evaluations: Sequence[Evaluation]) -> Evaluation:
         """The best of `evaluations`. All failed: the run stops and can be resumed."""
@@ -239,6 +264,7 @@ class Search:
         assert self._first is not None
         state["first"] = self._pack(self._first, "first", tensors)
         state["finalists"] = [self._pack(f, f"final{i}", tensors) for i, f in enumerate(self._objective.finalists)]
+        tensors |= {f"told.{step}": values for step, values in self._told.items()}
         tensors["singles"] = np.stack([single.scores for single in self._singles])
         self._journal.keep(entry, tensors, state, self._best.system)
 
@@ -257,6 +283,7 @@ class Search:
             Swarm.from_state(_join(state[name], f"{name}.", tensors), self._recipe.weight) for name in names
         ]
         self._first = self._unpack("first", tensors, state["first"])
+        self._told = {step: tensors[f"told.{step}"] for step in ("role", "weight") if f"told.{step}" in tensors}
         self._objective.finalists[:] = [
             self._unpack(f"final{i}", tensors, entry) for i, entry in enumerate(state["finalists"])
         ]
@@ -283,6 +310,11 @@ class Search:
 def _jsonable(values: Sequence[float]) -> list[float | None]:
     """`values` with None for nan, which JSON does not know."""
     return [None if np.isnan(value) else value for value in values]
+
+
+def _dropped(count: int, kept: Sequence[int]) -> dict[str, int]:
+    """How many of a step's systems were left out, if any were."""
+    return {"dropped": count - len(kept)} if len(kept) < count else {}
 
 
 def _faults(evaluations: Sequence[Evaluation]) -> dict[str, int]:

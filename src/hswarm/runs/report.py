@@ -6,12 +6,13 @@ import json
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.execution import files
+from hswarm.execution.system import System
 from hswarm.methods.objective import Evaluation, Objective, Selection
 from hswarm.runs.run import Run
 from hswarm.tasks.check import check_task
@@ -20,23 +21,34 @@ if TYPE_CHECKING:
     from hswarm.methods.hswarm import Findings
 
 
+def reported(findings: Findings, selection: Selection, start: Literal["none", "best", "all"]) -> list[System]:
+    """What is scored on test: the chosen system; of the start nothing, the best, or all experts and the best graph."""
+    experts = {"none": [], "best": [findings.best_single], "all": findings.singles}[start]
+    graph = [] if start == "none" else [findings.start]
+    return [selection.system, *(found.system for found in [*graph, *experts])]
+
+
 def final_report(
     run: Run, objective: Objective, findings: Findings, selection: Selection, tests: Sequence[Evaluation],
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """Write the report of a finished run. `tests` are best single, start and chosen system on test (or none)."""
+    """Write the report of a finished run. `tests` are the evaluations on test of `reported` systems (or none)."""
     task, chosen = objective.task, selection.finalists[selection.chosen]
+    on_test: dict[str, Evaluation] = dict(zip(("found", "start"), tests, strict=False))
+    alone = {test.system.assignment[0]: test for test in tests[2:]}
+    name = findings.best_single.system.assignment[0]
     single, start, best = (
         {"dev": summary(kept.scores, rng), "test": summary(test.scores, rng) if test else None}
-        for kept, test in zip((findings.best_single, findings.start, chosen), tests or (None, None, None), strict=True)
-    )
+        for kept, test in ((findings.best_single, alone.get(name)), (findings.start, on_test.get("start")),
+                           (chosen, on_test.get("found")))
+    )  # fmt: skip
     ledger = objective.ledger
     report: dict[str, Any] = {
         "task": task.name,
         "engine": run.recipe.engine.name,
         "seed": run.recipe.seed,
         **best,
-        "best_single": {"expert": findings.best_single.system.assignment[0], **single},
+        "best_single": {"expert": name, **single},
         "start": start,
         "singles": {kept.system.assignment[0]: _number(kept.utility) for kept in findings.singles},
         "found_at": chosen.step,
@@ -53,8 +65,11 @@ def final_report(
     if selection.held_out:
         report["selection"] = selection_report(selection)
     if tests:
-        report["test_faults"] = {name: getattr(tests[-1], name) for name in ("unparsed", "empty", "cut", "failed")}
-        report["gain_on_test"] = _gain(tests[-1].scores, tests[0].scores, rng)
+        report["test_faults"] = {kind: getattr(tests[0], kind) for kind in ("unparsed", "empty", "cut", "failed")}
+    if name in alone:
+        report["gain_on_test"] = _gain(tests[0].scores, alone[name].scores, rng)
+    if len(alone) > 1:
+        report["singles_test"] = {expert: _number(test.utility) for expert, test in alone.items()}
     files.write_text(run.path / "report.json", json.dumps(report, indent=2) + "\n")
 
 

@@ -14,6 +14,7 @@ import fcntl
 import json
 import operator
 import os
+import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -136,6 +137,12 @@ class Run:
     def save_state(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Replace the checkpoint by `tensors` and the JSON-able `state`."""
         files.write_tensors(self.path / "state" / "state.safetensors", tensors, {"state": json.dumps(state)})
+
+    def clean_up(self) -> None:
+        """Remove what a finished run is not needed for any more: the checkpoint and the calls."""
+        shutil.rmtree(self.path / "state", ignore_errors=True)
+        for file in self.path.glob("cache.sqlite*"):
+            file.unlink()
 
     def load_state(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """The checkpoint as it was saved, or None if there is none yet."""

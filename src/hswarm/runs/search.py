@@ -19,12 +19,13 @@ from hswarm.execution.execute import Executor
 from hswarm.execution.system import System
 from hswarm.experts.fit import check_tokenizers
 from hswarm.experts.pool import ExpertPool, open_pool
+from hswarm.experts.populate import populated
 from hswarm.methods.base import Journal, stream
 from hswarm.methods.hswarm import Search
 from hswarm.methods.objective import Objective
 from hswarm.registry import check_name
 from hswarm.runs.progress import Progress
-from hswarm.runs.report import final_report
+from hswarm.runs.report import final_report, reported
 from hswarm.runs.run import Run
 from hswarm.scorers import task_scorer
 from hswarm.tasks import load_task
@@ -63,6 +64,8 @@ def carry_on(run: Run, parts: Parts, progress: Progress) -> None:
     """Search from the checkpoint, if there is one, to the end; then look at test and write the report."""
     with closing(Cache(run.path / "cache.sqlite", shared_cache(run.recipe))) as cache:
         _carry_on(run, parts, progress, cache)
+    if run.recipe.search.clean_up:
+        run.clean_up()
 
 
 def _carry_on(run: Run, parts: Parts, progress: Progress, cache: Cache) -> None:
@@ -72,7 +75,7 @@ def _carry_on(run: Run, parts: Parts, progress: Progress, cache: Cache) -> None:
     journal = RunJournal(run, objective, progress)
     findings = Search(parts.pool, objective, np.random.default_rng(recipe.seed), journal).go()
     selection = objective.select(findings.best)
-    systems = [findings.best_single.system, findings.start.system, selection.system]
+    systems = reported(findings, selection, recipe.search.start_on_test)
     progress.begin("test", sum(system.calls for system in systems) * len(task.test), 0)
     tests = objective.final(systems) if task.test else []
     selection.system.save(run.path / "best")
@@ -149,6 +152,8 @@ def read_pool(recipe: Recipe) -> ExpertPool:
     else:
         pool = open_pool(recipe.pool)
         check_tokenizers(pool, Path(recipe.pool.path))
+    if recipe.pool.populate:
+        pool = populated(pool, recipe.pool.populate, stream(recipe.seed, "populate"))
     nodes = recipe.search.nodes
     if nodes is not None and nodes > len(pool.experts):
         raise ConfigError([f"search.nodes is {nodes}, the pool has {len(pool.experts)} experts; "
@@ -167,6 +172,6 @@ def planned_calls(recipe: Recipe, experts: int, dev: int, test: int) -> dict[str
         "experts alone": experts * dev,
         "role-steps": roles,
         "weight-steps": weights,
-        "test": (1 + 2 * nodes) * test,
+        "test": {"none": nodes, "best": 1 + 2 * nodes, "all": experts + 2 * nodes}[settings.start_on_test] * test,
     }
     return phases | {"total": sum(phases.values())}

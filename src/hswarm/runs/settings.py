@@ -33,6 +33,12 @@ class SearchSettings:
     `early_end` of a system's evaluation in the role-step: "exact" leaves out questions that cannot change the search,
     "racing" also those that very likely would not (an approximation); neither keeps a budget (methods/early_end.py).
     `cache` names a file of calls that runs share, beside each run's own.
+
+    Evaluations left out at random, never in the first iteration: with probability `drop_k` a whole iteration's, with
+    `drop_n` a graph's or an assignment's; what is not scored keeps its last utility (Drop-K, Drop-N).
+    `start_on_test`: what the search starts from and is looked at on test, at the end, beside the system found: nothing,
+    the "best" expert alone and graph, or "all" experts and the best graph. `emergence` writes into the history what
+    the best system so far scores on every dev question. `clean_up` removes checkpoint and calls from a finished run.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -48,6 +54,11 @@ class SearchSettings:
     reuse: bool = True
     early_end: Literal["off", "exact", "racing"] = "off"
     cache: str = ""
+    drop_k: float = 0.0
+    drop_n: float = 0.0
+    start_on_test: Literal["none", "best", "all"] = "best"
+    emergence: bool = False
+    clean_up: bool = False
 
     def __post_init__(self) -> None:
         for name in ("graphs", "assignments", "iterations", "patience"):
@@ -55,6 +66,9 @@ class SearchSettings:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.nodes is not None and self.nodes < 1:
             raise ValueError(f"nodes must be at least 1, got {self.nodes}")
+        for name in ("drop_k", "drop_n"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is a probability below 1, got {getattr(self, name)}")
         if not self.steps:
             raise ValueError("steps must name 'role', 'weight' or both")
         if self.weight_topology == "iteration" and "role" not in self.steps:

@@ -1,0 +1,301 @@
+"""Every setting of the authors' search script acts here, in the way that docs/fidelity.md states, on the toy engine."""
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import hswarm
+from conftest import toy_content
+from hswarm.cli.main import main
+from hswarm.config import build_recipe
+from hswarm.engines.toy import toy_pool
+from hswarm.errors import ConfigError, RunError
+from hswarm.execution.execute import Executor
+from hswarm.experts.pool import ExpertPool
+from hswarm.experts.populate import populated
+from hswarm.experts.remote import RemoteExpert, RemoteSettings
+from hswarm.methods.base import Journal
+from hswarm.methods.hswarm import Search
+from hswarm.methods.objective import Objective
+from hswarm.runs.run import Run
+from hswarm.runs.search import open_parts, planned_calls, resume, search
+from hswarm.tasks import toy
+
+SWARMS = pytest.mark.parametrize("swarm", ["role", "weight"])
+STILL = {"inertia": 0, "cognitive": 0, "social": 0, "repel": 0, "step_length": 0.5, "step_factor": 1.0,
+         "restart": False, "coefficients_random": False}  # fmt: skip
+
+
+def recipe_of(sections=None, **changes):
+    """A small toy recipe; `sections` are merged into its own, keywords change `[search]`."""
+    content = toy_content(**changes)
+    for section, values in (sections or {}).items():
+        content[section] = {**content.get(section, {}), **values}
+    return build_recipe(content)
+
+
+def searched(path, sections=None, **changes):
+    """A finished run of `recipe_of` the arguments."""
+    return search(recipe_of(sections, **changes), path)
+
+
+class Recorder(Journal):
+    """Keeps every checkpoint of a search."""
+
+    def __init__(self):
+        self.states = []
+
+    def keep(self, entry, tensors, state, best):
+        self.states.append((tensors, state))
+
+
+class Moves:
+    """A swarm as it stood after 1, 2, ... iterations of a search; nothing moves in the first."""
+
+    def __init__(self, swarm, iterations, **settings):
+        recipe = recipe_of({swarm: STILL | settings}, iterations=iterations, patience=99)
+        parts, recorder = open_parts(recipe), Recorder()
+        objective = Objective(parts.task, recipe, parts.pool, Executor(parts.engine))
+        Search(parts.pool, objective, np.random.default_rng(recipe.seed), recorder).go()
+        key = "role" if swarm == "role" else "weight0"
+        self.states = [
+            {name: tensors[f"{key}.{name}"] for name in (
+                "positions", "velocities", "personal", "best", "worst", "cooldown")} | state[key]
+            for tensors, state in recorder.states
+        ]  # fmt: skip
+
+    def moved(self):
+        """How the first move changed the positions."""
+        return self.states[1]["positions"] - self.states[0]["positions"]
+
+    def __getitem__(self, name):
+        return self.states[0][name]
+
+
+@SWARMS
+def test_inertia(swarm):
+    moves = Moves(swarm, 3, inertia=1)
+    assert np.abs(moves.moved()).max() > 0
+    assert np.allclose(moves.states[2]["positions"], moves["positions"] + 2 * moves.moved())
+
+
+@SWARMS
+def test_cognitive(swarm):
+    states = Moves(swarm, 6, inertia=1, cognitive=1).states
+    pulls = [state["personal"] - state["positions"] for state in states]
+    assert any(np.abs(pull).max() > 0 for pull in pulls[1:-1])
+    for state, pull, after in list(zip(states, pulls, states[1:], strict=False))[1:]:
+        assert np.allclose(after["positions"], state["positions"] + 0.5 * (state["velocities"] + pull) / 2)
+
+
+@SWARMS
+def test_social(swarm):
+    moves = Moves(swarm, 2, social=1)
+    assert np.abs(moves.moved()).max() > 0
+    assert np.allclose(moves.moved(), 0.5 * (moves["best"] - moves["positions"]))
+
+
+@SWARMS
+def test_repel(swarm):
+    moves = Moves(swarm, 2, repel=1)
+    assert np.abs(moves.moved()).max() > 0
+    assert np.allclose(moves.moved(), 0.5 * (moves["positions"] - moves["worst"]))
+
+
+@SWARMS
+def test_repel_of_zero_is_no_repel_term(swarm):
+    without, plain = (Moves(swarm, 2, social=1, repel=repel).moved() for repel in (0, 0.5))
+    pull = Moves(swarm, 1)
+    assert np.allclose(without, 0.5 * (pull["best"] - pull["positions"]))
+    assert not np.allclose(plain, without)
+
+
+@SWARMS
+def test_step_length(swarm):
+    short, long = (Moves(swarm, 2, social=1, step_length=length).moved() for length in (0.25, 0.75))
+    assert np.allclose(long, 3 * short)
+
+
+@SWARMS
+def test_step_factor_and_min_step_length(swarm):
+    moves = Moves(swarm, 4, social=1, step_length=1.0, step_factor=0.5, min_step_length=0.4)
+    assert [state["step"] for state in moves.states] == [1.0, 0.5, 0.4, 0.4]
+
+
+@SWARMS
+def test_coefficients_random(swarm):
+    fixed, random = (Moves(swarm, 2, social=1, repel=1, coefficients_random=yes) for yes in (False, True))
+    pulls = np.stack([fixed["best"] - fixed["positions"], fixed["positions"] - fixed["worst"]], axis=2)
+    assert np.allclose(fixed.moved(), 0.5 * pulls.mean(axis=2))
+    shares = []
+    for particle, moved in zip(pulls, random.moved(), strict=True):
+        share = np.linalg.lstsq(particle, moved / 0.5, rcond=None)[0]
+        assert np.allclose(particle @ share, moved / 0.5)
+        shares.append(share)
+    assert not np.allclose(random.moved(), fixed.moved())
+    assert len({tuple(np.round(share, 6)) for share in shares}) > 1  # drawn particle by particle
+
+
+@SWARMS
+@pytest.mark.parametrize("mode", ["zero", "random", "best"])
+def test_velocity(swarm, mode):
+    moves = Moves(swarm, 2, inertia=1, velocity=mode)
+    where, start = moves["positions"], moves.moved() / 0.5
+    if mode == "zero":
+        assert not start.any()
+    elif mode == "best":
+        assert np.allclose(start, moves["best"] - where)
+    else:
+        for i, velocity in enumerate(start):
+            assert any(np.allclose(velocity, where[j] - where[i]) for j in range(len(where)) if j != i)
+
+
+def restarts(moves):
+    """The iterations in which some particle went back to its personal best with zero velocity."""
+    found = []
+    for number, (before, after) in enumerate(pairwise(moves.states), 1):
+        back = [np.array_equal(after["positions"][i], before["personal"][i]) and not after["velocities"][i].any()
+                and after["cooldown"][i] > before["cooldown"][i] for i in range(len(before["personal"]))]  # fmt: skip
+        found += [number] if any(back) else []
+    return found
+
+
+@SWARMS
+def test_restart_and_restart_patience(swarm):
+    settings = {"inertia": 1, "cognitive": 0.1, "patience": 4, "restart": True}
+    soon, late = (restarts(Moves(swarm, 9, **settings, restart_patience=part)) for part in (0.5, 1.0))
+    assert 3 <= min(soon) < min(late)  # two and four tells after the one that was the best
+    assert min(late) >= 5
+    assert restarts(Moves(swarm, 9, **(settings | {"restart": False}), restart_patience=0.5)) == []
+
+
+def test_name(tmp_path, monkeypatch, root):
+    monkeypatch.chdir(tmp_path)
+    changes = ["--set", "name=nlgraph_0.1", "--set", "search.iterations=1"]
+    assert main(["search", str(root / "recipes/toy.toml"), *changes]) == 0
+    assert Run.open("runs/nlgraph_0.1").finished
+
+
+def test_scorer(tmp_path):
+    exact, loose = (
+        searched(tmp_path / name, {"task": {"scorer": name}}, iterations=1) for name in ("exact", "token-f1")
+    )
+    utilities = np.array([run.history()[0]["role"]["utilities"] for run in (exact, loose)]) * 20  # of 20 questions
+    assert np.allclose(utilities[0], np.round(utilities[0]))
+    assert not np.allclose(utilities[1], np.round(utilities[1]))  # half an answer counts for a part
+
+
+def test_task_path(tmp_path):
+    rows = {split: [{"id": e.id, "question": e.question, "answer": e.answer} for e in toy.generate(9, seed, 3)]
+            for seed, split in enumerate(("dev", "test"))}  # fmt: skip
+    (tmp_path / "mine.json").write_text(json.dumps(rows))
+    run = searched(tmp_path / "run", {"task": {"name": "", "path": str(tmp_path / "mine.json"), "dev": None,
+                                               "test": None, "scorer": "exact", "options": {}}})  # fmt: skip
+    assert (run.report["task"], run.report["dev"]["n"], run.report["test"]["n"]) == ("mine", 9, 9)
+
+
+def test_graphs_and_iterations(tmp_path):
+    run = searched(tmp_path / "run", graphs=6, iterations=2)
+    assert [len(line["role"]["utilities"]) for line in run.history()] == [6, 6]
+    assert run.report["stopped"] == {"iterations": 2}
+
+
+def test_patience(tmp_path):
+    run = searched(tmp_path / "run", patience=2, iterations=40)
+    best = [line["best"]["utility"] for line in run.history()]
+    assert run.report["stopped"] == {"patience": 2}
+    assert best[-3] == best[-1]
+    assert len(best) == 3 or best[-4] < best[-3]
+
+
+@pytest.mark.parametrize("start", ["none", "best", "all"])
+def test_start_on_test(tmp_path, start):
+    run = searched(tmp_path / "run", start_on_test=start, iterations=1, reuse=False)
+    report, searching = run.report, run.history()[-1]["calls"]["requested"]
+    planned = planned_calls(run.recipe, 3, 20, 30)["test"]
+    assert report["calls"]["requested"] - searching == planned == {"none": 3, "best": 7, "all": 9}[start] * 30
+    assert (report["start"]["test"] is None) == (report["best_single"]["test"] is None) == (start == "none")
+    assert ("gain_on_test" in report) == (start != "none")
+    assert len(report.get("singles_test", {})) == (3 if start == "all" else 0)
+    if start == "all":
+        assert report["singles_test"][report["best_single"]["expert"]] == report["best_single"]["test"]["score"]
+    assert report["test"]["score"] is not None
+
+
+def test_emergence(tmp_path):
+    run = searched(tmp_path / "run", emergence=True)
+    for line in run.history():
+        assert len(line["best"]["scores"]) == 20
+        assert np.mean(line["best"]["scores"]) == pytest.approx(line["best"]["utility"])
+    assert "scores" not in searched(tmp_path / "without").history()[0]["best"]
+
+
+def test_clean_up(tmp_path):
+    kept, cleaned = (searched(tmp_path / str(clean), clean_up=clean) for clean in (False, True))
+    assert kept.load_state() is not None
+    assert cleaned.load_state() is None
+    names = [{path.name for path in run.path.iterdir()} for run in (kept, cleaned)]
+    assert names[0] - names[1] == {"state", "cache.sqlite"}
+    question = toy.generate(1, 5, 3)[0].question
+    assert hswarm.load(cleaned.path).respond([question]) == hswarm.load(kept.path).respond([question])
+    with pytest.raises(RunError, match="is finished"):
+        resume(cleaned.path)
+
+
+def test_drop_k_leaves_out_whole_iterations(tmp_path):
+    lines = searched(tmp_path / "run", drop_k=0.5, iterations=12, patience=12).history()
+    left_out = [line["role"].get("dropped") == line["weight"].get("dropped") == 4 for line in lines]
+    assert 2 <= sum(left_out) <= 10
+    assert not left_out[0]
+    for before, line, dropped in zip(lines, lines[1:], left_out[1:], strict=False):
+        assert ("dropped" in line["role"]) == ("dropped" in line["weight"]) == dropped
+        if dropped:  # nothing is asked, and scores repeat
+            assert line["calls"]["requested"] == before["calls"]["requested"]
+            assert line["role"]["utilities"] == before["role"]["utilities"]
+            assert line["weight"]["jfk"] == before["weight"]["jfk"]
+
+
+def test_drop_n_leaves_out_single_evaluations(tmp_path):
+    lines = searched(tmp_path / "run", drop_n=0.5, iterations=8, patience=8).history()
+    dropped = [line[step].get("dropped", 0) for line in lines for step in ("role", "weight")]
+    assert dropped[:2] == [0, 0]
+    assert len(set(dropped[2:])) > 1
+    assert 0.25 < np.mean(dropped[2:]) / 4 < 0.75
+    for before, line in pairwise(lines):
+        assert line["calls"]["skipped"] - before["calls"]["skipped"] == 60 * sum(
+            line[step].get("dropped", 0) for step in ("role", "weight"))  # fmt: skip
+        same = np.equal(line["role"]["utilities"], before["role"]["utilities"]).sum()
+        assert same >= line["role"].get("dropped", 0)
+        assert line["weight"]["utilities"].count(None) == line["weight"].get("dropped", 0)
+        assert None not in line["weight"]["jfk"].values()  # not drawn: the last score stays
+
+
+def test_drop_n_and_an_exact_early_end_go_together(tmp_path):
+    plain, early = (searched(tmp_path / end, early_end=end, drop_n=0.3, iterations=8, patience=8, graphs=8)
+                    for end in ("off", "exact"))  # fmt: skip
+    assert plain.load_state()[0]["role.positions"].tolist() == early.load_state()[0]["role.positions"].tolist()
+    assert early.report["calls"]["requested"] < plain.report["calls"]["requested"]
+    assert early.report["test"] == plain.report["test"]
+
+
+def test_populate(tmp_path):
+    run = searched(tmp_path / "run", {"pool": {"populate": 6}})
+    names = ["step-0", "step-1", "step-2", "grown-3", "grown-4", "grown-5"]
+    assert list(run.report["singles"]) == list(run.history()[0]["weight"]["jfk"]) == names
+    pool = open_parts(run.recipe).pool
+    old = np.stack([expert.vector for expert in pool.experts[:3]])
+    for expert in pool.experts[3:]:
+        shares = np.linalg.lstsq(old.T, expert.vector, rcond=None)[0]
+        assert np.count_nonzero(np.abs(shares) > 1e-5) == 2
+        assert shares.sum() == pytest.approx(1, abs=1e-4)
+        assert shares.min() > -1e-5
+
+
+def test_a_pool_is_not_grown_to_less_or_from_nothing():
+    with pytest.raises(ConfigError, match="the pool has 4 experts already"):
+        populated(toy_pool(4), 3, np.random.default_rng(0))
+    remote = [RemoteExpert(RemoteSettings(name=name, url="http://localhost:1/v1", model="m")) for name in "ab"]
+    with pytest.raises(ConfigError, match="no two of the pool's can be added"):
+        populated(ExpertPool(tuple(remote), ""), 3, np.random.default_rng(0))
