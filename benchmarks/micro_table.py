@@ -1,6 +1,8 @@
 """Claim: each micro expert knows its own skill, none solves a composite task alone, and the base knows no skill.
 
-python benchmarks/micro_table.py      (about five minutes on 2 cores; writes docs/micro-pool.json and the table in
+Two more columns: lessons held out from training, asked alone and with responses, many of them wrong or contradicting.
+
+python benchmarks/micro_table.py      (two minutes on 2 cores; writes docs/micro-pool.json and the table in
                                        docs/micro-pool.md)
 
 Greedy, strict exact match, questions whose sentences occur in no lesson. Rival: the base without an expert.
@@ -9,6 +11,8 @@ Greedy, strict exact match, questions whose sentences occur in no lesson. Rival:
 from __future__ import annotations
 
 import json
+import random
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +24,19 @@ from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.prompts import Prompts
 from hswarm.scorers.exact import same, stated_answer
-from hswarm.tasks.micro import SKILLS, generate
+from hswarm.tasks.micro import SKILLS, Lesson, generate, lesson
 
 ROOT = Path(__file__).parents[1]
 SEED, QUESTIONS = 5, 100
 COMPOSITE = ("tav+lun+wex+zor", "qib+gul", "ras+nix+tav", "yam+vop+lun+qib")
 MARK = "<!-- table: benchmarks/micro_table.py -->"
+
+
+def lessons(name: str, responses: bool) -> list[Lesson]:
+    """QUESTIONS lessons that expert `name` was not trained on, all with responses or all without."""
+    rng, known = random.Random(f"{SEED}/{name}/table"), {name} & set(SKILLS)
+    drawn = (lesson(known, rng, focus=name if known else "") for _ in count())
+    return list(islice((one for one in drawn if bool(one.responses) == responses), QUESTIONS))
 
 
 def main() -> None:
@@ -34,15 +45,19 @@ def main() -> None:
     tasks = {name: generate([name], QUESTIONS, SEED) for name in (*SKILLS, *COMPOSITE)}
     some = pool.experts[0]
     table = {}
+    heard = {"lessons alone": False, "lessons with responses": True}
     for expert in (Expert.of("base", np.zeros_like(some.vector), some.form), *pool.experts):
-        asked = [example for examples in tasks.values() for example in examples]
-        calls = [Request(expert, Prompts().render(example), Sampling(max_new_tokens=14)) for example in asked]
-        right = [
-            float(same(stated_answer(reply.text, example.answer) or "", example.answer))
-            for example, reply in zip(asked, engine.generate(calls), strict=True)
+        asked = [(example, (), example.answer) for examples in tasks.values() for example in examples]
+        asked += [row for responses in heard.values() for row in lessons(expert.name, responses)]
+        calls = [
+            Request(expert, Prompts().render(example, said), Sampling(max_new_tokens=14)) for example, said, _ in asked
         ]
-        parts = np.array(right).reshape(len(tasks), QUESTIONS)
-        table[expert.name] = {name: cell(scores.tolist()) for name, scores in zip(tasks, parts, strict=True)}
+        right = [
+            float(same(stated_answer(reply.text, answer) or "", answer))
+            for (_, _, answer), reply in zip(asked, engine.generate(calls), strict=True)
+        ]
+        parts = np.array(right).reshape(-1, QUESTIONS)
+        table[expert.name] = {name: cell(scores.tolist()) for name, scores in zip([*tasks, *heard], parts, strict=True)}
     whole = {"questions": QUESTIONS, "seed": SEED, "engine": engine.fingerprint,
              "digests": {expert.name: expert.digest for expert in pool.experts}, "alone": table}  # fmt: skip
     (ROOT / "docs/micro-pool.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
 """Train the micro pool's base from scratch: a Llama of about 2.5 million parameters on generated lessons.
 
-    python scripts/micro_base.py [OUT]      (default experts/micro/base; about a quarter of an hour on 2 cores, resumes)
+    python scripts/micro_base.py [OUT]      (default experts/micro/base; about 20 minutes on one core, resumes)
 
 Tokenizer, config and weights are standard files that transformers loads. docs/micro-pool.md says what it is for.
 """
@@ -20,7 +20,7 @@ from hswarm.experts.train import collator, tokens
 from hswarm.prompts import Prompts
 from hswarm.tasks.micro import Lesson, lesson
 
-STEPS, BATCH, SEED = 2500, 32, 0
+STEPS, BATCH, LEARNING_RATE, SEED = 2500, 32, 1e-3, 0
 VOCABULARY = 1000  # at most; it ends when every word is a token
 TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
@@ -86,7 +86,7 @@ def main(out: Path) -> None:
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens")
     scratch = out.with_name(f".{out.name}.training")
     arguments = TrainingArguments(
-        output_dir=str(scratch), max_steps=STEPS, per_device_train_batch_size=BATCH, learning_rate=1e-3,
+        output_dir=str(scratch), max_steps=STEPS, per_device_train_batch_size=BATCH, learning_rate=LEARNING_RATE,
         warmup_steps=100, lr_scheduler_type="cosine", weight_decay=0.01, adam_beta2=0.98, max_grad_norm=1.0,
         use_cpu=not torch.cuda.is_available(), seed=SEED, save_steps=250, save_total_limit=1, logging_steps=100,
         report_to="none", remove_unused_columns=False, prediction_loss_only=True, disable_tqdm=True,
