@@ -224,14 +224,6 @@ def test_start_on_test(tmp_path, start):
     assert report["test"]["score"] is not None
 
 
-def test_emergence(tmp_path):
-    run = searched(tmp_path / "run", emergence=True)
-    for line in run.history():
-        assert len(line["best"]["scores"]) == 20
-        assert np.mean(line["best"]["scores"]) == pytest.approx(line["best"]["utility"])
-    assert "scores" not in searched(tmp_path / "without").history()[0]["best"]
-
-
 def test_clean_up(tmp_path):
     kept, cleaned = (searched(tmp_path / str(clean), clean_up=clean) for clean in (False, True))
     assert kept.load_state() is not None

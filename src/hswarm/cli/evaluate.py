@@ -13,7 +13,7 @@ from rich.console import Console
 
 from hswarm.cli.main import readable
 from hswarm.cli.view import view
-from hswarm.config import read_recipe
+from hswarm.config import build_recipe, read_recipe
 from hswarm.engines import open_engine
 from hswarm.engines.base import Completion
 from hswarm.errors import TaskError
@@ -21,6 +21,7 @@ from hswarm.execution import files
 from hswarm.execution.execute import Executor
 from hswarm.execution.respond import score_replies
 from hswarm.execution.system import System, load
+from hswarm.from_reference import read_args, root_of, task_content
 from hswarm.runs.report import summary
 from hswarm.scorers import task_scorer
 from hswarm.scorers.base import Score
@@ -30,7 +31,7 @@ from hswarm.tasks.task import Example, Task
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Score a system on a split and print the mean with its 95 % interval."""
-    system = load(arguments.run)
+    system = load(arguments.run, arguments.base)
     task = open_task(arguments.task or _own_task(Path(arguments.run)))
     examples = task.dev if arguments.split == "dev" else task.test
     if not examples:
@@ -88,7 +89,7 @@ def _print_result(what: str, result: dict[str, Any]) -> None:
 
 def ask(arguments: argparse.Namespace) -> None:
     """Print the system's answer to one question, with --trace every node's."""
-    system = load(arguments.run)
+    system = load(arguments.run, arguments.base)
     executor = Executor(open_engine(system.engine, system.bases), settings=system.engine)
     example = Example(id="ask", question=arguments.question, answer="")
     (nodes,) = executor.run([system], [example], "ask")
@@ -109,6 +110,8 @@ def open_task(name: str | TaskSettings, path: str = "", hub: str = "") -> Task:
 
 
 def _own_task(run: Path) -> TaskSettings:
+    if (run / "all_time_best").is_dir() and (args := run / "args.json").is_file():
+        return build_recipe({"task": task_content(read_args(args), root_of(args))}).task
     if not (run / "config.toml").is_file():
         raise TaskError(f"{run} is a system without a run; name a task (--task FILE)")
     return read_recipe(run / "config.toml").task

@@ -11,6 +11,7 @@ from importlib import import_module
 
 from hswarm import __version__
 from hswarm.errors import HSwarmError, UserError
+from hswarm.from_reference import FLAGS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,14 +73,16 @@ def parser() -> argparse.ArgumentParser:
     _recipe_arguments(plan)
 
     evaluate = _command(commands, "evaluate", "evaluate:evaluate", "score the system that a run found")
-    evaluate.add_argument("run", metavar="RUN", help="a run, or a folder with a system")
+    evaluate.add_argument("run", metavar="RUN", help="a run, a folder with a system, or a search of the authors' code")
     evaluate.add_argument("--task", metavar="TASK", help="a recipe or a data file (default: the run's own task)")
     evaluate.add_argument("--split", choices=("dev", "test"), default="test")
     evaluate.add_argument("--scorer", help="score by others, e.g. exact,reference (the authors' loose rules)")
+    evaluate.add_argument("--base", default="", help="where the base model lies, if not found by its name")
     evaluate.add_argument("--json", metavar="FILE", help="write scores and replies here")
     ask = _command(commands, "ask", "evaluate:ask", "put a question to the system that a run found")
     ask.add_argument("run", metavar="RUN")
     ask.add_argument("question")
+    ask.add_argument("--base", default="", help="where the base model lies, if not found by its name")
     ask.add_argument("--trace", action="store_true", help="show what every node said")
 
     analyze = _command(commands, "analyze", "analyze:analyze", "say what makes the system that a run found work")
@@ -123,6 +126,18 @@ def parser() -> argparse.ArgumentParser:
                          help="distinct calls a search may make (default: the most of the recipe's own)")  # fmt: skip
     compare.add_argument("--budget-tokens", type=int, metavar="N", help="tokens a search may take, prompts included")
     compare.add_argument("--budget-seconds", type=float, metavar="S", help="seconds a search may take")
+
+    recipe_room = _command(commands, "recipe", "", "recipe: take over the arguments of the authors' search script")
+    recipes = recipe_room.add_subparsers(dest="action", metavar="ACTION", required=True)
+    moving = _command(recipes, "from-reference", "recipe:from_reference",
+                      "a recipe out of a command line of the authors' script or an args.json")  # fmt: skip
+    moving.add_argument("words", metavar="ARGS", nargs="*",
+                        help="an args.json, its folder, or the script's command line (quoted or not)")  # fmt: skip
+    for flag in FLAGS:
+        short = [f"-{flag.short}"] if flag.short else []
+        moving.add_argument(*short, f"--{flag.name}", metavar="V", help=", ".join(flag.fields) or "no field here")
+    moving.add_argument("--root", default="", metavar="DIR", help="the folder that the script was started in")
+    moving.add_argument("--out", default="", metavar="FILE", help="write the recipe here (default: print it)")
 
     task_room = _command(commands, "tasks", "", "tasks: show a recipe's questions, check a data file")
     tasks = task_room.add_subparsers(dest="action", metavar="ACTION", required=True)

@@ -14,11 +14,13 @@ _HUGE = 1e300
 _LEAST_SHARE = 0.01
 
 
-def g_decode(adjacency: ArrayLike, rng: np.random.Generator, top_p: float = 0.0, *, out_edges: int = 1) -> Topology:
+def g_decode(
+    adjacency: ArrayLike, rng: np.random.Generator, top_p: float = 0.0, *, out_edges: int = 1, sink: int | None = None
+) -> Topology:
     """The topology of `adjacency`, shape (n, n); a_uv says how much u speaks to v, the diagonal is ignored.
 
-    The sink is drawn, the least outdegree (row sum) most likely. Until no node is left, a remaining one is drawn by
-    softmax of its outdegree and speaks to `out_edges` nodes of the graph so far (to all, if they are fewer), drawn by
+    The sink is drawn, the least outdegree (row sum) most likely, or it is `sink`. Until none is left, a node is drawn
+    by softmax of its outdegree and speaks to `out_edges` nodes of the graph so far (all, if they are fewer), drawn by
     softmax of a_uv without replacement. "Drawn" is from the smallest set of most likely candidates whose mass exceeds
     `top_p`, in [0, 1); 0 takes the most likely (ties: the higher index) and does not use `rng`.
 
@@ -37,7 +39,7 @@ def g_decode(adjacency: ArrayLike, rng: np.random.Generator, top_p: float = 0.0,
         raise ValueError(f"expected 0 <= top_p < 1 and out_edges >= 1, got {top_p} and {out_edges}")
     np.fill_diagonal(matrix, 0.0)
     outdegree, unit = _outdegrees(matrix)
-    graph = [_draw(-outdegree, _sink_weights(outdegree), rng, top_p)]
+    graph = [_draw(-outdegree, _sink_weights(outdegree), rng, top_p) if sink is None else range(len(matrix))[sink]]
     remaining = [node for node in range(len(matrix)) if node != graph[0]]
     edges: list[tuple[int, int]] = []
     while remaining:

@@ -153,7 +153,8 @@ class System:
 
 
 def load(path: str | Path, base: str = "") -> System:
-    """The system in `path`: a run's directory (its best), a bundle, or a folder that `System.save` wrote.
+    """The system in `path`: a run's directory (its best), a bundle, a folder that `System.save` wrote, or a finished
+    search of the authors' code (execution/reference.py).
 
     `base` says where the base model lies if it is not found by the name that the system knows. RunError or PoolError
     if an adapter, or the base that a bundle names, is not what it was when written.
@@ -161,6 +162,10 @@ def load(path: str | Path, base: str = "") -> System:
     folder = Path(path)
     if not (folder / "system.json").is_file() and (folder / "best" / "system.json").is_file():
         folder = folder / "best"
+    if not (folder / "system.json").is_file() and (folder / "all_time_best").is_dir():
+        from hswarm.execution.reference import load_reference
+
+        return load_reference(folder, base)
     description = files.read_json(folder / "system.json", "a system (a finished run, or its best/)")
     try:
         if description["format"] != FORMAT:

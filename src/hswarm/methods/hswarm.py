@@ -131,8 +131,6 @@ class Search:
                 raise
         self._stalled = 0 if self._best.utility > before else self._stalled + 1
         entry["best"] = {"utility": self._best.utility, "step": self._best.step}
-        if self._settings.emergence:
-            entry["best"]["scores"] = _jsonable(self._best.scores.tolist())
         entry["calls"] = {"requested": self._ledger.requested, "generated": self._ledger.generated,
                           "skipped": self._ledger.skipped}  # fmt: skip
         self._iteration += 1

@@ -37,8 +37,8 @@ class SearchSettings:
     Evaluations left out at random, never in the first iteration: with probability `drop_k` a whole iteration's, with
     `drop_n` a graph's or an assignment's; what is not scored keeps its last utility (Drop-K, Drop-N).
     `start_on_test`: what the search starts from and is looked at on test, at the end, beside the system found: nothing,
-    the "best" expert alone and graph, or "all" experts and the best graph. `emergence` writes into the history what
-    the best system so far scores on every dev question. `clean_up` removes checkpoint and calls from a finished run.
+    the "best" expert alone and graph, or "all" experts and the best graph. `clean_up` removes checkpoint and calls
+    from a finished run; an analysis of it then has to make its calls anew.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -57,7 +57,6 @@ class SearchSettings:
     drop_k: float = 0.0
     drop_n: float = 0.0
     start_on_test: Literal["none", "best", "all"] = "best"
-    emergence: bool = False
     clean_up: bool = False
 
     def __post_init__(self) -> None:
