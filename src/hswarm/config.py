@@ -103,6 +103,14 @@ def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "
     return build_recipe(_merged(content, changes))
 
 
+def varied(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
+    """`recipe` with `overrides` ("a.b=value"). Raises ConfigError listing every fault."""
+    content: dict[str, Any] = recipe.model_dump(mode="json")
+    for override in overrides:
+        content = _merged(content, _override(override))
+    return build_recipe(content)
+
+
 def build_recipe(content: Mapping[str, Any]) -> Recipe:
     """A Recipe of nested mappings, over the preset that it names."""
     named = content.get("preset", "")

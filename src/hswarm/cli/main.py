@@ -138,6 +138,24 @@ def parser() -> argparse.ArgumentParser:
         moving.add_argument(*short, f"--{flag.name}", metavar="V", help=", ".join(flag.fields) or "no field here")
     moving.add_argument("--root", default="", metavar="DIR", help="the folder that the script was started in")
     moving.add_argument("--out", default="", metavar="FILE", help="write the recipe here (default: print it)")
+    sweep = _command(
+        commands, "sweep", "sweep:sweep", "search with many settings, the best written out; again: continue"
+    )
+    _recipe_arguments(sweep)
+    sweep.add_argument(
+        "--over",
+        action="append",
+        default=[],
+        metavar="A.B=VALUES",
+        help="a field and its values: [1, 2], 0.1..0.5 or 1e-3..1 log; a.b,c.d=... share one",
+    )
+    sweep.add_argument("--space", choices=("paper",), help="the paper's grid: the swarms' coefficients and step")
+    sweep.add_argument("--trials", type=int, default=20, metavar="N", help="trials in all (default: 20)")
+    sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="trials at once (default: 1)")
+    sweep.add_argument("--sampler", choices=("tpe", "random", "grid", "cmaes"), default="tpe", help="(default: tpe)")
+    sweep.add_argument("--pruner", choices=("median", "halving", "none"), default="median",
+                       help="which trials are given up by their best so far (default: median)")  # fmt: skip
+    sweep.add_argument("--run", metavar="DIR", help="folder of the sweep (default: runs/<name>-sweep)")
 
     task_room = _command(commands, "tasks", "", "tasks: show a recipe's questions, check a data file")
     tasks = task_room.add_subparsers(dest="action", metavar="ACTION", required=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from hswarm import registry
 from hswarm.engines.base import Engine, EngineSettings
 from hswarm.experts.remote import REMOTE_BASE
+
+if TYPE_CHECKING:
+    from hswarm.workers.worker import Worker
 
 TABLE = {
     "auto": "hswarm.engines.auto:fastest_engine",
@@ -44,14 +49,26 @@ def open_crew(settings: EngineSettings, bases: Sequence[str]) -> Engine | None:
     """Workers on `settings.devices`; None if that comes to one process, which is this one."""
     if not settings.devices:
         return None
+    makers = worker_makers(settings)
+    if len(makers) == 1 and settings.devices == "auto":
+        return None
     from hswarm.engines.crew import Crew, open_bench
-    from hswarm.workers.devices import places, visible_gpus
+
+    return Crew([make(open_bench, (settings, tuple(bases))) for make in makers])
+
+
+def worker_makers(settings: EngineSettings, count: int = 0) -> list[Callable[..., Worker]]:
+    """What makes a worker of (make, arguments), for each of `settings.devices`.
+
+    With a `count` so many, which share the devices or, where none are named, the machine.
+    """
+    from hswarm.workers.devices import Place, places, visible_gpus
     from hswarm.workers.worker import ProcessWorker
 
-    found = places(settings.devices, [] if _cpu_only(settings) else visible_gpus())
-    if len(found) == 1 and settings.devices == "auto":
-        return None
-    return Crew([ProcessWorker(open_bench, (settings, tuple(bases)), place) for place in found])
+    found = [Place()]
+    if settings.devices:
+        found = places(settings.devices, [] if _cpu_only(settings) else visible_gpus())
+    return [partial(ProcessWorker, place=found[k % len(found)]) for k in range(count or len(found))]
 
 
 def _cpu_only(settings: EngineSettings) -> bool:

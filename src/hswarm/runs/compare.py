@@ -7,9 +7,7 @@ A comparison's directory holds `recipes/<name>.toml` and `<name>/<method>/<seed>
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache
@@ -25,18 +23,23 @@ from hswarm.execution.cache import Cache
 from hswarm.execution.execute import Executor
 from hswarm.methods import get_method, run_method
 from hswarm.methods.objective import Objective
+from hswarm.runs.jobs import each
 from hswarm.runs.report import selection_report
 from hswarm.runs.search import Parts, open_parts, planned_calls
 from hswarm.runs.settings import BudgetSettings
 
 
 class Cell(NamedTuple):
-    """One method on one task with one seed. `folder` is its own, `recipe` the file of the comparison's recipe."""
+    """One method on one task with one seed. `folder` is its own, `recipe` the file of the comparison's recipe.
+
+    `alone`: it runs beside others, so its engine takes one process.
+    """
 
     recipe: Path
     method: str
     seed: int
     folder: Path
+    alone: bool
 
 
 def compare(
@@ -50,25 +53,21 @@ def compare(
     if seeds < 1 or jobs < 1:
         raise ConfigError([f"--seeds and --jobs must be at least 1, got {seeds} and {jobs}"])
     cells = [
-        Cell(_keep_recipe(recipe, path), method, recipe.seed + k, path / recipe.name / method / str(recipe.seed + k))
-        for recipe in recipes for method in methods for k in range(seeds)
+        Cell(kept, method, recipe.seed + k, path / recipe.name / method / str(recipe.seed + k), jobs > 1)
+        for recipe, kept in [(recipe, _keep_recipe(recipe, path)) for recipe in recipes]
+        for method in methods for k in range(seeds)
     ]  # fmt: skip
     waiting = [cell for cell in cells if not (cell.folder / "result.json").is_file()]
     if len(waiting) < len(cells):
         say(f"{len(cells) - len(waiting)} of {len(cells)} results are there already")
-    if jobs == 1:
-        for cell in waiting:
-            say(make(cell))
-    else:
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as workers:
-            for done in as_completed([workers.submit(make, cell) for cell in waiting]):
-                say(done.result())
+    for _, line in each(make, waiting, [str(cell.recipe) for cell in waiting], jobs, recipes[0].engine):
+        say(line)
     return [files.read_json(cell.folder / "result.json", "a result") for cell in cells]
 
 
 def make(cell: Cell) -> str:
     """Carry out one cell; returns a line about it. That a method cannot be had here is a result too."""
-    recipe, parts = _open(cell.recipe)
+    recipe, parts = _open(cell.recipe, cell.alone)
     recipe = recipe.model_copy(update={"seed": cell.seed})
     with closing(Cache(_fresh(cell.folder) / "cache.sqlite")) as cache:
         executor = Executor(parts.engine, cache, recipe.search.reuse, settings=recipe.engine)
@@ -126,6 +125,8 @@ def _keep_recipe(recipe: Recipe, path: Path) -> Path:
 
 
 @lru_cache(maxsize=2)
-def _open(recipe: Path) -> tuple[Recipe, Parts]:
+def _open(recipe: Path, alone: bool) -> tuple[Recipe, Parts]:
     read = read_recipe(recipe)
+    if alone:
+        read = read.model_copy(update={"engine": read.engine.alone()})
     return read, open_parts(read)

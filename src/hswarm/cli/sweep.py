@@ -1,0 +1,54 @@
+"""`hswarm sweep`: the settings of a recipe, searched by Optuna."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from hswarm.config import read_recipe
+from hswarm.errors import MissingExtra
+from hswarm.runs.space import SPACES, read_space
+from hswarm.runs.sweep import Plan
+from hswarm.runs.sweep import sweep as run_sweep
+from hswarm.runs.sweep_picture import draw
+
+_SHOWN = 10
+
+
+def sweep(arguments: argparse.Namespace) -> None:
+    """Carry out the missing trials, then print the best and what mattered."""
+    recipe = read_recipe(arguments.recipe, arguments.overrides, arguments.preset)
+    space = read_space([*SPACES.get(arguments.space, ()), *arguments.over])
+    plan = Plan(tuple(space), arguments.sampler, arguments.pruner, recipe.seed)
+    path = Path(arguments.run or f"runs/{recipe.name}-sweep")
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    try:
+        results = run_sweep(recipe, plan, arguments.trials, path, arguments.jobs, say)
+    except KeyboardInterrupt:
+        say(f"\nkept in {path}; the same command continues")
+        raise
+    console = Console(highlight=False)
+    names = list(results["best"]["parameters"])
+    table = Table("trial", "dev", *names, title=f"{recipe.name}: the best of {len(results['trials'])} trials")
+    whole = [row for row in results["trials"] if row["score"] is not None]
+    for row in sorted(whole, key=lambda row: (-row["score"], row["trial"]))[:_SHOWN]:
+        table.add_row(str(row["trial"]), f"{row['score']:.3f}", *(f"{row['parameters'][name]}" for name in names))
+    console.print(table)
+    early = sum(row["state"] == "pruned" for row in results["trials"])
+    console.print(f"{len(whole)} trials to the end, {early} given up early", soft_wrap=True)
+    if results["importance"]:
+        shares = ", ".join(f"{name} {share:.2f}" for name, share in results["importance"].items())
+        console.print(f"what the score depends on: {shares}", soft_wrap=True)
+    try:
+        draw(results, path / "sweep.svg")
+    except MissingExtra as missing:
+        say(f"no picture: {missing}")
+    console.print(f"the best recipe: {path / 'best.toml'}; look at test with: hswarm search {path / 'best.toml'}",
+                  soft_wrap=True)  # fmt: skip
