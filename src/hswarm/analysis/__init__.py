@@ -21,6 +21,7 @@ TABLE = {
     "gain": _ROOM + "gain:gain",
     "roles": _ROOM + "roles:roles",
     "emergence": _ROOM + "emergence:emergence",
+    "credit": _ROOM + "credit:credit",
 }
 
 

@@ -32,7 +32,7 @@ def emergence(subject: Subject) -> Finding:
     lost = int((right.any(axis=0) & ~right[-1]).sum())
     says = (
         f"of {right.shape[1]} dev questions the best system is right on {int(right[0].sum())} after iteration 1, "
-        f"on {int(right[-1].sum())} after {len(leaders)}; {lost} that an earlier best had right are wrong at the end",
+        f"on {int(right[-1].sum())} after {len(leaders)}; right in an earlier best and wrong at the end: {lost}",
         f"of {int(unsolved.sum())} that no expert solved alone {int((right[-1] & unsolved).sum())} come out right",
         f"{int((touched[-1] & ~right[-1]).sum())} more were right in some system on the way",
     )

@@ -108,8 +108,8 @@ def _by_node(
         before = f"{right[heard].any(axis=0).mean():.3f}" if heard else ""
         listed = ", ".join(map(str, heard)) or "nobody"
         rows.append((str(node), names[node], places[node], listed, before, f"{right[node].mean():.3f}",
-                     *(f"{share:.0%}" for share in shares[node])))  # fmt: skip
-    head = ("node", "expert", "position", "hears", "right before", "right after", *KINDS)
+                     *(f"{share:.0%}" for share in shares[node][:-1])))  # fmt: skip
+    head = ("node", "expert", "position", "hears", "right before", "right after", *KINDS[:-1])
     return Table("Each node, in the order in which they answer", head, tuple(rows))
 
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -53,7 +54,9 @@ def _print(console: Console, finding: Finding) -> None:
     for line in finding.says:
         console.print(f"- {printable(line)}", soft_wrap=True)
     for table in finding.tables:
-        shown = Table(*table.head, title=printable(table.title))
+        shown = Table(title=printable(table.title), box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+        for name in table.head:
+            shown.add_column(name, overflow="fold")
         for row in table.rows:
             shown.add_row(*map(printable, row))
         console.print(shown)

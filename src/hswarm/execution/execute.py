@@ -18,7 +18,8 @@ from hswarm.execution.cache import Cache, call_key
 from hswarm.execution.guard import Guard
 from hswarm.execution.system import System
 from hswarm.execution.vote import majority
-from hswarm.experts.composite import Vote, width
+from hswarm.experts.adapter import Expert
+from hswarm.experts.composite import Script, Vote, width
 from hswarm.tasks.task import Example
 
 _FEW = 50  # a wave of fewer calls is judged as if it had so many: one failed call of three is no sign of a dead engine
@@ -69,7 +70,7 @@ class Executor:
                 (s, node) for s, system in enumerate(systems) if stage < len(system.topology.stages)
                 for node in system.topology.stages[stage]
             ]  # fmt: skip
-            calling = [place for place in places if not isinstance(systems[place[0]].experts[place[1]], Vote)]
+            calling = [place for place in places if width(systems[place[0]].experts[place[1]])]
             requests, salts = [], []
             for s, node in calling:
                 for e, example in enumerate(examples):
@@ -80,9 +81,7 @@ class Executor:
                 transcripts[s][node] = completions[i * len(examples) : (i + 1) * len(examples)]
             for s, node in sorted(set(places) - set(calling)):
                 heard = [transcripts[s][u] for u in systems[s].topology.predecessors(node)]
-                transcripts[s][node] = [
-                    majority(*pair) for pair in zip(examples, zip(*heard, strict=True), strict=True)
-                ]
+                transcripts[s][node] = _uncalled(systems[s].experts[node], examples, heard)
         return transcripts
 
     def answer(self, requests: Sequence[Request], step: str) -> list[Completion]:
@@ -169,6 +168,13 @@ class Executor:
 
 def _failed(made: Iterable[Completion]) -> int:
     return sum(completion.finish == "failed" for completion in made)
+
+
+def _uncalled(expert: Expert, examples: Sequence[Example], heard: Sequence[list[Completion]]) -> list[Completion]:
+    """What a node says that asks no model: a script's lines, or the majority of what it heard."""
+    if isinstance(expert, Script):
+        return [Completion(expert.lines[example.id], "stop", 0, 0) for example in examples]
+    return [majority(*pair) for pair in zip(examples, zip(*heard, strict=True), strict=True)]
 
 
 def _chunk(context: Sequence[str], place: int, nodes: int) -> str:

@@ -1,11 +1,11 @@
-"""What may stand at a node beside one expert: a fusion of several, or a vote without any model call."""
+"""What may stand at a node beside one expert: a fusion of several, or a vote or a script without any model call."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -65,9 +65,24 @@ class Vote(Expert):
         return cls(name, _NOTHING, None, hashlib.sha256(b"vote").hexdigest())
 
 
+@dataclass(frozen=True, eq=False)
+class Script(Expert):
+    """A node that says what `lines` say to a question, by the question's id: for trying what a reply does to a system.
+
+    Make it with `Script.saying`. It is never saved.
+    """
+
+    lines: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def saying(cls, name: str, lines: Mapping[str, str]) -> Script:
+        told = json.dumps(["script", *sorted(lines.items())])
+        return cls(name, _NOTHING, None, hashlib.sha256(told.encode()).hexdigest(), "", lines)
+
+
 def width(expert: Expert) -> int:
     """Model calls that one reply takes."""
-    if isinstance(expert, Vote):
+    if isinstance(expert, Vote | Script):
         return 0
     return len(expert.parts) if isinstance(expert, Fusion) else 1
 
@@ -77,5 +92,5 @@ def carriers(experts: Sequence[Expert]) -> Iterator[Expert]:
     for expert in experts:
         if isinstance(expert, Fusion):
             yield from expert.parts
-        elif not isinstance(expert, Vote):
+        elif not isinstance(expert, Vote | Script):
             yield expert
