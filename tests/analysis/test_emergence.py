@@ -30,7 +30,7 @@ def test_the_hand_worked_case():
     followed = Replay((
         scored("start", [1, 0, 0, 0]), scored("0/role", [1, 1, 0, 0]), scored("0/weight", [0, 0, 0, 1]),
         scored("1/role", [0, 1, 1, 1]), scored("1/weight", [1, 1, 1, 0]),
-    ), {})  # fmt: skip
+    ), {}, 2)  # fmt: skip
     leaders, right, touched = followed_questions(followed)
     assert [leader.step for leader in leaders] == ["0/role", "1/role"]  # of equals the first
     assert right.tolist() == [[True, True, False, False], [False, True, True, True]]
@@ -39,7 +39,10 @@ def test_the_hand_worked_case():
     assert _states(right, touched).tolist() == [[0, 0], [0, 1], [2, 0], [3, 0]]
 
 
-@pytest.mark.parametrize("changes", [{}, {"early_end": "exact"}, {"steps": ["role"]}, {"steps": ["weight"]}])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"early_end": "exact"}, {"steps": ["role"]}, {"steps": ["weight"]}, {"threshold": 0.5, "drop_n": 0.3}],
+)
 def test_a_search_is_followed_without_a_call(tmp_path, changes):
     run = search(build_recipe(toy_content(**changes)), tmp_path / "run")
     (found,) = analyze(run.path, ["emergence"])

@@ -53,10 +53,7 @@ class Replay:
 
     scored: tuple[Scored, ...]
     experts: Mapping[str, Expert]
-
-    @property
-    def iterations(self) -> int:
-        return 1 + max(scored.iteration for scored in self.scored)
+    iterations: int
 
 
 class _End(Exception):
@@ -118,8 +115,8 @@ class _Silent:
 
 def _not_kept() -> RunError:
     return RunError(
-        "the search cannot be followed again: its cache lacks calls (they failed, were made without search.reuse "
-        "or by other versions); take analyses that do not follow it: --only gain,roles"
+        "the search cannot be followed again: its cache lacks calls (deleted, failed, made without search.reuse or "
+        "by other versions); take analyses that do not follow it: --only gain,roles"
     )
 
 
@@ -142,4 +139,4 @@ def replay(recipe: Recipe, objective: Objective, history: Sequence[Mapping[str, 
         if journal.followed < len(history) - 1 or not journal.followed:
             raise
     whole = [scored for scored in watched.scored if scored.iteration < journal.followed]
-    return Replay(tuple(whole), watched.experts)
+    return Replay(tuple(whole), watched.experts, journal.followed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,6 +52,31 @@ def g_decode(
             edges.append((node, targets.pop(_draw(logits, _softmax(logits), rng, top_p))))
         graph.append(node)
     return Topology.of(len(matrix), edges)
+
+
+class Thinned(NamedTuple):
+    """What is left of a topology; `nodes[i]` was its node i before."""
+
+    topology: Topology
+    nodes: tuple[int, ...]
+
+
+def thinned(topology: Topology, adjacency: ArrayLike, threshold: float) -> Thinned:
+    """`topology` without edges (u, v) of a_uv < `threshold`, and without nodes whose word then does not reach the sink.
+
+    The paper's sparsity study (arXiv 2502.04510): what is left out need not be asked. The sink always stays.
+    """
+    matrix = np.asarray(adjacency, dtype=np.float64)
+    strong = [(u, v) for u, v in topology.edges if matrix[u, v] >= threshold]
+    reaching, ahead = {topology.sink}, [topology.sink]
+    while ahead:
+        node = ahead.pop()
+        new = {u for u, v in strong if v == node} - reaching
+        reaching |= new
+        ahead += new
+    nodes = tuple(sorted(reaching))
+    edges = ((nodes.index(u), nodes.index(v)) for u, v in strong if u in reaching)
+    return Thinned(Topology.of(len(nodes), edges), nodes)
 
 
 def _outdegrees(matrix: Array) -> tuple[Array, float]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hswarm.core.decode import g_decode
+from hswarm.core.decode import g_decode, thinned
 from hswarm.core.jfk import draw_assignments, jfk_score
 from hswarm.core.swarm import Array, Swarm
 from hswarm.core.topology import Topology
@@ -160,14 +160,19 @@ class Search:
         rng, decode = stream(self._seed, "decode", t), self._recipe.decode
         matrices = self._role.ask().reshape(-1, self._nodes, self._nodes)
         topologies = [g_decode(matrix, rng, decode.top_p, out_edges=decode.out_edges) for matrix in matrices]
+        nodes: list[Sequence[int]] = [range(self._nodes)] * len(topologies)
+        if (threshold := self._settings.threshold) is not None:
+            thin = [thinned(*pair, threshold) for pair in zip(topologies, matrices, strict=True)]
+            topologies, nodes = [one.topology for one in thin], [one.nodes for one in thin]
         members = [experts[i] for i in self._members]
         self._journal.begin(f"iteration {t + 1}: roles", len(topologies) * self._step_calls())
-        systems = [self._objective.system(topo, members) for topo in topologies]
+        systems = [self._objective.system(topology, [members[v] for v in left])
+                   for topology, left in zip(topologies, nodes, strict=True)]  # fmt: skip
         kept = self._kept(t, "role", len(systems))
         evaluations = self._evaluate_roles(systems, kept, f"{t}/role")
         utilities = self._told.get("role", np.full(len(systems), np.nan)).copy()
         utilities[kept] = [evaluation.utility for evaluation in evaluations]
-        self._role.tell(utilities)
+        self._role.tell(utilities - self._settings.l1 * np.abs(matrices).mean(axis=(1, 2)))
         self._told["role"] = utilities
         if kept:
             self._now = self._consider(evaluations).system.topology
@@ -195,7 +200,9 @@ class Search:
     def _weight_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
         topology = self._best.system.topology if self._settings.weight_topology == "best" else self._now
         rng = stream(self._seed, "assignment", t)
-        assignments = draw_assignments(self._settings.assignments, self._nodes, len(experts), rng, self._settings.draw)
+        assignments = draw_assignments(
+            self._settings.assignments, topology.size, len(experts), rng, self._settings.draw
+        )
         self._journal.begin(f"iteration {t + 1}: weights", len(assignments) * self._step_calls())
         kept = self._kept(t, "weight", len(assignments))
         systems = [self._objective.system(topology, [experts[i] for i in assignments[k]]) for k in kept]

@@ -33,6 +33,8 @@ class SearchSettings:
     `early_end` of a system's evaluation in the role-step: "exact" leaves out questions that cannot change the search,
     "racing" also those that very likely would not (an approximation); neither keeps a budget (methods/early_end.py).
     `cache` names a file of calls that runs share, beside each run's own.
+    `threshold` drops edges of a smaller adjacency entry, and with them nodes that nobody hears any more (the paper's
+    sparsity). `l1` times the mean size of a graph's entries is taken from the utility that the role-step is told.
 
     Evaluations left out at random, never in the first iteration: with probability `drop_k` a whole iteration's, with
     `drop_n` a graph's or an assignment's; what is not scored keeps its last utility (Drop-K, Drop-N).
@@ -54,6 +56,8 @@ class SearchSettings:
     reuse: bool = True
     early_end: Literal["off", "exact", "racing"] = "off"
     cache: str = ""
+    threshold: float | None = None
+    l1: float = 0.0
     drop_k: float = 0.0
     drop_n: float = 0.0
     start_on_test: Literal["none", "best", "all"] = "best"
@@ -68,6 +72,10 @@ class SearchSettings:
         for name in ("drop_k", "drop_n"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is a probability below 1, got {getattr(self, name)}")
+        if not 0 <= self.l1 < float("inf"):
+            raise ValueError(f"l1 must be 0 or more, got {self.l1}")
+        if self.l1 and self.early_end != "off":
+            raise ValueError("early_end compares utilities, which l1 changes; set one of the two")
         if not self.steps:
             raise ValueError("steps must name 'role', 'weight' or both")
         if self.weight_topology == "iteration" and "role" not in self.steps:

@@ -1,0 +1,61 @@
+"""The paper's sparsity: weak edges go, and with them what nobody hears; L1 makes edges weak."""
+
+import json
+
+import numpy as np
+import pytest
+
+import hswarm
+from conftest import toy_content
+from hswarm.config import build_recipe
+from hswarm.core.decode import thinned
+from hswarm.core.topology import Topology
+from hswarm.errors import ConfigError
+from hswarm.execution.execute import Executor
+from hswarm.methods.hswarm import Search
+from hswarm.methods.objective import Objective
+from hswarm.runs.search import open_parts, search
+
+
+def test_weak_edges_go_with_those_heard_through_them_alone():
+    graph = Topology.of(5, [(0, 1), (1, 4), (2, 4), (3, 2), (3, 4)])
+    weights = np.zeros((5, 5))
+    for u, v, a in ((0, 1, 0.9), (1, 4, 0.1), (2, 4, 0.5), (3, 2, 0.2), (3, 4, 0.6)):
+        weights[u, v] = a
+    made = thinned(graph, weights, 0.3)  # 1 -> 4 goes, and 0 and 1 with it; 3 -> 2 goes, 3 is still heard by 4
+    assert made.nodes == (2, 3, 4)
+    assert sorted(made.topology.edges) == [(0, 2), (1, 2)]
+    assert thinned(graph, weights, 0.0) == (graph, (0, 1, 2, 3, 4))
+    assert thinned(graph, weights, 2.0) == (Topology.chain(1), (4,))
+
+
+def test_a_threshold_saves_calls_and_what_was_scored_is_kept(tmp_path):
+    dense = search(build_recipe(toy_content(nodes=4)), tmp_path / "dense")
+    sparse = search(build_recipe(toy_content(nodes=4, threshold=0.6)), tmp_path / "sparse")
+    assert sparse.report["calls"]["requested"] < 0.9 * dense.report["calls"]["requested"]
+    system = hswarm.load(sparse.path)
+    assert system.topology.size == sparse.report["topology"]["size"] == len(system.experts)
+    same = search(build_recipe(toy_content(nodes=4, threshold=-100.0)), tmp_path / "same")
+    assert (same.path / "history.jsonl").read_bytes() == (dense.path / "history.jsonl").read_bytes()
+
+
+def test_l1_is_taken_from_what_the_swarm_is_told_and_from_nothing_else(tmp_path):
+    told = {}
+    for l1 in (0.0, 0.5):
+        recipe = build_recipe(toy_content(l1=l1, iterations=1, steps=["role"]))
+        parts = open_parts(recipe)
+        objective = Objective(parts.task, recipe, parts.pool, Executor(parts.engine))
+        made = Search(parts.pool, objective, np.random.default_rng(0))
+        made.go()
+        told[l1] = made._role.personal_best_utilities
+        sizes = np.abs(made._role.state()["personal"]).mean(axis=1)
+    assert told[0.0] - told[0.5] == pytest.approx(0.5 * sizes)
+    runs = [search(build_recipe(toy_content(l1=l1, iterations=1)), tmp_path / str(l1)) for l1 in (0.0, 0.5)]
+    one, two = (json.loads((run.path / "history.jsonl").read_text()) for run in runs)
+    assert one == two
+
+
+@pytest.mark.parametrize("wrong", [{"l1": -1.0}, {"l1": 0.1, "early_end": "exact"}])
+def test_refusals(wrong):
+    with pytest.raises(ConfigError, match="l1"):
+        build_recipe(toy_content(**wrong))
