@@ -1,0 +1,270 @@
+"""The paper's studies as searches over variants x seeds: what changes with one setting, all else equal.
+
+python benchmarks/studies.py [--only experts,top_p] [--seeds 3] [--minutes M] [--toy] [--runs FOLDER]     (resumes)
+
+Writes docs/studies.json and the tables of docs/studies.md. Runs are kept under runs/studies; equal recipes of different
+studies are one run, and all share their calls. Seeds are finished one after the other, and a table takes those that all
+of its variants have, so `--minutes` (no new search is begun after them) leaves whole tables of fewer seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from measuring import ROOT, machine
+from search_quality import finished
+
+from hswarm.config import read_recipe
+from hswarm.execution import files
+from hswarm.execution.cache import Cache
+from hswarm.execution.execute import Executor
+from hswarm.execution.respond import score_replies
+from hswarm.runs.search import open_parts
+from hswarm.scorers import task_scorer
+
+ORDER = (
+    "tav",
+    "lun",
+    "wex",
+    "zor",
+    "ras",
+    "nix",
+    "yam",
+    "vop",
+    "qib",
+    "gul",
+)  # pairs of skills that one question needs
+FOUR = ('pool.experts=["tav", "lun", "wex", "zor"]', 'task.datasets=["tav+lun+wex+zor"]',
+        "search.graphs=6", "search.assignments=6")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Study:
+    """`variants`: name -> changes of the recipe, the first being what others are compared with; `judged` names the
+    variant of which `paper` speaks, `better` says whether it should score higher (1), lower (-1) or alike (0)."""
+
+    title: str
+    paper: str
+    variants: dict[str, tuple[str, ...]]
+    judged: str
+    better: int
+    copies: dict[str, tuple[int, int]] = field(default_factory=dict)  # distinct experts, copies of each
+
+
+def experts(count: int) -> str:
+    return f"pool.experts={json.dumps(ORDER[:count])}"
+
+
+def four(name: str, values: dict[str, str], *more: str) -> dict[str, tuple[str, ...]]:
+    """Variants of the small task: value -> `name` set to it; "" sets nothing."""
+    return {shown: (*FOUR, *more, *((f"{name}={value}",) if value else ())) for shown, value in values.items()}
+
+
+STUDIES = {
+    "experts": Study(
+        "Number of experts", "ten experts score 27.1 % more than two",
+        {str(n): (experts(n),) for n in (2, 4, 6, 8, 10)}, "10", 1,
+    ),
+    "diversity": Study(
+        "Diversity a x b: a different experts, b copies of each", "10 x 1 scores 89 % more than 1 x 10",
+        {f"{a} x {b}": (experts(10),) * (b == 1) for a, b in ((1, 10), (2, 5), (5, 2), (10, 1))}, "10 x 1", 1,
+        {f"{a} x {b}": (a, b) for a, b in ((1, 10), (2, 5), (5, 2), (10, 1))},
+    ),
+    "threshold": Study(
+        "Sparsity by threshold",
+        "a threshold of 0.2 removes a third of the edges; reports of its cost differ (under 5 %, 22 %)",
+        four("search.threshold", {"none": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}), "0.2", 0,
+    ),
+    "l1": Study(
+        "Sparsity by an L1 term, at a threshold of 0.5", "an L1 term makes sparser graphs at a small loss",
+        four("search.l1", {"0": "", "0.2": "0.2", "1": "1.0"}, "search.threshold=0.5"), "0.2", 0,
+    ),
+    "drop_k": Study(
+        "Drop-K: iterations left out", "fewer evaluations at a small loss",
+        four("search.drop_k", {"0": "", "0.2": "0.2", "0.5": "0.5"}), "0.2", 0,
+    ),
+    "drop_n": Study(
+        "Drop-N: evaluations left out", "fewer evaluations at a small loss",
+        four("search.drop_n", {"0": "", "0.2": "0.2", "0.5": "0.5"}), "0.2", 0,
+    ),
+    "graphs": Study("Number of graphs", "more graphs find better systems",
+                    four("search.graphs", {"2": "2", "6": "", "10": "10"}), "10", 1),
+    "assignments": Study("Number of assignments", "more assignments give surer JFK-scores and better systems",
+                         four("search.assignments", {"2": "2", "6": "", "10": "10"}), "10", 1),
+    "top_p": Study("Top-p in G-Decode", "the paper draws with 0.8, the published code takes the likeliest (0)",
+                   four("decode.top_p", {"0": "", "0.4": "0.4", "0.8": "0.8"}), "0.8", 0),
+}  # fmt: skip
+TOY = ("task.name=toy", "task.datasets=[]", "engine.name=toy", "pool.path=''", "pool.base=''", "pool.experts=[]",
+       "search.nodes=4", "task.options.toy.steps=4")  # fmt: skip
+
+
+def main() -> None:
+    """Run what is missing, then write the tables of what is there."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default=",".join(STUDIES))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--toy", action="store_true", help="the same searches on the toy engine: a test of this script")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs/studies")
+    given = parser.parse_args()
+    until, names = time.monotonic() + 60 * given.minutes, given.only.split(",")
+    cells = [
+        (seed, name, variant) for seed in range(given.seeds) for name in names for variant in STUDIES[name].variants
+    ]
+    for seed, name, variant in cells:
+        folder = place(given, name, variant, seed)
+        if not (folder / "test.json").is_file() and time.monotonic() < until:
+            made = measure(given, name, variant, seed, folder)
+            print(f"{name} {variant}, seed {seed}: test {np.mean(made['test']):.3f}, {made['calls']} calls", flush=True)
+    found = {name: table for name in names if (table := tabulate(given, name))}
+    for name, table in found.items():
+        print(markdown(STUDIES[name], table))
+    if not given.toy:
+        publish(found)
+
+
+def changes(given: argparse.Namespace, name: str, variant: str, seed: int) -> list[str]:
+    """What a variant of a study sets."""
+    study = STUDIES[name]
+    pool = [f"pool.path={copied(given.runs, *study.copies[variant])}"] if variant in study.copies else []
+    shared = [f"seed={seed}", f"search.cache={given.runs / 'calls.sqlite'}"]
+    return [*pool, *study.variants[variant], *shared, *(TOY if given.toy else ())]
+
+
+def copied(runs: Path, distinct: int, copies: int) -> Path:
+    """A pool of so many different experts, so many times each; the experts' own pool where that is once."""
+    own = ROOT / "experts/micro/pool"
+    if copies == 1 and distinct == len(ORDER):
+        return own
+    folder = runs / "pools" / f"{distinct}x{copies}"
+    for expert in ORDER[:distinct]:
+        for k in range(copies):
+            target = folder / (expert if not k else f"{expert}-{k + 1}")
+            if not target.is_dir():
+                shutil.copytree(own / expert, target)
+    return folder
+
+
+def place(given: argparse.Namespace, name: str, variant: str, seed: int) -> Path:
+    """Where the run lies: one folder for equal recipes, whichever study asks for them."""
+    recipe = read_recipe(ROOT / "recipes/studies.toml", changes(given, name, variant, seed))
+    content = recipe.model_dump_json()
+    return given.runs / ("toy" if given.toy else "micro") / hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def measure(given: argparse.Namespace, name: str, variant: str, seed: int, folder: Path) -> dict:
+    """Search, then note what the found system scores on each test question (its calls are in the run's cache)."""
+    recipe = read_recipe(ROOT / "recipes/studies.toml", changes(given, name, variant, seed))
+    run, parts = finished(recipe, folder / "run"), opened(recipe.model_copy(update={"seed": 0}).model_dump_json())
+    system, cache = run.best, Cache(run.path / "cache.sqlite")
+    executor = Executor(parts.engine, cache, settings=recipe.engine)
+    transcripts = executor.run([system], parts.task.test, "study")
+    (scores,) = score_replies(task_scorer(parts.task), executor, [system], transcripts, parts.task.test, "study")
+    cache.close()
+    report = run.report
+    made = {
+        "test": [score.value for score in scores], "dev": report["dev"]["score"], "answer": system.calls,
+        "edges": len(system.topology.edges), "calls": report["calls"]["requested"] - system.calls * len(scores),
+    }  # fmt: skip
+    files.write_text(folder / "test.json", json.dumps(made) + "\n")
+    return made
+
+
+@lru_cache(maxsize=1)
+def opened(content: str):
+    from hswarm.config import Recipe
+
+    return open_parts(Recipe.model_validate_json(content))
+
+
+def tabulate(given: argparse.Namespace, name: str) -> dict:
+    """A row a variant, over the seeds that all variants have; {} if there is none."""
+    study = STUDIES[name]
+    paths = {variant: [place(given, name, variant, seed) / "test.json" for seed in range(given.seeds)]
+             for variant in study.variants}  # fmt: skip
+    seeds = [k for k in range(given.seeds) if all(of[k].is_file() for of in paths.values())]
+    if not seeds:
+        return {}
+    made = {variant: [json.loads(of[k].read_text()) for k in seeds] for variant, of in paths.items()}
+    tests = {variant: np.array([one["test"] for one in ones], dtype=np.float64) for variant, ones in made.items()}
+    first, *others = study.variants
+    rows = [
+        {
+            "variant": variant, "test": float(tests[variant].mean()), "ci": interval(tests[variant]),
+            "seeds": tests[variant].mean(axis=1).tolist(), "dev": float(np.mean([one["dev"] for one in ones])),
+            **{key: float(np.mean([one[key] for one in ones])) for key in ("answer", "edges", "calls")},
+        } | ({"difference": float((tests[variant] - tests[first]).mean()),
+              "difference_ci": interval(tests[variant] - tests[first])} if variant in others else {})
+        for variant, ones in made.items()
+    ]  # fmt: skip
+    return {"seeds": seeds, "questions": tests[first].shape[1], "rows": rows, "verdict": verdict(study, rows)}
+
+
+def interval(scores: np.ndarray) -> list[float]:
+    """95 % bootstrap interval of the mean of scores (seeds, questions), with both seeds and questions drawn again."""
+    rng, (seeds, questions) = np.random.default_rng(0), scores.shape
+    drawn = [rng.multinomial(size, [1 / size] * size, 10_000) / size for size in (seeds, questions)]
+    means = ((drawn[0] @ scores) * drawn[1]).sum(axis=1)
+    return np.quantile(means, [0.025, 0.975]).tolist()
+
+
+def verdict(study: Study, rows: list[dict]) -> str:
+    """What the interval of the judged variant's difference to the first says about the paper's sentence."""
+    row, first = next(row for row in rows if row["variant"] == study.judged), rows[0]
+    (low, high), base = row["difference_ci"], first["test"]
+    relative = f", {row['difference'] / base:+.0%}" if base else ""
+    shown = f"{study.judged} against {first['variant']}: {row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]{relative}"
+    if low <= 0 <= high:
+        sense = "no difference that so few seeds and questions can show"
+    elif study.better:
+        sense = "agrees" if row["difference"] * study.better > 0 else "does not agree"
+    else:
+        sense = "a gain" if low > 0 else "a loss"
+    return f"{shown}: {sense}"
+
+
+HEAD = ("variant", "test", "95 % interval", "each seed", "difference", "95 % interval", "dev", "calls an answer",
+        "edges", "calls asked for")  # fmt: skip
+
+
+def markdown(study: Study, table: dict) -> str:
+    """The study as a section."""
+    lines = [f"### {study.title}", "", f"Paper: {study.paper}.", "",
+             f"Here ({len(table['seeds'])} seeds, {table['questions']} test questions): {table['verdict']}.", "",
+             f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]  # fmt: skip
+    for row in table["rows"]:
+        different = "difference" in row
+        cells = [row["variant"], f"{row['test']:.3f}", span(row["ci"], ".3f"),
+                 ", ".join(f"{score:.2f}" for score in row["seeds"]), f"{row['difference']:+.3f}" if different else "",
+                 span(row["difference_ci"], "+.3f") if different else "", f"{row['dev']:.3f}", f"{row['answer']:.1f}",
+                 f"{row['edges']:.1f}", f"{row['calls']:.0f}"]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def span(ends: list[float], form: str) -> str:
+    return f"{ends[0]:{form}} to {ends[1]:{form}}"
+
+
+def publish(found: dict[str, dict]) -> None:
+    """docs/studies.json, and the tables between the marks of docs/studies.md; studies not run now stay as they are."""
+    path, page = ROOT / "docs/studies.json", ROOT / "docs/studies.md"
+    kept = json.loads(path.read_text())["studies"] if path.is_file() else {}
+    every = {name: found.get(name) or kept[name] for name in STUDIES if name in found or name in kept}
+    path.write_text(json.dumps({"machine": machine(), "studies": every}, indent=1) + "\n")
+    mark = "<!-- tables: benchmarks/studies.py -->"
+    before, _, after = page.read_text().split(mark)
+    body = "\n".join(markdown(STUDIES[name], table) for name, table in every.items())
+    page.write_text(f"{before}{mark}\n\n{body}\n{mark}{after}")
+
+
+if __name__ == "__main__":
+    main()
