@@ -1,6 +1,7 @@
 """Many questions at once: long batches, equal calls made once, nobody left waiting, nothing lost."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from serving import ANSWER, ORDER, QUESTION, toy_question, toy_system
@@ -9,6 +10,7 @@ from hswarm.core.topology import Topology
 from hswarm.engines.base import EngineSettings, Sampling
 from hswarm.engines.toy import ToyEngine
 from hswarm.server.batcher import FRESH, Ask, Batcher, Busy
+from hswarm.server.replies import answer, transcript
 
 GREEDY = Sampling()
 
@@ -147,3 +149,23 @@ def test_limit_cancel_and_stop(gate, chain):
     assert len(first[0].replies) <= 1
     with pytest.raises(Busy, match="stopping"):
         batcher.submit([ask(chain)])
+
+
+def test_a_question_ends_where_its_leaves_agree(batcher, gate):
+    """Nobody can do step 9: two leaves say so alike, and with early_exit the sink is not asked."""
+    system = toy_system(Topology.star(3), ORDER[:3])
+    nobody = toy_question([9])
+    asks = [ask(replace(system, early_exit=yes), nobody) for yes in (True, False)]
+    batcher.submit(asks)
+    gate.open.set()
+    events = asks[0].wait()
+    assert [(event.kind, event.node) for event in events if event.kind == "done"] == [
+        ("done", 0),
+        ("done", 1),
+        ("done", 2),
+    ]
+    assert asks[1].wait()
+    assert (asks[0].answer.finish, asks[1].answer.finish) == ("passed", "stop")
+    assert asks[0].answer.text == asks[1].answer.text == "nothing done"
+    assert answer(asks[0], ()) == ("nothing done", "stop")
+    assert [node["prompt"] == "" for node in transcript(asks[0])] == [False, False, True]

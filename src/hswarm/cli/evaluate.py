@@ -121,4 +121,6 @@ def _print_trace(system: System, nodes: list[list[Any]]) -> None:
     console = Console(highlight=False, markup=False)
     for node in system.topology.order:
         heard = ", ".join(map(str, system.topology.predecessors(node))) or "nobody"
-        console.print(f"[{node}] {system.experts[node].name}, heard {heard}: {readable(nodes[node][0].text)}")
+        reply = nodes[node][0]
+        said = "not asked, the leaves agree" if reply.finish == "passed" else readable(reply.text)
+        console.print(f"[{node}] {system.experts[node].name}, heard {heard}: {said}")

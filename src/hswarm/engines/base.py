@@ -57,10 +57,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """One reply. `finish` is "stop" (complete), "length" (cut off) or "failed" (no reply: never scored)."""
+    """One reply. `finish` is "stop" (complete), "length" (cut off) or "failed" (no reply: never scored).
+
+    "passed" is no engine's: a node was not asked, and what others agreed on is passed on (System.early_exit).
+    """
 
     text: str
-    finish: Literal["stop", "length", "failed"]
+    finish: Literal["stop", "length", "failed", "passed"]
     prompt_tokens: int
     completion_tokens: int
 

@@ -17,7 +17,7 @@ from hswarm.errors import EngineError
 from hswarm.execution.cache import Cache, call_key
 from hswarm.execution.guard import Guard
 from hswarm.execution.system import System
-from hswarm.execution.vote import majority
+from hswarm.execution.vote import agreed, majority
 from hswarm.experts.adapter import Expert
 from hswarm.experts.composite import Script, Vote, width
 from hswarm.tasks.task import Example
@@ -65,6 +65,7 @@ class Executor:
     def run(self, systems: Sequence[System], examples: Sequence[Example], step: str) -> list[list[list[Completion]]]:
         """Completions as [system][node][example]. `step` names this piece of work, once in a run."""
         transcripts: list[list[list[Completion]]] = [[[] for _ in system.experts] for system in systems]
+        settled: list[dict[int, Completion]] = [{} for _ in systems]  # by example, where the leaves agree
         for stage in range(max((len(system.topology.stages) for system in systems), default=0)):
             places = [
                 (s, node) for s, system in enumerate(systems) if stage < len(system.topology.stages)
@@ -74,15 +75,42 @@ class Executor:
             requests, salts = [], []
             for s, node in calling:
                 for e, example in enumerate(examples):
-                    requests.append(self._request(systems[s], node, example, transcripts[s], e))
-                    salts.append("" if self.reuse else f"{step}/{s}/{node}/{e}")
-            completions = self._wave(requests, salts, f"{step}/{stage}")
-            for i, (s, node) in enumerate(calling):
-                transcripts[s][node] = completions[i * len(examples) : (i + 1) * len(examples)]
+                    if e not in settled[s]:
+                        requests.append(self._request(systems[s], node, example, transcripts[s], e))
+                        salts.append("" if self.reuse else f"{step}/{s}/{node}/{e}")
+            completions = iter(self._wave(requests, salts, f"{step}/{stage}"))
+            for s, node in calling:
+                transcripts[s][node] = [settled[s].get(e) or next(completions) for e in range(len(examples))]
+                self._skip(width(systems[s].experts[node]) * len(settled[s]))
             for s, node in sorted(set(places) - set(calling)):
                 heard = [transcripts[s][u] for u in systems[s].topology.predecessors(node)]
-                transcripts[s][node] = _uncalled(systems[s].experts[node], examples, heard)
+                said = _uncalled(systems[s].experts[node], examples, heard)
+                transcripts[s][node] = [settled[s].get(e) or reply for e, reply in enumerate(said)]
+            if stage == 0:
+                settled = [self._settled(system, examples, transcripts[s]) for s, system in enumerate(systems)]
         return transcripts
+
+    def _settled(
+        self, system: System, examples: Sequence[Example], replies: list[list[Completion]]
+    ) -> dict[int, Completion]:
+        """What the leaves of a system agree on, by example, if it exits early then."""
+        if not system.early_exit:
+            return {}
+        found = {}
+        for e, example in enumerate(examples):
+            leaves, asked = system.topology.stages[0], set()
+            for leaf in leaves:
+                expert = system.experts[leaf]
+                call = self._request(system, leaf, example, replies, e) if width(expert) else None
+                asked.add((expert.digest, call and (call.prompt, call.sampling)))
+            if answer := agreed(example, asked, [replies[leaf][e] for leaf in leaves]):
+                found[e] = answer
+        return found
+
+    def _skip(self, calls: int) -> None:
+        """Count calls that need not be made."""
+        self.ledger.skipped += calls
+        self.progress(calls)
 
     def answer(self, requests: Sequence[Request], step: str) -> list[Completion]:
         """Completions of calls that belong to no system's node, in order."""

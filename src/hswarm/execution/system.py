@@ -39,6 +39,7 @@ class System:
     """A topology with an expert at each node (`experts[node]`), and all that is needed to answer with it.
 
     `seeds`, one a node, tell apart samples that one expert draws at several nodes; () is the sampling's own at each.
+    `early_exit`: where all leaves (nodes that hear nobody) agree, theirs is the answer and nobody else is asked.
     """
 
     topology: Topology
@@ -48,6 +49,7 @@ class System:
     engine: EngineSettings = field(default_factory=EngineSettings)
     sampling: Sampling = field(default_factory=Sampling)
     seeds: tuple[int, ...] = ()
+    early_exit: bool = False
 
     def __post_init__(self) -> None:
         if self.seeds and len(self.seeds) != self.topology.size:
@@ -124,6 +126,7 @@ class System:
             "base": self.base,
             "engine": asdict(self.engine),
             "sampling": asdict(self.sampling),
+            "early_exit": self.early_exit,
         } | ({"seeds": list(self.seeds)} if self.seeds else {})
 
     def _node(self, expert: Expert, names: dict[str, str], written: dict[str, str]) -> dict[str, Any]:
@@ -186,6 +189,7 @@ def load(path: str | Path, base: str = "") -> System:
             EngineSettings(**description["engine"]),
             Sampling(**description["sampling"]),
             tuple(description.get("seeds", ())),
+            description.get("early_exit", False) is True,
         )
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as fault:
         raise RunError(f"{folder / 'system.json'} is not a system as hswarm writes it: {fault!r}") from fault

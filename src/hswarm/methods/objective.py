@@ -23,6 +23,7 @@ from hswarm.execution.execute import Executor, Ledger
 from hswarm.execution.respond import score_replies
 from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
+from hswarm.experts.composite import width
 from hswarm.experts.pool import ExpertPool
 from hswarm.scorers import score_range, task_scorer
 from hswarm.scorers.base import Score
@@ -151,7 +152,8 @@ class Objective:
     def system(self, topology: Topology, experts: Sequence[Expert], **changes: Any) -> System:
         """A system with the recipe's prompts, base, engine and sampling; `changes` replace fields of it."""
         prompts = self.recipe.prompts.fitted(self.task)
-        made = System(topology, tuple(experts), prompts, self.pool.base, self.recipe.engine.alone(), self.sampling)
+        made = System(topology, tuple(experts), prompts, self.pool.base, self.recipe.engine.alone(), self.sampling,
+                      early_exit=self.recipe.search.early_exit)  # fmt: skip
         return replace(made, **changes)
 
     def alone(self, expert: Expert) -> System:
@@ -268,7 +270,10 @@ class Objective:
             cut=sum(answer.finish == "length" for answer in answers),
             failed=int(np.isnan(values).sum()),
             combine=partial(self.task.utility, examples=examples),
-            calls=system.calls * len(examples),
+            calls=sum(
+                width(expert) * sum(reply.finish != "passed" for reply in replies)
+                for expert, replies in zip(system.experts, nodes, strict=True)
+            ),
             tokens=sum(reply.prompt_tokens + reply.completion_tokens for node in nodes for reply in node),
         )
 

@@ -32,6 +32,8 @@ class SearchSettings:
 
     `early_end` of a system's evaluation in the role-step: "exact" leaves out questions that cannot change the search,
     "racing" also those that very likely would not (an approximation); neither keeps a budget (methods/early_end.py).
+    `early_exit` of an answer: where all nodes that hear nobody, at least two different calls, agree, theirs is the
+    answer and no other node is asked, in the search and ever after.
     `cache` names a file of calls that runs share, beside each run's own.
     `threshold` drops edges of a smaller adjacency entry, and with them nodes that nobody hears any more (the paper's
     sparsity). `l1` times the mean size of a graph's entries is taken from the utility that the role-step is told.
@@ -55,6 +57,7 @@ class SearchSettings:
     weight_topology: Literal["best", "iteration"] = "best"
     reuse: bool = True
     early_end: Literal["off", "exact", "racing"] = "off"
+    early_exit: bool = False
     cache: str = ""
     threshold: float | None = None
     l1: float = 0.0

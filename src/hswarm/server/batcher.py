@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 from hswarm.engines.base import Completion, Engine, Request, Sampling, StreamingEngine
 from hswarm.errors import HSwarmError
 from hswarm.execution.system import System
+from hswarm.execution.vote import agreed
 from hswarm.tasks.task import Example
 
 _PATIENCE = 4  # batches that a ready call lets others go first
@@ -77,8 +78,22 @@ class Ask:
             self.fail(f"node {node} ({self.system.experts[node].name}) gave no reply")
             return
         self.replies[node] = completion
-        self.ended = node == self.system.topology.sink
+        sink = self.system.topology.sink
+        answer = self._agreed() if node != sink else None
+        if answer:
+            self.replies[sink] = answer
+        self.ended = sink in self.replies
         self.tell(Event("done", node, completion.text))
+        if answer:
+            self.tell(Event("done", sink, answer.text))
+
+    def _agreed(self) -> Completion | None:
+        """The answer, once all leaves have given it, if the system exits early then."""
+        leaves = self.system.topology.stages[0]
+        if not self.system.early_exit or not all(leaf in self.replies for leaf in leaves):
+            return None
+        asked = [(call.expert.digest, call.prompt, call.sampling) for call in map(self.request, leaves)]
+        return agreed(Example(id="", question=self.question, answer=""), asked, [self.replies[leaf] for leaf in leaves])
 
     def fail(self, reason: str) -> None:
         """End the question without an answer, unless it has ended."""

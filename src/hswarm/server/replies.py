@@ -66,8 +66,8 @@ def usage(asks: Sequence[Ask]) -> dict[str, int]:
 
 
 def transcript(ask: Ask) -> list[dict[str, Any]]:
-    """What every node read and said, in the order of the topology."""
-    return [said(ask, node) for node in ask.system.topology.order]
+    """What every node that has answered read and said, in the order of the topology."""
+    return [said(ask, node) for node in ask.system.topology.order if node in ask.replies]
 
 
 def said(ask: Ask, node: int) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def said(ask: Ask, node: int) -> dict[str, Any]:
         "node": node,
         "expert": ask.system.experts[node].name,
         "hears": list(ask.system.topology.predecessors(node)),
-        "prompt": ask.request(node).prompt,
+        "prompt": "" if reply.finish == "passed" else ask.request(node).prompt,
         "response": reply.text,
         "finish": reply.finish,
         "prompt_tokens": reply.prompt_tokens,
@@ -88,7 +88,7 @@ def said(ask: Ask, node: int) -> dict[str, Any]:
 def answer(ask: Ask, stops: Sequence[str]) -> tuple[str, str]:
     """The text that the client gets, and why it ends there ("stop" or "length")."""
     text = cut(ask.answer.text, stops)
-    return text, "stop" if text != ask.answer.text else ask.answer.finish
+    return text, "length" if text == ask.answer.text and ask.answer.finish == "length" else "stop"
 
 
 def cut(text: str, stops: Sequence[str]) -> str:
