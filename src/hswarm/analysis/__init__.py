@@ -5,14 +5,14 @@ Another package adds one by an entry point in the group `hswarm.analyses`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from hswarm import registry
 from hswarm.analysis.finding import Finding
 from hswarm.analysis.subject import Options, Subject
-from hswarm.errors import ConfigError
+from hswarm.errors import ConfigError, UserError
 from hswarm.runs.progress import Progress
 from hswarm.runs.run import Run
 
@@ -22,6 +22,8 @@ TABLE = {
     "roles": _ROOM + "roles:roles",
     "emergence": _ROOM + "emergence:emergence",
     "credit": _ROOM + "credit:credit",
+    "importance": _ROOM + "importance:importance",
+    "transfer": _ROOM + "transfer:transfer",
 }
 
 
@@ -39,15 +41,25 @@ def analysis_names(text: str) -> list[str]:
 
 
 def analyze(
-    path: str | Path, names: Sequence[str], options: Options | None = None, progress: Progress | None = None
-) -> Iterator[Finding]:
-    """Carry out analyses of the run at `path`, each kept in the run's folder `analysis` when it is done."""
+    path: str | Path, names: Sequence[str], options: Options | None = None, progress: Progress | None = None,
+    refused: Callable[[str, UserError], None] | None = None,
+) -> Iterator[Finding]:  # fmt: skip
+    """Carry out analyses of the run at `path`, each kept in the run's folder `analysis` when it is done.
+
+    One that cannot be had of this run raises UserError, or is told to `refused` and left out.
+    """
     run = Run.open(path)
     with run:
         subject = Subject.open(run, options or Options(), progress)
         with closing(subject.cache):
             for name in names:
                 subject.begin(name)
-                finding: Finding = registry.lookup("analyses", TABLE, name)(subject)
+                try:
+                    finding: Finding = registry.lookup("analyses", TABLE, name)(subject)
+                except UserError as fault:
+                    if not refused:
+                        raise
+                    refused(name, fault)
+                    continue
                 finding.write(run.path)
                 yield finding

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,18 +37,26 @@ Split = Literal["dev", "test"]
 SOLVED = 0.5  # the score from which a question counts as solved
 
 
+class Target(NamedTuple):
+    """Another task to carry findings over to, and the system that a run found on it, if there is one."""
+
+    name: str
+    task: Task
+    system: System | None = None
+
+
 @dataclass(frozen=True)
 class Options:
     """What a user may say: `split` None takes each analysis' own; at most `questions` of it are looked at.
 
-    An analysis makes at most `calls` calls, `judge` labels nodes, `to` names tasks and runs to carry findings over to.
+    An analysis makes at most `calls` calls, `judge` labels nodes, `to` are tasks to carry findings over to.
     """
 
     split: Split | None = None
     questions: int = 200
     calls: int = 10_000
     judge: RemoteSettings | None = None
-    to: tuple[str, ...] = ()
+    to: tuple[Target, ...] = ()
 
 
 @dataclass
@@ -120,6 +128,10 @@ class Subject:
         every = self.objective.dev if split == "dev" else self.task.test
         if not every:
             raise TaskError(f"task '{self.task.name}' has no {split} questions; name the other split (--split)")
+        return self.part(every, calls)
+
+    def part(self, every: Sequence[Example], calls: int = 0) -> tuple[Example, ...]:
+        """As many of `every` as the options allow if each takes `calls` calls."""
         count = min(len(every), self.options.questions, max(1, self.options.calls // calls) if calls else len(every))
         drawn = np.random.default_rng([self.run.recipe.task.seed, 29]).permutation(len(every))[:count]
         return tuple(every[i] for i in sorted(drawn.tolist()))
@@ -135,10 +147,12 @@ class Subject:
         self.progress.begin(what, sum(system.topology.size for system in systems) * len(examples), 0)
         return self.executor.run(systems, examples, f"{self._step}/{what}")
 
-    def scores(self, systems: Sequence[System], examples: Sequence[Example], what: str) -> Array:
-        """Scores, shape (systems, examples); nan where a call failed."""
+    def scores(
+        self, systems: Sequence[System], examples: Sequence[Example], what: str, task: Task | None = None
+    ) -> Array:
+        """Scores as `task` (the run's own) has them, shape (systems, examples); nan where a call failed."""
         transcripts = self.respond(systems, examples, what)
-        scored = score_replies(task_scorer(self.task), self.executor, systems, transcripts, examples,
+        scored = score_replies(task_scorer(task or self.task), self.executor, systems, transcripts, examples,
                                f"{self._step}/{what}/scores")  # fmt: skip
         return np.array([[score.value for score in row] for row in scored], dtype=np.float64)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,28 +15,47 @@ from rich.table import Table
 from hswarm.analysis import analysis_names
 from hswarm.analysis import analyze as carry_out
 from hswarm.analysis.finding import Finding, read_findings, write_page
-from hswarm.analysis.subject import Options
+from hswarm.analysis.subject import Options, Target
+from hswarm.cli.evaluate import open_task
 from hswarm.cli.main import printable
 from hswarm.cli.view import view
-from hswarm.errors import ConfigError
+from hswarm.errors import ConfigError, UserError
 from hswarm.execution import files
 from hswarm.experts.remote import RemoteSettings
+from hswarm.runs.run import Run
+from hswarm.tasks import load_task
 
 
 def analyze(arguments: argparse.Namespace) -> None:
     """Print each finding; keep them, their pictures and a page of all in the run's folder `analysis`."""
     if arguments.questions < 1 or arguments.calls < 1:
         raise ConfigError([f"--questions and --calls must be at least 1, got {arguments.questions}, {arguments.calls}"])
-    options = Options(arguments.split, arguments.questions, arguments.calls, _judge(arguments))
+    options = Options(arguments.split, arguments.questions, arguments.calls, _judge(arguments),
+                      tuple(map(_target, arguments.to)))  # fmt: skip
     path, console, made = Path(arguments.run), Console(highlight=False, markup=False), []
+    names, every = analysis_names(arguments.only), arguments.only == "all"
+    if every and not options.to:
+        names.remove("transfer")
+
+    def refused(name: str, fault: UserError) -> None:
+        print(f"no {name}: {printable(str(fault))}", file=sys.stderr)
+
     with view() as progress:
-        for finding in carry_out(path, analysis_names(arguments.only), options, progress):
+        for finding in carry_out(path, names, options, progress, refused if every else None):
             made.append(finding)
             _print(console, finding)
     page = write_page(path, read_findings(path), f"Analyses of {path.name}")
     if arguments.json:
         files.write_text(Path(arguments.json), json.dumps([asdict(finding) for finding in made], indent=2) + "\n")
     console.print(f"tables and pictures: {page}", soft_wrap=True)
+
+
+def _target(name: str) -> Target:
+    """A run with its task and system, or a task by recipe, data file or name."""
+    if not (Path(name) / "config.toml").is_file():
+        return Target(Path(name).name, open_task(name))
+    run = Run.open(name)
+    return Target(Path(name).name, load_task(run.recipe.task), run.best)
 
 
 def _judge(arguments: argparse.Namespace) -> RemoteSettings | None:

@@ -92,6 +92,8 @@ def parser() -> argparse.ArgumentParser:
     analyze.add_argument("--questions", type=int, default=200, metavar="N", help="at most so many (default 200)")
     analyze.add_argument("--calls", type=int, default=10_000, metavar="N",
                          help="new calls that one analysis may make (default 10000)")  # fmt: skip
+    analyze.add_argument("--to", action="append", default=[], metavar="TASK",
+                         help="another task, or run, to carry what was found to (transfer); repeatable")  # fmt: skip
     analyze.add_argument("--judge", metavar="MODEL", default="", help="a model that labels what nodes do (roles)")
     analyze.add_argument("--judge-url", metavar="URL", default="", help="its OpenAI-compatible API, up to /v1")
     analyze.add_argument("--judge-key", metavar="NAME", default="", help="the NAME of the variable that holds its key")

@@ -1,0 +1,91 @@
+"""Cross-task transfer: what a graph and weights found on one task are worth on others (arXiv 2502.04510)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hswarm.analysis.finding import Finding, Table
+from hswarm.analysis.halves import halves
+from hswarm.analysis.subject import Subject, Target
+from hswarm.core.bars import bars_svg
+from hswarm.core.stats import bootstrap_interval, paired_test
+from hswarm.core.topology import Topology
+from hswarm.errors import ConfigError, RunError
+from hswarm.execution.execute import Ledger
+from hswarm.execution.system import System
+from hswarm.methods.objective import Objective
+
+_HEAD = ("system", "score", "95 % interval", "less the best single expert's", "95 % interval", "p")
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Scores, by system, on the test questions of another task."""
+
+    target: str
+    scores: dict[str, NDArray[np.float64]]
+
+
+def transfer(subject: Subject) -> Finding:
+    """The found graph, the found weights and both on each task of `to`, beside the start, the single expert that was
+    best at home, and what was found there."""
+    if not subject.options.to:
+        raise ConfigError(["transfer needs other tasks: --to TASK or --to RUN, as often as wanted"])
+    made = [_carried(subject, target) for target in subject.options.to]
+    tables, says, numbers = [], [], {}
+    for one in made:
+        table, line, figures = _told(one)
+        tables.append(table)
+        says.append(line)
+        numbers[one.target] = figures
+    names = [f"{one.target}: {name}" for one in made for name in one.scores]
+    values = [float(np.nanmean(row)) for one in made for row in one.scores.values()]
+    return Finding("transfer", "Cross-task transfer", tuple(says), tuple(tables),
+                   bars_svg(names, values, "scores on other tasks"), numbers, subject.spent())  # fmt: skip
+
+
+def _carried(subject: Subject, target: Target) -> Carried:
+    there = Objective(target.task, subject.objective.recipe, subject.parts.pool,
+                      replace(subject.executor, ledger=Ledger()))  # fmt: skip
+
+    def make(topology: Topology, experts: Any) -> System:
+        return there.system(topology, experts)
+
+    best = subject.run.report["best_single"]["expert"]
+    single = next(expert for expert in subject.parts.pool.experts if expert.name == best)
+    four = halves(subject, make)
+    systems = {"best single expert": there.alone(single), "start": four.start, "found graph": four.roles,
+               "found weights": four.weights, "found system": four.both}  # fmt: skip
+    if target.system:
+        if not set(target.system.bases) <= set(subject.parts.pool.bases):
+            raise RunError(f"{target.name} has another base model ({', '.join(target.system.bases)}); "
+                           "name its task instead (--to RECIPE)")  # fmt: skip
+        systems["found there"] = target.system
+    examples = subject.part(target.task.test or target.task.dev, sum(system.calls for system in systems.values()))
+    scores = subject.scores(list(systems.values()), examples, f"transfer to {target.name}", target.task)
+    return Carried(target.name, dict(zip(systems, scores, strict=True)))
+
+
+def _told(one: Carried) -> tuple[Table, str, dict[str, Any]]:
+    kept = np.isfinite(np.array(list(one.scores.values()))).all(axis=0)
+    if not kept.any():
+        raise RunError(f"every question of {one.target} had failed calls; see the engine, then analyse again")
+    scores = {name: row[kept] for name, row in one.scores.items()}
+    single, rows, figures = scores["best single expert"], [], {}
+    for name, row in scores.items():
+        low, high = bootstrap_interval(row, np.random.default_rng(0))
+        cells = [name, f"{row.mean():.3f}", f"{low:.3f} to {high:.3f}", "", "", ""]
+        if name != "best single expert":
+            gap = paired_test(row, single, np.random.default_rng(0))
+            cells[3:] = [f"{gap.difference:+.3f}", f"{gap.low:+.3f} to {gap.high:+.3f}", f"{gap.p_value:.3f}"]
+        rows.append(tuple(cells))
+        figures[name] = float(row.mean())
+    means = {name: figures[name] - figures["start"] for name in ("found graph", "found weights", "found system")}
+    line = f"on {one.target} ({int(kept.sum())} questions) the start scores {figures['start']:.3f}; " + ", ".join(
+        f"the {name} {change:+.3f}" for name, change in means.items()
+    )
+    return Table(f"On {one.target}", _HEAD, tuple(rows)), line, figures
