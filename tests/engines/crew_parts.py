@@ -21,8 +21,15 @@ class Slow(ToyEngine):
         return super().generate(requests)
 
 
+class Told(Bench):
+    """A bench that tells its process."""
+
+    def process(self, shared):
+        return os.getpid()
+
+
 def open_slow(batch):
-    return Bench(Slow(EngineSettings("toy", batch=batch)))
+    return Told(Slow(EngineSettings("toy", batch=batch)))
 
 
 def open_faulty(fault):

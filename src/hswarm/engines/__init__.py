@@ -46,8 +46,8 @@ def open_engine(settings: EngineSettings, bases: str | Sequence[str]) -> Engine:
 
 
 def open_crew(settings: EngineSettings, bases: Sequence[str]) -> Engine | None:
-    """Workers on `settings.devices`; None if that comes to one process, which is this one."""
-    if not settings.devices:
+    """Workers on `settings.devices` or `cluster`; None if that comes to one process, which is this one."""
+    if not settings.devices and not settings.cluster:
         return None
     makers = worker_makers(settings)
     if len(makers) == 1 and settings.devices == "auto":
@@ -58,10 +58,15 @@ def open_crew(settings: EngineSettings, bases: Sequence[str]) -> Engine | None:
 
 
 def worker_makers(settings: EngineSettings, count: int = 0) -> list[Callable[..., Worker]]:
-    """What makes a worker of (make, arguments), for each of `settings.devices`.
+    """What makes a worker of (make, arguments), for each of `settings.devices` or on `settings.cluster`.
 
     With a `count` so many, which share the devices or, where none are named, the machine.
     """
+    if settings.cluster:
+        from hswarm.workers import on_ray
+
+        on_ray.connect(settings.cluster, count or settings.workers)
+        return [*on_ray.worker_makers(count or settings.workers, not _cpu_only(settings))]
     from hswarm.workers.devices import Place, places, visible_gpus
     from hswarm.workers.worker import ProcessWorker
 

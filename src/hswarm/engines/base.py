@@ -77,7 +77,8 @@ class EngineSettings:
     A batch that breaks is asked again `retries` times, then its calls count as failed; none within `timeout` seconds
     (0: no limit), or more than `max_failed` of a step's calls failed: the search stops and can be resumed.
     `devices`: a worker process on each GPU of these numbers, or where there is none on its share of the cores; "auto"
-    takes all (docs/scaling.md).
+    takes all. `cluster`: `workers` actors (0: as many as there is room for) on the Ray cluster at "ray://host:port", on
+    the one this machine belongs to ("auto"), or on one begun here ("local") (docs/scaling.md).
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -91,10 +92,18 @@ class EngineSettings:
     timeout: float = 3600.0
     max_failed: float = 0.1
     devices: tuple[int, ...] | Literal["auto"] = ()
+    cluster: str = ""
+    workers: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.devices, str):
             object.__setattr__(self, "devices", tuple(self.devices))  # a list where it was read from JSON
+        if self.devices and self.cluster:
+            raise ValueError("devices are this machine's, cluster is another; set one of the two")
+        if self.cluster not in ("", "auto", "local") and not self.cluster.startswith("ray://"):
+            raise ValueError(f'cluster must be "ray://host:port", "auto" or "local", got \'{self.cluster}\'')
+        if self.workers < 0 or (self.workers and not self.cluster):
+            raise ValueError(f"workers is a number of actors on a cluster, got {self.workers}")
         if self.batch < 1:
             raise ValueError(f"batch must be at least 1, got {self.batch}")
         if self.retries < 0 or not 0 <= self.timeout < 1e8:
@@ -104,7 +113,7 @@ class EngineSettings:
 
     def alone(self) -> EngineSettings:
         """The same engine in one process: what a worker opens, and what a system is saved with."""
-        return replace(self, devices=())
+        return replace(self, devices=(), cluster="", workers=0)
 
 
 class Engine(Protocol):

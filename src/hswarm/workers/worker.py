@@ -112,15 +112,21 @@ def _serve(pipe: Any, make: Callable[..., Any], arguments: tuple[Any, ...], plac
 
 
 def _reply(pipe: Any, work: Callable[[], Any]) -> bool:
-    """Send what `work` returns or raises; False if it raised."""
+    """Send what `work` returns or raises; False if it raised, or nobody listens any more."""
+    done, result = attempt(work)
     try:
-        pipe.send((True, work()))
-        return True
-    except BrokenPipeError:
+        pipe.send((done, result))
+    except OSError:
         return False
+    return done
+
+
+def attempt(work: Callable[[], Any]) -> tuple[bool, Any]:
+    """(True, what `work` returns) or (False, what it raises, fit to travel)."""
+    try:
+        return True, work()
     except Exception as fault:
-        pipe.send((False, portable(fault)))
-        return False
+        return False, portable(fault)
 
 
 def portable(fault: Exception) -> Exception:
