@@ -4,6 +4,7 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,30 @@ def toy_recipe() -> Recipe:
 def root() -> Path:
     """The project's folder."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real headless Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium:
+        pytest.skip("no Chromium here (apt-get install chromium)")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page that notes console errors and the places it asked; a test says what may be there."""
+    opened = browser.new_page()
+    opened.faults, opened.addresses = [], set()
+    opened.on(
+        "console", lambda message: opened.faults.append(message.text) if message.type in ("error", "warning") else None
+    )
+    opened.on("pageerror", lambda fault: opened.faults.append(str(fault)))
+    opened.on("request", lambda request: opened.addresses.add(request.url.split("/")[2]))
+    yield opened
+    opened.close()

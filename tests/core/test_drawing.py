@@ -52,5 +52,5 @@ def test_labels_are_escaped_shortened_and_spoken():
 
 def test_mermaid():
     assert graph_mermaid(Topology.chain(2), ['say "x"', "b"]) == (
-        'flowchart LR\n  n0["0 say #quot;x#quot;"]\n  n1["1 b"]\n  n0 --> n1\n'
+        'flowchart LR\n  n0["0 say #34;x#34;"]\n  n1["1 b"]\n  n0 --> n1\n'
     )

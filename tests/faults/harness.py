@@ -82,12 +82,13 @@ def run(
 
 
 def result(path: Path) -> tuple[bytes, dict, dict[str, bytes]]:
-    """What must be equal between equal runs: the history, the report less times, the best system."""
+    """What must be equal between equal runs: history, report less times, best system, trail and answers."""
     report = json.loads((path / "report.json").read_text())
     del report["wall_s"]
-    best = {str(f.relative_to(path)): f.read_bytes() for f in sorted((path / "best").rglob("*")) if f.is_file()}
+    kept = [*sorted((path / "best").rglob("*")), *sorted((path / "trail").iterdir()), path / "answers.jsonl"]
+    best = {str(f.relative_to(path)): f.read_bytes() for f in kept if f.is_file()}
     leftovers = {entry.name for entry in path.iterdir()} - {"config.toml", "history.jsonl", "state", "cache.sqlite",
-                                                             "best", "report.json", "lock", "cache.sqlite-wal", "cache.sqlite-shm"}  # fmt: skip
+                                                             "best", "trail", "answers.jsonl", "report.json", "lock", "cache.sqlite-wal", "cache.sqlite-shm"}  # fmt: skip
     assert not leftovers, leftovers
     return (path / "history.jsonl").read_bytes(), report, best
 

@@ -1,36 +1,9 @@
 """The page in a real browser: it works by keyboard, on a phone, in the dark; fetches nothing from elsewhere; no errors."""
 
 import os
-import shutil
 
 import pytest
 from serving import ANSWER, ORDER, QUESTION, serving
-
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here (apt-get install chromium)")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser):
-    """A page whose console errors and foreign requests fail the test."""
-    opened = browser.new_page()
-    opened.faults, opened.addresses = [], set()
-    opened.on(
-        "console", lambda message: opened.faults.append(message.text) if message.type in ("error", "warning") else None
-    )
-    opened.on("pageerror", lambda fault: opened.faults.append(str(fault)))
-    opened.on("request", lambda request: opened.addresses.add(request.url.split("/")[2]))
-    yield opened
-    opened.close()
 
 
 def ask(page, question):

@@ -69,6 +69,14 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "resume", "search:resume", "continue an interrupted run").add_argument("run", metavar="RUN")
     show = _command(commands, "show", "search:show", "print what a run found and cost")
     show.add_argument("run", metavar="RUN")
+    report = _command(commands, "report", "report:report", "write what a run found as one page, live with --follow")
+    report.add_argument("run", metavar="RUN")
+    report.add_argument("--out", metavar="FILE", action="append",
+                        help=".html, .md, or the graph as .svg or .mmd; may be given many times "
+                        "(default: RUN/report.html)")  # fmt: skip
+    report.add_argument("--follow", action="store_true", help="write it anew while the run goes on")
+    report.add_argument("--comparison", metavar="DIR",
+                        help="a folder of hswarm compare to show (default: <name>-compare beside the run)")  # fmt: skip
     plan = _command(commands, "plan", "plan:plan", "check a recipe and forecast its calls, before anything is spent")
     _recipe_arguments(plan)
 

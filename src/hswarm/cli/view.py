@@ -14,6 +14,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from hswarm.cli.main import printable
+from hswarm.runs.facts import came_of_it, cost, score_text, warnings
 from hswarm.runs.progress import Progress
 
 
@@ -91,46 +92,18 @@ def print_report(path: Path, report: Mapping[str, Any]) -> None:
     alone = f"best single expert: {printable(single['expert'])}"
     for name, row in ((alone, single), ("start: best first graph", report["start"]),
                       ("found system", report)):  # fmt: skip
-        table.add_row(name, _score(row["dev"]), _score(row["test"]))
+        table.add_row(name, score_text(row["dev"]), score_text(row["test"]))
     console.print(table)
-    if gain := report.get("gain_on_test"):
-        low, high = gain["ci"]
-        verdict = "a gain" if low > 0 else "a loss" if high < 0 else "no difference that this many questions can show"
-        console.print(f"found - best single on test: {gain['difference']:+.3f} [{low:+.3f}, {high:+.3f}], "
-                      f"p = {gain['p_value']:.3f}: {verdict}", highlight=False)  # fmt: skip
+    for line in came_of_it(report):
+        console.print(line, highlight=False)
     topology = report["topology"]
     names = [printable(name) for name in topology["assignment"]]
     edges = ", ".join(f"{u}:{names[u]} -> {v}:{names[v]}" for u, v in topology["edges"]) or names[0]
     console.print(f"who speaks to whom: {edges}", highlight=False)
-    calls, tokens = report["calls"], report["tokens"]
-    share = calls["reused"] / calls["requested"] if calls["requested"] else 0
-    console.print(
-        f"cost: {calls['requested']} calls asked for, {calls['generated']} generated, {calls['reused']} reused "
-        f"({share:.0%}), {calls.get('skipped', 0)} left out by an early end; "
-        f"{tokens['prompt']} prompt and {tokens['completion']} completion tokens; "
-        f"{report['wall_s']:.0f} s",
-        highlight=False,
-    )
-    _print_warnings(console, report)
+    console.print(f"cost: {'; '.join(cost(report).values())}", highlight=False)
+    for line in warnings(report, []):
+        console.print(f"warning: {line}", highlight=False)
     console.print(f"run: {path}", highlight=False, soft_wrap=True)
-
-
-def _print_warnings(console: Console, report: Mapping[str, Any]) -> None:
-    if report["overlap"]:
-        console.print(f"warning: {report['overlap']} test questions are in dev too")
-    faults = {name: count for name, count in report.get("test_faults", {}).items() if count}
-    if faults:
-        listed = ", ".join(f"{count} {name}" for name, count in faults.items())
-        console.print(
-            f"replies of the found system on test that could not be scored as meant: {listed}", highlight=False
-        )
-
-
-def _score(summary: Mapping[str, Any] | None) -> str:
-    if not summary or summary["score"] is None:
-        return "-"
-    low, high = summary["ci"]
-    return f"{summary['score']:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _numbers(step: Mapping[str, Any] | None) -> list[float]:

@@ -6,6 +6,7 @@ attributes that read on light and dark ground; a page's style sheet overrides th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 124, 44  # of a node's box
 _GAP_X, _GAP_Y, _MARGIN = 56, 20, 10
+_MARKUP = r'["#`<>&]'  # what Mermaid, or a page around it, would take for more than text
 _LONGEST = 15  # characters that a box holds
 
 
@@ -38,8 +40,8 @@ def graph_svg(topology: Topology, labels: Sequence[str] = (), notes: Sequence[st
 
 def graph_mermaid(topology: Topology, labels: Sequence[str] = ()) -> str:
     """A Mermaid flowchart."""
-    names = [f"{node} {_at(labels, node)}".strip().replace('"', "#quot;") for node in range(topology.size)]
-    nodes = [f'  n{node}["{name}"]' for node, name in enumerate(names)]
+    names = [" ".join(f"{node} {_at(labels, node)}".split()) for node in range(topology.size)]
+    nodes = [f'  n{node}["{re.sub(_MARKUP, lambda c: f"#{ord(c[0])};", name)}"]' for node, name in enumerate(names)]
     return "\n".join(["flowchart LR", *nodes, *(f"  n{u} --> n{v}" for u, v in sorted(topology.edges))]) + "\n"
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from hswarm.core.decode import g_decode, thinned
 from hswarm.core.jfk import draw_assignments, jfk_score
+from hswarm.core.stats import bootstrap_interval
 from hswarm.core.swarm import Array, Swarm
 from hswarm.core.topology import Topology
 from hswarm.errors import EngineError, RunError
@@ -130,7 +131,7 @@ class Search:
             if not self._objective.finalists:
                 raise
         self._stalled = 0 if self._best.utility > before else self._stalled + 1
-        entry["best"] = {"utility": self._best.utility, "step": self._best.step}
+        entry["best"] = {"utility": self._best.utility, "step": self._best.step} | self._interval(self._best, t)
         entry["calls"] = {"requested": self._ledger.requested, "generated": self._ledger.generated,
                           "skipped": self._ledger.skipped}  # fmt: skip
         self._iteration += 1
@@ -174,9 +175,12 @@ class Search:
         utilities[kept] = [evaluation.utility for evaluation in evaluations]
         self._role.tell(utilities - self._settings.l1 * np.abs(matrices).mean(axis=(1, 2)))
         self._told["role"] = utilities
+        entry: dict[str, Any] = {"utilities": _jsonable(utilities.tolist())}
         if kept:
-            self._now = self._consider(evaluations).system.topology
-        entry = {"utilities": _jsonable(utilities.tolist()), "edges": sorted(self._now.edges)}
+            top = self._consider(evaluations)
+            self._now = top.system.topology
+            entry |= self._interval(top, t, utilities)
+        entry["edges"] = sorted(self._now.edges)
         return entry | _dropped(len(systems), kept) | _faults(evaluations)
 
     def _evaluate_roles(self, systems: Sequence[System], kept: Sequence[int], step: str) -> list[Evaluation]:
@@ -215,10 +219,10 @@ class Search:
         self._told["weight"] = score
         for swarm, group in zip(self._weight, self._pool.groups, strict=True):
             swarm.tell(score[list(group)])
-        if kept:
-            self._consider(evaluations)
         scores = dict(zip((e.name for e in experts), _jsonable(score.tolist()), strict=True))
-        entry = {"utilities": _jsonable(utilities.tolist()), "jfk": scores}
+        entry: dict[str, Any] = {"utilities": _jsonable(utilities.tolist()), "jfk": scores}
+        if kept:
+            entry |= self._interval(self._consider(evaluations), t, utilities)
         return entry | _dropped(len(assignments), kept) | _faults(evaluations)
 
     def _consider(self, evaluations: Sequence[Evaluation]) -> Evaluation:
@@ -232,6 +236,14 @@ class Search:
         top = max(whole, key=lambda evaluation: evaluation.utility)
         self._first = self._first or top
         return top
+
+    def _interval(self, found: Evaluation, t: int, among: Array | tuple[float, ...] = ()) -> dict[str, list[float]]:
+        """The 95 % bootstrap interval of a utility; none where it is no mean over examples or not the best `among`."""
+        if self._objective.task.parts or not np.isfinite(found.scores).all():
+            return {}
+        if len(among) and found.utility < np.nanmax(among):
+            return {}
+        return {"ci": list(bootstrap_interval(found.scores, stream(self._seed, "interval", t), resamples=2000))}
 
     def _stop(self) -> dict[str, float]:
         if self._spent:

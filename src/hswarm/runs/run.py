@@ -3,8 +3,10 @@
 config.toml      the recipe, defaults written out
 history.jsonl    one line an iteration; no times in it, so that equal runs have equal bytes
 state/           the checkpoint after the last whole iteration
+trail/           where the swarms stood, a file an iteration
 cache.sqlite     every call made
 best/            the best system so far, complete (execution/system.py)
+answers.jsonl    what the system found and every expert alone made of each dev question
 report.json      written last: a run that has one is finished
 """
 
@@ -14,6 +16,7 @@ import fcntl
 import json
 import operator
 import os
+import re
 import shutil
 import socket
 from collections.abc import Mapping
@@ -21,6 +24,8 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hswarm.config import Recipe, read_recipe
 from hswarm.errors import RunError
@@ -69,6 +74,21 @@ class Run:
         return (self.path / "report.json").is_file()
 
     @property
+    def worker(self) -> str:
+        """The process that works on the run ("process 7 on host"), "" if none does."""
+        try:
+            holder = (self.path / "lock").read_text(encoding="utf-8")
+            number, host = re.fullmatch(r"process (\d+) on (.+)", holder).groups()  # type: ignore[union-attr]
+        except (OSError, ValueError, AttributeError):
+            return ""
+        return holder if host != socket.gethostname() or _lives(int(number)) else ""
+
+    @property
+    def state(self) -> str:
+        """finished, running or interrupted."""
+        return "finished" if self.finished else "running" if self.worker else "interrupted"
+
+    @property
     def report(self) -> dict[str, Any]:
         """The content of report.json; RunError while the run is unfinished."""
         content: dict[str, Any] = files.read_json(self.path / "report.json", "a finished run (its report)")
@@ -106,6 +126,7 @@ class Run:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._lock.truncate(0)  # `worker` is read from it
         self._lock.close()
 
     def append(self, entry: Mapping[str, Any]) -> None:
@@ -144,6 +165,20 @@ class Run:
         for file in self.path.glob("cache.sqlite*"):
             file.unlink()
 
+    def save_places(self, iteration: int, tensors: Mapping[str, Any]) -> None:
+        """Keep where the swarms of a checkpoint's `tensors` stand, in float32."""
+        places = {
+            key.removesuffix(".positions"): value.astype(np.float32)
+            for key, value in tensors.items() if key.endswith(".positions")
+        }  # fmt: skip
+        files.write_tensors(self.path / "trail" / f"{iteration:04d}.safetensors", places)
+        files.sync(self.path)  # the folder's own name
+
+    def places(self) -> list[dict[str, Any]]:
+        """Positions by swarm ("role", "weight0" ...), shape (particles, numbers), of each iteration in the history."""
+        paths = [self.path / "trail" / f"{line['iteration']:04d}.safetensors" for line in self.history()]
+        return [files.read_tensors(path) for path in paths if path.is_file()]
+
     def load_state(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """The checkpoint as it was saved, or None if there is none yet."""
         path = self.path / "state" / "state.safetensors"
@@ -158,6 +193,16 @@ class Run:
         except (LookupError, TypeError, ValueError, RecursionError) as fault:
             raise RunError(f"{path} is not a checkpoint as hswarm writes it: {fault!r}") from fault
         return tensors, state
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's, alive
+        return True
+    return True
 
 
 def _score(summary: Mapping[str, Any] | None) -> str:

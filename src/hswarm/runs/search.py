@@ -24,6 +24,7 @@ from hswarm.methods.base import Journal, stream
 from hswarm.methods.hswarm import Search
 from hswarm.methods.objective import Objective
 from hswarm.registry import check_name
+from hswarm.runs.answers import keep_answers
 from hswarm.runs.progress import Progress
 from hswarm.runs.report import final_report, reported
 from hswarm.runs.run import Run
@@ -79,6 +80,7 @@ def _carry_on(run: Run, parts: Parts, progress: Progress, cache: Cache) -> None:
     progress.begin("test", sum(system.calls for system in systems) * len(task.test), 0)
     tests = objective.final(systems) if task.test else []
     selection.system.save(run.path / "best")
+    keep_answers(run, objective, findings, selection)
     final_report(run, objective, findings, selection, tests, stream(recipe.seed, "report"))
 
 
@@ -104,6 +106,7 @@ class RunJournal(Journal):
         self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System
     ) -> None:
         executor = self._objective.executor
+        self._run.save_places(entry["iteration"], tensors)
         self._run.append(entry)
         self._run.save_state(tensors, {**state, "most": executor.guard.most, "engine": executor.engine.fingerprint})
         if entry["best"]["step"] != self._saved:

@@ -1,0 +1,66 @@
+"""answers.jsonl: each searched dev question, what every node of the system found replied, and who was right.
+
+A line: id, question, choices, answer, score (of the system), alone (score by expert), replies (one a node).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hswarm.errors import RunError
+from hswarm.execution import files
+from hswarm.execution.execute import Ledger
+from hswarm.methods.objective import Objective, Selection
+from hswarm.runs.run import Run
+
+if TYPE_CHECKING:
+    from hswarm.methods.hswarm import Findings
+
+
+def keep_answers(run: Run, objective: Objective, findings: Findings, selection: Selection) -> None:
+    """Write them from calls that were made already. Without reuse they would have to be made again: nothing is kept."""
+    if not objective.executor.reuse:
+        return
+    system, scores = selection.system, selection.finalists[selection.chosen].scores
+    looking = replace(objective.executor, ledger=Ledger(), progress=lambda calls: None)  # a look costs nothing
+    (nodes,) = looking.run([system], objective.dev, "answers")
+    lines = []
+    for e, example in enumerate(objective.dev):
+        alone = {single.system.assignment[0]: _plain(single.scores[e]) for single in findings.singles}
+        lines.append({
+            "id": example.id, "question": example.question, "choices": dict(example.choices),
+            "answer": example.answer, "score": _plain(scores[e]), "alone": alone,
+            "replies": [replies[e].text for replies in nodes],
+        })  # fmt: skip
+    files.write_text(run.path / "answers.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def read_answers(run: Run) -> list[dict[str, Any]] | None:
+    """The lines of answers.jsonl; None if it was not written."""
+    path = run.path / "answers.jsonl"
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as fault:
+        raise RunError(f"{path} cannot be read: {fault}") from fault
+
+
+def only_together(answers: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Answers where the system scores higher than every expert alone, and those where some expert scores higher."""
+    compared = [
+        (line, max(known))
+        for line in answers
+        if line["score"] is not None and (known := [s for s in line["alone"].values() if s is not None])
+    ]
+    return ([line for line, best in compared if line["score"] > best],
+            [line for line, best in compared if line["score"] < best])  # fmt: skip
+
+
+def _plain(score: float) -> float | None:
+    return None if np.isnan(score) else float(score)

@@ -1,0 +1,247 @@
+"""The report: every form of it, of finished and unfinished runs; hostile text stays text; a real browser shows it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from conftest import toy_content
+from hswarm.cli.main import main
+from hswarm.config import build_recipe
+from hswarm.engines.toy import ToyEngine
+from hswarm.errors import RunError
+from hswarm.runs.answers import only_together, read_answers
+from hswarm.runs.compare import compare
+from hswarm.runs.facts import gather, warnings
+from hswarm.runs.page import html_page, markdown_page
+from hswarm.runs.progress import Progress
+from hswarm.runs.run import Run
+from hswarm.runs.search import search
+from hswarm.runs.table import tabulate
+
+HOSTILE = [
+    "<script>document.title = 'taken'</script>", "</pre><img src=http://example.org/x onerror=alert(1)>",
+    '"><svg onload=alert(2)>', "```\n# a heading\n<b>bold</b> | cell | [link](javascript:alert(3)) \x00\x1b[31m \ud800",
+    "{{ 7 * 7 }} {% raw %} &lt;i&gt; \u202egnihtemos",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return search(build_recipe(toy_content()), tmp_path_factory.mktemp("runs") / "small")
+
+
+@pytest.fixture
+def hostile(run, tmp_path):
+    """The run as it would be if everybody, questions and experts, were hostile."""
+    path = tmp_path / "hostile"
+    subprocess.run(["cp", "-r", str(run.path), str(path)], check=True)
+    answers = read_answers(run)
+    won, _ = only_together(answers)
+    for line, text in zip(won, HOSTILE, strict=False):
+        line |= {"question": text + line["question"], "answer": text, "choices": {text: text}}
+        line["replies"] = [text for _ in line["replies"]]
+        line["alone"] = {text + name: score for name, score in line["alone"].items()}
+    (path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in answers))
+    report = json.loads((path / "report.json").read_text())
+    report["topology"]["assignment"] = HOSTILE[:3]
+    report["task"] = HOSTILE[0]
+    (path / "report.json").write_text(json.dumps(report))
+    return Run.open(path)
+
+
+def test_answers_are_those_that_were_scored(run):
+    answers = read_answers(run)
+    assert sum(line["score"] for line in answers) / len(answers) == pytest.approx(run.report["dev"]["score"])
+    for name, utility in run.report["singles"].items():
+        assert sum(line["alone"][name] for line in answers) / len(answers) == pytest.approx(utility)
+    sink = run.best.topology.sink
+    assert all((line["replies"][sink] == line["answer"]) == line["score"] for line in answers)
+    assert run.best.respond([line["question"] for line in answers]) == [line["replies"][sink] for line in answers]
+
+
+def test_the_page_says_what_the_run_holds(run):
+    page = html_page(gather(run))
+    report, history = run.report, run.history()
+    for summary in (report["dev"], report["test"], report["best_single"]["test"]):
+        assert "{:.3f} [{:.3f}, {:.3f}]".format(summary["score"], *summary["ci"]) in page
+    for expert, score in history[int(report["found_at"].split("/")[0])]["weight"]["jfk"].items():
+        assert f"<td>{score:.3f}</td>" in page
+        assert expert in page
+    assert f"{report['calls']['generated']:,} generated" in page
+    won, _ = only_together(read_answers(run))
+    assert f"on {len(won)} of 20 questions" in page
+    assert page.count("<details") == min(5, len(won)) + 2
+    for kind in ("score on dev by iteration", "JFK-score by iteration", "4 points in a plane", "3 points in a plane"):
+        assert kind in page
+    assert "graphs = 4" in page
+
+
+def test_intervals_hold_their_utilities(run):
+    for entry in run.history():
+        best = max(entry["role"]["utilities"])
+        assert entry["role"]["ci"][0] <= best <= entry["role"]["ci"][1]
+        assert entry["best"]["ci"][0] <= entry["best"]["utility"] <= entry["best"]["ci"][1]
+
+
+def test_nothing_is_fetched(run):
+    page = html_page(gather(run))
+    assert not re.search(r"""(src|href)=["']?(?!["']?data:)""", page)
+    assert "@import" not in page
+    assert "url(" not in page
+
+
+def test_hostile_text_stays_text(hostile):
+    page = html_page(gather(hostile))
+    for tag in ("script", "img", "b>bold", "svg onload"):
+        assert f"<{tag}" not in page
+    markdown = markdown_page(gather(hostile))
+    outside = re.sub(r"^(`{3,})\w*\n.*?\n\1$", "", markdown, flags=re.S | re.M)
+    assert "<script" not in outside
+    assert "<img" not in outside
+    assert not re.search(r"(?<!\\)\]\(", outside)
+    assert "\n# a heading" not in outside
+    svg = gather(hostile).drawing
+    assert not list(ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}script"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1100])
+def test_a_browser_shows_it(browser, hostile, tmp_path, scheme, width):
+    path = tmp_path / "report.html"
+    assert main(["report", str(hostile.path), "--out", str(path)]) == 0
+    context = browser.new_context(viewport={"width": width, "height": 740}, color_scheme=scheme)
+    page = context.new_page()
+    faults, asked = [], []
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("dialog", lambda dialog: faults.append("a dialog"))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"file://{path}")
+    assert page.title() == "small: what was searched and found"
+    assert (faults, asked) == ([], [f"file://{path}"])
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.querySelectorAll('script, img, [onerror], [onload]').length") == 0
+    assert HOSTILE[0] in page.inner_text("#examples details[open]")
+    ground, ink = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color"))
+    dark = [sum(map(int, colour[4:-1].split(","))) < 384 for colour in (ground, ink)]
+    assert dark == ([False, True] if scheme == "light" else [True, False])
+    page.focus("#examples details:nth-of-type(2) summary")
+    page.keyboard.press("Enter")
+    assert page.is_visible("#examples details:nth-of-type(2) pre")
+    page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + f"/report-{scheme}-{width}.png", full_page=True)
+    context.close()
+
+
+def test_every_form_by_its_ending(run, tmp_path, capsys):
+    names = ["a.html", "a.md", "a.svg", "a.mmd"]
+    words = [word for name in names for word in ("--out", str(tmp_path / name))]
+    assert main(["report", str(run.path), *words]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / name) for name in names]
+    drawing = ET.parse(tmp_path / "a.svg").getroot()
+    assert len(drawing.findall(".//*[@data-node]")) == 3
+    assert (tmp_path / "a.mmd").read_text().startswith("flowchart LR")
+    assert f"| {run.report['topology']['assignment'][0]} |" in (tmp_path / "a.md").read_text()
+    assert main(["report", str(run.path), "--out", str(tmp_path / "a.pdf")]) == 2
+    assert "expected the ending .html" in capsys.readouterr().err
+    assert main(["report", str(tmp_path)]) == 2
+
+
+def test_a_comparison_is_shown_if_it_is_of_the_same_task(run, tmp_path):
+    folder = tmp_path / "compared"
+    recipe = run.recipe
+    table = tabulate(compare([recipe], ["best_single", "random_search"], 1, folder, say=lambda text: None))
+    with pytest.raises(RunError, match="holds no finished comparison"):
+        gather(run, folder)
+    (folder / "table.json").write_text(json.dumps(table))
+    assert gather(run).table is None
+    page = html_page(gather(run, folder))
+    assert "random_search" in page
+    (other,) = (search(build_recipe(toy_content() | {"task": {"name": "toy", "dev": 20, "test": 10}}), tmp_path / "o"),)
+    with pytest.raises(RunError, match="holds no finished comparison"):
+        gather(other, folder)
+
+
+def test_warnings_name_overlap_faults_and_drop():
+    report = {
+        "overlap": 3,
+        "test_faults": {"unparsed": 2, "cut": 0},
+        "dev": {"score": 0.9},
+        "test": {"score": 0.5, "ci": [0.4, 0.6]},
+    }
+    said = " / ".join(warnings(report, []))
+    assert "3 test questions are in dev too" in said
+    assert "2 could not be parsed" in said
+    assert "cut off" not in said
+    assert "drops from 0.900 on dev, where it was searched, to 0.500" in said
+    assert warnings(report | {"overlap": 0, "test_faults": {}, "dev": {"score": 0.6}}, []) == []
+
+
+class Look(Progress):
+    """Makes the page after every iteration, from within the running search."""
+
+    def __init__(self, path):
+        self.path, self.pages = path, []
+
+    def begin(self, phase, calls, ahead):
+        self.pages.append(html_page(gather(Run.open(self.path)), refresh=5))
+
+
+def test_a_page_of_a_run_at_every_moment(tmp_path):
+    look = Look(tmp_path / "run")
+    search(build_recipe(toy_content()), look.path, look)
+    assert "0 of at most 4 iterations" in look.pages[0]
+    assert all('class="state running"' in page and 'http-equiv="refresh"' in page for page in look.pages)
+    assert "4 of at most 4 iterations" in look.pages[-1]
+    assert "test is looked at once, at the end" in look.pages[-1]
+
+
+def test_follow_writes_until_the_end(tmp_path):
+    path, out = tmp_path / "run", tmp_path / "live.html"
+    words = [sys.executable, "-m", "hswarm.cli.main"]
+    (tmp_path / "recipe.toml").write_text(build_recipe(toy_content(iterations=60, patience=60)).to_toml())
+    searching = subprocess.Popen([*words, "search", str(tmp_path / "recipe.toml"), "--run", str(path)],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    while not (path / "lock").exists() or not (path / "lock").read_text():
+        assert searching.poll() is None
+        time.sleep(0.01)
+    following = subprocess.Popen([*words, "report", str(path), "--follow", "--out", str(out)])
+    while not out.exists():
+        assert following.poll() is None
+        time.sleep(0.01)
+    assert 'http-equiv="refresh"' in out.read_text()
+    assert (searching.wait(120), following.wait(60)) == (0, 0)
+    page = out.read_text()
+    assert 'class="state finished"' in page
+    assert 'http-equiv="refresh"' not in page
+
+
+def test_an_interrupted_run_says_so(run, tmp_path, capsys):
+    path = tmp_path / "broken"
+    subprocess.run(["cp", "-r", str(run.path), str(path)], check=True)
+    (path / "report.json").unlink()
+    assert Run.open(path).state == "interrupted"
+    assert main(["report", str(path), "--follow"]) == 0
+    assert f"continue with: hswarm resume {path}" in capsys.readouterr().err
+    assert "interrupted" in (path / "report.html").read_text()
+
+
+def test_without_reuse_no_answers_are_kept(tmp_path):
+    run = search(build_recipe(toy_content(reuse=False)), tmp_path / "run")
+    assert read_answers(run) is None
+    assert "were not kept" in html_page(gather(run))
+
+
+def test_keeping_answers_asks_the_engine_nothing(tmp_path, monkeypatch):
+    asked = []
+    generate = ToyEngine.generate
+    monkeypatch.setattr(
+        ToyEngine, "generate", lambda self, requests: asked.extend(requests) or generate(self, requests)
+    )
+    run = search(build_recipe(toy_content()), tmp_path / "run")
+    assert len(asked) == run.report["calls"]["generated"]
+    assert len(read_answers(run)) == 20
