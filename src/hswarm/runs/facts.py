@@ -136,8 +136,8 @@ def cost(report: Mapping[str, Any]) -> dict[str, str]:
     calls, tokens = report["calls"], report["tokens"]
     share = calls["reused"] / calls["requested"] if calls["requested"] else 0
     return {
-        "calls": f"{calls['requested']:,} calls asked for, {calls['generated']:,} generated, {calls['reused']:,} reused "
-                 f"({share:.0%}), {calls.get('skipped', 0):,} left out by an early end",
+        "calls": f"{calls['requested']:,} calls asked for, {calls['generated']:,} generated, "
+                 f"{calls['reused']:,} reused ({share:.0%}), {calls.get('skipped', 0):,} left out",
         "tokens": f"{tokens['prompt']:,} prompt and {tokens['completion']:,} completion tokens",
         "time": f"{report['wall_s']:,.0f} s",
     }  # fmt: skip
