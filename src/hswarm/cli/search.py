@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hswarm.cli.view import print_report, view
+from hswarm.cli.view import print_run, view
 from hswarm.config import read_recipe
 from hswarm.errors import EngineError, StorageError
 from hswarm.runs import search as searches
@@ -23,7 +23,7 @@ def search(arguments: argparse.Namespace) -> None:
         except (KeyboardInterrupt, EngineError, StorageError, OSError):
             _say_resumable(path)
             raise
-    print_report(run.path, run.report)
+    print_run(run)
 
 
 def resume(arguments: argparse.Namespace) -> None:
@@ -34,19 +34,12 @@ def resume(arguments: argparse.Namespace) -> None:
         except (KeyboardInterrupt, EngineError, StorageError, OSError):
             _say_resumable(Path(arguments.run))
             raise
-    print_report(run.path, run.report)
+    print_run(run)
 
 
 def show(arguments: argparse.Namespace) -> None:
     """Print the report of a finished run, or how far an unfinished one is."""
-    run = Run.open(arguments.run)
-    if run.finished:
-        print_report(run.path, run.report)
-        return
-    history = run.history()
-    best = f"; best on dev {history[-1]['best']['utility']:.3f}" if history else ""
-    print(f"{run.path}: {len(history)} of at most {run.recipe.search.iterations} iterations{best}")
-    print(f"continue with: hswarm resume {run.path}")
+    print_run(Run.open(arguments.run))
 
 
 def _say_resumable(path: Path) -> None:

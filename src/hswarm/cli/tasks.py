@@ -1,20 +1,17 @@
-"""`hswarm tasks show|check` and `hswarm ls`."""
+"""`hswarm tasks show|check`."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from rich.console import Console
 
-from hswarm import analysis, engines, scorers, tasks
+from hswarm import tasks
 from hswarm.cli.evaluate import open_task
 from hswarm.cli.main import printable, readable
-from hswarm.config import PRESETS
 from hswarm.errors import TaskError
 from hswarm.prompts import Prompts
 from hswarm.registry import lookup, names
-from hswarm.runs.run import Run
 from hswarm.tasks.check import check_task
 from hswarm.tasks.named import NamedTask
 
@@ -64,22 +61,3 @@ def check(arguments: argparse.Namespace) -> None:
         if isinstance(value, float):
             value = f"{value:.3f}"
         console.print(f"{name.replace('_', ' ')}: {printable(str(value))}")
-
-
-def ls(arguments: argparse.Namespace) -> None:
-    """Names that a recipe or an option may use, and the runs in runs/."""
-    rooms = {
-        "tasks": names("tasks", tasks.TABLE),
-        "scorers": names("scorers", scorers.TABLE),
-        "engines": names("engines", engines.TABLE),
-        "presets": sorted(PRESETS),
-        "analyses": names("analyses", analysis.TABLE),
-        "runs": [_run_line(path.parent) for path in sorted(Path("runs").glob("*/config.toml"))],
-    }
-    for room, found in rooms.items():
-        if arguments.room in (None, room):
-            print(f"{room}: {', '.join(found) or '-'}" if arguments.room is None else "\n".join(found))
-
-
-def _run_line(path: Path) -> str:
-    return f"{path}{'' if Run.open(path).finished else ' (unfinished)'}"

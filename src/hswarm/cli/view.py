@@ -5,31 +5,45 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from hswarm.cli.main import printable
-from hswarm.runs.facts import came_of_it, cost, score_text, warnings
+from hswarm.core.charts import sparkline
+from hswarm.runs.facts import came_of_it, cost, cost_so_far, highest, score_text, so_far, warnings
 from hswarm.runs.progress import Progress
+from hswarm.runs.run import Run
+
+_SPARKS = 40  # iterations that a sparkline shows
+
+
+class _Bars(Bars):
+    """Bars with lines of text below."""
+
+    lines: tuple[str, ...] = ()
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from super().get_renderables()
+        yield from (Text(line, no_wrap=True, overflow="ellipsis") for line in self.lines)
 
 
 class View(Progress):
-    """Draws one bar for the step and one for the whole search."""
+    """Draws one bar for the step and one for the whole search; below them the best so far and the cost."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bars = Bars(
+        self._bars = _Bars(
             TextColumn("{task.description:<22}"), BarColumn(None), MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=console, disable=not console.is_terminal,
         )  # fmt: skip
         self._step = self._bars.add_task("loading", total=None, note="")
         self._whole = self._bars.add_task("search", total=None, note="")
-        self._best = ""
+        self._best: list[float] = []
         self._began: float | None = None
         self._done = 0
         self._ahead = 0
@@ -41,39 +55,47 @@ class View(Progress):
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
+    def start(self, run: Run) -> None:
+        for entry in run.history():
+            self._show(entry)
+
     def begin(self, phase: str, calls: int, ahead: int) -> None:
         self._began = self._began or time.monotonic()
         self._ahead = calls + ahead
         self._bars.reset(self._step, description=phase, total=calls, note="calls")
-        self._bars.update(self._whole, total=self._done + self._ahead, note=self._best)
+        self._bars.update(self._whole, total=self._done + self._ahead)
 
     def advance(self, calls: int) -> None:
         self._done += calls
         self._ahead -= calls
         self._bars.advance(self._step, calls)
-        self._bars.update(self._whole, advance=calls, note=f"{self._best}{self._left()}")
+        self._bars.update(self._whole, advance=calls, note=self._left())
 
     def iteration(self, entry: Mapping[str, Any]) -> None:
-        best = entry["best"]
-        self._best = f"best on dev {best['utility']:.3f}  "
-        role = max(_numbers(entry.get("role")), default=float("nan"))
-        weight = max(_numbers(entry.get("weight")), default=float("nan"))
-        self._console.print(
-            f"iteration {entry['iteration'] + 1}: roles {role:.3f}, weights {weight:.3f}, "
-            f"best so far {best['utility']:.3f} (found at {best['step']}){self._left()}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        self._show(entry)
+        best, calls = entry["best"], entry["calls"]
+        role, weight = (highest(entry.get(step)) for step in ("role", "weight"))
+        steps = [f"{name} {value:.3f}" for name, value in (("roles", role), ("weights", weight)) if value is not None]
+        self.say(f"iteration {entry['iteration'] + 1}: {', '.join(steps)}; best so far {best['utility']:.3f} "
+                 f"(found at {best['step']}); {calls['generated']:,} calls generated; {self._left()}")  # fmt: skip
 
     def say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
+
+    def _show(self, entry: Mapping[str, Any]) -> None:
+        self._best.append(entry["best"]["utility"])
+        stalled = sum(value == self._best[-1] for value in self._best) - 1
+        best = f"best on dev {self._best[-1]:.3f}, found at {entry['best']['step']}; for {stalled} iterations no better one"
+        self._bars.lines = (sparkline(self._best[-_SPARKS:]), best, *cost_so_far(entry).values())
 
     def _left(self) -> str:
         """Time left at most, from the pace so far: reuse and an early end shorten it."""
         if self._began is None or not self._done:
             return ""
-        seconds = (time.monotonic() - self._began) / self._done * max(0, self._ahead)
-        return f"  left at most {int(seconds // 60)}:{int(seconds % 60):02d}"
+        seconds = round((time.monotonic() - self._began) / self._done * max(0, self._ahead))
+        hours, minutes = divmod(seconds // 60, 60)
+        clock = f"{hours}:{minutes:02d}" if hours else str(minutes)
+        return f"at most {clock}:{seconds % 60:02d} left"
 
 
 @contextmanager
@@ -83,9 +105,23 @@ def view() -> Iterator[View]:
         yield made
 
 
-def print_report(path: Path, report: Mapping[str, Any]) -> None:
-    """The result of a run as tables on standard output."""
-    console = Console(markup=False)
+def print_run(run: Run) -> None:
+    """What a run found, or how far it is, on standard output."""
+    console, history = Console(markup=False, highlight=False), run.history()
+    if run.finished:
+        _print_report(console, run.report)
+    else:
+        console.print(f"{run.recipe.name}: {run.state}{f' by {run.worker}' if run.worker else ''}")
+        for line in (*so_far(run, history), *cost_so_far(history[-1] if history else {}).values()):
+            console.print(line, soft_wrap=True)
+        for line in warnings(None, history):
+            console.print(f"warning: {line}")
+    if history:
+        console.print(f"best by iteration: {sparkline([entry['best']['utility'] for entry in history[-_SPARKS:]])}")
+    console.print(f"run: {run.path}", soft_wrap=True)
+
+
+def _print_report(console: Console, report: Mapping[str, Any]) -> None:
     sizes = [f"{split} (n={report[split]['n']})" if report[split] else split for split in ("dev", "test")]
     table = Table("system", *sizes, title=f"task {printable(report['task'])}, seed {report['seed']} (95 % intervals)")
     single = report["best_single"]
@@ -95,16 +131,11 @@ def print_report(path: Path, report: Mapping[str, Any]) -> None:
         table.add_row(name, score_text(row["dev"]), score_text(row["test"]))
     console.print(table)
     for line in came_of_it(report):
-        console.print(line, highlight=False)
+        console.print(line)
     topology = report["topology"]
     names = [printable(name) for name in topology["assignment"]]
     edges = ", ".join(f"{u}:{names[u]} -> {v}:{names[v]}" for u, v in topology["edges"]) or names[0]
-    console.print(f"who speaks to whom: {edges}", highlight=False)
-    console.print(f"cost: {'; '.join(cost(report).values())}", highlight=False)
+    console.print(f"who speaks to whom: {edges}")
+    console.print(f"cost: {'; '.join(cost(report).values())}")
     for line in warnings(report, []):
-        console.print(f"warning: {line}", highlight=False)
-    console.print(f"run: {path}", highlight=False, soft_wrap=True)
-
-
-def _numbers(step: Mapping[str, Any] | None) -> list[float]:
-    return [value for value in (step or {}).get("utilities", []) if value is not None]
+        console.print(f"warning: {line}")

@@ -134,6 +134,7 @@ class Search:
         entry["best"] = {"utility": self._best.utility, "step": self._best.step} | self._interval(self._best, t)
         entry["calls"] = {"requested": self._ledger.requested, "generated": self._ledger.generated,
                           "skipped": self._ledger.skipped}  # fmt: skip
+        entry["tokens"] = {"prompt": self._ledger.prompt_tokens, "completion": self._ledger.completion_tokens}
         self._iteration += 1
         self._keep(entry)
 

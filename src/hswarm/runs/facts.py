@@ -100,7 +100,7 @@ def gather(run: Run, comparison: Path | None = None) -> Facts:
         name=run.recipe.name,
         state=run.state,
         searched=_searched(run, report),
-        came_of_it=came_of_it(report) if report else _so_far(run, history),
+        came_of_it=came_of_it(report) if report else so_far(run, history),
         scores=_scores(report, history),
         iterations=history,
         topology=topology,
@@ -111,7 +111,7 @@ def gather(run: Run, comparison: Path | None = None) -> Facts:
         table=_table(run, comparison),
         examples=examples,
         about_examples=about,
-        cost=cost(report) if report else _cost_so_far(history),
+        cost=cost(report) if report else cost_so_far(history[-1] if history else {}),
         warnings=warnings(report, history),
         commands=_commands(run),
         recipe=(run.path / "config.toml").read_text(encoding="utf-8"),
@@ -141,6 +141,26 @@ def cost(report: Mapping[str, Any]) -> dict[str, str]:
         "tokens": f"{tokens['prompt']:,} prompt and {tokens['completion']:,} completion tokens",
         "time": f"{report['wall_s']:,.0f} s",
     }  # fmt: skip
+
+
+def so_far(run: Run, history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How far an unfinished run is, in sentences."""
+    done = f"{len(history)} of at most {run.recipe.search.iterations} iterations done"
+    best = f"; best on dev {history[-1]['best']['utility']:.3f}" if history else ""
+    return [done + best, f"test is looked at once, at the end; continue with: hswarm resume {run.path}"
+            if run.state == "interrupted" else "test is looked at once, at the end"]  # fmt: skip
+
+
+def cost_so_far(entry: Mapping[str, Any]) -> dict[str, str]:
+    """What a search took up to the iteration whose line of the history is `entry`, {} before the first."""
+    if not entry:
+        return {}
+    calls, tokens = entry["calls"], entry.get("tokens", {"prompt": 0, "completion": 0})
+    share = 1 - calls["generated"] / calls["requested"] if calls["requested"] else 0
+    return {
+        "calls": f"{calls['requested']:,} calls asked for, {calls['generated']:,} generated ({share:.0%} reused)",
+        "tokens": f"{tokens['prompt']:,} prompt and {tokens['completion']:,} completion tokens",
+    }
 
 
 def warnings(report: Mapping[str, Any] | None, history: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -240,13 +260,6 @@ def _searched(run: Run, report: Mapping[str, Any] | None) -> dict[str, str]:
     return {key: text for key, text in told.items() if text}
 
 
-def _so_far(run: Run, history: Sequence[Mapping[str, Any]]) -> list[str]:
-    done = f"{len(history)} of at most {run.recipe.search.iterations} iterations done"
-    best = f"; best on dev {history[-1]['best']['utility']:.3f}" if history else ""
-    return [done + best, f"test is looked at once, at the end; continue with: hswarm resume {run.path}"
-            if run.state == "interrupted" else "test is looked at once, at the end"]  # fmt: skip
-
-
 def _scores(report: Mapping[str, Any] | None, history: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     if report:
         single = report["best_single"]
@@ -338,11 +351,6 @@ def _example(line: Mapping[str, Any], topology: Topology, names: Sequence[str]) 
         target = f"to {', '.join(map(str, to))}" if to else "the answer"
         messages.append(Message(node, names[node], target, line["replies"][node]))
     return Example(line["question"], line["choices"], line["answer"], messages, line["alone"])
-
-
-def _cost_so_far(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    calls = history[-1]["calls"] if history else {}
-    return {"calls": f"{calls['requested']:,} calls asked for, {calls['generated']:,} generated"} if calls else {}
 
 
 def _commands(run: Run) -> list[str]:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hswarm.runs.run import Run
 
 
 class Progress:
     """Callbacks of a search, all optional to override."""
+
+    def start(self, run: Run) -> None:
+        """The search starts, or goes on after the iterations in `run.history()`."""
 
     def begin(self, phase: str, calls: int, ahead: int) -> None:
         """`phase` starts and will ask for `calls` calls; `ahead` more follow it at most."""
@@ -20,3 +26,6 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Something worth a line."""
+
+    def end(self, run: Run) -> None:
+        """The run is finished: its report is written."""

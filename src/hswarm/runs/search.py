@@ -65,6 +65,7 @@ def carry_on(run: Run, parts: Parts, progress: Progress) -> None:
     """Search from the checkpoint, if there is one, to the end; then look at test and write the report."""
     with closing(Cache(run.path / "cache.sqlite", shared_cache(run.recipe))) as cache:
         _carry_on(run, parts, progress, cache)
+    progress.end(run)
     if run.recipe.search.clean_up:
         run.clean_up()
 
@@ -123,6 +124,7 @@ class RunJournal(Journal):
             if saved[1].get("engine") != (now := executor.engine.fingerprint):
                 self._progress.say(f"warning: this run began with engine {saved[1].get('engine')}, now it is {now}: "
                                    "calls made before are not reused, and replies may differ")  # fmt: skip
+        self._progress.start(self._run)
         return saved
 
 

@@ -1,0 +1,73 @@
+"""`hswarm ls`: names that recipes may use, and the runs of a folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from hswarm import analysis, engines, scorers, tasks
+from hswarm.cli.main import printable
+from hswarm.config import PRESETS
+from hswarm.core.charts import sparkline
+from hswarm.errors import HSwarmError, RunError
+from hswarm.registry import names
+from hswarm.runs.facts import score_text
+from hswarm.runs.run import Run
+
+
+def ls(arguments: argparse.Namespace) -> None:
+    """Print one room's names, one a line, or all rooms; runs as a table."""
+    folder = Path(arguments.folder or "runs")
+    if arguments.folder and not folder.is_dir():
+        raise RunError(f"no folder {folder}; name the one that runs are in")
+    runs = sorted(path.parent for path in folder.glob("*/config.toml"))
+    if arguments.room == "runs":
+        _print_runs(runs, folder)
+        return
+    rooms = {
+        "tasks": names("tasks", tasks.TABLE),
+        "scorers": names("scorers", scorers.TABLE),
+        "engines": names("engines", engines.TABLE),
+        "presets": sorted(PRESETS),
+        "analyses": names("analyses", analysis.TABLE),
+        "runs": [str(path) for path in runs],
+    }
+    for room, found in rooms.items():
+        if arguments.room in (None, room):
+            print(f"{room}: {', '.join(found) or '-'}" if arguments.room is None else "\n".join(found))
+
+
+def _print_runs(runs: list[Path], folder: Path) -> None:
+    console = Console(markup=False, highlight=False)
+    if not runs:
+        console.print(f"no runs in {folder}")
+        return
+    table = Table("run", "state", "task", "iterations", "best so far", "dev", "test")
+    for path in runs:
+        try:
+            table.add_row(printable(str(path)), *_cells(Run.open(path)))
+        except HSwarmError as fault:  # one damaged run does not hide the others
+            table.add_row(printable(str(path)), "damaged", printable(str(fault)))
+    if console.is_terminal:
+        console.print(table)
+    else:
+        print(_plain(table))
+
+
+def _cells(run: Run) -> tuple[str, ...]:
+    history = run.history()
+    best = [entry["best"]["utility"] for entry in history]
+    report = run.report if run.finished else None
+    dev = score_text(report["dev"]) if report else f"{best[-1]:.3f}" if best else "-"
+    name = report["task"] if report else run.recipe.task.name or Path(run.recipe.task.path).name
+    return (run.state, printable(name), str(len(history)), sparkline(best[-20:]), dev,
+            score_text(report["test"] if report else None))  # fmt: skip
+
+
+def _plain(table: Table) -> str:
+    """A line a row, tabs between: for other programs."""
+    columns = [[str(column.header), *map(str, column.cells)] for column in table.columns]
+    return "\n".join("\t".join(row) for row in zip(*columns, strict=True))
