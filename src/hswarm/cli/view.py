@@ -85,7 +85,8 @@ class View(Progress):
     def _show(self, entry: Mapping[str, Any]) -> None:
         self._best.append(entry["best"]["utility"])
         stalled = sum(value == self._best[-1] for value in self._best) - 1
-        best = f"best on dev {self._best[-1]:.3f}, found at {entry['best']['step']}; for {stalled} iterations no better one"
+        step = entry["best"]["step"]
+        best = f"best on dev {self._best[-1]:.3f}, found at {step}; {stalled} iterations without a new one"
         self._bars.lines = (sparkline(self._best[-_SPARKS:]), best, *cost_so_far(entry).values())
 
     def _left(self) -> str:
