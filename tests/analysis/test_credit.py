@@ -7,7 +7,7 @@ from hand import FIRST, SECOND, THIRD, hand_run, question, toy_system
 from conftest import toy_content
 from hswarm import Topology
 from hswarm.analysis import analyze
-from hswarm.analysis.credit import jfk_rows, wrong_answer
+from hswarm.analysis.credit import calls_a_question, jfk_rows, wrong_answer
 from hswarm.analysis.part import keep_edges, keep_nodes
 from hswarm.analysis.replay import Scored
 from hswarm.analysis.subject import Options
@@ -67,6 +67,11 @@ def test_calls_are_bounded_and_stated(tmp_path):
     (again,) = analyze(run.path, ["credit"], Options(calls=100_000))
     assert again.calls["made"] == 0
     assert again.numbers == more.numbers
+
+
+def test_the_most_calls_of_a_question():
+    assert calls_a_question(Topology.chain(3)) == 3 + 7 * (2 + 1 + 0 + 3)
+    assert calls_a_question(Topology.star(4)) == 4 + 7 * (3 + 4)
 
 
 def test_jfk_of_the_hand_worked_case():

@@ -22,6 +22,7 @@ from hswarm.core.bars import bars_svg
 from hswarm.core.jfk import jfk_score
 from hswarm.core.shapley import Array, Coalition, Shapley, shapley
 from hswarm.core.stats import Interval, bootstrap_interval
+from hswarm.core.topology import Topology
 from hswarm.errors import RunError
 from hswarm.execution.system import System
 from hswarm.experts.composite import Script
@@ -57,7 +58,7 @@ def credit(subject: Subject) -> Finding:
     """Experts, nodes and edges of the found system, on dev unless told."""
     system, split = subject.system, subject.split("dev")
     size = system.topology.size
-    examples = subject.examples(split, 5 * size * size)
+    examples = subject.examples(split, calls_a_question(system.topology))
     game = Game(subject, examples, system)
     experts = list(dict.fromkeys(system.assignment))
     nodes_of = [[v for v, name in enumerate(system.assignment) if name == expert] for expert in experts]
@@ -125,6 +126,16 @@ class Game:
         players = frozenset(range(len(parts)))
         without = self.whole - np.array(value([players - {player} for player in range(len(parts))]))
         return without, shapley(len(parts), value, affordable, np.random.default_rng(0))
+
+
+def calls_a_question(topology: Topology) -> int:
+    """The most calls that all but Shapley values take: the system's own, and seven times (experts, nodes and edges left
+    out; experts and nodes replaced by two scripts) for each node those who hear of it, and one that takes its place."""
+    hearers: dict[int, set[int]] = {}
+    for node in reversed(topology.order):
+        spoken = {v for u, v in topology.edges if u == node}
+        hearers[node] = spoken.union(*(hearers[v] for v in spoken))
+    return topology.size + 7 * sum(len(those) + 1 for those in hearers.values())
 
 
 def jfk_rows(
