@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from hswarm.core.stats import bootstrap_interval
+from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.engines.transformers import TransformersEngine
 from hswarm.experts.adapter import Expert
+from hswarm.experts.lessons import Domain
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
-from hswarm.experts.train import Domain, TrainSettings, read_train_recipe, training_questions
+from hswarm.experts.train import read_train_recipe, training_questions
 from hswarm.prompts import Prompts
 from hswarm.scorers.exact import exact
 from hswarm.tasks.reasoning_gym import generate
@@ -39,12 +40,13 @@ Table = dict[str, dict[str, dict[str, float]]]  # who -> domain -> score, low, h
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and write."""
     arguments = _arguments(argv)
-    settings = read_train_recipe(arguments.recipe)
+    recipes = [read_train_recipe(recipe) for recipe in arguments.recipes]
+    domains = [domain for settings in recipes for domain in settings.experts]
     pool = open_pool(PoolSettings(path=str(arguments.pool)))
-    if odd := {domain.name for domain in settings.experts} ^ set(pool.names):
-        sys.exit(f"recipe and pool differ in: {', '.join(sorted(odd))}")
-    questions = {domain.name: _questions(domain, arguments.questions) for domain in settings.experts}
-    trained = training_questions(settings)
+    if odd := {domain.name for domain in domains} ^ set(pool.names):
+        sys.exit(f"recipes and pool differ in: {', '.join(sorted(odd))}")
+    questions = {domain.name: _questions(domain, arguments.questions) for domain in domains}
+    trained = {question for settings in recipes for question in training_questions(settings)}
     seen = {name: sum(example.question in trained for example in asked) for name, asked in questions.items()}
     engine = TransformersEngine(EngineSettings(), pool.base)
     alone = {COMMONEST: _constant(questions), **_measure(engine, pool, questions, Prompts().render)}
@@ -54,13 +56,14 @@ def main(argv: Sequence[str] | None = None) -> None:
              "questions_seen_in_training": seen, "alone": alone, "told": told}  # fmt: skip
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "pool.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    (arguments.out / "pool.md").write_text(_page(settings, pool, whole), encoding="utf-8")
+    (arguments.out / "pool.md").write_text(_page(domains, pool, whole), encoding="utf-8")
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Score every expert of the starter pool on every domain.")
     parser.add_argument("--pool", type=Path, default=ROOT / "experts" / "smollm2")
-    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / "smollm2-pool.toml")
+    names = ("smollm2-pool.toml", "smollm2-more.toml")
+    parser.add_argument("--recipes", type=Path, nargs="+", default=[ROOT / "recipes" / name for name in names])
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="questions a domain")
     return parser.parse_args(argv)
@@ -92,16 +95,21 @@ def _measure(engine: TransformersEngine, pool: ExpertPool, questions: dict[str, 
     """Scores of the base (an update of zero) and of each expert, by domain."""
     some = pool.experts[0]
     table: Table = {}
+    before: list[float] = []
     for expert in (Expert.of("base", np.zeros_like(some.vector), some.form), *pool.experts):
         sampling = Sampling(max_new_tokens=MAX_NEW_TOKENS)
         asked = [example for examples in questions.values() for example in examples]
         replies = engine.generate([Request(expert, render(example), sampling) for example in asked])
         scores = [score.value for score in exact(asked, [reply.text for reply in replies])]
+        before = before or scores  # the base comes first
         table[expert.name], start = {}, 0
         for domain, examples in questions.items():
             part = slice(start, start + len(examples))
             cut = sum(reply.finish == "length" for reply in replies[part]) / len(examples)
             table[expert.name][domain] = {**cell(scores[part]), "cut_off": cut}
+            if domain == expert.name:
+                gain = paired_test(scores[part], before[part], np.random.default_rng(SEED))
+                table[domain][domain] |= {"gain": gain.difference, "gain_low": gain.low, "gain_high": gain.high}
             start += len(examples)
         print(expert.name, {name: round(cell["score"], 2) for name, cell in table[expert.name].items()}, flush=True)
     return table
@@ -122,16 +130,16 @@ def cell(scores: Sequence[float]) -> dict[str, float]:
     return {"score": float(np.mean(scores)), "low": low, "high": high}
 
 
-def _page(settings: TrainSettings, pool: ExpertPool, whole: dict[str, Any]) -> str:
+def _page(trained: Sequence[Domain], pool: ExpertPool, whole: dict[str, Any]) -> str:
     """docs/pool.md."""
     count, seen = whole["questions"], sum(whole["questions_seen_in_training"].values())
-    domains = [f"| {domain.name} | {', '.join(domain.datasets)} | {_options(domain)} |" for domain in settings.experts]
+    domains = [f"| {domain.name} | {', '.join(domain.datasets)} | {_options(domain)} |" for domain in trained]
     form = pool.experts[0].form
     assert form is not None
     lines = [
         "# The starter pool", "",
         f"{len(pool.experts)} LoRA experts of {pool.base}, rank {form.config['r']}, {form.size:,} parameters each, "
-        "trained by `hswarm experts train recipes/smollm2-pool.toml`.",
+        "trained by `hswarm experts train` with recipes/smollm2-pool.toml and recipes/smollm2-more.toml.",
         "Measured by `python benchmarks/pool_table.py`.", "",
         "| expert | reasoning-gym data | options |", "|---|---|---|", *domains, "",
         f"Score: share of {count} questions a domain (seed {whole['seed']}) answered right, strict exact match,",
@@ -141,6 +149,8 @@ def _page(settings: TrainSettings, pool: ExpertPool, whole: dict[str, Any]) -> s
         "An expert has learned its domain where it lies above the row of the commonest answer: what one would",
         "score who always said the same.", "",
         "## Asked alone", "", *rows(whole["alone"]), "",
+        "Own domain, expert less base on the same questions, with the paired 95 % interval:", "",
+        *_gains(whole["alone"]), "",
         "## Asked with one right and one wrong previous response", "",
         "The wrong one is the answer of another question of the same data set, the order is drawn. Who copies",
         "one of the two at random is right in half of the cases.", "", *rows(whole["told"]), "",
@@ -151,6 +161,19 @@ def _page(settings: TrainSettings, pool: ExpertPool, whole: dict[str, Any]) -> s
 def _options(domain: Domain) -> str:
     chosen = [f"{key} {value}" for options in domain.options.values() for key, value in options.items()]
     return ", ".join(chosen) or "default"
+
+
+def _gains(table: Table) -> list[str]:
+    """One line an expert; where the interval reaches zero, or the commonest answer does as well, it says so."""
+    lines = []
+    for who, cells in table.items():
+        if who in cells:
+            own, common = cells[who], table[COMMONEST][who]["score"]
+            notes = ["training did not help clearly"] * (own["gain_low"] <= 0)
+            notes += ["no better than always saying the commonest answer"] * (own["low"] <= common)
+            gain = f"{own['gain']:+.2f} ({own['gain_low']:+.2f} to {own['gain_high']:+.2f})"
+            lines.append(f"- {who}: {gain}{'; ' if notes else ''}{', '.join(notes)}")
+    return lines
 
 
 def rows(table: Table) -> list[str]:

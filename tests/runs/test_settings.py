@@ -249,6 +249,15 @@ def test_drop_k_leaves_out_whole_iterations(tmp_path):
             assert line["weight"]["jfk"] == before["weight"]["jfk"]
 
 
+def test_weight_after_lets_roles_be_found_first(tmp_path):
+    run = searched(tmp_path / "run", weight_after=3, iterations=9, patience=2)
+    lines = run.history()
+    assert [("weight" in line) for line in lines] == [False] * 3 + [True] * (len(lines) - 3)
+    assert len(lines) >= 5  # patience counts from the fourth on
+    alone = searched(tmp_path / "alone", steps=["role"], iterations=9, patience=9)
+    assert [line["role"] for line in lines[:4]] == [line["role"] for line in alone.history()[:4]]
+
+
 def test_drop_n_leaves_out_single_evaluations(tmp_path):
     lines = searched(tmp_path / "run", drop_n=0.5, iterations=8, patience=8).history()
     dropped = [line[step].get("dropped", 0) for line in lines for step in ("role", "weight")]

@@ -117,12 +117,13 @@ class Search:
         """One role-step and one weight-step, a line of history, a checkpoint."""
         t = self._iteration
         entry: dict[str, Any] = {"iteration": t}
+        waiting = "weight" in self._settings.steps and t < self._settings.weight_after
         before = self._best.utility if self._objective.finalists else -np.inf
         try:
             experts = self._moved() if "weight" in self._settings.steps else self._pool.experts
             if t == 0 or "role" in self._settings.steps:
                 entry["role"] = self._role_step(t, experts)
-            if "weight" in self._settings.steps:
+            if "weight" in self._settings.steps and not waiting:
                 entry["weight"] = self._weight_step(t, experts)
         except BudgetSpent as fault:
             self._spent = True
@@ -130,7 +131,7 @@ class Search:
                 self._consider(fault.evaluations)
             if not self._objective.finalists:
                 raise
-        self._stalled = 0 if self._best.utility > before else self._stalled + 1
+        self._stalled = 0 if waiting or self._best.utility > before else self._stalled + 1
         entry["best"] = {"utility": self._best.utility, "step": self._best.step} | self._interval(self._best, t)
         entry["calls"] = {"requested": self._ledger.requested, "generated": self._ledger.generated,
                           "skipped": self._ledger.skipped}  # fmt: skip

@@ -172,7 +172,8 @@ def planned_calls(recipe: Recipe, experts: int, dev: int, test: int) -> dict[str
     nodes = settings.nodes or experts
     role = settings.graphs * nodes * dev
     roles = role * (settings.iterations if "role" in settings.steps else 1)
-    weights = settings.assignments * nodes * dev * (settings.iterations if "weight" in settings.steps else 0)
+    weights = settings.assignments * nodes * dev * max(0, settings.iterations - settings.weight_after)
+    weights *= "weight" in settings.steps
     phases = {
         "experts alone": experts * dev,
         "role-steps": roles,

@@ -28,7 +28,9 @@ class SearchSettings:
 
     The search ends after `patience` iterations without a new best. `nodes` None is one node an expert; fewer nodes
     take the experts that are best alone. `weight_topology` is what the weight-step scores on: the best topology so
-    far (the paper) or this iteration's (the reference). `steps` leaves a step out (an ablation).
+    far (the paper) or this iteration's (the reference). `steps` leaves a step out (an ablation); `weight_after` lets
+    the weight-step begin only after so many iterations, so that roles are found for experts that stand still; patience
+    counts from there.
 
     `early_end` of a system's evaluation in the role-step: "exact" leaves out questions that cannot change the search,
     "racing" also those that very likely would not (an approximation); neither keeps a budget (methods/early_end.py).
@@ -55,6 +57,7 @@ class SearchSettings:
     steps: tuple[Literal["role", "weight"], ...] = ("role", "weight")
     draw: Literal["balanced", "independent"] = "balanced"
     weight_topology: Literal["best", "iteration"] = "best"
+    weight_after: int = 0
     reuse: bool = True
     early_end: Literal["off", "exact", "racing"] = "off"
     early_exit: bool = False
@@ -79,6 +82,8 @@ class SearchSettings:
             raise ValueError(f"l1 must be 0 or more, got {self.l1}")
         if self.l1 and self.early_end != "off":
             raise ValueError("early_end compares utilities, which l1 changes; set one of the two")
+        if self.weight_after < 0:
+            raise ValueError(f"weight_after must be at least 0, got {self.weight_after}")
         if not self.steps:
             raise ValueError("steps must name 'role', 'weight' or both")
         if self.weight_topology == "iteration" and "role" not in self.steps:
