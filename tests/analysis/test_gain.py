@@ -1,15 +1,18 @@
 """Collaborative gain, worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hand import FIRST, QUESTIONS, SECOND, hand_run, toy_system
 
 from hswarm import Topology
 from hswarm.analysis import analyze
-from hswarm.analysis.finding import read_findings
 from hswarm.analysis.subject import Options
+from hswarm.cli.main import main
 from hswarm.core.gain import collaborative_gain
 from hswarm.errors import ConfigError, RunError
+from hswarm.runs.finding import read_findings
 
 
 def test_gain_of_the_hand_worked_case(tmp_path):
@@ -64,3 +67,17 @@ def test_refusals(tmp_path):
 
     with pytest.raises(ConfigError, match="did you mean 'gain'"):
         analysis_names("gian")
+
+
+def test_the_report_shows_what_was_found(tmp_path):
+    run = hand_run(tmp_path, toy_system(Topology.chain(2), [FIRST, SECOND]))
+    (found,) = analyze(run.path, ["gain"])
+    sly = replace(found, name="sly", title="<script>", says=("a <b>",), svg="<svg onload='x'/>")
+    sly.write(run.path)
+    for name in ("report.html", "report.md"):
+        assert main(["report", str(run.path), "--out", str(tmp_path / name)]) == 0
+        text = (tmp_path / name).read_text()
+        assert all(line.split(";")[0][:20] in text for line in found.says)
+        assert "<script>" not in text
+        assert "onload" not in text
+    assert "data:image/svg+xml;base64," in (tmp_path / "report.html").read_text()

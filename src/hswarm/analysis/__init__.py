@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 from hswarm import registry
-from hswarm.analysis.finding import Finding
 from hswarm.analysis.subject import Options, Subject
 from hswarm.errors import ConfigError, UserError
+from hswarm.runs.finding import Finding
 from hswarm.runs.progress import Progress
 from hswarm.runs.run import Run
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.analysis.finding import Finding, Table
 from hswarm.analysis.part import keep_edges, keep_nodes
 from hswarm.analysis.replay import Scored
 from hswarm.analysis.subject import Subject
@@ -26,6 +25,7 @@ from hswarm.core.topology import Topology
 from hswarm.errors import RunError
 from hswarm.execution.system import System
 from hswarm.experts.composite import Script
+from hswarm.runs.finding import Finding, Table
 from hswarm.scorers.exact import normal
 from hswarm.tasks.task import Example
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.analysis.finding import Finding, Table
 from hswarm.analysis.replay import Replay, Scored
 from hswarm.analysis.subject import SOLVED, Subject
 from hswarm.core.bars import field_svg
+from hswarm.runs.finding import Finding, Table
 
 KINDS = ("right", "wrong again", "some system was right", "not yet")
 Flags = NDArray[np.bool_]

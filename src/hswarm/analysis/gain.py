@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hswarm.analysis.finding import Finding, Table
 from hswarm.analysis.subject import SOLVED, Subject, whole
 from hswarm.core.bars import bars_svg
 from hswarm.core.gain import CGain, collaborative_gain
+from hswarm.runs.finding import Finding, Table
 
 
 def gain(subject: Subject) -> Finding:

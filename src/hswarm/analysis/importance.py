@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.analysis.finding import Finding, Table
 from hswarm.analysis.halves import halves
 from hswarm.analysis.subject import Subject, whole
 from hswarm.core.bars import bars_svg
 from hswarm.core.stats import bootstrap_interval
+from hswarm.runs.finding import Finding, Table
 
 _SYSTEMS = ("start", "found roles, pool's weights", "start's roles, found weights", "found system")
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.analysis.finding import Finding, Table
 from hswarm.analysis.judged import LABELS, judge_nodes
 from hswarm.analysis.subject import SOLVED, Subject
 from hswarm.core.drawing import graph_svg
 from hswarm.core.topology import Topology
 from hswarm.execution.vote import ballot
+from hswarm.runs.finding import Finding, Table
 from hswarm.tasks.task import Example
 
 KINDS = ("wrong to right", "right to wrong", "repeats", "ignores", "changes", "begins")

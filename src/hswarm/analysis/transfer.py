@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.analysis.finding import Finding, Table
 from hswarm.analysis.halves import halves
 from hswarm.analysis.subject import Subject, Target
 from hswarm.core.bars import bars_svg
@@ -18,6 +17,7 @@ from hswarm.errors import ConfigError, RunError
 from hswarm.execution.execute import Ledger
 from hswarm.execution.system import System
 from hswarm.methods.objective import Objective
+from hswarm.runs.finding import Finding, Table
 
 _HEAD = ("system", "score", "95 % interval", "less the best single expert's", "95 % interval", "p")
 

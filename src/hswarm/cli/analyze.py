@@ -14,7 +14,6 @@ from rich.table import Table
 
 from hswarm.analysis import analysis_names
 from hswarm.analysis import analyze as carry_out
-from hswarm.analysis.finding import Finding, read_findings, write_page
 from hswarm.analysis.subject import Options, Target
 from hswarm.cli.evaluate import open_task
 from hswarm.cli.main import printable
@@ -22,6 +21,7 @@ from hswarm.cli.view import view
 from hswarm.errors import ConfigError, UserError
 from hswarm.execution import files
 from hswarm.experts.remote import RemoteSettings
+from hswarm.runs.finding import Finding, read_findings, write_page
 from hswarm.runs.run import Run
 from hswarm.tasks import load_task
 

@@ -20,6 +20,7 @@ from hswarm.core.topology import Topology
 from hswarm.errors import RunError
 from hswarm.execution import files
 from hswarm.runs.answers import only_together, read_answers
+from hswarm.runs.finding import Finding, read_findings
 from hswarm.runs.run import Run
 from hswarm.runs.table import HEAD, cells
 
@@ -82,6 +83,7 @@ class Facts:
     commands: Sequence[str]
     recipe: str
     versions: Mapping[str, str] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
 
 
 def gather(run: Run, comparison: Path | None = None) -> Facts:
@@ -116,6 +118,7 @@ def gather(run: Run, comparison: Path | None = None) -> Facts:
         commands=_commands(run),
         recipe=(run.path / "config.toml").read_text(encoding="utf-8"),
         versions=report["versions"] if report else {},
+        findings=read_findings(run.path),
     )
 
 

@@ -5,6 +5,7 @@ Questions, answers and names are other people's text: the templates escape every
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -61,7 +62,7 @@ def _templates() -> Environment:
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
         finalize=lambda value: value if isinstance(value, Markup) else _clean(value),
     )  # fmt: skip
-    made.filters.update(inline=_inline, fenced=_fenced, three=_three, highest=highest)
+    made.filters.update(inline=_inline, fenced=_fenced, three=_three, highest=highest, address=_address)
     made.globals["style"] = lambda: Markup(made.get_template("report.css").render())
     return made
 
@@ -82,6 +83,11 @@ def _fenced(value: Any) -> str:
     longest = max((len(run) for run in re.findall(r"`+", str(value))), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{value}\n{fence}"
+
+
+def _address(svg: str) -> str:
+    """A picture as a data address: read from the run's folder, so it stands in a page as an image, without rights."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode(errors="replace")).decode()
 
 
 def _three(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What an analysis comes to: sentences, tables, a picture, and the numbers behind them. Knows nothing of runs."""
+"""What an analysis of a run came to: sentences, tables, a picture, and the numbers behind them; kept in `analysis/`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from hswarm.errors import RunError
 from hswarm.execution import files
 
-FOLDER = "analysis"  # of a run
+FOLDER = "analysis"
 
 
 @dataclass(frozen=True)
