@@ -1,0 +1,118 @@
+"""What general graphs (decode.out_edges) and early exit (search.early_exit) do to score and cost, all else equal.
+
+python benchmarks/beyond_the_tree.py [--seeds 3] [--only toy] [--runs FOLDER]     (resumes)
+
+Writes docs/beyond-the-tree.md. A search a variant and seed: recipes/studies.toml with four experts; the found system is
+scored on test. "exit put on afterwards" is the system that the tree's search found, with early exit. Differences to the
+tree are paired by seed and question; calls and tokens are those of an answer without reuse, prompts included, and of a
+search as asked for.
+"""
+
+import argparse
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from measuring import ROOT, publish
+from search_quality import finished
+from studies import interval
+
+from hswarm.config import read_recipe
+from hswarm.execution.cache import Cache
+from hswarm.execution.execute import Executor
+from hswarm.methods.objective import Objective
+from hswarm.runs.search import open_parts
+
+MICRO = ('pool.experts=["tav", "lun", "wex", "zor"]',)
+SIZES = ("search.graphs=6", "search.assignments=6", "task.test=300", "search.nodes=4")
+TASKS = {
+    "toy": ("task.name=toy", "task.datasets=[]", "engine.name=toy", "pool.path=''", "pool.base=''",
+            "task.options.toy.steps=4", "search.iterations=8", "search.patience=8"),
+    "composite": (*MICRO, 'task.datasets=["tav+lun+wex+zor"]'),
+    "plain": (*MICRO, 'task.datasets=["tav", "lun", "wex", "zor"]'),
+}  # fmt: skip
+VARIANTS = {
+    "tree": (), "two successors": ("decode.out_edges=2",), "three successors": ("decode.out_edges=3",),
+    "tree, early exit": ("search.early_exit=true",),
+    "two successors, early exit": ("decode.out_edges=2", "search.early_exit=true"),
+}  # fmt: skip
+AFTERWARDS = "tree, exit put on afterwards"
+
+
+def measured(recipe, folder, parts):
+    """(variant's suffix, found on test, edges, calls of the search) of a run, brought to its end."""
+    run = finished(recipe, folder)
+    system, report = run.best, run.report
+    systems = {"": system}
+    if not system.early_exit and recipe.decode.out_edges == 1:
+        systems[AFTERWARDS] = replace(system, early_exit=True)
+    with closing(Cache(run.path / "cache.sqlite")) as cache:
+        objective = Objective(parts.task, recipe, parts.pool, Executor(parts.engine, cache, settings=recipe.engine))
+        found = objective.final(list(systems.values()))
+    searching = run.history()[-1]["calls"]["requested"]
+    return [(name, one, len(system.topology.edges), searching, report["dev"]["score"])
+            for name, one in zip(systems, found, strict=True)]  # fmt: skip
+
+
+def row(made, tree):
+    """The figures of a variant over seeds, beside the tree's."""
+    scores, base = (np.array([found.scores for found, *_ in seeds]) for seeds in (made, tree))
+    questions = scores.shape[1]
+    return {
+        "test": float(scores.mean()), "difference": float((scores - base).mean()), "95 %": interval(scores - base),
+        "dev": float(np.mean([dev for *_, dev in made])),
+        "edges": float(np.mean([edges for _, edges, _, _ in made])),
+        "calls an answer": float(np.mean([found.calls / questions for found, *_ in made])),
+        "tokens an answer": float(np.mean([found.tokens / questions for found, *_ in made])),
+        "calls of a search": float(np.mean([calls for _, _, calls, _ in made])),
+    }  # fmt: skip
+
+
+def table(task, rows):
+    """The figures of a task as Markdown."""
+    head = list(next(iter(rows.values())))
+    lines = [f"### {task}", "", f"| | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
+    for name, figures in rows.items():
+        cells = [shown(key, value) for key, value in figures.items()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def shown(key, value):
+    if key == "95 %":
+        return f"{value[0]:+.3f} to {value[1]:+.3f}"
+    return f"{value:+.3f}" if key == "difference" else f"{value:.3f}" if key in ("test", "dev") else f"{value:.1f}"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", default=",".join(TASKS), help="tasks; the page is written when all are there")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs/beyond-the-tree")
+    given = parser.parse_args()
+    tables = {}
+    for task in given.only.split(","):
+        made, parts = {}, None
+        for seed in range(given.seeds):
+            for variant, changes in VARIANTS.items():
+                shared = (f"seed={seed}", f"search.cache={given.runs / task / 'calls.sqlite'}")
+                recipe = read_recipe(ROOT / "recipes/studies.toml", [*SIZES, *TASKS[task], *changes, *shared])
+                parts = parts or open_parts(recipe)
+                for suffix, *found in measured(recipe, given.runs / task / f"{variant} {seed}", parts):
+                    made.setdefault(suffix or variant, []).append(found)
+                    print(f"{task}, {suffix or variant}, seed {seed}: {found[0].utility:.3f}", flush=True)
+        tables[task] = {variant: row(seeds, made["tree"]) for variant, seeds in made.items()}
+        print(table(task, tables[task]), flush=True)
+    if set(tables) == set(TASKS):
+        rows = {f"{task}: {variant}": figures for task, found in tables.items() for variant, figures in found.items()}
+        publish("beyond_the_tree", "further edges and early exit, beside a search over in-trees",
+                {"seeds": given.seeds, "test questions": 300, **rows})  # fmt: skip
+        page, mark = ROOT / "docs/beyond-the-tree.md", "<!-- tables: benchmarks/beyond_the_tree.py -->"
+        before, _, after = page.read_text().split(mark)
+        body = "\n\n".join(table(task, found) for task, found in tables.items())
+        page.write_text(f"{before}{mark}\n\n{body}\n\n{mark}{after}")
+
+
+if __name__ == "__main__":
+    main()
