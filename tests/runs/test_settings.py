@@ -13,7 +13,8 @@ from hswarm.config import build_recipe
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import ConfigError, RunError
 from hswarm.execution.execute import Executor
-from hswarm.experts.pool import ExpertPool
+from hswarm.experts.adapter import Expert
+from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from hswarm.experts.populate import populated
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
 from hswarm.methods.base import Journal
@@ -292,6 +293,20 @@ def test_populate(tmp_path):
         assert np.count_nonzero(np.abs(shares) > 1e-5) == 2
         assert shares.sum() == pytest.approx(1, abs=1e-4)
         assert shares.min() > -1e-5
+
+
+@pytest.mark.parametrize("space", ["factors", "delta"])
+def test_adapters_grow_in_the_space_of_their_pool(root, tmp_path, space):
+    folder = root / "experts/micro/pool"
+    pool = open_pool(PoolSettings(path=str(folder), experts=("tav", "wex", "lun"), space=space))
+    grown = populated(pool, 5, np.random.default_rng(3))
+    assert populated(pool, 5, np.random.default_rng(3)).experts[4].digest == grown.experts[4].digest
+    rng, shares = np.random.default_rng(3), np.zeros(3)
+    rng.choice(1, p=[1.0])
+    shares[rng.choice(3, 2, replace=False)] = (share := rng.uniform()), 1 - share
+    assert grown.experts[3].digest == pool.blend(shares, "grown-3").digest
+    digest = grown.experts[4].write(tmp_path / "grown-4")
+    assert Expert.read(tmp_path / "grown-4").digest == digest  # an ordinary adapter
 
 
 def test_a_pool_is_not_grown_to_less_or_from_nothing():
