@@ -12,7 +12,7 @@ from hswarm.analysis.subject import SOLVED, Subject
 from hswarm.core.bars import field_svg
 from hswarm.runs.finding import Finding, Table
 
-KINDS = ("right", "wrong again", "some system was right", "not yet")
+KINDS = ("right", "wrong again", "right in another")  # -1: not right in any yet
 Flags = NDArray[np.bool_]
 
 
@@ -41,7 +41,9 @@ def emergence(subject: Subject) -> Finding:
         "steps": [leader.step for leader in leaders],
     }  # fmt: skip
     table = Table("The best system so far, on dev", head, rows)
-    picture = field_svg(_states(right, touched), KINDS, "dev questions (rows) over iterations, the best system so far")
+    picture = field_svg(
+        _states(right, touched), KINDS, "the best system so far on dev questions (rows) over iterations"
+    )
     return Finding("emergence", "Correctness emergence", says, (table,), picture, numbers, subject.spent())
 
 
@@ -70,6 +72,6 @@ def _of(scored: Sequence[Scored], iteration: int) -> list[Scored]:
 def _states(right: Flags, touched: Flags) -> NDArray[np.int64]:
     """KINDS as (questions, iterations), the questions that turn right early first."""
     before = np.logical_or.accumulate(right, axis=0)
-    states = np.where(right, 0, np.where(before, 1, np.where(touched, 2, 3))).T
+    states = np.where(right, 0, np.where(before, 1, np.where(touched, 2, -1))).T
     first = np.where(before.any(axis=0), before.argmax(axis=0), len(right))
     return np.asarray(states[np.lexsort((-touched.sum(axis=0), -right.sum(axis=0), first))], dtype=np.int64)

@@ -14,7 +14,7 @@ from hswarm.core.bars import bars_svg
 from hswarm.core.stats import bootstrap_interval
 from hswarm.runs.finding import Finding, Table
 
-_SYSTEMS = ("start", "found roles, pool's weights", "start's roles, found weights", "found system")
+_SYSTEMS = ("start", "found roles alone", "found weights alone", "found system")
 
 
 class Share(NamedTuple):
