@@ -62,8 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Score every expert of the starter pool on every domain.")
     parser.add_argument("--pool", type=Path, default=ROOT / "experts" / "smollm2")
-    names = ("smollm2-pool.toml", "smollm2-more.toml")
-    parser.add_argument("--recipes", type=Path, nargs="+", default=[ROOT / "recipes" / name for name in names])
+    parser.add_argument("--recipes", type=Path, nargs="+", default=[ROOT / "recipes" / "smollm2-pool.toml"])
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="questions a domain")
     return parser.parse_args(argv)
@@ -139,7 +138,7 @@ def _page(trained: Sequence[Domain], pool: ExpertPool, whole: dict[str, Any]) ->
     lines = [
         "# The starter pool", "",
         f"{len(pool.experts)} LoRA experts of {pool.base}, rank {form.config['r']}, {form.size:,} parameters each, "
-        "trained by `hswarm experts train` with recipes/smollm2-pool.toml and recipes/smollm2-more.toml.",
+        "trained by `hswarm experts train recipes/smollm2-pool.toml`.",
         "Measured by `python benchmarks/pool_table.py`.", "",
         "| expert | reasoning-gym data | options |", "|---|---|---|", *domains, "",
         f"Score: share of {count} questions a domain (seed {whole['seed']}) answered right, strict exact match,",
