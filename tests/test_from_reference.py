@@ -34,6 +34,7 @@ def test_a_command_line_becomes_a_recipe(tmp_path, monkeypatch, capsys):
     (tmp_path / "data/eval").mkdir(parents=True)
     text = printed(capsys, f"python search.py {STARTER}")
     assert text == printed(capsys, *STARTER.split())
+    assert text == printed(capsys, "python search.py \\\n" + STARTER.replace(" --", " \\\n  --"))
     (tmp_path / "moved.toml").write_text(text)
     recipe = read_recipe("moved.toml")
     theirs = build_recipe({"preset": "reference"})

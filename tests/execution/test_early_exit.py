@@ -5,6 +5,7 @@ import pytest
 
 from conftest import toy_content
 from hswarm import Topology, load
+from hswarm.cli.main import main
 from hswarm.config import build_recipe
 from hswarm.engines.base import Completion, EngineSettings
 from hswarm.engines.toy import ToyEngine, planted_weights
@@ -108,3 +109,12 @@ def test_the_found_system_keeps_it_and_the_run_counts_it(tmp_path):
     again = search(build_recipe(toy_content(nodes=4, early_exit=True, reuse=False)), tmp_path / "again").report
     assert again["dev"] == exits["dev"]
     assert np.isfinite(exits["test"]["score"])
+
+
+def test_a_trace_says_who_was_not_asked(tmp_path, capsys):
+    system = System(TOGETHER, ADEPTS, base="toy", engine=EngineSettings(name="toy"), early_exit=True)
+    system.save(tmp_path / "system")
+    assert main(["ask", str(tmp_path / "system"), question([0]).question, "--trace"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(": ")[2] for line in said] == [
+        "done 0", "done 0", "not asked, the leaves agree", "not asked, the leaves agree", "done 0"]  # fmt: skip

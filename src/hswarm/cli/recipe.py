@@ -17,7 +17,7 @@ def from_reference(arguments: argparse.Namespace) -> None:
     """Print the recipe, or write it to --out; the arguments come as options, in one quoted text, or as an args.json."""
     words = list(arguments.words)
     if len(words) == 1 and " " in words[0]:
-        options = main.parser().parse_args(["recipe", "from-reference", *shlex.split(words[0])])
+        options = main.parser().parse_args(["recipe", "from-reference", *shlex.split(words[0].replace("\\\n", " "))])
         options.out, options.root = arguments.out or options.out, arguments.root or options.root
         from_reference(options)
         return
