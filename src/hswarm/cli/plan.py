@@ -44,7 +44,7 @@ def _sizes(recipe: Recipe, missing: list[str]) -> tuple[int, int, int, Task | No
     try:
         experts = len(read_pool(recipe).experts)
     except HSwarmError as fault:
-        experts = len(recipe.pool.experts)
+        experts = max(len(recipe.pool.experts), recipe.pool.populate)
         if not experts:
             raise
         missing.append(str(fault))
