@@ -3,8 +3,7 @@
 python benchmarks/studies.py [--only experts,top_p] [--seeds 3] [--minutes M] [--toy] [--runs FOLDER]     (resumes)
 
 Writes docs/studies.json and the tables of docs/studies.md. Runs are kept under runs/studies; equal recipes of different
-studies are one run, and all share their calls. Seeds are finished one after the other, and a table takes those that all
-of its variants have, so `--minutes` (no new search is begun after them) leaves whole tables of fewer seeds.
+studies are one run, and all share their calls. After `--minutes` no new search is begun; tables take what is there.
 """
 
 from __future__ import annotations
@@ -81,7 +80,7 @@ STUDIES = {
     "threshold": Study(
         "Sparsity by threshold",
         "a threshold of 0.2 removes a third of the edges; reports of its cost differ (under 5 %, 22 %)",
-        four("search.threshold", {"none": "", "0.2": "0.2", "0.5": "0.5"}), "0.2", 0,
+        four("search.threshold", {"none": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}), "0.2", 0,
     ),
     "l1": Study(
         "Sparsity by an L1 term, at a threshold of 0.5", "an L1 term makes sparser graphs at a small loss",
@@ -96,7 +95,7 @@ STUDIES = {
         four("search.drop_n", {"0": "", "0.3": "0.3"}), "0.3", 0,
     ),
     "graphs": Study("Number of graphs", "more graphs find better systems",
-                    four("search.graphs", {"2": "2", "6": ""}), "6", 1),
+                    four("search.graphs", {"2": "2", "6": "", "10": "10"}), "6", 1),
     "assignments": Study("Number of assignments", "more assignments give surer JFK-scores and better systems",
                          four("search.assignments", {"2": "2", "6": ""}), "6", 1),
     "top_p": Study("Top-p in G-Decode", "the paper draws with 0.8, the published code takes the likeliest (0)",
@@ -188,26 +187,32 @@ def opened(content: str):
 
 
 def tabulate(given: argparse.Namespace, name: str) -> dict:
-    """A row a variant, over the seeds that all variants have; {} if there is none."""
-    study = STUDIES[name]
-    paths = {variant: [place(given, name, variant, seed) / "test.json" for seed in range(given.seeds)]
-             for variant in study.variants}  # fmt: skip
-    seeds = [k for k in range(given.seeds) if all(of[k].is_file() for of in paths.values())]
-    if not seeds:
+    """A row a variant that has a run, over the seeds it has; differences over those that the first variant has too.
+    {} without the first variant and the judged one."""
+    study, made = STUDIES[name], {}
+    for variant in study.variants:
+        paths = {seed: place(given, name, variant, seed) / "test.json" for seed in range(given.seeds)}
+        made[variant] = {seed: json.loads(path.read_text()) for seed, path in paths.items() if path.is_file()}
+    first = next(iter(study.variants))
+    if not made[first].keys() & made[study.judged].keys():
         return {}
-    made = {variant: [json.loads(of[k].read_text()) for k in seeds] for variant, of in paths.items()}
-    tests = {variant: np.array([one["test"] for one in ones], dtype=np.float64) for variant, ones in made.items()}
-    first, *others = study.variants
-    rows = [
-        {
-            "variant": variant, "test": float(tests[variant].mean()), "ci": interval(tests[variant]),
-            "seeds": tests[variant].mean(axis=1).tolist(), "dev": float(np.mean([one["dev"] for one in ones])),
-            **{key: float(np.mean([one[key] for one in ones])) for key in ("answer", "edges", "calls")},
-        } | ({"difference": float((tests[variant] - tests[first]).mean()),
-              "difference_ci": interval(tests[variant] - tests[first])} if variant in others else {})
-        for variant, ones in made.items()
-    ]  # fmt: skip
-    return {"seeds": seeds, "questions": tests[first].shape[1], "rows": rows, "verdict": verdict(study, rows)}
+    rows = [row(variant, ones, made[first] if variant != first else {}) for variant, ones in made.items() if ones]
+    return {"rows": rows, "verdict": verdict(study, rows)}
+
+
+def row(variant: str, ones: dict[int, dict], firsts: dict[int, dict]) -> dict:
+    """What a variant's runs come to, and how they differ from the first variant's of the same seeds (`firsts`)."""
+    test = np.array([one["test"] for one in ones.values()], dtype=np.float64)
+    made = {
+        "variant": variant, "test": float(test.mean()), "ci": interval(test), "questions": test.shape[1],
+        "seeds": dict(zip(map(str, ones), test.mean(axis=1).tolist(), strict=True)),
+        **{key: float(np.mean([one[key] for one in ones.values()])) for key in ("dev", "answer", "edges", "calls")},
+    }  # fmt: skip
+    if common := sorted(ones.keys() & firsts.keys()):
+        gap = np.array([np.subtract(ones[seed]["test"], firsts[seed]["test"]) for seed in common])
+        base = float(np.mean([firsts[seed]["test"] for seed in common]))
+        made |= {"difference": float(gap.mean()), "difference_ci": interval(gap), "base": base, "common": len(common)}
+    return made
 
 
 def interval(scores: np.ndarray) -> list[float]:
@@ -220,14 +225,17 @@ def interval(scores: np.ndarray) -> list[float]:
 
 def verdict(study: Study, rows: list[dict]) -> str:
     """What the interval of the judged variant's difference to the first says about the paper's sentence."""
-    row, first = next(row for row in rows if row["variant"] == study.judged), rows[0]
-    (low, high), base = row["difference_ci"], first["test"]
-    relative = f", {row['difference'] / base:+.0%}" if base else ""
-    shown = f"{study.judged} against {first['variant']}: {row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]{relative}"
+    judged, first = next(row for row in rows if row["variant"] == study.judged), rows[0]
+    (low, high), base = judged["difference_ci"], judged["base"]
+    relative = f", {judged['difference'] / base:+.0%}" if base else ""
+    shown = (f"{study.judged} against {first['variant']}, {judged['common']} seeds of {first['questions']} questions: "
+             f"{judged['difference']:+.3f} [{low:+.3f}, {high:+.3f}]{relative}")  # fmt: skip
+    if judged["common"] == 1:
+        return f"{shown}: one seed, so no verdict"
     if low <= 0 <= high:
         sense = "no difference that so few seeds and questions can show"
     elif study.better:
-        sense = "agrees" if row["difference"] * study.better > 0 else "does not agree"
+        sense = "agrees" if judged["difference"] * study.better > 0 else "does not agree"
     else:
         sense = "a gain" if low > 0 else "a loss"
     return f"{shown}: {sense}"
@@ -239,15 +247,13 @@ HEAD = ("variant", "test", "95 % interval", "each seed", "difference", "95 % int
 
 def markdown(study: Study, table: dict) -> str:
     """The study as a section."""
-    lines = [f"### {study.title}", "", f"Paper: {study.paper}.", "",
-             f"Here ({len(table['seeds'])} seeds, {table['questions']} test questions): {table['verdict']}.", "",
+    lines = [f"### {study.title}", "", f"Paper: {study.paper}.", "", f"Here: {table['verdict']}.", "",
              f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]  # fmt: skip
-    for row in table["rows"]:
-        different = "difference" in row
-        cells = [row["variant"], f"{row['test']:.3f}", span(row["ci"], ".3f"),
-                 ", ".join(f"{score:.2f}" for score in row["seeds"]), f"{row['difference']:+.3f}" if different else "",
-                 span(row["difference_ci"], "+.3f") if different else "", f"{row['dev']:.3f}", f"{row['answer']:.1f}",
-                 f"{row['edges']:.1f}", f"{row['calls']:.0f}"]  # fmt: skip
+    for made in table["rows"]:
+        seeds = ", ".join(f"{score:.2f}" for score in made["seeds"].values())
+        gap = [f"{made['difference']:+.3f}", span(made["difference_ci"], "+.3f")] if "difference" in made else ["", ""]
+        cells = [made["variant"], f"{made['test']:.3f}", span(made["ci"], ".3f"), seeds, *gap, f"{made['dev']:.3f}",
+                 f"{made['answer']:.1f}", f"{made['edges']:.1f}", f"{made['calls']:.0f}"]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
