@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     search = _command(commands, "search", "search:search", "search as a recipe says")
     _recipe_arguments(search)
     search.add_argument("--run", metavar="DIR", help="folder of the new run (default: runs/<name of the recipe>)")
+    search.add_argument("--forecast", action="store_true", help="calibrate first; the report compares with what came")
     _command(commands, "resume", "search:resume", "continue an interrupted run").add_argument("run", metavar="RUN")
     show = _command(commands, "show", "search:show", "print what a run found and cost")
     show.add_argument("run", metavar="RUN")
@@ -77,8 +78,9 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("--follow", action="store_true", help="write it anew while the run goes on")
     report.add_argument("--comparison", metavar="DIR",
                         help="a folder of hswarm compare to show (default: <name>-compare beside the run)")  # fmt: skip
-    plan = _command(commands, "plan", "plan:plan", "check a recipe and forecast its calls, before anything is spent")
+    plan = _command(commands, "plan", "plan:plan", "check a recipe and forecast its calls, tokens, time and memory")
     _recipe_arguments(plan)
+    plan.add_argument("--quick", action="store_true", help="count calls only: no calibration, nothing is loaded")
 
     evaluate = _command(commands, "evaluate", "evaluate:evaluate", "score the system that a run found")
     evaluate.add_argument("run", metavar="RUN", help="a run, a folder with a system, or a search of the authors' code")

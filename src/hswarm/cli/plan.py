@@ -12,13 +12,14 @@ from hswarm.engines import TABLE
 from hswarm.errors import HSwarmError
 from hswarm.prompts import Prompts
 from hswarm.registry import check_name
-from hswarm.runs.search import planned_calls, read_pool
+from hswarm.runs.forecast import forecast, is_remote
+from hswarm.runs.search import open_parts, planned_calls, read_pool
 from hswarm.tasks import load_task
 from hswarm.tasks.task import Task
 
 
 def plan(arguments: argparse.Namespace) -> None:
-    """Print the calls and tokens of a recipe by phase. Parts that are not here are named, not an error."""
+    """Print the calls of a recipe by phase, and a forecast of what it takes. Parts not here are named, not an error."""
     recipe = read_recipe(arguments.recipe, arguments.overrides, arguments.preset)
     console = Console(highlight=False)
     check_name("engines", TABLE, recipe.engine.name)
@@ -34,8 +35,25 @@ def plan(arguments: argparse.Namespace) -> None:
         console.print(f"about {prompt} prompt tokens a call by its length in characters, at most {reply} new ones: "
                       f"{calls['total'] * prompt:,} and {calls['total'] * reply:,} at most")  # fmt: skip
     console.print("equal calls are made once, and a search may end early: both make it fewer")
+    if not arguments.quick and not missing:
+        _calibrate(recipe, console, missing)
     for text in missing:
         console.print(f"not here yet: {text}")
+
+
+def _calibrate(recipe: Recipe, console: Console, missing: list[str]) -> None:
+    """Print what a short calibration forecasts, for all iterations and for the fewest that patience allows."""
+    try:
+        parts = open_parts(recipe.model_copy(update={"engine": recipe.engine.alone()}))
+    except HSwarmError as fault:
+        missing.append(str(fault))
+        return
+    if is_remote(parts):
+        console.print("no forecast: a calibration would ask remote models, which may cost money")
+        return
+    made = forecast(recipe, parts)
+    for iterations in sorted({recipe.search.iterations, min(recipe.search.iterations, recipe.search.patience + 1)}):
+        console.print(made.text(iterations), soft_wrap=True)
 
 
 def _sizes(recipe: Recipe, missing: list[str]) -> tuple[int, int, int, Task | None]:

@@ -19,7 +19,7 @@ def search(arguments: argparse.Namespace) -> None:
     path = Path(arguments.run or f"runs/{recipe.name}")
     with view() as progress:
         try:
-            run = searches.search(recipe, path, progress)
+            run = searches.search(recipe, path, progress, calibrate=arguments.forecast)
         except (KeyboardInterrupt, EngineError, StorageError, OSError):
             _say_resumable(path)
             raise

@@ -47,8 +47,12 @@ class Crew:
 
     @property
     def workers(self) -> int:
-        """How many work at the same time."""
+        """How many work at the same time, once they are all there; `ready` are now."""
         return len(self._team.workers)
+
+    @property
+    def ready(self) -> int:
+        return self._team.ready
 
     @property
     def deaths(self) -> int:

@@ -21,6 +21,7 @@ from hswarm.errors import RunError
 from hswarm.execution import files
 from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.finding import Finding, read_findings
+from hswarm.runs.outcome import forecast_text
 from hswarm.runs.run import Run
 from hswarm.runs.table import HEAD, cells
 
@@ -143,7 +144,7 @@ def cost(report: Mapping[str, Any]) -> dict[str, str]:
                  f"{calls['reused']:,} reused ({share:.0%}), {calls.get('skipped', 0):,} left out",
         "tokens": f"{tokens['prompt']:,} prompt and {tokens['completion']:,} completion tokens",
         "time": f"{report['wall_s']:,.0f} s",
-    }  # fmt: skip
+    } | ({"forecast": forecast_text(report["forecast"])} if report.get("forecast") else {})  # fmt: skip
 
 
 def so_far(run: Run, history: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -14,6 +14,7 @@ from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.execution import files
 from hswarm.execution.system import System
 from hswarm.methods.objective import Evaluation, Objective, Selection
+from hswarm.runs.outcome import Forecast, outcome
 from hswarm.runs.run import Run
 from hswarm.tasks.check import check_task
 
@@ -70,6 +71,9 @@ def final_report(
         report["gain_on_test"] = _gain(tests[0].scores, alone[name].scores, rng)
     if len(alone) > 1:
         report["singles_test"] = {expert: _number(test.utility) for expert, test in alone.items()}
+    if (run.path / "forecast.json").is_file():
+        kept = files.read_json(run.path / "forecast.json", "a forecast")
+        report["forecast"] = outcome(Forecast.from_json(kept), report)
     files.write_text(run.path / "report.json", json.dumps(report, indent=2) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from hswarm.config import Recipe, read_recipe
 from hswarm.engines import TABLE, open_engine
 from hswarm.engines.base import Engine, close
 from hswarm.errors import ConfigError, RunError
+from hswarm.execution import files
 from hswarm.execution.cache import Cache
 from hswarm.execution.execute import Executor
 from hswarm.execution.system import System
@@ -33,18 +35,34 @@ from hswarm.tasks import load_task
 from hswarm.tasks.task import Task
 
 
-def search(recipe: Recipe | str | Path, path: str | Path | None = None, progress: Progress | None = None) -> Run:
-    """Search as `recipe` (or the TOML file of that name) says, in a new run at `path` (default runs/<name>)."""
+def search(
+    recipe: Recipe | str | Path, path: str | Path | None = None, progress: Progress | None = None, *,
+    calibrate: bool = False,
+) -> Run:  # fmt: skip
+    """Search as `recipe` (or the TOML file of that name) says, in a new run at `path` (default runs/<name>).
+
+    `calibrate`: first forecast what it will cost; the report then has the forecast beside what came.
+    """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     path = Path(path or f"runs/{recipe.name}")
     Run.check_new(path)  # before anything is loaded
     parts = open_parts(recipe)
     try:
         with Run.create(path, recipe) as run:
+            if calibrate:
+                _keep_forecast(run, parts, progress or Progress())
             carry_on(run, parts, progress or Progress())
     finally:
         close(parts.engine)
     return run
+
+
+def _keep_forecast(run: Run, parts: Parts, progress: Progress) -> None:
+    from hswarm.runs.forecast import open_calibrated
+
+    made = open_calibrated(run.recipe, parts)
+    files.write_text(run.path / "forecast.json", json.dumps(made.to_json(), indent=2) + "\n")
+    progress.say(made.text(run.recipe.search.iterations))
 
 
 def resume(path: str | Path, progress: Progress | None = None) -> Run:

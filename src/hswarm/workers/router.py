@@ -8,6 +8,7 @@ left at the end is small (Graham's longest-first rule: at most 4/3 of the best).
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,19 @@ class Work(NamedTuple):
 
     key: str
     cost: float
+
+
+def makespan(work: Sequence[Work], places: int) -> float:
+    """When `places` are done with `work`, a piece taking its cost, routed as here."""
+    router, end = Router(places), 0.0
+    router.plan(work)
+    free = [(0.0, place) for place in range(places)]
+    while free:
+        now, place = heapq.heappop(free)
+        if (i := router.next(place)) is not None:
+            end = max(end, now + work[i].cost)
+            heapq.heappush(free, (now + work[i].cost, place))
+    return end
 
 
 class Router:

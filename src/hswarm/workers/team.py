@@ -53,6 +53,11 @@ class Team:
                 raise next(iter(self._out.values()))
             return self.workers[min(self._ready)]
 
+    @property
+    def ready(self) -> int:
+        """How many workers are there now."""
+        return len(self._ready)
+
     def restart(self, worker: Worker) -> None:
         """Between waves: start a worker that died anew."""
         with self._change:

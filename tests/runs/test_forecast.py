@@ -1,0 +1,102 @@
+"""A forecast from a few questions against what came."""
+
+import json
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import timed
+
+from conftest import toy_content
+from hswarm.cli.main import main
+from hswarm.config import build_recipe
+from hswarm.execution.execute import Executor
+from hswarm.methods.hswarm import Search
+from hswarm.methods.objective import Objective
+from hswarm.runs.forecast import _Batch, fit_seconds, forecast
+from hswarm.runs.outcome import Cost, Forecast, clock
+from hswarm.runs.search import open_parts, search
+
+
+def recipe(**engine):
+    content = toy_content(nodes=4, graphs=4, assignments=4, iterations=2)
+    content["engine"] = {"name": "timed:Timed", "batch": 16} | engine
+    content["task"] |= {"dev": 32, "test": 20, "options": {"toy": {"steps": 4}}}
+    return build_recipe(content)
+
+
+@pytest.fixture(autouse=True)
+def _timed(monkeypatch):
+    """`timed:Timed` has toy experts."""
+    from hswarm.engines.toy import toy_pool
+
+    monkeypatch.setattr("hswarm.runs.search.open_pool", lambda settings: toy_pool(4))
+    monkeypatch.setattr("hswarm.runs.search.check_tokenizers", lambda pool, path: None)
+    virtual = SimpleNamespace(perf_counter=lambda: timed.clock[0], monotonic=time.monotonic)
+    monkeypatch.setattr("hswarm.runs.forecast.time", virtual)
+
+
+def test_forecast_and_outcome_are_compared_in_the_report(tmp_path):
+    run = search(recipe(), tmp_path / "run", calibrate=True)
+    found = run.report["forecast"]
+    assert set(found) == {"calls", "prompt tokens", "reply tokens", "seconds", "memory"}
+    assert abs(found["calls"]["off"]) < 0.25
+    assert abs(found["prompt tokens"]["off"]) < 0.25
+    assert abs(found["reply tokens"]["off"]) < 0.25
+    assert found["calls"]["came"] == run.report["calls"]["generated"]
+    assert 0 < found["memory"]["forecast"] <= found["memory"]["came"]
+    again = search(recipe(), tmp_path / "plain")
+    assert "forecast" not in again.report
+    assert again.history() == run.history()  # calibrating changes nothing
+
+
+def test_seconds_are_forecast_from_a_few_questions():
+    settings = recipe()
+    parts = open_parts(settings)
+    made = forecast(settings, parts)
+    began = timed.clock[0]
+    executor = Executor(parts.engine, settings=settings.engine)
+    objective = Objective(replace(parts.task, test=()), settings, parts.pool, executor)
+    Search(parts.pool, objective, np.random.default_rng(settings.seed)).go()
+    came = timed.clock[0] - began
+    said = made.whole(2).seconds - made.test.seconds
+    assert abs(said / came - 1) < 0.25
+    assert made.questions == 4
+
+
+def test_two_devices_take_half_the_time():
+    settings = recipe()
+    one = forecast(settings, open_parts(settings)).whole(2)
+    settings = recipe(devices=[0, 1], device="cpu")
+    two = forecast(settings, open_parts(recipe())).whole(2)
+    assert two.generated == one.generated
+    assert 0.45 < two.seconds / one.seconds < 0.75
+
+
+def test_seconds_are_those_of_the_batches():
+    rng = np.random.default_rng(0)
+    rows = [(float(rng.integers(50, 5000)), float(rng.integers(5, 400))) for _ in range(40)]
+    rates = fit_seconds([_Batch(p, c, (0.2 + 0.001 * p + 0.01 * c)) for p, c in rows])
+    assert rates == pytest.approx([0.2, 0.001, 0.01], rel=0.01)
+    flat = fit_seconds([_Batch(100.0, 10.0, 1.0)] * 5)
+    assert (flat >= 0).all()
+    assert flat @ [1, 100, 10] == pytest.approx(1.0)
+
+
+def test_plan_forecasts_from_the_command_line(root, capsys):
+    words = ["plan", str(root / "recipes/toy.toml"), "--set", "search.iterations=3", "--set", "search.patience=1"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "forecast for 3 iterations" in said
+    assert "forecast for 2 iterations" in said
+    assert main([*words, "--quick"]) == 0
+    assert "forecast" not in capsys.readouterr().out
+
+
+def test_a_forecast_is_kept_as_it_was():
+    made = Forecast(Cost(1, 2, 3, 4, 5), (Cost(6), Cost(7)), Cost(8), 9, 1, 3, 0.5)
+    assert Forecast.from_json(json.loads(json.dumps(made.to_json()))) == made
+    assert made.whole(4).requested == 1 + 6 + 7 * 3 + 8
+    assert [clock(s) for s in (30, 300, 9000, 400_000)] == ["30 s", "5 min", "2.5 h", "4.6 days"]
