@@ -1,0 +1,56 @@
+"""An engine whose calls take a known time and no cores, and the paper's shape of a search on it."""
+
+import hashlib
+import time
+
+import numpy as np
+
+from hswarm.config import build_recipe
+from hswarm.engines.base import Completion, EngineSettings, group_batches
+from hswarm.engines.crew import Bench
+from hswarm.engines.toy import ToyEngine, toy_pool
+from hswarm.execution.execute import Executor
+from hswarm.methods.hswarm import Search
+from hswarm.methods.objective import Objective
+from hswarm.tasks import load_task
+
+
+class Sleeping(ToyEngine):
+    """Sleeps `seconds` a call; a batch holds one expert, as real engines' do. No two prompts get one reply."""
+
+    def __init__(self, seconds, batch):
+        super().__init__(EngineSettings("toy", batch=batch))
+        self._seconds, self._size = seconds, batch
+
+    def batches(self, requests):
+        return group_batches(requests, self._size, lambda request: request.prompt)
+
+    def generate(self, requests):
+        time.sleep(self._seconds * len(requests))
+        return [reply(request) for request in requests]
+
+
+def reply(request):
+    text = hashlib.sha256((request.expert.digest + request.prompt).encode()).hexdigest()[:32]
+    return Completion(text, "stop", len(request.prompt) // 4, 50)
+
+
+def open_sleeping(seconds, batch):
+    return Bench(Sleeping(seconds, batch))
+
+
+def paper_shape(dev, experts=10, iterations=1, batch=32):
+    """The paper's N = M = n = 10, an adjacency swarm and a weight swarm, on `dev` questions."""
+    return build_recipe({
+        "preset": "paper", "task": {"name": "toy", "dev": dev, "test": 0, "options": {"toy": {"steps": experts}}},
+        "engine": {"name": "toy", "batch": batch}, "search": {"nodes": experts, "iterations": iterations},
+    })  # fmt: skip
+
+
+def searched(recipe, engine):
+    """(seconds, ledger) of the recipe's search on `engine`."""
+    pool = toy_pool(recipe.search.nodes)
+    objective = Objective(load_task(recipe.task), recipe, pool, Executor(engine, settings=recipe.engine))
+    began = time.monotonic()
+    Search(pool, objective, np.random.default_rng(recipe.seed)).go()
+    return time.monotonic() - began, objective.ledger
