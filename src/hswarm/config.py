@@ -17,7 +17,14 @@ from hswarm.errors import ConfigError
 from hswarm.experts.pool import PoolSettings
 from hswarm.prompts import Prompts
 from hswarm.registry import near
-from hswarm.runs.settings import BudgetSettings, DecodeSettings, SamplingSettings, SearchSettings, SelectionSettings
+from hswarm.runs.settings import (
+    BudgetSettings,
+    DecodeSettings,
+    SamplingSettings,
+    SearchSettings,
+    SelectionSettings,
+    TrackSettings,
+)
 from hswarm.tasks import TaskSettings
 
 # Where paper and reference code differ; docs/fidelity.md gives the reasons for our own defaults.
@@ -58,6 +65,7 @@ class Recipe(BaseModel):
     search: SearchSettings = SearchSettings()
     selection: SelectionSettings = SelectionSettings()
     budget: BudgetSettings = BudgetSettings()
+    track: TrackSettings = TrackSettings()
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
     role: SwarmSettings = SwarmSettings()
     weight: SwarmSettings = SwarmSettings()
@@ -86,7 +94,7 @@ def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "
         raise ConfigError([f"no recipe at {path}"]) from fault
     except (OSError, ValueError, RecursionError) as fault:
         raise ConfigError([f"{path} cannot be read as TOML: {fault}"]) from fault
-    for section, key in (("pool", "path"), ("task", "path"), ("search", "cache")):
+    for section, key in (("pool", "path"), ("task", "path"), ("search", "cache"), ("track", "folder")):
         anchor_path(content.get(section), path.parent, key)
     for part in _parts(content.get("task")):
         anchor_path(part, path.parent)

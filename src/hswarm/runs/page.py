@@ -94,7 +94,7 @@ def _three(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def front(facts: Facts) -> Mapping[str, str]:
-    """Drawing and page by file name: what trackers keep."""
+def pages(facts: Facts) -> Mapping[str, str]:
+    """The page and the graph in every form, by file name."""
     graph = {"graph.svg": facts.drawing, "graph.mmd": facts.mermaid} if facts.topology else {}
     return graph | {"report.html": html_page(facts), "report.md": markdown_page(facts)}

@@ -29,3 +29,34 @@ class Progress:
 
     def end(self, run: Run) -> None:
         """The run is finished: its report is written."""
+
+
+class Several(Progress):
+    """Tells each of several."""
+
+    def __init__(self, *told: Progress) -> None:
+        self._told = told
+
+    def start(self, run: Run) -> None:
+        for each in self._told:
+            each.start(run)
+
+    def begin(self, phase: str, calls: int, ahead: int) -> None:
+        for each in self._told:
+            each.begin(phase, calls, ahead)
+
+    def advance(self, calls: int) -> None:
+        for each in self._told:
+            each.advance(calls)
+
+    def iteration(self, entry: Mapping[str, Any]) -> None:
+        for each in self._told:
+            each.iteration(entry)
+
+    def say(self, text: str) -> None:
+        for each in self._told:
+            each.say(text)
+
+    def end(self, run: Run) -> None:
+        for each in self._told:
+            each.end(run)

@@ -30,6 +30,7 @@ from hswarm.runs.answers import keep_answers
 from hswarm.runs.progress import Progress
 from hswarm.runs.report import final_report, reported
 from hswarm.runs.run import Run
+from hswarm.runs.track import tracked
 from hswarm.scorers import task_scorer
 from hswarm.tasks import load_task
 from hswarm.tasks.task import Task
@@ -81,9 +82,10 @@ def resume(path: str | Path, progress: Progress | None = None) -> Run:
 
 def carry_on(run: Run, parts: Parts, progress: Progress) -> None:
     """Search from the checkpoint, if there is one, to the end; then look at test and write the report."""
-    with closing(Cache(run.path / "cache.sqlite", shared_cache(run.recipe))) as cache:
-        _carry_on(run, parts, progress, cache)
-    progress.end(run)
+    with tracked(run, progress) as watching:
+        with closing(Cache(run.path / "cache.sqlite", shared_cache(run.recipe))) as cache:
+            _carry_on(run, parts, watching, cache)
+        watching.end(run)
     if run.recipe.search.clean_up:
         run.clean_up()
 

@@ -1,9 +1,11 @@
-"""`[search]`, `[selection]`, `[budget]`, `[decode]` and `[sampling]` of a recipe: what is not a room's own."""
+"""`[search]`, `[selection]`, `[budget]`, `[decode]`, `[sampling]`, `[track]` of a recipe: what is not a room's own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
+
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
 @dataclass(frozen=True)
@@ -142,3 +144,26 @@ class BudgetSettings:
         """The limits that are set, for messages."""
         limits = {name: getattr(self, name) for name in ("calls", "tokens", "seconds")}
         return ", ".join(f"{limit:g} {name}" for name, limit in limits.items() if limit is not None) or "no limit"
+
+
+@dataclass(frozen=True)
+class TrackSettings:
+    """Where a run's numbers go besides its folder: `to` names trackers with commas between, "" none.
+
+    `project` groups runs there; trackers that write files do so in `folder` (default: tracking/ beside the run).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    to: str = ""
+    project: str = "hswarm"
+    folder: str = ""
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.names if name not in TRACKERS]:
+            raise ValueError(f"to names trackers of {', '.join(TRACKERS)}, got {', '.join(unknown)}")
+
+    @property
+    def names(self) -> list[str]:
+        """The trackers, each once."""
+        return list(dict.fromkeys(filter(None, map(str.strip, self.to.split(",")))))

@@ -1,0 +1,175 @@
+"""Trackers: real ones, read back by their own readers; what fails or hangs there never stops a run."""
+
+import importlib
+import json
+import threading
+
+import pytest
+
+from conftest import toy_content
+from hswarm.config import build_recipe
+from hswarm.errors import ConfigError
+from hswarm.runs import track
+from hswarm.runs.progress import Progress
+from hswarm.runs.run import Run
+from hswarm.runs.search import resume, search
+from hswarm.runs.track import Tracker, metrics, outcome
+
+
+class Told(Progress):
+    """Notes what was said."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, text):
+        self.lines.append(text)
+
+
+def tracked_recipe(to, folder):
+    return build_recipe(toy_content() | {"track": {"to": to, "folder": str(folder)}})
+
+
+def read_tensorboard(folder, name):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    place = folder / "tensorboard" / "hswarm" / name
+    events = EventAccumulator(str(place))
+    events.Reload()
+    scalars = {tag: {event.step: event.value for event in events.Scalars(tag)} for tag in events.Tags()["scalars"]}
+    (config,) = place.glob("*/hparams.yml")
+    return scalars, config.read_text(), {path.name for path in place.iterdir()}
+
+
+def read_mlflow(folder, name):
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    (experiment,) = client.search_experiments(filter_string="name = 'hswarm'")
+    (run,) = client.search_runs([experiment.experiment_id])
+    scalars = {
+        key: {m.step: m.value for m in client.get_metric_history(run.info.run_id, key)} for key in run.data.metrics
+    }
+    return scalars, json.dumps(run.data.params), {file.path for file in client.list_artifacts(run.info.run_id)}
+
+
+def read_trackio(folder, name):
+    from trackio import Api
+    from trackio.sqlite_storage import SQLiteStorage
+
+    scalars = {}
+    for line in SQLiteStorage.get_logs("hswarm", name):
+        for key, value in line.items():
+            scalars.setdefault(key, {})[line["step"]] = value
+    (run,) = Api().runs("hswarm")
+    manifest = SQLiteStorage.get_artifact_manifest("hswarm", f"report-{name}", None)["manifest"]
+    return scalars, json.dumps(run.config), {file["path"] for file in manifest}
+
+
+READERS = {"tensorboard": read_tensorboard, "mlflow": read_mlflow, "trackio": read_trackio}
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("tracker", READERS)
+def test_a_real_tracker_holds_the_history_and_the_report(tmp_path, tracker, monkeypatch):
+    for package in ("accelerate", "torch", tracker):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    told = Told()
+    run = search(tracked_recipe(tracker, tmp_path / "tracking"), tmp_path / "run", told)
+    assert told.lines == []
+    scalars, config, kept = READERS[tracker](tmp_path / "tracking", "run")
+    history, report = run.history(), run.report
+    for entry in history:
+        for name, value in metrics(entry).items():
+            assert scalars[name][entry["iteration"] + 1] == pytest.approx(value, rel=1e-6)
+    assert scalars["test/found"] == {report["iterations"]: pytest.approx(report["test"]["score"])}
+    assert {"dev/best", "dev/roles", "dev/weights", "jfk/step-0", "calls/generated", "test/gain"} <= scalars.keys()
+    assert "search.graphs" in config
+    assert {"report.html", "report.md", "graph.svg", "graph.mmd"} <= kept
+
+
+@pytest.mark.model
+def test_weights_and_biases_offline(tmp_path, monkeypatch, capfd):
+    """Its file is packed: what it says itself at the end counts."""
+    for package in ("accelerate", "torch", "wandb"):
+        pytest.importorskip(package)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    told = Told()
+    search(tracked_recipe("wandb", tmp_path / "tracking"), tmp_path / "run", told)
+    assert told.lines == []
+    assert len(list((tmp_path / "tracking").glob("wandb/offline-run-*/*.wandb"))) == 1
+    said = capfd.readouterr().err
+    assert all(name in said for name in ("calls/generated", "dev/best", "dev/roles", "Adding directory to artifact"))
+
+
+@pytest.mark.model
+def test_a_resumed_run_is_logged_anew_and_whole(tmp_path):
+    pytest.importorskip("tensorboard")
+    pytest.importorskip("torch")
+
+    class Stop(Progress):
+        def iteration(self, entry):
+            if entry["iteration"] == 1:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(tracked_recipe("tensorboard", tmp_path / "t"), tmp_path / "run", Stop())
+    resume(tmp_path / "run")
+    scalars, _, _ = read_tensorboard(tmp_path / "t", "run")
+    assert sorted(scalars["dev/best"]) == [1, 2, 3, 4]
+
+
+@pytest.mark.model
+def test_a_tracker_that_fails_stops_nothing(tmp_path):
+    pytest.importorskip("tensorboard")
+    pytest.importorskip("torch")
+    (tmp_path / "file").write_text("no folder")
+    told = Told()
+    run = search(tracked_recipe("tensorboard", tmp_path / "file"), tmp_path / "run", told)
+    (line,) = told.lines
+    assert line.startswith("warning: tracker tensorboard failed (")
+    assert run.finished
+
+
+def test_a_tracker_that_hangs_stops_nothing(tmp_path, monkeypatch, toy_recipe):
+    never = threading.Event()
+    monkeypatch.setitem(track._OPENERS, "tensorboard", lambda *_: never.wait())
+    told = Told()
+    hanging = Tracker("tensorboard", told.say, patience=0.2)
+    run = search(toy_recipe, tmp_path / "run", hanging)
+    hanging.close()
+    assert told.lines == ["warning: tracker tensorboard did not finish within 0.2 s; the run did"]
+    assert run.finished
+    never.set()
+
+
+def test_a_tracker_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(track._OPENERS, "wandb", lambda *_: importlib.import_module("wandb_that_is_not_here"))
+    told = Told()
+    run = search(tracked_recipe("wandb", tmp_path / "t"), tmp_path / "run", told)
+    assert "wandb" in told.lines[0]
+    assert "pip install" in told.lines[0]
+    assert run.finished
+
+
+def test_tracked_or_not_a_run_is_the_same(tmp_path, monkeypatch, toy_recipe):
+    monkeypatch.setitem(track._OPENERS, "mlflow", lambda *_: None)
+    one = search(toy_recipe, tmp_path / "one")
+    two = search(tracked_recipe("mlflow", tmp_path / "t"), tmp_path / "two")
+    assert one.history() == two.history()
+
+
+def test_names_are_checked_before_anything_runs():
+    with pytest.raises(ConfigError, match="to names trackers of tensorboard, wandb, mlflow, trackio, got tensorbord"):
+        build_recipe({"track": {"to": "tensorbord"}})
+    assert build_recipe({"track": {"to": "mlflow, tensorboard,mlflow"}}).track.names == ["mlflow", "tensorboard"]
+
+
+def test_every_tracker_takes_the_names(tmp_path, toy_recipe):
+    run = search(toy_recipe, tmp_path / "run")
+    entry = Run.open(run.path).history()[0]
+    entry["weight"]["jfk"] = {"a+b:c%": 0.5, "none": None}
+    assert metrics(entry)["jfk/a_b_c_"] == 0.5
+    assert "jfk/none" not in metrics(entry)
+    assert outcome(run.report | {"test": None}).keys() >= {"dev/found", "seconds"}
