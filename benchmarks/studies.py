@@ -228,7 +228,8 @@ def verdict(study: Study, rows: list[dict]) -> str:
     judged, first = next(row for row in rows if row["variant"] == study.judged), rows[0]
     (low, high), base = judged["difference_ci"], judged["base"]
     relative = f", {judged['difference'] / base:+.0%}" if base else ""
-    shown = (f"{study.judged} against {first['variant']}, {judged['common']} seeds of {first['questions']} questions: "
+    shown = (f"{study.judged} against {first['variant']}, {judged['common']} "
+             f"seed{'s' * (judged['common'] > 1)} of {first['questions']} questions: "
              f"{judged['difference']:+.3f} [{low:+.3f}, {high:+.3f}]{relative}")  # fmt: skip
     if judged["common"] == 1:
         return f"{shown}: one seed, so no verdict"
@@ -263,16 +264,26 @@ def span(ends: list[float], form: str) -> str:
 
 
 def publish(found: dict[str, dict], pool: str) -> None:
-    """docs/studies.json, and the tables between the pool's marks of docs/studies.md; other studies stay as they are."""
-    path, page = ROOT / "docs/studies.json", ROOT / "docs/studies.md"
+    """docs/studies.json; tables of `pool` and the summary in docs/studies.md. Studies not found stay as they are."""
+    path = ROOT / "docs/studies.json"
     content = json.loads(path.read_text()) if path.is_file() else {}
     kept = content.get(pool, {}).get("studies", {})
     every = {name: found.get(name) or kept[name] for name in STUDIES if name in found or name in kept}
-    path.write_text(json.dumps(content | {pool: {"machine": machine(), "studies": every}}, indent=1) + "\n")
-    mark = f"<!-- {pool}: benchmarks/studies.py -->"
+    content |= {pool: {"machine": machine(), "studies": every}}
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    between(pool, "\n".join(markdown(STUDIES[name], table) for name, table in every.items()))
+    lines = ["| study | paper | on | here |", "|---|---|---|---|"]
+    for name, study in STUDIES.items():
+        lines += [f"| {study.title} | {study.paper} | {kind} | {of['studies'][name]['verdict']} |"
+                  for kind, of in sorted(content.items()) if name in of["studies"]]  # fmt: skip
+    between("summary", "\n".join(lines) + "\n")
+
+
+def between(name: str, text: str) -> None:
+    """Put `text` between the two marks called `name` of docs/studies.md."""
+    page, mark = ROOT / "docs/studies.md", f"<!-- {name}: benchmarks/studies.py -->"
     before, _, after = page.read_text().split(mark)
-    body = "\n".join(markdown(STUDIES[name], table) for name, table in every.items())
-    page.write_text(f"{before}{mark}\n\n{body}\n{mark}{after}")
+    page.write_text(f"{before}{mark}\n\n{text}\n{mark}{after}")
 
 
 if __name__ == "__main__":
