@@ -19,24 +19,29 @@ GENERAL = "Answer the question. Give only the answer."
 class Prompts:
     """The texts around a question and around previous responses.
 
-    `instruction` "" is that of the question's task; a question that has none gets `general`.
+    `instruction` "" is that of the question's task; a question that has none gets `general`, and the worked examples
+    `icl` before everything else if it has none of those either.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     instruction: str = ""
     general: str = GENERAL
+    icl: str = ""
     previous: str = "Answers given by others, some may be wrong:"
     last: str = "Your answer:"
     layout: Literal["question-first", "paper"] = "question-first"
 
     def fitted(self, task: Task) -> Prompts:
-        """With the task's instruction as the general one, for questions put to a system after its search."""
-        return replace(self, general=task.instruction) if task.instruction and self.general == GENERAL else self
+        """With the task's instruction and worked examples as the general ones, for questions put to a system later."""
+        general = task.instruction if task.instruction and self.general == GENERAL else self.general
+        worked = {example.icl for example in task.dev}
+        return replace(self, general=general, icl=self.icl or (worked.pop() if len(worked) == 1 else ""))
 
     def render(self, example: Example, responses: Sequence[str] = (), *, chunk: str = "") -> str:
         """The prompt of one node: `responses` of its predecessors in node order, `chunk` its share of the context."""
-        parts = [example.icl] if example.icl else []
+        worked = example.icl or ("" if example.instruction else self.icl)
+        parts = [worked] if worked else []
         instruction = self.instruction or example.instruction or self.general
         question = _question(example, chunk)
         if not responses:
