@@ -47,11 +47,12 @@ def test_a_command_line_becomes_a_recipe(tmp_path, monkeypatch, capsys):
     assert recipe.search.patience == recipe.role.patience == recipe.weight.patience == 6
     assert (recipe.search.iterations, recipe.search.clean_up) == (200, True)
     assert recipe.role == recipe.weight
+    assert (recipe.track.project, recipe.track.to) == ("hetero", "")
     assert (recipe.role.inertia, recipe.role.cognitive, recipe.role.social, recipe.role.repel) == (0.2, 0.3, 0.4, 0.05)
     assert (recipe.role.step_length, recipe.role.step_factor, recipe.role.restart) == (0.8, 0.95, True)
     remarks = [line for line in text.splitlines() if line.startswith("# ")]
     assert any("acts here: step_length_factor = 0.95 " in line for line in remarks)
-    assert any(line.endswith("why): fast_merge, project_name_wb") for line in remarks)
+    assert any(line.endswith("why): fast_merge") for line in remarks)
 
 
 def test_an_args_json_says_what_its_command_line_said(tmp_path, monkeypatch, capsys):

@@ -86,7 +86,7 @@ FLAGS = (
     Flag("base_model", "google/gemma-7b-it", ("pool.base",), str, acts=False, short="b"),
     Flag("starting_test_set_eval", "0", ("search.start_on_test",), _start, acts=False),
     Flag("fast_merge", "0", (), _switch),
-    Flag("project_name_wb", "search", (), str),
+    Flag("project_name_wb", "search", ("track.project",), str),
     Flag("populate_initial_experts", "0", ("pool.populate",), _switch, acts=False),
     Flag("initial_experts_num", "None", ("pool.populate",), _count, acts=False),
     Flag("starting_velocity_mode", "zero", _both("velocity"), _velocity),
