@@ -226,7 +226,8 @@ def _table(one: Credit, split: str) -> Table:
     rows = []
     for i, name in enumerate(one.names):
         jfk = one.jfk[i]
-        score = "" if np.isnan(jfk.score) else f"{jfk.score:.3f} ± {jfk.error:.3f}"
+        spread = "" if np.isnan(jfk.error) else f" ± {jfk.error:.3f}"
+        score = "" if np.isnan(jfk.score) else f"{jfk.score:.3f}{spread}"
         error = one.values.error[i]
         cells = [name, score, str(jfk.systems), _signed(-one.without[i]), _signed(one.values.values[i]),
                  "exact" if one.values.orders is None else "" if np.isnan(error) else f"{error:.3f}"]  # fmt: skip
