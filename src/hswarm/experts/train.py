@@ -61,7 +61,8 @@ class TrainSettings:
     `elsewhere` is the share of off-domain questions. `held_out` questions an expert measure it before and after, by
     `scorer` ("" for loss alone) on replies of at most `max_new_tokens`. Training ends, with the best
     weights, after `early_stop` evaluations (of ten) without a lower loss on `validation` other questions (0: never).
-    Lessons of more than `max_tokens` are left out and counted. `license` goes into the cards.
+    Lessons of more than `max_tokens` are left out and counted. `license` goes into the cards. The finished update is
+    multiplied by `strength` (task arithmetic, arXiv 2212.04089): an average of several experts then still acts.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -83,11 +84,12 @@ class TrainSettings:
     max_tokens: int = 1024
     scorer: str = "exact"
     max_new_tokens: int = 32
+    strength: float = 1.0
     license: str = ""
 
     def __post_init__(self) -> None:
         for key in ("rank", "alpha", "learning_rate", "batch", "steps", "held_out", "validation", "max_tokens",
-                    "max_new_tokens"):  # fmt: skip
+                    "max_new_tokens", "strength"):  # fmt: skip
             if not getattr(self, key) > 0:
                 raise ValueError(f"{key} must be more than 0, got {getattr(self, key)}")
         if self.early_stop < 0:
@@ -280,6 +282,7 @@ class _Training:
 
         set_seed(settings.seed)  # the order of lessons is drawn anew on going on, and must be the same
         trainer.train(resume_from_checkpoint=any(scratch.glob("checkpoint-*")))
+        self._strengthen(trainer.model)
         after = {"loss": trainer.evaluate(held)["eval_loss"]}
         if not math.isfinite(after["loss"]):
             raise PoolError(f"training of '{self._domain.name}' diverged (loss {after['loss']}); lower learning_rate "
@@ -292,6 +295,15 @@ class _Training:
         (folder / "README.md").write_text(card, encoding="utf-8")
         shutil.rmtree(scratch)
         self._say(f"{_outcome(before, after)}, {steps} steps")
+
+    def _strengthen(self, model: Any) -> None:
+        """Multiply the update, in place and in the adapter's alpha."""
+        from peft.tuners.lora import LoraLayer
+
+        for layer in (module for module in model.modules() if isinstance(module, LoraLayer)):
+            layer.set_scale("default", self._settings.strength)
+        config = model.peft_config["default"]
+        config.lora_alpha = _whole(self._settings.alpha * self._settings.strength)
 
     def _before(self, trainer: Any, held: Any, scratch: Path, exam: Exam | None) -> dict[str, Any]:
         """Loss and scores of the base, measured once."""
@@ -425,7 +437,7 @@ def tokens(tokenizer: Any, prompt: str | Sequence[Mapping[str, str]], answer: st
 
 # What no weight depends on, and what came later: it counts only where it is set, so that older experts stay finished.
 _IDLE = ("experts", "out", "scorer", "max_new_tokens", "license")
-_LATER = ("early_stop", "validation", "max_tokens", "task", "files", "hub", "split")
+_LATER = ("early_stop", "validation", "max_tokens", "strength", "task", "files", "hub", "split")
 
 
 def _mark(settings: TrainSettings, domain: Domain, folder: Path) -> str:
@@ -445,6 +457,11 @@ def _counting(part: TrainSettings | Domain) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _whole(number: float) -> float:
+    """`number`, as an integer where it is one."""
+    return int(number) if number == int(number) else number
+
+
 def _outcome(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """Loss and score before and after, in words."""
     text = f"loss {before['loss']:.3f} -> {after['loss']:.3f}"
@@ -457,6 +474,7 @@ def _card(settings: TrainSettings, domain: Domain, mark: str, course: Course, st
           after: Mapping[str, Any]) -> str:  # fmt: skip
     seed = f", seed {TRAIN_SEED}" if domain.generated else ""
     planned = settings.steps_of(domain)
+    strong = "" if settings.strength == 1 else f"; then multiplied by {settings.strength:g}"
     early = f" (of at most {planned}; ended early)" if steps < planned else ""
     return f"""---
 base_model: {settings.base}
@@ -466,11 +484,11 @@ pipeline_tag: text-generation
 ---
 # {domain.name}
 
-A LoRA expert (rank {settings.rank}, alpha {settings.alpha}) of {settings.base}, trained by `hswarm experts train`.
+A LoRA expert (rank {settings.rank}, alpha {_whole(settings.alpha * settings.strength)}) of {settings.base}, trained by `hswarm experts train`.
 
 - data: {domain.source}{seed},
   {course.distinct} distinct questions; {settings.elsewhere:.0%} of the lessons from the pool's other domains
-- {steps} steps{early} of {settings.batch} lessons, learning rate {settings.learning_rate:g}, seed {settings.seed}
+- {steps} steps{early} of {settings.batch} lessons, learning rate {settings.learning_rate:g}, seed {settings.seed}{strong}
 - loss on {len(course.held_out)} held-out lessons: {before["loss"]:.3f} before, {after["loss"]:.3f} after
 {_scores(settings, before, after)}- settings {mark}
 """

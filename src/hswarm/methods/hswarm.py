@@ -28,6 +28,8 @@ from hswarm.methods.early_end import evaluate_needed
 from hswarm.methods.objective import BudgetSpent, Evaluation, Objective
 from hswarm.runs.settings import SearchSettings
 
+_SHAKES = 30  # tries to come to another graph; the reach of the last one is about twenty times that of the first
+
 
 @dataclass(frozen=True, eq=False)
 class Findings:
@@ -80,6 +82,7 @@ class Search:
         self._iteration, self._stalled, self._spent = 0, 0, False
         self._shares: dict[tuple[str, str], Array] = {}  # of experts by name and digest
         self._first: Evaluation | None = None
+        self._scored: tuple[list[str], list[Topology]] = ([], [])  # graphs that experts of these digests were scored on
         self._told: dict[str, Array] = {}  # the last utilities of graphs ("role") and experts ("weight")
 
     def go(self) -> Findings:
@@ -160,9 +163,7 @@ class Search:
         return experts
 
     def _role_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
-        rng, decode = stream(self._seed, "decode", t), self._recipe.decode
-        matrices = self._role.ask().reshape(-1, self._nodes, self._nodes)
-        topologies = [g_decode(matrix, rng, decode.top_p, out_edges=decode.out_edges) for matrix in matrices]
+        matrices, topologies = self._graphs(t, experts)
         nodes: list[Sequence[int]] = [range(self._nodes)] * len(topologies)
         if (threshold := self._settings.threshold) is not None:
             thin = [thinned(*pair, threshold) for pair in zip(topologies, matrices, strict=True)]
@@ -184,6 +185,28 @@ class Search:
             entry |= self._interval(top, t, utilities)
         entry["edges"] = sorted(self._now.edges)
         return entry | _dropped(len(systems), kept) | _faults(evaluations)
+
+    def _graphs(self, t: int, experts: Sequence[Expert]) -> tuple[Array, list[Topology]]:
+        """The role swarm's matrices, shape (N, n, n), and the topology of each."""
+        rng, decode, shape = stream(self._seed, "decode", t), self._recipe.decode, (-1, self._nodes, self._nodes)
+        matrices = self._role.ask().reshape(shape)
+        topologies = [g_decode(matrix, rng, decode.top_p, out_edges=decode.out_edges) for matrix in matrices]
+        if not self._settings.fresh_graphs:
+            return matrices, topologies
+        digests = [experts[i].digest for i in self._members]
+        seen = self._scored[1] if self._scored[0] == digests else []
+        for i, matrix in enumerate(matrices):
+            reach = 0.1 * float(matrix.std())
+            for _ in range(_SHAKES):
+                if topologies[i] not in seen:
+                    break
+                shaken = matrix + reach * rng.standard_normal(matrix.shape)
+                topologies[i] = g_decode(shaken, rng, decode.top_p, out_edges=decode.out_edges)
+                self._role.place(i, shaken.ravel())
+                reach *= 1.2
+            seen = [*seen, topologies[i]]
+        self._scored = digests, seen
+        return self._role.ask().reshape(shape), topologies
 
     def _evaluate_roles(self, systems: Sequence[System], kept: Sequence[int], step: str) -> list[Evaluation]:
         mode, evaluated = self._settings.early_end, [systems[i] for i in kept]
@@ -276,6 +299,7 @@ class Search:
             "members": self._members,
             "ledger": asdict(self._ledger),
             "now": self._now.to_json(),
+            "scored": [self._scored[0], [topology.to_json() for topology in self._scored[1]]],
             "wall_s": self._objective.seconds,
         }
         for name, swarm in self._swarms().items():
@@ -294,6 +318,7 @@ class Search:
     def _restore(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         self._iteration, self._stalled, self._spent = state["iteration"], state["stalled"], state["spent"]
         self._members, self._now = state["members"], Topology.from_json(state["now"])
+        self._scored = state["scored"][0], [Topology.from_json(graph) for graph in state["scored"][1]]
         self._objective.earlier_s += state["wall_s"]
         self._objective.executor.ledger = Ledger(**state["ledger"])
         self._role = Swarm.from_state(_join(state["role"], "role.", tensors), self._recipe.role)

@@ -38,6 +38,8 @@ class SearchSettings:
     "racing" also those that very likely would not (an approximation); neither keeps a budget (methods/early_end.py).
     `early_exit` of an answer: where all nodes that hear nobody, at least two different calls, agree, theirs is the
     answer and no other node is asked, in the search and ever after.
+    `fresh_graphs`: a particle of the role-step whose graph these experts were scored on before is shaken until it
+    decodes to another one: a swarm that has drawn together goes on looking around its best.
     `cache` names a file of calls that runs share, beside each run's own.
     `threshold` drops edges of a smaller adjacency entry, and with them nodes that nobody hears any more (the paper's
     sparsity). `l1` times the mean size of a graph's entries is taken from the utility that the role-step is told.
@@ -63,6 +65,7 @@ class SearchSettings:
     reuse: bool = True
     early_end: Literal["off", "exact", "racing"] = "off"
     early_exit: bool = False
+    fresh_graphs: bool = False
     cache: str = ""
     threshold: float | None = None
     l1: float = 0.0
