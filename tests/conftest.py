@@ -36,7 +36,7 @@ def toy_recipe() -> Recipe:
     return build_recipe(toy_content())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def root() -> Path:
     """The project's folder."""
     return ROOT

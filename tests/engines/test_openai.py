@@ -2,14 +2,11 @@
 
 import json
 import os
-import socket
-import sqlite3
 import subprocess
-import sys
 import time
-import urllib.request
 
 import pytest
+from served import HSWARM, Server, kept
 
 from hswarm import Topology, load
 from hswarm.config import build_recipe
@@ -19,6 +16,7 @@ from hswarm.engines.toy import toy_pool
 from hswarm.errors import ConfigError, EngineError, PoolError, TaskError, UserError
 from hswarm.execution.execute import Executor
 from hswarm.execution.system import System
+from hswarm.experts.composite import Fusion
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
 from hswarm.runs.search import search
@@ -31,33 +29,6 @@ pytest.importorskip("fastapi")
 SECRET = "sk-very-secret"
 
 
-class Server:
-    """`hswarm serve` of a toy system, on a port of its own."""
-
-    def __init__(self, folder):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url, self._folder, self._process = f"http://127.0.0.1:{self.port}/v1", folder, None
-
-    def start(self):
-        command = [sys.executable, "-m", "hswarm.cli.main", "serve", *self._folder, "--port", str(self.port)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(600):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5):
-                    return
-            except OSError:
-                assert self._process.poll() is None
-                time.sleep(0.1)
-        raise AssertionError("the server does not start")
-
-    def kill(self):
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
@@ -66,7 +37,7 @@ def server(tmp_path_factory):
     System(Topology.chain(1), (experts[0],), base="toy", engine=EngineSettings(name="toy")).save(
         folder / "whole/best-single"
     )
-    made = Server([str(folder / "whole"), "--name", "whole"])
+    made = Server(folder / "whole", "--name", "whole")
     made.start()
     yield made
     made.kill()
@@ -150,8 +121,7 @@ def test_killed_and_started_again_ends_equal(server, tmp_path):
     for one in slow["pool"]["remote"]:
         one["per_minute"] = 600  # time to be killed in
     (tmp_path / "slow.toml").write_text(build_recipe(slow).to_toml())
-    command = [sys.executable, "-m", "hswarm.cli.main"]
-    process = subprocess.Popen([*command, "search", str(tmp_path / "slow.toml"), "--run", str(tmp_path / "broken")],
+    process = subprocess.Popen([*HSWARM, "search", str(tmp_path / "slow.toml"), "--run", str(tmp_path / "broken")],
                                env=environment, stderr=subprocess.PIPE, text=True)  # fmt: skip
     while process.poll() is None and kept(tmp_path / "broken") < 15:
         time.sleep(0.05)
@@ -165,17 +135,9 @@ def test_killed_and_started_again_ends_equal(server, tmp_path):
         assert before >= 15  # not lost with the wave that broke
     finally:
         server.start()
-    done = subprocess.run([*command, "resume", str(tmp_path / "broken")], env=environment, check=False)
+    done = subprocess.run([*HSWARM, "resume", str(tmp_path / "broken")], env=environment, check=False)
     assert done.returncode == 0
     assert result(tmp_path / "whole")[:2] == result(tmp_path / "broken")[:2]
-
-
-def kept(path):
-    try:
-        with sqlite3.connect(path / "cache.sqlite") as database:
-            return database.execute("SELECT count(*) FROM calls").fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0
 
 
 def test_replies_arrive_one_by_one_and_stay(server):
@@ -225,6 +187,11 @@ def test_keys_come_from_the_environment_alone(server, tmp_path, monkeypatch):
     with pytest.raises(TaskError) as refused:
         get_scorer("judge", {"model": "m", "url": "http://x/v1", "key": SECRET})
     assert SECRET not in str(refused.value)
+
+
+def test_a_fusion_takes_no_remote_expert(server):
+    with pytest.raises(PoolError, match="which an API does not give: leave out the-first"):
+        Fusion.join([expert(server, "first")])
 
 
 def test_two_experts_of_one_name_are_refused(server):

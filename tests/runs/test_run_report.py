@@ -169,13 +169,14 @@ def test_a_comparison_is_shown_if_it_is_of_the_same_task(run, tmp_path):
 def test_warnings_name_overlap_faults_and_drop():
     report = {
         "overlap": 3,
-        "test_faults": {"unparsed": 2, "cut": 0},
+        "test_faults": {"found": {"unparsed": 2, "cut": 0}, "best_single": {"empty": 4}},
         "dev": {"score": 0.9},
         "test": {"score": 0.5, "ci": [0.4, 0.6]},
     }
     said = " / ".join(warnings(report, []))
     assert "3 test questions are in dev too" in said
-    assert "2 could not be parsed" in said
+    assert "of the found system on test: 2 could not be parsed" in said
+    assert "of the best single expert on test: 4 were empty" in said
     assert "cut off" not in said
     assert "drops from 0.900 on dev, where it was searched, to 0.500" in said
     assert warnings(report | {"overlap": 0, "test_faults": {}, "dev": {"score": 0.6}}, []) == []

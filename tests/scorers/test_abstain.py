@@ -10,8 +10,9 @@ from hswarm.engines.toy import toy_pool
 from hswarm.errors import TaskError
 from hswarm.execution.execute import Executor
 from hswarm.execution.respond import score_replies
-from hswarm.methods.objective import Objective
-from hswarm.scorers import get_scorer, task_scorer
+from hswarm.methods.objective import BudgetSpent, Objective
+from hswarm.runs.search import planned_calls
+from hswarm.scorers import get_scorer, scored_calls, task_scorer
 from hswarm.scorers.abstain import stands
 from hswarm.tasks.task import Example, Task
 
@@ -114,3 +115,18 @@ def test_numbers_too():
     system = objective.alone(POOL.experts[0])
     ((score,),) = score_replies(task_scorer(objective.task), executor, [system], executor.run([system], [example], "s"), [example], "s")  # fmt: skip
     assert score == (1.0, True, "A")
+
+
+def test_budgets_and_plans_count_the_second_pass():
+    task = Task("t", EXAMPLES, EXAMPLES[:2], "abstain")
+    recipe = build_recipe({"engine": {"name": "toy"}, "budget": {"calls": 45}})
+    objective = Objective(task, recipe, POOL, Executor(Speaker()))
+    systems = [objective.system(Topology.of(2, {edge}), POOL.experts) for edge in ((0, 1), (1, 0))]
+    with pytest.raises(BudgetSpent) as spent:
+        objective.evaluate(systems, "s")
+    assert len(spent.value.evaluations) == 1  # 6 questions, 2 nodes, 2 passes: 24 calls a system at most
+    asked, doubled = (planned_calls(recipe, 2, 6, 2, task) for task in (None, task))
+    assert doubled == {phase: 2 * calls for phase, calls in asked.items()}
+    judged = planned_calls(recipe, 2, 6, 2, Task("t", EXAMPLES, (), "judge"))
+    assert (asked["experts alone"], judged["experts alone"]) == (12, 36)
+    assert scored_calls(Task("all", (), (), "", parts=(task, Task("e", (), (), "exact"))), 3) == 6

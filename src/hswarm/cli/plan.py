@@ -25,7 +25,7 @@ def plan(arguments: argparse.Namespace) -> None:
     check_name("engines", TABLE, recipe.engine.name)
     missing: list[str] = []
     experts, dev, test, task = _sizes(recipe, missing)
-    calls = planned_calls(recipe, experts, dev, test)
+    calls = planned_calls(recipe, experts, dev, test, task)
     table = Table("phase", "calls at most", title=f"{recipe.name}: {experts} experts, {dev} dev, {test} test questions")
     for phase, count in calls.items():
         table.add_row(phase, f"{count:,}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import Expert
+from hswarm.experts.remote import RemoteExpert
 
 _NOTHING = np.zeros(0, dtype=np.float32)
 
@@ -32,7 +33,10 @@ class Fusion(Expert):
         cls, parts: Sequence[Expert], weights: Sequence[float] | None = None, temperature: float = 1.0,
         name: str = "fusion",
     ) -> Fusion:  # fmt: skip
-        """PoolError: no parts, parts of several bases, weights that are not as many, negative or all zero."""
+        """PoolError: no parts, remote parts, of several bases, weights that are not as many, negative or all zero."""
+        if far := [part.name for part in parts if isinstance(part, RemoteExpert)]:
+            raise PoolError(f"'{name}' draws each token from its parts' distributions, which an API does not give: "
+                            f"leave out {', '.join(far)}")  # fmt: skip
         bases = list(dict.fromkeys(part.base for part in parts))
         if len(bases) != 1:
             raise PoolError(f"'{name}' joins experts of one base, got bases: {', '.join(bases) or 'none'}")

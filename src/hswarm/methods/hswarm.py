@@ -104,7 +104,7 @@ class Search:
 
     def _start(self) -> None:
         systems = [self._objective.alone(expert) for expert in self._pool.experts]
-        self._journal.begin("experts alone", len(systems) * len(self._objective.dev))
+        self._journal.begin("experts alone", len(systems) * self._objective.calls(1, len(self._objective.dev)))
         self._singles = tuple(self._objective.evaluate(systems, "start", rival=False))
         by_score = sorted(range(len(systems)), key=lambda i: (-np.nan_to_num(self._singles[i].utility), i))
         self._members = sorted(by_score[: self._nodes])
@@ -287,7 +287,7 @@ class Search:
         return self._objective.ledger
 
     def _step_calls(self) -> int:
-        return self._nodes * len(self._objective.dev)
+        return self._objective.calls(self._nodes, len(self._objective.dev))
 
     def _keep(self, entry: Mapping[str, Any]) -> None:
         """Hand the journal all that `_restore` needs to go on bit for bit."""

@@ -25,7 +25,7 @@ from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.composite import width
 from hswarm.experts.pool import ExpertPool
-from hswarm.scorers import score_range, task_scorer
+from hswarm.scorers import score_range, scored_calls, task_scorer
 from hswarm.scorers.base import Score
 from hswarm.tasks.task import Example, Task
 
@@ -149,6 +149,10 @@ class Objective:
         """The best system scored so far on all of the searched dev."""
         return self.finalists[0] if self.finalists else self._fallback
 
+    def calls(self, calls: int, examples: int) -> int:
+        """Calls that scoring a system of `calls` calls a reply on so many examples takes at most."""
+        return scored_calls(self.task, calls) * examples
+
     def system(self, topology: Topology, experts: Sequence[Expert], **changes: Any) -> System:
         """A system with the recipe's prompts, base, engine and sampling; `changes` replace fields of it."""
         prompts = self.recipe.prompts.fitted(self.task)
@@ -172,7 +176,7 @@ class Objective:
         done: list[Evaluation] = []
         while len(done) < len(systems):
             waiting = systems[len(done) :]
-            count = self._affordable([system.calls * len(examples) for system in waiting])
+            count = self._affordable([self.calls(system.calls, len(examples)) for system in waiting])
             if not count:
                 raise BudgetSpent(done, self.recipe.budget.text())
             made = self._score(waiting[:count], examples, f"{step}+{len(done)}" if done else step)
@@ -235,7 +239,7 @@ class Objective:
 
     def _reserve(self) -> int:
         """Calls that choosing among the finalists may take."""
-        return len(self._parts[1]) * self.recipe.selection.finalists * self.nodes
+        return self.recipe.selection.finalists * self.calls(self.nodes, len(self._parts[1]))
 
     def _remember(self, evaluations: Sequence[Evaluation], rival: bool) -> None:
         limit = self.recipe.selection.finalists if self._parts[1] else 1

@@ -113,7 +113,7 @@ def _keep_recipe(recipe: Recipe, path: Path) -> Path:
     """The recipe in the comparison's directory, with the budget all methods share; RunError if another one is there."""
     if recipe.budget == BudgetSettings():
         parts = open_parts(recipe)
-        planned = planned_calls(recipe, len(parts.pool.experts), len(parts.task.dev), 0)["total"]
+        planned = planned_calls(recipe, len(parts.pool.experts), len(parts.task.dev), 0, parts.task)["total"]
         recipe = recipe.model_copy(update={"budget": replace(recipe.budget, calls=planned)})
     kept, text = path / "recipes" / f"{recipe.name}.toml", recipe.to_toml()
     if kept.is_file() and kept.read_text(encoding="utf-8") != text:

@@ -26,6 +26,7 @@ from hswarm.runs.run import Run
 from hswarm.runs.table import HEAD, cells
 
 SHOWN = 5  # examples on a page
+_ROLES = {"found": "the found system", "start": "the best first graph", "best_single": "the best single expert"}
 _FAULTS = {"unparsed": "could not be parsed", "empty": "were empty", "cut": "were cut off", "failed": "failed"}
 
 _ENDS = {"patience": "{} iterations without a new best", "budget": "{} calls, all that the budget allows"}
@@ -173,7 +174,8 @@ def warnings(report: Mapping[str, Any] | None, history: Sequence[Mapping[str, An
     if report:
         if report["overlap"]:
             said.append(f"{report['overlap']} test questions are in dev too")
-        said += _faulty(report.get("test_faults", {}), "of the found system on test")
+        for role, faults in report.get("test_faults", {}).items():
+            said += _faulty(faults, f"of {_ROLES[role]} on test")
         dev, test = report["dev"], report["test"]
         if test and test["ci"] and dev["score"] is not None and dev["score"] > test["ci"][1]:
             said.append(f"the score drops from {dev['score']:.3f} on dev, where it was searched, to "

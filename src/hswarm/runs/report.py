@@ -66,7 +66,8 @@ def final_report(
     if selection.held_out:
         report["selection"] = selection_report(selection)
     if tests:
-        report["test_faults"] = {kind: getattr(tests[0], kind) for kind in ("unparsed", "empty", "cut", "failed")}
+        shown = {**on_test, **({"best_single": alone[name]} if name in alone else {})}
+        report["test_faults"] = {role: faults(test) for role, test in shown.items()}
     if name in alone:
         report["gain_on_test"] = _gain(tests[0].scores, alone[name].scores, rng)
     if len(alone) > 1:
@@ -95,6 +96,11 @@ def selection_report(selection: Selection) -> dict[str, Any]:
     drops = [seen.utility - again.utility for seen, again in zip(selection.finalists, selection.held_out, strict=True)]
     return {"held_out": len(selection.held_out[0].scores), "finalists": finalists, "chosen": selection.chosen,
             "drop": _number(float(np.nanmean(drops)))}  # fmt: skip
+
+
+def faults(evaluation: Evaluation) -> dict[str, int]:
+    """The replies that could not be scored as meant, by kind."""
+    return {kind: getattr(evaluation, kind) for kind in ("unparsed", "empty", "cut", "failed")}
 
 
 def summary(scores: Any, rng: np.random.Generator) -> dict[str, Any]:

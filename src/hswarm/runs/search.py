@@ -31,7 +31,7 @@ from hswarm.runs.progress import Progress
 from hswarm.runs.report import final_report, reported
 from hswarm.runs.run import Run
 from hswarm.runs.track import tracked
-from hswarm.scorers import task_scorer
+from hswarm.scorers import scored_calls, task_scorer
 from hswarm.tasks import load_task
 from hswarm.tasks.task import Task
 
@@ -98,7 +98,7 @@ def _carry_on(run: Run, parts: Parts, progress: Progress, cache: Cache) -> None:
     findings = Search(parts.pool, objective, np.random.default_rng(recipe.seed), journal).go()
     selection = objective.select(findings.best)
     systems = reported(findings, selection, recipe.search.start_on_test)
-    progress.begin("test", sum(system.calls for system in systems) * len(task.test), 0)
+    progress.begin("test", sum(objective.calls(system.calls, len(task.test)) for system in systems), 0)
     tests = objective.final(systems) if task.test else []
     selection.system.save(run.path / "best")
     keep_answers(run, objective, findings, selection)
@@ -120,7 +120,7 @@ class RunJournal(Journal):
     def begin(self, phase: str, calls: int) -> None:
         task = self._objective.task
         sizes = len(self._objective.pool.experts), len(self._objective.dev), len(task.test)
-        planned = planned_calls(self._run.recipe, *sizes)
+        planned = planned_calls(self._run.recipe, *sizes, task)
         self._progress.begin(phase, calls, max(0, planned["total"] - self._objective.ledger.requested - calls))
 
     def keep(
@@ -186,18 +186,22 @@ def read_pool(recipe: Recipe) -> ExpertPool:
     return pool
 
 
-def planned_calls(recipe: Recipe, experts: int, dev: int, test: int) -> dict[str, int]:
-    """Calls that a recipe asks for at most, by phase; reuse and an early end make them fewer."""
+def planned_calls(recipe: Recipe, experts: int, dev: int, test: int, task: Task | None = None) -> dict[str, int]:
+    """Calls that a recipe asks for at most, by phase; reuse and an early end make them fewer.
+
+    What the scorers of `task` ask further is counted too; without it only the questions themselves are.
+    """
     settings = recipe.search
-    nodes = settings.nodes or experts
+    alone, nodes = (scored_calls(task, n) if task else n for n in (1, settings.nodes or experts))
     role = settings.graphs * nodes * dev
     roles = role * (settings.iterations if "role" in settings.steps else 1)
     weights = settings.assignments * nodes * dev * max(0, settings.iterations - settings.weight_after)
     weights *= "weight" in settings.steps
     phases = {
-        "experts alone": experts * dev,
+        "experts alone": experts * alone * dev,
         "role-steps": roles,
         "weight-steps": weights,
-        "test": {"none": nodes, "best": 1 + 2 * nodes, "all": experts + 2 * nodes}[settings.start_on_test] * test,
+        "test": {"none": nodes, "best": alone + 2 * nodes, "all": experts * alone + 2 * nodes}[settings.start_on_test]
+        * test,
     }
     return phases | {"total": sum(phases.values())}

@@ -8,7 +8,7 @@ from typing import Any
 
 from hswarm.errors import ConfigError, TaskError
 from hswarm.registry import lookup, near
-from hswarm.scorers.base import Nobody, Respond, Score, Scorer
+from hswarm.scorers.base import Further, Nobody, Respond, Score, Scorer
 from hswarm.tasks.task import Example, Task
 
 TABLE = {
@@ -88,6 +88,14 @@ class _Part:
     def __call__(self, questions: Mapping[int, Example]) -> dict[int, str | None]:
         answers = self._respond({self._places[i]: question for i, question in questions.items()})
         return {i: answers[self._places[i]] for i in questions}
+
+
+def scored_calls(task: Task, calls: int) -> int:
+    """Calls that a response of `calls` calls takes at most with what the scorers of `task` ask about it."""
+    if task.parts:
+        return max(scored_calls(part, calls) for part in task.parts)
+    further = Further(*getattr(lookup("scorers", TABLE, task.scorer), "further", (0, 0)))
+    return calls + further.passes * calls + further.calls
 
 
 def score_range(task: Task) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hswarm.scorers.base import Respond, Score, accepted
+from hswarm.scorers.base import Further, Respond, Score, accepted
 from hswarm.scorers.choice import stated_letter
 from hswarm.scorers.exact import same, stated_answer
 from hswarm.tasks.task import Example
@@ -25,6 +25,9 @@ def abstain(examples: Sequence[Example], responses: Sequence[str], respond: Resp
     verdicts = respond({i: _doubt(examples[i], answer) for i, answer in enumerate(stated) if answer is not None})
     return [_score(example, answer, verdicts.get(i, "")) for i, (example, answer) in
             enumerate(zip(examples, stated, strict=True))]  # fmt: skip
+
+
+abstain.further = Further(passes=1, calls=0)  # type: ignore[attr-defined]
 
 
 def stands(reply: str) -> bool | None:

@@ -21,6 +21,16 @@ class Score(NamedTuple):
     extracted: str
 
 
+class Further(NamedTuple):
+    """What a scorer asks further for one response, at most; a scorer that asks says so by an attribute `further`.
+
+    `passes` through the very system that gave the response, and `calls` of a judge.
+    """
+
+    passes: int
+    calls: int
+
+
 class Respond(Protocol):
     """How a scorer asks further questions. None is a call that failed."""
 

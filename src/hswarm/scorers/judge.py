@@ -12,7 +12,7 @@ from typing import Any
 
 from hswarm.errors import TaskError
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
-from hswarm.scorers.base import Respond, Score, accepted
+from hswarm.scorers.base import Further, Respond, Score, accepted
 from hswarm.tasks.task import Example
 
 _TASK = (
@@ -61,6 +61,7 @@ def judge_of(
 
 
 judge.check = judge_of  # type: ignore[attr-defined]  # before anything is spent or written
+judge.further = Further(passes=0, calls=2)  # type: ignore[attr-defined]  # asked, and once more if it is not read
 
 
 def rating(reply: str) -> int | None:

@@ -1,0 +1,103 @@
+"""Local experts and a served one in one pool: real models, the real command, and a server that dies mid-run."""
+
+import json
+import subprocess
+import time
+
+import pytest
+from served import HSWARM, Server, kept
+
+from hswarm import Topology
+from hswarm.config import build_recipe
+from hswarm.engines.base import EngineSettings, Sampling
+from hswarm.execution.system import System
+from hswarm.experts.pool import PoolSettings, open_pool
+
+pytest.importorskip("openai")
+pytest.importorskip("fastapi")
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="module")
+def micro(root):
+    return {"path": str(root / "experts/micro/pool"), "base": str(root / "experts/micro/base")}
+
+
+@pytest.fixture(scope="module")
+def server(micro, tmp_path_factory):
+    """One of the micro experts, behind an API."""
+    (expert,) = open_pool(PoolSettings(**micro, experts=("tav",)), least=1).experts
+    folder = tmp_path_factory.mktemp("served") / "tav"
+    System(Topology.chain(1), (expert,), base=micro["base"], engine=EngineSettings(dtype="float32"),
+           sampling=Sampling(14)).save(folder)  # fmt: skip
+    made = Server(folder, "--name", "tav")
+    made.start()
+    yield made
+    made.kill()
+
+
+def recipe(micro, server, **more):
+    """Words that the served expert and a local one know together."""
+    return {
+        "name": "mix",
+        "pool": micro | {"experts": ["wex", "zor"], "remote": [{"name": "far", "model": "tav", "url": server.url, "attempts": 2} | more]},
+        "engine": {"dtype": "float32"},
+        "task": {"name": "micro", "datasets": ["tav+wex"], "dev": 8, "test": 4, "max_new_tokens": 14},
+        "search": {"graphs": 3, "assignments": 3, "iterations": 2},
+    }  # fmt: skip
+
+
+def begin(content, folder, name):
+    """`hswarm search` of `content`, started."""
+    file = folder / f"{name}.toml"
+    file.write_text(build_recipe(content).to_toml())
+    return subprocess.Popen([*HSWARM, "search", str(file), "--run", str(folder / name)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+
+def result(path):
+    report = json.loads((path / "report.json").read_text())
+    del report["wall_s"]
+    return (path / "history.jsonl").read_bytes(), report
+
+
+@pytest.fixture(scope="module")
+def whole(micro, server, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    process = begin(recipe(micro, server), folder, "run")
+    said = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, said
+    return folder / "run"
+
+
+def test_a_search_over_local_and_served_experts(whole):
+    history, report = result(whole)
+    assert history.count(b"\n") == 2
+    assert set(report["singles"]) == {"far", "wex", "zor"}
+    assert "far" in report["topology"]["assignment"]
+    assert report["dev"]["score"] > max(report["singles"].values())  # no expert knows both words
+    assert list((whole / "best/experts").glob("*/remote.json"))
+    assert list((whole / "best/experts").glob("*/adapter_model.safetensors"))
+    done = subprocess.run([*HSWARM, "ask", str(whole), "tav wex on red cat sings loudly here", "--trace"],
+                          capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "far" in done.stdout
+
+
+def test_a_server_killed_and_started_again_changes_nothing(micro, server, whole, tmp_path):
+    process = begin(recipe(micro, server, per_minute=900), tmp_path, "run")
+    end = time.monotonic() + 240
+    while process.poll() is None and kept(tmp_path / "run") < 30 and time.monotonic() < end:
+        time.sleep(0.02)
+    server.kill()
+    try:
+        said = process.communicate(timeout=120)[1]
+        assert process.returncode == 1, said
+        assert "cannot be reached" in said
+        assert f"hswarm resume {tmp_path / 'run'}" in said.replace("\n", " ")
+    finally:
+        server.start()
+    done = subprocess.run([*HSWARM, "resume", str(tmp_path / "run")], capture_output=True, text=True, timeout=300,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert result(tmp_path / "run") == result(whole)
