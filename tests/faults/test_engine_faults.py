@@ -75,7 +75,11 @@ def test_empty_and_garbage_answers_are_counted(tmp_path, faulty_recipe, kind):
     status, out, err = run("search", faulty_recipe, "--run", path, faults={kind: 1.0})
     assert status == 0, err
     report = json.loads((path / "report.json").read_text())
-    assert report["test_faults"]["found"]["empty"] == report["test_faults"]["best_single"]["empty"] == (30 if kind == "empty" else 0)
+    assert (
+        report["test_faults"]["found"]["empty"]
+        == report["test_faults"]["best_single"]["empty"]
+        == (30 if kind == "empty" else 0)
+    )
     assert report["dev"]["score"] == 0
     status, out, _ = run("ask", path, "toy 0.0: steps 0; difficulty 0.20", "--trace", faults={kind: 1.0})
     assert status == 0

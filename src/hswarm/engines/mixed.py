@@ -54,6 +54,11 @@ class MixedEngine:
         for engine in self._engines.values():
             close(engine)
 
+    @property
+    def fault(self) -> str:
+        """The last one that an engine tells of."""
+        return next(filter(None, (getattr(engine, "fault", "") for engine in self._engines.values())), "")
+
     def arriving(self, request: Request) -> bool:
         engine = self._engines[request.expert.base]
         return isinstance(engine, ArrivingEngine) and engine.arriving(request)

@@ -2,7 +2,7 @@
 
 Waiting, back-off with jitter and a server's Retry-After are the `openai` client's own. A server that stays unreachable
 ends the step with EngineError: what was answered is kept, and the run can be resumed. A call that a server refuses for
-its content is a failed completion.
+its content, breaks on every time or never answers properly is a failed completion.
 """
 
 from __future__ import annotations
@@ -26,9 +26,14 @@ except ImportError as missing:
     raise MissingExtra("experts behind an API", "api") from missing
 
 
+_AWAY = (409, 429, 502, 503, 504)  # of a server that is busy or gone, not of a call that it breaks on
+_REPLIES = 2  # a reply that is none is asked for once more
+
+
 class OpenAIEngine:
     """Chat completions of remote experts. Replies do not depend on their batch."""
 
+    fault = ""  # the last one of a call that was given up
     _calls: ClassVar[Counter[str]] = Counter()  # made by this process, by expert: a limit holds over all engines
 
     def __init__(self, settings: EngineSettings, base: str) -> None:
@@ -82,7 +87,15 @@ class OpenAIEngine:
                                   "then resume the run")  # fmt: skip
             self._calls[request.expert.digest] += 1
             await door.turn()
-            return i, await door.ask(request)
+            try:
+                return i, await door.ask(request)
+            except _GivenUp as given_up:
+                self.fault = str(given_up)
+                return i, Completion("", "failed", 0, 0)
+
+
+class _GivenUp(Exception):
+    """Why a call has no reply; others may have one."""
 
 
 class _Door:
@@ -103,13 +116,21 @@ class _Door:
             await asyncio.sleep(start - now)
 
     async def ask(self, request: Request) -> Completion:
-        """The reply. EngineError if the server cannot be had, UserError if it refuses key or model."""
+        """The reply. EngineError if the server cannot be had, UserError if it refuses key or model, else _GivenUp."""
+        for _ in range(_REPLIES):
+            try:
+                return _completion(await self._create(request))
+            except (ValueError, RecursionError) as fault:
+                wrong = f"'{self.remote.model}' at {self.remote.url} sends no chat completion: {fault}"
+        raise _GivenUp(wrong)
+
+    async def _create(self, request: Request) -> Any:
         remote, sampling = self.remote, request.sampling
         options: dict[str, Any] = {"temperature": sampling.temperature, "max_tokens": sampling.max_new_tokens}
         if sampling.temperature:
             options |= {"top_p": sampling.top_p, "seed": sampling.seed}
         try:
-            reply = await self.client.chat.completions.create(
+            return await self.client.chat.completions.create(
                 model=remote.model, messages=[{"role": "user", "content": request.prompt}], **options
             )
         except (openai.AuthenticationError, openai.PermissionDeniedError) as fault:
@@ -119,34 +140,44 @@ class _Door:
         except openai.NotFoundError:
             raise UserError(f"{remote.url} has no model '{remote.model}' or is no OpenAI-compatible API "
                             "(status 404); set model and url") from None  # fmt: skip
-        except (
-            openai.APIConnectionError,
-            openai.RateLimitError,
-            openai.InternalServerError,
-            openai.ConflictError,
-        ) as fault:
-            raise EngineError(f"'{remote.model}' at {remote.url} cannot be reached ({_why(fault)}, {remote.attempts} "
-                              "attempts); what it answered is kept: start it, then resume") from None  # fmt: skip
-        except openai.APIError:
-            return Completion("", "failed", 0, 0)
-        return _completion(reply)
+        except openai.APIError as fault:
+            if getattr(fault, "status_code", 0) in _AWAY or _unconnected(fault):
+                raise EngineError(f"'{remote.model}' at {remote.url} cannot be reached ({_why(fault)}, "
+                                  f"{remote.attempts} attempts); what it answered is kept: start it, "
+                                  "then resume") from None  # fmt: skip
+            raise _GivenUp(f"'{remote.model}' at {remote.url}: {_why(fault)}") from None
 
 
 def _completion(reply: Any) -> Completion:
-    """Other servers leave out more than the client's types say."""
-    if not reply.choices or reply.choices[0].finish_reason == "content_filter":
-        return Completion("", "failed", 0, 0)
-    first, usage = reply.choices[0], reply.usage
-    return Completion(
-        (first.message.content or "").strip(), "length" if first.finish_reason == "length" else "stop",
-        usage.prompt_tokens if usage else 0, usage.completion_tokens if usage else 0,
-    )  # fmt: skip
+    """Other servers leave out more than the client's types say. ValueError for what holds no reply."""
+    try:
+        first = reply.choices[0]
+        text, finish, usage = first.message.content or "", first.finish_reason, getattr(reply, "usage", None)
+    except (AttributeError, IndexError, TypeError) as fault:
+        raise ValueError(f"{str(reply)[:80]!r}") from fault
+    if not isinstance(text, str):
+        raise ValueError(f"the content is a {type(text).__name__}")
+    if finish == "content_filter":
+        raise _GivenUp("a reply was filtered by its server")
+    spent = [getattr(usage, f"{kind}_tokens", 0) for kind in ("prompt", "completion")]
+    return Completion(text.strip(), "length" if finish == "length" else "stop",
+                      *(count if isinstance(count, int) else 0 for count in spent))  # fmt: skip
+
+
+def _unconnected(fault: openai.APIError) -> bool:
+    """Whether nobody is there; a connection that breaks in the middle of a reply may be the call's doing."""
+    return type(fault.__cause__).__name__ in (
+        "ConnectError",
+        "ConnectTimeout",
+    )  # httpx's or, in later clients, httpx2's
 
 
 def _why(fault: openai.APIError) -> str:
     if isinstance(fault, openai.APIStatusError):
         return f"status {fault.status_code}"
-    return "no reply in time" if isinstance(fault, openai.APITimeoutError) else "no connection"
+    if isinstance(fault, openai.APITimeoutError):
+        return "no reply in time"
+    return "no connection" if _unconnected(fault) else f"a broken reply ({type(fault.__cause__).__name__})"
 
 
 def _remote(expert: Expert) -> RemoteSettings:

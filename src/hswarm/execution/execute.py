@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from hswarm.engines.base import ArrivingEngine, Completion, Engine, EngineSettings, Request, SpreadingEngine
 from hswarm.errors import EngineError
 from hswarm.execution.cache import Cache, call_key
-from hswarm.execution.guard import Guard
+from hswarm.execution.guard import Guard, storable
 from hswarm.execution.system import System
 from hswarm.execution.vote import agreed, majority
 from hswarm.experts.adapter import Expert
@@ -61,6 +61,11 @@ class Executor:
 
     def __post_init__(self) -> None:
         self.guard = Guard(self.engine, self.settings.retries, self.settings.timeout)
+
+    @property
+    def fault(self) -> str:
+        """The last one of a call that failed, for the error that ends a search."""
+        return self.guard.fault or getattr(self.engine, "fault", "") or "an answer marked as failed"
 
     def run(self, systems: Sequence[System], examples: Sequence[Example], step: str) -> list[list[list[Completion]]]:
         """Completions as [system][node][example]. `step` names this piece of work, once in a run."""
@@ -140,9 +145,8 @@ class Executor:
         for batch in self.engine.batches([distinct[key] for key in own]):
             batch_keys = [own[i] for i in batch]
             if isinstance(self.engine, ArrivingEngine) and self.engine.arriving(distinct[batch_keys[0]]):
-                self._arrive({key: distinct[key] for key in batch_keys}, completions, step)
+                self._arrive({key: distinct[key] for key in batch_keys}, completions, step, (failed, len(own)))
                 failed += _failed([completions[key] for key in batch_keys])
-                self._stop_if_dead(failed, len(own), step)
             elif any(key not in completions for key in batch_keys):
                 missing.append(batch_keys)
                 continue
@@ -169,18 +173,26 @@ class Executor:
         if failed > most * max(calls, _FEW):
             raise EngineError(
                 f"{failed} of {calls} calls of step {step} failed, more than engine.max_failed = {most:g} "
-                f"allows; the last fault was: {self.guard.fault or 'an answer marked as failed'}; "
+                f"allows; the last fault was: {self.fault}; "
                 "see the engine, then resume the run"
             )
 
-    def _arrive(self, calls: Mapping[bytes, Request], completions: dict[bytes, Completion], step: str) -> None:
-        """Make those of `calls` that are still missing, and keep each as it comes."""
+    def _arrive(
+        self, calls: Mapping[bytes, Request], completions: dict[bytes, Completion], step: str, so_far: tuple[int, int]
+    ) -> None:
+        """Make those of `calls` that are still missing, and keep each as it comes.
+
+        `so_far` is how many of the wave's calls have failed before, and how many it has.
+        """
         missing = [key for key in calls if key not in completions]
+        failed, count = so_far
 
         def keep(i: int, completion: Completion) -> None:
-            if completion.finish != "failed":
-                self.cache.put({missing[i]: completion}, step)
-            completions[missing[i]] = completion
+            nonlocal failed
+            completions[missing[i]] = completion = storable(completion)
+            self.cache.put({missing[i]: completion}, step)
+            failed += completion.finish == "failed"
+            self._stop_if_dead(failed, count, step)
 
         if missing:
             assert isinstance(self.engine, ArrivingEngine)

@@ -92,10 +92,10 @@ def _checked(answer: list[Completion] | BaseException, count: int) -> list[Compl
     for made in answer:
         if not isinstance(made, Completion) or not isinstance(made.text, str):
             return EngineError(f"the engine gave {type(made).__name__}, expected a Completion with a text")
-    return [_storable(made) for made in answer]
+    return [storable(made) for made in answer]
 
 
-def _storable(made: Completion) -> Completion:
+def storable(made: Completion) -> Completion:
     """`made` with lone surrogates replaced: they are no text, and no file takes them."""
     text = made.text.encode(errors="replace").decode()
     return made if text == made.text else Completion(text, made.finish, made.prompt_tokens, made.completion_tokens)

@@ -255,7 +255,7 @@ class Search:
         whole = [evaluation for evaluation in evaluations if not np.isnan(evaluation.utility)]
         if not whole:
             step = evaluations[0].step
-            fault = self._objective.executor.guard.fault or "an answer marked as failed"
+            fault = self._objective.executor.fault
             raise EngineError(f"every system of step {step} had failed calls (the last: {fault}); see the engine, or "
                               "take the question that breaks it out of the task, then resume the run")  # fmt: skip
         top = max(whole, key=lambda evaluation: evaluation.utility)

@@ -1,0 +1,181 @@
+"""APIs that misbehave, over real connections: what is retried, what counts as failed, what ends a run and is resumed."""
+
+import json
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from hswarm.config import build_recipe
+from hswarm.engines import open_engine
+from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.engines.toy import ToyEngine, toy_pool
+from hswarm.errors import EngineError
+from hswarm.experts.remote import RemoteExpert, RemoteSettings
+from hswarm.runs.search import resume, search
+
+pytest.importorskip("openai")
+TOY = {f"step-{i}": expert for i, expert in enumerate(toy_pool(2).experts)}
+DEEP = "[" * 100_000
+
+
+def completion(text):
+    return json.dumps({"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [
+        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]})  # fmt: skip
+
+
+class Api(ThreadingHTTPServer):
+    """Answers "fine", or what the toy engine says; `fault(prompt, count, model)` names how it fails when so often asked."""
+
+    daemon_threads, request_queue_size = True, 256
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.fault = lambda prompt, count, model: ""
+        self.asked, self._toy, self._lock = Counter(), ToyEngine(EngineSettings("toy")), threading.Lock()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def handle_error(self, request, client_address):
+        """A client that went away is no news."""
+
+    def count(self, prompt):
+        with self._lock:
+            self.asked[prompt] += 1
+            return self.asked[prompt]
+
+    def reply(self, model, prompt):
+        if model not in TOY:
+            return "fine"
+        with self._lock:
+            return self._toy.generate([Request(TOY[model], prompt, Sampling())])[0].text
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *words):
+        pass
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        prompt = asked["messages"][0]["content"]
+        fault = self.server.fault(prompt, self.server.count(prompt), asked["model"])
+        whole = completion(self.server.reply(asked["model"], prompt))
+        if fault == "slow":
+            time.sleep(1.5)
+        elif fault == "half":
+            return self._send(200, whole[: len(whole) // 2], len(whole))
+        elif fault == "cut":
+            return self._send(200, whole[: len(whole) // 2])
+        elif fault == "mute":
+            return None  # the connection ends without a word
+        elif fault.isdigit():
+            return self._send(int(fault), "{}")
+        elif fault == "later":
+            return self._send(429, "{}", retry_after="1")
+        elif fault in WRONG:
+            return self._send(200, *WRONG[fault])
+        return self._send(200, whole)
+
+    def _send(self, status, text, length=None, kind="application/json", retry_after=None):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(length or len(text.encode())))
+        if retry_after:
+            self.send_header("Retry-After", retry_after)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+
+WRONG = {
+    "page": ("<html>Bad gateway</html>", None, "text/html"), "list": ("[]",), "null": ("null",), "number": ("7",),
+    "no-choices": ('{"choices": []}',), "no-message": ('{"choices": [{"finish_reason": "stop"}]}',),
+    "parts": (completion([{"type": "text"}]),), "deep": (DEEP,), "empty": ("",),
+}  # fmt: skip
+BROKEN = ("500", "slow", "half", "mute", "cut", *WRONG)  # of one call
+AWAY = ("429", "later", "503")  # of the server
+
+
+@pytest.fixture
+def api():
+    with Api() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def ask(url, prompts, **more):
+    expert = RemoteExpert(RemoteSettings("far", "m", url, concurrency=50, **{"attempts": 2, "timeout_s": 0.7} | more))
+    engine = open_engine(EngineSettings(), "openai")
+    return [reply.text if reply.finish == "stop" else reply.finish
+            for reply in engine.generate([Request(expert, prompt, Sampling()) for prompt in prompts])], engine  # fmt: skip
+
+
+def test_what_breaks_once_is_asked_again(api):
+    api.fault = lambda prompt, count, model: prompt if count == 1 else ""
+    faults = [*BROKEN, *AWAY]
+    began = time.monotonic()
+    assert ask(api.url, faults)[0] == ["fine"] * len(faults)
+    assert time.monotonic() - began >= 1  # as Retry-After says
+    assert dict(api.asked) == dict.fromkeys(faults, 2)
+
+
+def test_what_stays_broken_is_failed_and_others_are_answered(api):
+    api.fault = lambda prompt, *_: prompt
+    replies, engine = ask(api.url, [*BROKEN, "good", "400"])
+    assert replies == ["failed"] * len(BROKEN) + ["fine", "failed"]
+    assert f"'m' at {api.url}" in engine.fault
+    assert api.asked["400"] == 1  # asking again would not help
+    assert all(api.asked[fault] == 2 for fault in BROKEN)
+
+
+@pytest.mark.parametrize(("fault", "said"), [("429", "status 429"), ("503", "status 503")])
+def test_a_server_that_is_away_ends_the_step(api, fault, said):
+    api.fault = lambda prompt, *_: fault
+    with pytest.raises(EngineError, match=f"cannot be reached \\({said}, 2 attempts\\)"):
+        ask(api.url, ["x"])
+
+
+def test_nobody_there(api):
+    with pytest.raises(EngineError, match=r"cannot be reached \(no connection, 2 attempts\)"):
+        ask("http://127.0.0.1:9/v1", ["x"])
+
+
+def test_no_text_that_a_file_would_not_take(api, tmp_path):
+    api.fault = lambda prompt, *_: "surrogate"
+    WRONG["surrogate"] = (completion("\ud800\x00\x1b[31m"),)
+    try:
+        run = search(recipe(api), tmp_path / "run")
+    finally:
+        del WRONG["surrogate"]
+    assert run.report["dev"]["score"] == 0
+
+
+def recipe(api, **engine):
+    remote = [{"name": name, "model": name, "url": api.url, "attempts": 1, "concurrency": 20} for name in TOY]
+    return build_recipe({
+        "pool": {"remote": remote}, "engine": {"name": "openai"} | engine,
+        "task": {"name": "toy", "dev": 30, "test": 10, "options": {"toy": {"steps": 2}}},
+        "search": {"graphs": 3, "assignments": 4, "iterations": 1},
+    })  # fmt: skip
+
+
+def test_a_search_stops_above_the_share_and_resumes_below(api, tmp_path):
+    whole = search(recipe(api), tmp_path / "whole")
+    api.fault = lambda prompt, *_: "500" if "by others" in prompt and sum(prompt.encode()) % 2 else ""
+    with pytest.raises(
+        EngineError, match=r"more than engine.max_failed = 0.1 allows; the last fault was: .* status 500"
+    ):
+        search(recipe(api), tmp_path / "broken")
+    api.fault = lambda prompt, *_: ""
+    resumed = resume(tmp_path / "broken")
+    assert (resumed.path / "history.jsonl").read_bytes() == (whole.path / "history.jsonl").read_bytes()
+    assert resumed.report | {"wall_s": 0} == whole.report | {"wall_s": 0}
+    api.fault = lambda prompt, _, model: (
+        "500" if model == "step-0" and "by others" in prompt and ".3:" in prompt else ""
+    )
+    some = search(recipe(api), tmp_path / "some")
+    assert some.report["calls"]["failed"] > 0
+    assert some.report["dev"]["n"] == 30  # a system with failed calls is never the best
