@@ -475,6 +475,7 @@ def _card(settings: TrainSettings, domain: Domain, mark: str, course: Course, st
     seed = f", seed {TRAIN_SEED}" if domain.generated else ""
     planned = settings.steps_of(domain)
     strong = "" if settings.strength == 1 else f"; then multiplied by {settings.strength:g}"
+    alpha, rate = _whole(settings.alpha * settings.strength), f"learning rate {settings.learning_rate:g}"
     early = f" (of at most {planned}; ended early)" if steps < planned else ""
     return f"""---
 base_model: {settings.base}
@@ -484,11 +485,11 @@ pipeline_tag: text-generation
 ---
 # {domain.name}
 
-A LoRA expert (rank {settings.rank}, alpha {_whole(settings.alpha * settings.strength)}) of {settings.base}, trained by `hswarm experts train`.
+A LoRA expert (rank {settings.rank}, alpha {alpha}) of {settings.base}, trained by `hswarm experts train`.
 
 - data: {domain.source}{seed},
   {course.distinct} distinct questions; {settings.elsewhere:.0%} of the lessons from the pool's other domains
-- {steps} steps{early} of {settings.batch} lessons, learning rate {settings.learning_rate:g}, seed {settings.seed}{strong}
+- {steps} steps{early} of {settings.batch} lessons, {rate}, seed {settings.seed}{strong}
 - loss on {len(course.held_out)} held-out lessons: {before["loss"]:.3f} before, {after["loss"]:.3f} after
 {_scores(settings, before, after)}- settings {mark}
 """
