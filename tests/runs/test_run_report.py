@@ -100,6 +100,8 @@ def test_hostile_text_stays_text(hostile):
     page = html_page(gather(hostile))
     for tag in ("script", "img", "b>bold", "svg onload"):
         assert f"<{tag}" not in page
+    assert "\u202e" not in page
+    assert "\x1b" not in page
     markdown = markdown_page(gather(hostile))
     outside = re.sub(r"^(`{3,})\w*\n.*?\n\1$", "", markdown, flags=re.S | re.M)
     assert "<script" not in outside

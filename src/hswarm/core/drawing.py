@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 124, 44  # of a node's box
 _GAP_X, _GAP_Y, _MARGIN = 56, 20, 10
 _MARKUP = r'["#`<>&]'  # what Mermaid, or a page around it, would take for more than text
-_LONGEST = 15  # characters that a box holds
+_LONGEST = 13  # characters that a box holds
 
 
 def graph_svg(topology: Topology, labels: Sequence[str] = (), notes: Sequence[str] = ()) -> str:

@@ -68,8 +68,12 @@ def _templates() -> Environment:
 
 
 def _clean(value: Any) -> Any:
-    """Text without characters that no page may hold: controls but for line ends and tabs, halves of pairs."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", "�", value) if isinstance(value, str) else value
+    """Text without what no page may hold: controls but for line ends and tabs, halves of pairs, turned directions."""
+    return (
+        re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]", "�", value)
+        if isinstance(value, str)
+        else value
+    )
 
 
 def _inline(value: Any) -> str:
