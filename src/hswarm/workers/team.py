@@ -107,6 +107,7 @@ class Team:
                 return
             taken = self._take(place)
             if taken is None:
+                worker.close()
                 return
             self._do(place, worker, *taken)
 

@@ -57,10 +57,11 @@ class ProcessWorker:
         self.close()
         self.lives += 1
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, *self._job), daemon=True)
-        self._process.start()
+        pipe, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, *self._job), daemon=True)
+        process.start()
         theirs.close()  # so that the pipe breaks when the process dies
+        self._process, self._pipe = process, pipe  # only now, since another thread may close it at any time
         self._answer()
 
     def call(self, method: str, *arguments: Any, shared: Mapping[str, Any] = NONE_SHARED) -> Any:
@@ -69,16 +70,18 @@ class ProcessWorker:
                 raise WorkerLost("the worker is not there")
             try:
                 self._pipe.send((method, arguments, dict(shared)))
-            except (OSError, ValueError) as fault:
+            except (OSError, ValueError, AttributeError) as fault:
                 raise self._gone() from fault
             return self._answer()
 
     def close(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-            self._pipe.close()
-            self._process = self._pipe = None
+        process, self._process = self._process, None
+        pipe, self._pipe = self._pipe, None
+        if process is not None:
+            process.kill()
+            process.join()
+        if pipe is not None:
+            pipe.close()
 
     def _answer(self) -> Any:
         try:
