@@ -49,8 +49,6 @@ bench: $(READY)
 	  '  $(BIN)/python benchmarks/pool_table.py' \
 	  '  $(BIN)/python benchmarks/spaces.py' \
 	  '  OMP_NUM_THREADS=1 $(BIN)/python benchmarks/serving.py --json docs/serving.json' \
-	  '  $(BIN)/python benchmarks/scaling.py   (14 minutes asleep)' \
-	  '  $(BIN)/python benchmarks/scaling_simulated.py' \
 	  '  $(BIN)/python benchmarks/weight_step_memory.py'
 
 clean:
