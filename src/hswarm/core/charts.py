@@ -54,7 +54,7 @@ def paths_svg(paths: NDArray[np.float64], names: Sequence[str], labels: tuple[st
     `best` = (time, point) gets a star; (-1, -1) is nowhere.
     """
     low, high = paths.min(axis=(0, 1)), paths.max(axis=(0, 1))
-    told = names if len(names) <= 8 else ()  # more are told apart by pointing at them
+    told = names if len(names) <= 12 else ()  # more are told apart by pointing at them
     frame = _Frame((low[0], high[0]), (low[1], high[1]), _EDGE + 18 * math.ceil(len(told) / 4), pad=0.06)
     parts = [*frame.axes(*labels), *_legend(told)]
     for i in range(paths.shape[1]):
