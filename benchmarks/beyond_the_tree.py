@@ -9,6 +9,7 @@ search as asked for.
 """
 
 import argparse
+import json
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -19,54 +20,56 @@ from search_quality import finished
 from studies import interval
 
 from hswarm.config import read_recipe
+from hswarm.execution import files
 from hswarm.execution.cache import Cache
 from hswarm.execution.execute import Executor
 from hswarm.methods.objective import Objective
 from hswarm.runs.search import open_parts
 
-MICRO = ('pool.experts=["tav", "lun", "wex", "zor"]',)
 SIZES = ("search.nodes=4", "task.test=200")
 TASKS = {
     "toy": ("task.name=toy", "task.datasets=[]", "engine.name=toy", "pool.path=''", "pool.base=''",
             "task.options.toy.steps=4", "search.iterations=8", "search.patience=8"),
-    "composite": (*MICRO, 'task.datasets=["tav+lun+wex+zor"]'),
-    "plain": (*MICRO, 'task.datasets=["tav", "lun", "wex", "zor"]'),
+    "composite": ('pool.experts=["tav", "lun", "wex", "zor"]', 'task.datasets=["tav+lun+wex+zor"]'),
 }  # fmt: skip
 VARIANTS = {
     "tree": (), "two successors": ("decode.out_edges=2",), "three successors": ("decode.out_edges=3",),
     "tree, early exit": ("search.early_exit=true",),
 }  # fmt: skip
-TOY_SEEDS = 7  # times as many seeds as on the micro pool, for it is quick
+TOY_SEEDS = 10  # times as many seeds as on the micro pool, for it is quick
 AFTERWARDS = "tree, exit put on afterwards"
 
 
-def measured(recipe, folder, parts):
-    """(variant's suffix, found on test, edges, calls of the search) of a run, brought to its end."""
+def measured(recipe, folder):
+    """Figures of the found system on test by variant's suffix, of a run brought to its end; kept beside the run."""
+    kept = folder.with_name(f"{folder.name}.json")
+    if kept.is_file():
+        return json.loads(kept.read_text())
     run = finished(recipe, folder)
-    system, report = run.best, run.report
+    system, report, parts = run.best, run.report, open_parts(recipe)
     systems = {"": system}
     if not system.early_exit and recipe.decode.out_edges == 1:
         systems[AFTERWARDS] = replace(system, early_exit=True)
     with closing(Cache(run.path / "cache.sqlite")) as cache:
         objective = Objective(parts.task, recipe, parts.pool, Executor(parts.engine, cache, settings=recipe.engine))
         found = objective.final(list(systems.values()))
-    searching = run.history()[-1]["calls"]["requested"]
-    return [(name, one, len(system.topology.edges), searching, report["dev"]["score"])
-            for name, one in zip(systems, found, strict=True)]  # fmt: skip
+    made = {
+        name: {
+            "scores": one.scores.tolist(), "dev": report["dev"]["score"], "edges": len(system.topology.edges),
+            "calls an answer": one.calls / len(one.scores), "tokens an answer": one.tokens / len(one.scores),
+            "calls of a search": run.history()[-1]["calls"]["requested"],
+        } for name, one in zip(systems, found, strict=True)
+    }  # fmt: skip
+    files.write_text(kept, json.dumps(made))
+    return made
 
 
 def row(made, tree):
     """The figures of a variant over seeds, beside the tree's."""
-    scores, base = (np.array([found.scores for found, *_ in seeds]) for seeds in (made, tree))
-    questions = scores.shape[1]
-    return {
-        "test": float(scores.mean()), "difference": float((scores - base).mean()), "95 %": interval(scores - base),
-        "dev": float(np.mean([dev for *_, dev in made])),
-        "edges": float(np.mean([edges for _, edges, _, _ in made])),
-        "calls an answer": float(np.mean([found.calls / questions for found, *_ in made])),
-        "tokens an answer": float(np.mean([found.tokens / questions for found, *_ in made])),
-        "calls of a search": float(np.mean([calls for _, _, calls, _ in made])),
-    }  # fmt: skip
+    scores, base = (np.array([found["scores"] for found in seeds]) for seeds in (made, tree))
+    means = {key: float(np.mean([found[key] for found in made])) for key in made[0] if key != "scores"}
+    return {"test": float(scores.mean()), "difference": float((scores - base).mean()), "95 %": interval(scores - base),
+            **means}  # fmt: skip
 
 
 def table(task, rows):
@@ -93,15 +96,14 @@ def main():
     given = parser.parse_args()
     tables = {}
     for task in given.only.split(","):
-        made, parts = {}, None
+        made = {}
         for seed in range(given.seeds * (TOY_SEEDS if task == "toy" else 1)):
             for variant, changes in VARIANTS.items():
                 shared = (f"seed={seed}", f"search.cache={given.runs / task / 'calls.sqlite'}")
                 recipe = read_recipe(ROOT / "recipes/studies.toml", [*SIZES, *TASKS[task], *changes, *shared])
-                parts = parts or open_parts(recipe)
-                for suffix, *found in measured(recipe, given.runs / task / f"{variant} {seed}", parts):
+                for suffix, found in measured(recipe, given.runs / task / f"{variant} {seed}").items():
                     made.setdefault(suffix or variant, []).append(found)
-                    print(f"{task}, {suffix or variant}, seed {seed}: {found[0].utility:.3f}", flush=True)
+                    print(f"{task}, {suffix or variant}, seed {seed}: {np.mean(found['scores']):.3f}", flush=True)
         tables[f"{task}, {len(made['tree'])} seeds"] = rows = {
             variant: row(seeds, made["tree"]) for variant, seeds in made.items()
         }
