@@ -114,6 +114,27 @@ def test_bases_that_are_not_whole(tmp_path):
         find_base(str(adapter(tmp_path / "adapter")))
 
 
+def test_a_base_of_the_hub_is_pinned_by_its_commit_or_warned_of(tmp_path, monkeypatch):
+    """By the hub's own client, from a cache in its form: no network."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    old, new = "a" * 40, "b" * 40
+    for commit in (old, new):
+        folder = tmp_path / "models--some--base/snapshots" / commit
+        folder.mkdir(parents=True)
+        for file in ("config.json", "model.safetensors", "tokenizer.json"):
+            (folder / file).write_text(commit)
+    (tmp_path / "models--some--base/refs").mkdir()
+    (tmp_path / "models--some--base/refs/main").write_text(new)
+    said = []
+    assert find_base(f"some/base@{old}", say=said.append).name == old
+    assert not said
+    assert find_base("some/base", say=said.append).name == new
+    assert f"'some/base@{new}' in the recipe" in said[0]
+    with pytest.raises(PoolError, match="must be a commit of 40 hexadecimal digits, got 'main'"):
+        find_base("some/base@main")
+
+
 @pytest.mark.model
 def test_an_unknown_base_without_a_hub():
     with pytest.raises(PoolError, match=r"neither a folder here nor to be had from the hub .* set pool\.base"):

@@ -3,7 +3,12 @@
 import xml.etree.ElementTree as ET
 
 import hswarm
+from hswarm.engines.base import EngineSettings
+from hswarm.engines.toy import toy_pool
+from hswarm.execution.system import System
 from hswarm.runs.run import Run
+
+HOSTILE = "<img src=x onerror=alert(1)>&"
 
 
 def test_a_topology_shows_its_drawing():
@@ -24,3 +29,21 @@ def test_a_run_and_its_system_show_scores_and_drawing(toy_recipe, tmp_path):
 def test_an_unfinished_run_says_so(toy_recipe, tmp_path):
     run = Run.create(tmp_path / "run", toy_recipe)
     assert "unfinished, 0 iterations so far" in run._repr_html_()
+
+
+def test_names_are_escaped(toy_recipe, tmp_path):
+    run = Run.create(tmp_path / HOSTILE, toy_recipe)
+    assert "<img" not in run._repr_html_()
+    named = tuple(expert.named(HOSTILE) for expert in toy_pool(2).experts)
+    system = System(hswarm.Topology.chain(2), named, base=HOSTILE, engine=EngineSettings("toy"))
+    page = ET.fromstring(f"<div>{system._repr_html_()}</div>")
+    assert "<img" not in system._repr_html_()
+    assert "<img src=x onerror=alert(1)>&" in "".join(page.itertext())
+
+
+def test_the_servers_page_writes_text_alone(root):
+    """Questions, answers and names reach it as text; only the drawing, whose labels are escaped, is parsed, as SVG."""
+    script = (root / "src/hswarm/server/page/page.js").read_text()
+    assert "textContent" in script
+    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+        assert word not in script

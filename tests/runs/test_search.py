@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import time
@@ -109,6 +110,31 @@ def test_interrupted_where_evaluations_are_dropped(tmp_path, after):
         search(recipe, tmp_path / "broken", Interrupt(after))
     resume(tmp_path / "broken")
     assert result(tmp_path / "whole") == result(tmp_path / "broken")
+
+
+@pytest.mark.parametrize("after", [25, 40])
+def test_old_calls_are_dropped(tmp_path, after):
+    """Scores stay as they were, the cache does not grow, and an interruption changes nothing."""
+    size = {"iterations": 8, "patience": 8}
+    ample = search(build_recipe(toy_content(**size)), tmp_path / "ample")
+    recipe = build_recipe(toy_content(**size, keep_calls=1))
+    sparing = search(recipe, tmp_path / "whole")
+    assert [line["role"]["utilities"] for line in sparing.history()] == [
+        line["role"]["utilities"] for line in ample.history()
+    ]
+    steps = [_steps(run.path) for run in (ample, sparing)]
+    assert {step for step in steps[1] if step.isdigit()} == {"7"}
+    assert len([step for step in steps[0] if step.isdigit()]) > 1
+    with pytest.raises(KeyboardInterrupt):
+        search(recipe, tmp_path / "broken", Interrupt(after))
+    resume(tmp_path / "broken")
+    assert result(tmp_path / "whole") == result(tmp_path / "broken")
+
+
+def _steps(path):
+    """The iterations (and other pieces of work) that made the calls that are kept."""
+    with contextlib.closing(sqlite3.connect(path / "cache.sqlite")) as database:
+        return {step.split("/")[0] for (step,) in database.execute("SELECT step FROM calls")}
 
 
 def test_killed_at_random_moments_ends_byte_equal(tmp_path, root):

@@ -65,7 +65,7 @@ def _usage(source: Source, form: str) -> str:
     prompt = f"It was scored with the instruction: {source.system.prompts.instruction}"
     if form == "adapter":
         return _code("python", "from peft import PeftModel", "from transformers import AutoModelForCausalLM", "",
-                     f'base = AutoModelForCausalLM.from_pretrained("{source.system.base}")',
+                     f'base = AutoModelForCausalLM.from_pretrained("{source.system.base.partition("@")[0]}")',
                      'model = PeftModel.from_pretrained(base, "this folder")') + f"\n\n{prompt}"  # fmt: skip
     if form == "merged":
         return _code("python", "from transformers import pipeline", "",

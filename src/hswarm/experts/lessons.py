@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from hswarm.errors import MissingExtra, TaskError
+from hswarm.experts.base import revision_of
 from hswarm.prompts import Prompts
 from hswarm.tasks import TaskSettings, load_task
 from hswarm.tasks.reasoning_gym import generate
@@ -205,8 +206,9 @@ def _hub(domain: Domain) -> list[tuple[str, Any]]:
         from datasets import load_dataset
     except ImportError as missing:
         raise MissingExtra(f"hub data set '{domain.hub}'", "hub") from missing
+    name, revision = revision_of(domain.hub)
     try:
-        table = load_dataset(domain.hub, split=domain.split)
+        table = load_dataset(name, split=domain.split, revision=revision)
     except Exception as fault:  # the library raises many kinds
         why = f"{type(fault).__name__}: {str(fault)[:200]}"
         raise TaskError(f"expert '{domain.name}': split '{domain.split}' of hub data set '{domain.hub}' is not to be "

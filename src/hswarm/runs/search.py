@@ -133,12 +133,19 @@ class RunJournal(Journal):
         if entry["best"]["step"] != self._saved:
             best.save(self._run.path / "best")
             self._saved = entry["best"]["step"]
+        self._forget(entry["iteration"] + 1)
         self._progress.iteration(entry)
+
+    def _forget(self, done: int) -> None:
+        """Drop the calls that the run keeps no longer after so many iterations: again on resuming, for equal counts."""
+        if keep := self._run.recipe.search.keep_calls:
+            self._objective.executor.cache.forget(done - keep)
 
     def kept(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         saved = self._run.load_state()
         self._run.rewind(saved[1]["iteration"] if saved else 0)
         if saved:
+            self._forget(saved[1]["iteration"])
             executor = self._objective.executor
             executor.guard.most = saved[1].get("most")
             if saved[1].get("engine") != (now := executor.engine.fingerprint):

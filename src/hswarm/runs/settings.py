@@ -40,7 +40,8 @@ class SearchSettings:
     answer and no other node is asked, in the search and ever after.
     `fresh_graphs`: a particle of the role-step whose graph these experts were scored on before is shaken until it
     decodes to another one: a swarm that has drawn together goes on looking around its best.
-    `cache` names a file of calls that runs share, beside each run's own.
+    `cache` names a file of calls that runs share, beside each run's own, which keeps those of the last `keep_calls`
+    iterations (0: of all).
     `threshold` drops edges of a smaller adjacency entry, and with them nodes that nobody hears any more (the paper's
     sparsity). `l1` times the mean size of a graph's entries is taken from the utility that the role-step is told.
 
@@ -67,6 +68,7 @@ class SearchSettings:
     early_exit: bool = False
     fresh_graphs: bool = False
     cache: str = ""
+    keep_calls: int = 0
     threshold: float | None = None
     l1: float = 0.0
     drop_k: float = 0.0
@@ -87,8 +89,9 @@ class SearchSettings:
             raise ValueError(f"l1 must be 0 or more, got {self.l1}")
         if self.l1 and self.early_end != "off":
             raise ValueError("early_end compares utilities, which l1 changes; set one of the two")
-        if self.weight_after < 0:
-            raise ValueError(f"weight_after must be at least 0, got {self.weight_after}")
+        for name in ("weight_after", "keep_calls"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if not self.steps:
             raise ValueError("steps must name 'role', 'weight' or both")
         if self.weight_topology == "iteration" and "role" not in self.steps:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from hswarm.errors import MissingExtra, TaskError
+from hswarm.experts.base import revision_of, unpinned
 from hswarm.tasks.formats import DataFile, examples_of
 from hswarm.tasks.settings import TaskSettings
 
@@ -23,12 +26,15 @@ def read_hub(
         from datasets import load_dataset
     except ImportError as missing:
         raise MissingExtra(f"data set '{settings.hub}'", "hub") from missing
+    name, revision = revision_of(settings.hub)
     try:
-        found: Any = load_dataset(settings.hub, settings.subset or None)
+        found: Any = load_dataset(name, settings.subset or None, revision=revision)
     except Exception as fault:  # the package raises what its many readers raise
         reason = str(fault).strip().split("\n")[0] or type(fault).__name__
         raise TaskError(f"data set '{settings.hub}' cannot be read ({reason}); give its subset (task.subset), or "
                         "download it and name the file (task.path)") from fault  # fmt: skip
+    if not revision and not Path(name).is_dir():
+        print(unpinned(settings.hub, ""), file=sys.stderr)
     splits = {name: found[name] for name in _chosen(settings, list(found))}
     names = dict(zip(splits, ("dev", "test") if len(splits) > 1 else ("",), strict=True))
     rows = {names[name]: [convert(row) if convert else row for row in part] for name, part in splits.items()}
