@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from adapters import adapter
 
-from hswarm.errors import ConfigError, PoolError
+from hswarm.errors import ConfigError, PoolError, UserError
 from hswarm.experts import base as bases
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
@@ -131,7 +131,7 @@ def test_a_base_of_the_hub_is_pinned_by_its_commit_or_warned_of(tmp_path, monkey
     assert not said
     assert find_base("some/base", say=said.append).name == new
     assert f"'some/base@{new}' in the recipe" in said[0]
-    with pytest.raises(PoolError, match="must be a commit of 40 hexadecimal digits, got 'main'"):
+    with pytest.raises(UserError, match="must be a commit of 40 hexadecimal digits, got 'main'"):
         find_base("some/base@main")
 
 

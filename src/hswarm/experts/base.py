@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hswarm.errors import MissingExtra, PoolError
+from hswarm.tasks.hub import revision_of, unpinned
 
 
 class Wheel(NamedTuple):
@@ -156,23 +156,6 @@ def _convert(file: Path, folder: Path) -> None:
     model.tie_weights()
     model.to(torch.bfloat16).save_pretrained(folder)
     AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
-
-
-def revision_of(name: str) -> tuple[str, str | None]:
-    """Hub id and commit of "owner/name@commit", None without one or for a folder. PoolError: a branch or a tag."""
-    if Path(name).is_dir():
-        return name, None
-    id, at, revision = name.partition("@")
-    if at and not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise PoolError(f"'{name}': what follows @ must be a commit of 40 hexadecimal digits, got '{revision[:50]}'; "
-                        "branches and tags move")  # fmt: skip
-    return id, revision or None
-
-
-def unpinned(name: str, commit: str) -> str:
-    """The warning about a download that no recipe pins."""
-    return (f"warning: '{name}' was taken from the hub as it is now; "
-            f"'{name}@{commit or '<commit>'}' in the recipe would get the same files ever after")  # fmt: skip
 
 
 def _from_hub(name: str, say: Callable[[str], None]) -> Path:

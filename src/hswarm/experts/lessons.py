@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from hswarm.errors import MissingExtra, TaskError
-from hswarm.experts.base import revision_of
 from hswarm.prompts import Prompts
 from hswarm.tasks import TaskSettings, load_task
+from hswarm.tasks.hub import revision_of
 from hswarm.tasks.reasoning_gym import generate
 from hswarm.tasks.task import Example
 

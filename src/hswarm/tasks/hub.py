@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hswarm.errors import MissingExtra, TaskError
-from hswarm.experts.base import revision_of, unpinned
+from hswarm.errors import MissingExtra, TaskError, UserError
 from hswarm.tasks.formats import DataFile, examples_of
 from hswarm.tasks.settings import TaskSettings
 
@@ -39,6 +39,23 @@ def read_hub(
     names = dict(zip(splits, ("dev", "test") if len(splits) > 1 else ("",), strict=True))
     rows = {names[name]: [convert(row) if convert else row for row in part] for name, part in splits.items()}
     return examples_of(rows, settings.columns, f"data set '{settings.hub}'")
+
+
+def revision_of(name: str) -> tuple[str, str | None]:
+    """Hub id and commit of "owner/name@commit", None without one or for a folder. UserError: a branch or a tag."""
+    if Path(name).is_dir():
+        return name, None
+    id, at, revision = name.partition("@")
+    if at and not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise UserError(f"'{name}': what follows @ must be a commit of 40 hexadecimal digits, got '{revision[:50]}'; "
+                        "branches and tags move")  # fmt: skip
+    return id, revision or None
+
+
+def unpinned(name: str, commit: str) -> str:
+    """The warning about a download that no recipe pins."""
+    return (f"warning: '{name}' was taken from the hub as it is now; "
+            f"'{name}@{commit or '<commit>'}' in the recipe would get the same files ever after")  # fmt: skip
 
 
 def _chosen(settings: TaskSettings, there: list[str]) -> list[str]:
