@@ -38,6 +38,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/pso_update.py --size 5000000
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/early_end.py --seeds 1 --set search.iterations=8 --set search.graphs=6
+	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/table.py
 	$(BIN)/python benchmarks/serving.py --toy
 	@printf '%s\n' 'long ones, minutes to hours; each alone on the machine:' \
@@ -47,6 +48,7 @@ bench: $(READY)
 	  '  $(BIN)/python benchmarks/search_vs_naive.py recipes/demo.toml' \
 	  '  $(BIN)/python benchmarks/prompt_layout.py recipes/demo.toml' \
 	  '  $(BIN)/python benchmarks/pool_table.py' \
+	  '  $(BIN)/python benchmarks/search_quality.py recipes/micro.toml       (and recipes/micro-plain.toml)' \
 	  '  $(BIN)/python benchmarks/spaces.py' \
 	  '  OMP_NUM_THREADS=1 $(BIN)/python benchmarks/serving.py --json docs/serving.json' \
 	  '  $(BIN)/python benchmarks/weight_step_memory.py'

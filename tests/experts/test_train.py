@@ -77,6 +77,18 @@ def test_training_that_helps_no_more_ends_early_with_the_best_weights(base, tmp_
     assert "score 0.00 -> 1.00" in said[-1]
 
 
+def test_strength_multiplies_the_finished_update(base, tmp_path):
+    plain, strong = (
+        Expert.read(train_pool(recipe(tmp_path / name, base, 4, more)) / "one")
+        for name, more in (("plain", ""), ("strong", "strength = 1.5"))
+    )
+    assert (plain.form.scaling, strong.form.scaling) == (4, 6)
+    assert np.array_equal(plain.vector, strong.vector)
+    card = (tmp_path / "strong/pool/one/README.md").read_text()
+    assert "alpha 24" in card
+    assert "then multiplied by 1.5" in card
+
+
 def test_interrupted_training_goes_on(base, tmp_path, monkeypatch):
     from transformers import Trainer
 

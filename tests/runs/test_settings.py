@@ -20,6 +20,7 @@ from hswarm.experts.remote import RemoteExpert, RemoteSettings
 from hswarm.methods.base import Journal
 from hswarm.methods.hswarm import Search
 from hswarm.methods.objective import Objective
+from hswarm.runs.progress import Progress
 from hswarm.runs.run import Run
 from hswarm.runs.search import open_parts, planned_calls, resume, search
 from hswarm.tasks import toy
@@ -257,6 +258,40 @@ def test_weight_after_lets_roles_be_found_first(tmp_path):
     assert len(lines) >= 5  # patience counts from the fourth on
     alone = searched(tmp_path / "alone", steps=["role"], iterations=9, patience=9)
     assert [line["role"] for line in lines[:4]] == [line["role"] for line in alone.history()[:4]]
+
+
+def test_fresh_graphs_scores_no_graph_twice_on_the_same_experts(tmp_path):
+    sections = {"role": {"social": 3.0, "step_length": 1.0, "step_factor": 1.0}}  # draws together at once
+    changes = {"steps": ["role"], "graphs": 4, "iterations": 8, "patience": 8, "nodes": 4}
+
+    def new(path, **more):
+        run = searched(path, sections, **changes, **more)
+        return run.report["calls"]["generated"], run
+
+    drawn_together, _ = new(tmp_path / "plain")
+    looking, run = new(tmp_path / "fresh", fresh_graphs=True)
+    assert looking > drawn_together
+    seen = run.load_state()[1]["scored"][1]
+    graphs = {tuple(map(tuple, graph["edges"])) for graph in seen}
+    assert len(graphs) >= 0.9 * len(seen) == 0.9 * 32
+
+
+def test_fresh_graphs_are_the_same_after_a_stop(tmp_path):
+    changes = {"fresh_graphs": True, "patience": 9, "iterations": 6, "steps": ["role"]}
+    whole = searched(tmp_path / "whole", **changes)
+    recipe = recipe_of(**changes)
+
+    class Stopped(Exception):
+        pass
+
+    class Stop(Progress):
+        def iteration(self, entry):
+            if entry["iteration"] == 2:
+                raise Stopped
+
+    with pytest.raises(Stopped):
+        search(recipe, tmp_path / "stopped", Stop())
+    assert resume(tmp_path / "stopped").history() == whole.history()
 
 
 def test_drop_n_leaves_out_single_evaluations(tmp_path):
