@@ -1,8 +1,8 @@
 """Claim: one answer of a system takes near the depth of its graph in calls, not its number of nodes.
 
 python benchmarks/latency.py [--ms 200] [--workers 8]
-One question; calls sleep for a known time on worker processes (a graphics card each, say). Rival: one worker, which answers
-node after node.
+One question; calls sleep for a known time on worker processes (a graphics card each, say). Rival: one worker, which
+answers node after node.
 """
 
 import argparse
