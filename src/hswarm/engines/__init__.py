@@ -19,6 +19,7 @@ TABLE = {
     "openvino": "hswarm.engines.openvino:OpenVINOEngine",
     "toy": "hswarm.engines.toy:ToyEngine",
     "transformers": "hswarm.engines.transformers:TransformersEngine",
+    "vllm": "hswarm.engines.vllm:VLLMEngine",
 }
 
 

@@ -72,8 +72,8 @@ class Completion:
 class EngineSettings:
     """`[engine]` of a recipe. Fields that an engine has no use for must stay at their defaults.
 
-    `prefix_cache` (openvino): what prompts share is computed once within a "batch", so that a reply depends on its
-    batch alone, or over the whole "run": faster, but repeated bit for bit only if nothing is interrupted.
+    `prefix_cache` (openvino, vllm): what prompts share is computed once within a "batch", so that a reply depends on
+    its batch alone, or over the whole "run": faster, but repeated bit for bit only if nothing is interrupted.
     A batch that breaks is asked again `retries` times, then its calls count as failed; none within `timeout` seconds
     (0: no limit), or more than `max_failed` of a step's calls failed: the search stops and can be resumed.
     `devices`: a worker process on each GPU of these numbers, or where there is none on its share of the cores; "auto"

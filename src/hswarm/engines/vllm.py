@@ -1,0 +1,184 @@
+"""The engine on vLLM: many experts in one batch on a GPU, each request with its own LoRA adapter.
+
+vLLM tells adapters apart by an integer and cached blocks by the adapter's name and path. A name that came back with
+other weights would go on from the old one's keys and values, so both are made of the expert's digest and the integer is
+never given to another. Adapters lie as files while they are in use; older ones are deleted, and vLLM forgets them too.
+On a CPU a batch holds one expert, since adapters mixed in a batch were slow there. Run on vLLM's CPU build only, not on
+a GPU yet: docs/adding-an-engine.md.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hswarm.engines.base import Completion, EngineSettings, Request, group_batches
+from hswarm.engines.chat import Chat, digest_of, seed_of
+from hswarm.errors import ConfigError, MissingExtra, PoolError
+from hswarm.experts import shards
+from hswarm.experts.adapter import Expert
+from hswarm.experts.base import find_base
+
+# In this process the scheduler's steps, and so the shapes of batches, depend on the requests alone.
+os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")  # GiB
+
+try:
+    import torch
+    import vllm
+    from vllm.lora.request import LoRARequest
+    from vllm.platforms import current_platform
+except ImportError as missing:
+    raise MissingExtra("engine 'vllm'", "vllm") from missing
+
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # vLLM makes room for adapters in these sizes only
+_MIXED = 16  # experts in one step on a GPU; more wait for the next
+_HELD = 32  # experts in main memory and as files
+_RUNNING = 256  # requests at once on a GPU, whose memory vLLM shares out by itself
+
+
+class VLLMEngine:
+    """Greedy or sampled replies of one causal language model under many LoRA experts."""
+
+    def __init__(self, settings: EngineSettings, base: str) -> None:
+        self._device = str(current_platform.device_type)
+        if not self._device:
+            raise ConfigError(["engine 'vllm' finds no device: its CUDA build needs a GPU; "
+                               "set engine.name = 'transformers'"])  # fmt: skip
+        if settings.device not in ("auto", self._device):
+            raise ConfigError([f"engine 'vllm' runs on '{self._device}' as installed here, got engine.device = "
+                               f"'{settings.device}'; say \"auto\", and which GPUs by engine.devices"])  # fmt: skip
+        self._folder, self._base, self._settings = find_base(base), base, settings
+        self._chat = Chat(self._folder, base)
+        best = str(current_platform.supported_dtypes[0]).removeprefix("torch.")
+        self._dtype = best if settings.dtype == "auto" else settings.dtype
+        self._linears = {
+            name.removesuffix(".weight"): list(stored.shape)
+            for name, stored in shards.tensors_in(self._folder).items()
+            if name.endswith(".weight")
+        }
+        self._adapters = Adapters()
+        self._rank = 0
+        self._llm: Any = None
+        self._fingerprint = "/".join(
+            ["vllm", vllm.__version__, torch.__version__, self._dtype, self._device, digest_of(self._folder)]
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    def check(self, experts: Sequence[Expert]) -> None:
+        for expert in experts:
+            if expert.form is None:
+                raise PoolError(f"expert '{expert.name}' is not a LoRA adapter, and engine 'vllm' takes no other; "
+                                "set engine.name = 'transformers'")  # fmt: skip
+            if expert.form.config["r"] > _RANKS[-1]:
+                raise PoolError(f"expert '{expert.name}' has rank {expert.form.config['r']}, vLLM takes at most "
+                                f"{_RANKS[-1]}; set engine.name = 'transformers'")  # fmt: skip
+            shapes = dict(zip(expert.form.names, expert.form.shapes, strict=True))
+            for name in (name for name in shapes if ".lora_A." in name):
+                module = name.removeprefix("base_model.model.").split(".lora_A.")[0]
+                found = self._linears.get(module, "no such weight")
+                expected = [shapes[name.replace(".lora_A.", ".lora_B.")][0], shapes[name][1]]
+                if found != expected:
+                    raise PoolError(f"expert '{expert.name}' changes {module} of shape {expected}, the base "
+                                    f"{self._base} has {found}; it belongs to another base")  # fmt: skip
+        self._rank = max([self._rank, *(_room(expert) for expert in experts)])
+
+    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
+        """On a GPU all at once, one expert's calls and equal beginnings side by side; on a CPU one expert a batch."""
+        size = self._settings.batch if self._device == "cpu" else max(1, len(requests))
+        grouped = group_batches(requests, size, lambda request: request.prompt)
+        return grouped if self._device == "cpu" or not grouped else [[i for batch in grouped for i in batch]]
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        completions: dict[int, Completion] = {}
+        for batch in self.batches(requests):
+            completions.update(zip(batch, self._reply([requests[i] for i in batch]), strict=True))
+        return [completions[i] for i in range(len(requests))]
+
+    def _reply(self, requests: Sequence[Request]) -> list[Completion]:
+        """Completions of one batch; a prompt that leaves no room for a reply fails."""
+        self._open([request.expert for request in requests])
+        if self._settings.prefix_cache == "batch":
+            self._llm.reset_prefix_cache()
+        prompts = self._chat.encode([request.prompt for request in requests])
+        fitting = [i for i, prompt in enumerate(prompts) if len(prompt) < self._llm.model_config.max_model_len]
+        try:
+            outputs = self._llm.generate(
+                [{"prompt_token_ids": prompts[i]} for i in fitting],
+                [self._sampling(requests[i]) for i in fitting],
+                lora_request=self._adapters.requests([requests[i].expert for i in fitting]),
+                use_tqdm=False,
+            )
+        except BaseException:
+            self._llm = None  # what it had begun would be mixed with the next batch
+            raise
+        made = [Completion("", "failed", len(prompt), 0) for prompt in prompts]
+        for i, output in zip(fitting, outputs, strict=True):
+            made[i] = self._chat.completion(output.outputs[0].token_ids, len(prompts[i]))
+        return made
+
+    def _sampling(self, request: Request) -> Any:
+        """The reply ends at the base's stops as the other engines know them, and at nothing else."""
+        sampling = request.sampling
+        drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": seed_of([request])}
+        return vllm.SamplingParams(
+            max_tokens=sampling.max_new_tokens, stop_token_ids=sorted(self._chat.stops), ignore_eos=True,
+            detokenize=False, **(drawn if sampling.temperature > 0 else {"temperature": 0.0})
+        )  # fmt: skip
+
+    def _open(self, experts: Sequence[Expert]) -> None:
+        """The model, made anew if an expert is of a higher rank than there is room for."""
+        room = self._rank
+        self.check(experts)
+        if self._llm is not None and self._rank == room:
+            return
+        self._llm = None
+        on_cpu = self._device == "cpu"
+        self._llm = vllm.LLM(
+            model=str(self._folder), dtype=self._dtype, skip_tokenizer_init=True, generation_config="vllm",
+            enable_prefix_caching=True, enable_lora=True, max_lora_rank=self._rank, max_loras=1 if on_cpu else _MIXED,
+            max_cpu_loras=_HELD, max_num_seqs=self._settings.batch if on_cpu else max(_RUNNING, self._settings.batch),
+            enforce_eager=on_cpu, disable_log_stats=True,
+        )  # fmt: skip
+
+
+class Adapters:
+    """Experts as vLLM wants them: files in PEFT's format, a name and an integer that mean these weights for ever."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="hswarm-")
+        self._numbers: dict[str, int] = {}
+        self._written: OrderedDict[str, Path] = OrderedDict()
+
+    def requests(self, experts: Sequence[Expert]) -> list[Any]:
+        """A LoRARequest for each of `experts`, all on file; of the others at most the last used remain."""
+        for expert in {expert.digest: expert for expert in experts}.values():
+            if expert.digest not in self._written:
+                folder = Path(self._folder.name) / expert.digest
+                expert.write(folder)
+                self._written[expert.digest] = folder
+            self._written.move_to_end(expert.digest)
+        asked = len({expert.digest for expert in experts})
+        while len(self._written) > max(_HELD, asked):
+            shutil.rmtree(self._written.popitem(last=False)[1])
+        return [self._request(expert.digest) for expert in experts]
+
+    def _request(self, digest: str) -> Any:
+        number = self._numbers.setdefault(digest, len(self._numbers) + 1)
+        return LoRARequest(digest, number, str(self._written[digest]))
+
+
+def _room(expert: Expert) -> int:
+    """The rank that vLLM must make room for."""
+    assert expert.form is not None
+    return next(rank for rank in _RANKS if rank >= expert.form.config["r"])

@@ -1,0 +1,92 @@
+"""vLLM on the micro pool: all experts in one wave as transformers answers, and names that never mean other weights."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("vllm")
+
+from hswarm.engines import open_engine
+from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.errors import ConfigError, PoolError
+from hswarm.experts.adapter import Expert
+from hswarm.experts.pool import PoolSettings, open_pool
+
+pytestmark = pytest.mark.model
+SKILLS = ("tav", "wex", "tav lun wex zor", "colour", "qib gul")
+QUESTIONS = [f"{skill} on red cat sings loudly here" for skill in SKILLS]
+
+
+@pytest.fixture(scope="module")
+def base(request):
+    return str(request.config.rootpath / "experts/micro/base")
+
+
+@pytest.fixture(scope="module")
+def pool(request, base):
+    return open_pool(PoolSettings(path=str(request.config.rootpath / "experts/micro/pool"), base=base)).experts
+
+
+@pytest.fixture(scope="module")
+def engine(base):
+    return open_engine(EngineSettings("vllm", dtype="float32"), base)
+
+
+def wave(experts, **sampling):
+    return [Request(expert, text, Sampling(14, **sampling)) for text in QUESTIONS for expert in experts]
+
+
+def test_a_wave_of_all_experts_is_answered_as_by_transformers(engine, pool, base):
+    expected = open_engine(EngineSettings("transformers", dtype="float32"), base).generate(wave(pool))
+    assert engine.generate(wave(pool)) == expected
+    assert len({made.text for made in expected}) > len(QUESTIONS)  # experts differ
+
+
+def test_an_expert_moved_under_its_old_name_answers_by_its_new_weights(base, pool):
+    """With a cache over the run, and more experts than are held, each coming back."""
+    engine = open_engine(EngineSettings("vllm", dtype="float32", prefix_cache="run"), base)
+    plain = open_engine(EngineSettings("transformers", dtype="float32"), base)
+    long = [" ".join(QUESTIONS * 3)]
+    scales = [1.0, 0.0, -1.0, 0.5, *np.linspace(2, 3, 31), 1.0]
+    moved = [pool[0].moved(scale * np.array(pool[0].vector)) for scale in scales]
+    asked = [[Request(expert, text, Sampling(6)) for text in [*QUESTIONS[:1], *long]] for expert in moved]
+    found = [[made.text for made in engine.generate(batch)] for batch in asked]
+    assert found == [[made.text for made in plain.generate(batch)] for batch in asked]
+    assert len({tuple(texts) for texts in found}) > 2
+
+
+def test_files_are_bounded_and_names_are_digests(pool):
+    from hswarm.engines.vllm import _HELD, Adapters
+
+    adapters = Adapters()
+    seen = {}
+    for step in range(_HELD + 5):
+        expert = pool[0].moved(np.full(pool[0].size, step, np.float32), "same name")
+        (request,) = adapters.requests([expert])
+        assert (request.lora_name, request.lora_int_id) not in seen.values()
+        seen[expert.digest] = request.lora_name, request.lora_int_id
+        assert Expert.read(request.lora_path).digest == expert.digest == request.lora_name
+    assert len(list(expert_folders(adapters))) == _HELD
+    first = pool[0].moved(np.zeros(pool[0].size, np.float32))
+    (again,) = adapters.requests([first])
+    assert (again.lora_name, again.lora_int_id) == seen[first.digest]
+
+
+def expert_folders(adapters):
+    from pathlib import Path
+
+    return Path(adapters._folder.name).iterdir()
+
+
+def test_draws_do_not_depend_on_the_batch(engine, pool):
+    drawn = engine.generate(wave(pool[:2], temperature=1.5, seed=1))
+    assert engine.generate(wave(pool[:2], temperature=1.5, seed=1)[3:5]) == drawn[3:5]
+    assert engine.generate(wave(pool[:2], temperature=1.5, seed=2)) != drawn
+
+
+def test_what_it_cannot_take_is_refused(engine, pool, base):
+    with pytest.raises(PoolError, match="set engine.name = 'transformers'"):
+        engine.check([Expert.of("bare", np.zeros(4, np.float32), None, base)])
+    with pytest.raises(ConfigError, match="engine.devices"):
+        open_engine(EngineSettings("vllm", device="mps"), base)
+    (made,) = engine.generate([Request(pool[0], "cat " * 2000, Sampling(4))])
+    assert made.finish == "failed"
