@@ -49,6 +49,7 @@ bench: $(READY)
 	  '  $(BIN)/python benchmarks/prompt_layout.py recipes/demo.toml' \
 	  '  $(BIN)/python benchmarks/pool_table.py' \
 	  '  $(BIN)/python benchmarks/search_quality.py recipes/micro.toml       (and recipes/micro-plain.toml)' \
+	  '  $(BIN)/python benchmarks/scaling.py                    (and scaling_simulated.py)' \
 	  '  $(BIN)/python benchmarks/spaces.py' \
 	  '  $(BIN)/python benchmarks/beyond_the_tree.py --seeds 2' \
 	  '  $(BIN)/python benchmarks/studies.py --seeds 3' \
