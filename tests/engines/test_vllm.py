@@ -28,7 +28,8 @@ def pool(request, base):
 
 @pytest.fixture(scope="module")
 def engine(base):
-    return open_engine(EngineSettings("vllm", dtype="float32"), base)
+    """One for all tests: vLLM keeps state of the whole process, which goes with the first model that is dropped."""
+    return open_engine(EngineSettings("vllm", dtype="float32", prefix_cache="run"), base)
 
 
 def wave(experts, **sampling):
@@ -41,9 +42,8 @@ def test_a_wave_of_all_experts_is_answered_as_by_transformers(engine, pool, base
     assert len({made.text for made in expected}) > len(QUESTIONS)  # experts differ
 
 
-def test_an_expert_moved_under_its_old_name_answers_by_its_new_weights(base, pool):
+def test_an_expert_moved_under_its_old_name_answers_by_its_new_weights(engine, base, pool):
     """With a cache over the run, and more experts than are held, each coming back."""
-    engine = open_engine(EngineSettings("vllm", dtype="float32", prefix_cache="run"), base)
     plain = open_engine(EngineSettings("transformers", dtype="float32"), base)
     long = [" ".join(QUESTIONS * 3)]
     scales = [1.0, 0.0, -1.0, 0.5, *np.linspace(2, 3, 31), 1.0]

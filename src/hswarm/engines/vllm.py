@@ -9,6 +9,7 @@ a GPU yet: docs/adding-an-engine.md.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -143,6 +144,7 @@ class VLLMEngine:
         if self._llm is not None and self._rank == room:
             return
         self._llm = None
+        gc.collect()  # vLLM's state is the process's: an old model that went later would take the new one's with it
         on_cpu = self._device == "cpu"
         self._llm = vllm.LLM(
             model=str(self._folder), dtype=self._dtype, skip_tokenizer_init=True, generation_config="vllm",
