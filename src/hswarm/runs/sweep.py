@@ -102,6 +102,7 @@ def make(slot: Slot) -> str:
         trial.set_user_attr("fault", str(fault))
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return f"{head}: {fault}"
+    trial.set_user_attr("iterations", iterations)
     study.tell(trial, value)
     return f"{head}: dev {value:.3f} after {iterations} iterations"
 
@@ -236,7 +237,8 @@ def _results(study: optuna.Study, plan: Plan, path: Path) -> dict[str, Any]:
     found = sorted(_by_number(study).items(), key=lambda item: item[0])
     rows = [
         {"trial": number, "state": trial.state.name.lower(), "score": trial.value, "parameters": trial.params,
-         "iterations": len(trial.intermediate_values), "fault": trial.user_attrs.get("fault", "")}
+         # a kill may lose what was told of an iteration, so a whole trial counts its own
+         "iterations": trial.user_attrs.get("iterations", len(trial.intermediate_values)), "fault": trial.user_attrs.get("fault", "")}
         for number, trial in found
     ]  # fmt: skip
     whole = [row for row in rows if row["state"] == "complete"]
