@@ -238,7 +238,8 @@ def _results(study: optuna.Study, plan: Plan, path: Path) -> dict[str, Any]:
     rows = [
         {"trial": number, "state": trial.state.name.lower(), "score": trial.value, "parameters": trial.params,
          # a kill may lose what was told of an iteration, so a whole trial counts its own
-         "iterations": trial.user_attrs.get("iterations", len(trial.intermediate_values)), "fault": trial.user_attrs.get("fault", "")}
+         "iterations": trial.user_attrs.get("iterations", len(trial.intermediate_values)),
+         "fault": trial.user_attrs.get("fault", "")}
         for number, trial in found
     ]  # fmt: skip
     whole = [row for row in rows if row["state"] == "complete"]
