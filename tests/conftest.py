@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from hswarm.config import Recipe, build_recipe
+from hswarm.runs.progress import Progress
 
 settings.register_profile("hswarm", deadline=None)  # machines are busy
 settings.load_profile("hswarm")
@@ -67,3 +68,15 @@ def page(browser):
     opened.on("request", lambda request: opened.addresses.add(request.url.split("/")[2]))
     yield opened
     opened.close()
+
+
+class Interrupt(Progress):
+    """Breaks off after a number of answered batches, as Ctrl-C would."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def advance(self, calls):
+        self.after -= 1
+        if not self.after:
+            raise KeyboardInterrupt

@@ -10,8 +10,9 @@ import difflib
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
 from hswarm.errors import ConfigError
@@ -26,16 +27,30 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"; there are: {', '.join(names)}" if names else ""
 
 
+_all_plugins = cache(entry_points)  # looking reads every package's files: once a process
+
+
+def _plugins(room: str) -> EntryPoints:
+    """What other packages add to a room."""
+    return _all_plugins().select(group=f"hswarm.{room}")
+
+
 def names(room: str, table: Mapping[str, str]) -> list[str]:
     """All names that `lookup` finds in a room, plug-ins included."""
-    return sorted({*table, *(point.name for point in entry_points(group=f"hswarm.{room}"))})
+    return sorted({*table, *_plugins(room).names})
+
+
+def listed(room: str, table: Mapping[str, str], text: str) -> list[str]:
+    """The names of "a,b", unchecked, or of "all": the table's in its order, plug-ins last."""
+    if text == "all":
+        return [*table, *(name for name in names(room, table) if name not in table)]
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def check_name(room: str, table: Mapping[str, str], name: str) -> None:
     """ConfigError with the nearest name unless `name` is in the room. Imports nothing."""
-    if name in table or ":" in name:  # plug-ins are looked for only where they matter: that reads the disk
-        return
-    if name not in (known := names(room, table)):
+    known = names(room, table)
+    if name not in known and ":" not in name:
         raise ConfigError([f"no {room.removesuffix('s')} '{name}'{near(name, known)}"])
 
 
@@ -47,7 +62,7 @@ def lookup(room: str, table: Mapping[str, str], name: str) -> Any:
         return getattr(import_module(module), attribute)
     if ":" in name:
         return _imported(name)
-    (point,) = entry_points(group=f"hswarm.{room}", name=name)
+    (point,) = _plugins(room).select(name=name)
     return point.load()
 
 

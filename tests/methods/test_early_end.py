@@ -5,12 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from conftest import toy_content
+from conftest import Interrupt, toy_content
 from hswarm.config import build_recipe
 from hswarm.engines.base import Completion
 from hswarm.engines.toy import ToyEngine
 from hswarm.errors import ConfigError
-from hswarm.runs.progress import Progress
 from hswarm.runs.run import Run
 from hswarm.runs.search import resume, search
 
@@ -52,16 +51,6 @@ def test_exact_in_other_settings_of_the_loop(tmp_path, steps, topology):
     off, exact = (Run.open(tmp_path / mode) for mode in ("off", "exact"))
     assert [line["role"]["edges"] for line in off.history()] == [line["role"]["edges"] for line in exact.history()]
     assert off.report["dev"] == exact.report["dev"]
-
-
-class Interrupt(Progress):
-    def __init__(self, after):
-        self.after = after
-
-    def advance(self, calls):
-        self.after -= 1
-        if not self.after:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("after", [40])

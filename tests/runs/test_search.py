@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 
 import hswarm
-from conftest import toy_content
+from conftest import Interrupt, toy_content
 from hswarm.config import build_recipe, read_recipe
 from hswarm.errors import HSwarmError, RunError
 from hswarm.execution.execute import Executor
 from hswarm.methods.objective import BudgetSpent, Objective
-from hswarm.runs.progress import Progress
 from hswarm.runs.run import Run
 from hswarm.runs.search import open_parts, resume, search
 
@@ -78,18 +77,6 @@ def test_the_saved_system_is_the_scored_one(tmp_path, toy_recipe):
     answers = [completion.text for completion in nodes[system.topology.sink]]
     assert np.mean([a == e.answer for a, e in zip(answers, parts.task.dev, strict=True)]) == run.report["dev"]["score"]
     assert system.respond([example.question for example in parts.task.dev]) == answers
-
-
-class Interrupt(Progress):
-    """Breaks off after a number of answered batches, as Ctrl-C would."""
-
-    def __init__(self, after):
-        self.after = after
-
-    def advance(self, calls):
-        self.after -= 1
-        if not self.after:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("after", [1, 2, 5, 9, 14, 22, 30, 41, 55, 70])

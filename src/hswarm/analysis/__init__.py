@@ -29,10 +29,7 @@ TABLE = {
 
 def analysis_names(text: str) -> list[str]:
     """Names of "a,b" or "all", each checked."""
-    if text == "all":
-        return [*TABLE, *(name for name in registry.names("analyses", TABLE) if name not in TABLE)]
-    known = registry.names("analyses", TABLE)
-    chosen = [name.strip() for name in text.split(",") if name.strip()]
+    known, chosen = registry.names("analyses", TABLE), registry.listed("analyses", TABLE, text)
     if faults := [f"no analysis '{name}'{registry.near(name, known)}" for name in chosen if name not in known]:
         raise ConfigError(faults)
     if not chosen:

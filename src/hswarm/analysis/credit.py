@@ -23,6 +23,7 @@ from hswarm.core.shapley import Array, Coalition, Shapley, shapley
 from hswarm.core.stats import Interval, bootstrap_interval
 from hswarm.core.topology import Topology
 from hswarm.errors import RunError
+from hswarm.execution import files
 from hswarm.execution.system import System
 from hswarm.experts.composite import Script
 from hswarm.runs.finding import Finding, Table
@@ -238,17 +239,14 @@ def _table(one: Credit, split: str) -> Table:
 
 def _numbers(one: Credit) -> dict[str, Any]:
     def means(rows: Array | None) -> list[float | None] | None:
-        return None if rows is None else [_plain(_mean(row)) for row in rows]
+        return None if rows is None else files.without_nan([_mean(row) for row in rows])
 
     return {
-        "names": list(one.names), "jfk": [_plain(row.score) for row in one.jfk], "without": means(-one.without),
+        "names": list(one.names), "jfk": files.without_nan([float(row.score) for row in one.jfk]),
+        "without": means(-one.without),
         "shapley": means(one.values.values), "orders": one.values.orders, "useless": means(one.useless),
         "hostile": means(one.hostile),
     }  # fmt: skip
-
-
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def _mean(row: NDArray[np.float64]) -> float:

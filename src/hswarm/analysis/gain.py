@@ -7,6 +7,7 @@ import numpy as np
 from hswarm.analysis.subject import SOLVED, Subject, whole
 from hswarm.core.bars import bars_svg
 from hswarm.core.gain import CGain, collaborative_gain
+from hswarm.execution import files
 from hswarm.runs.finding import Finding, Table
 
 
@@ -51,7 +52,7 @@ def _share(value: float, form: str = ".3f") -> str:
 def _numbers(found: CGain, split: str) -> dict[str, object]:
     buckets = [
         {"solvers": b.solvers, "questions": b.questions, "expected": b.expected,
-         "accuracy": None if np.isnan(b.accuracy) else b.accuracy}
+         "accuracy": files.without_nan(b.accuracy)}
         for b in found.buckets
     ]  # fmt: skip
     return {"split": split, "c_gain": found.value, "ci": list(found.interval), "buckets": buckets}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from hswarm.cli.continuing import continuing, say
 from hswarm.config import read_recipe
 from hswarm.errors import MissingExtra
 from hswarm.execution import files
@@ -31,14 +31,8 @@ def compare(arguments: argparse.Namespace) -> None:
         recipes = [recipe.model_copy(update={"budget": replace(recipe.budget, **limits)}) for recipe in recipes]
     path = Path(arguments.run or f"runs/{'-'.join(recipe.name for recipe in recipes)}-compare")
 
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    try:
+    with continuing(path):
         results = run_comparison(recipes, methods, arguments.seeds, path, arguments.jobs, say)
-    except KeyboardInterrupt:
-        say(f"\nkept in {path}; the same command continues")
-        raise
     table = tabulate(results)
     for target in filter(None, (path / "table.json", arguments.json)):
         files.write_text(Path(target), json.dumps(table, indent=2) + "\n")

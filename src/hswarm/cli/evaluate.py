@@ -73,7 +73,7 @@ def _scored(scores: Sequence[Score], examples: Sequence[Example], replies: Seque
                 "answer": e.answer,
                 "reply": r.text,
                 "extracted": s.extracted,
-                "score": None if np.isnan(s.value) else s.value,
+                "score": files.without_nan(s.value),
             }
             for e, r, s in zip(examples, replies, scores, strict=True)
         ],

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from hswarm.cli.main import printable
 from hswarm.errors import PoolError
+from hswarm.execution import files
 from hswarm.experts.base import base_here
 from hswarm.experts.distance import Matrix, distances, diversity, inner_products, pool_table
 from hswarm.experts.fit import base_faults
@@ -54,7 +55,7 @@ def show(arguments: argparse.Namespace) -> None:
     if arguments.json:
         rows = [row._asdict() for row in pool_table(pool, products)]
         found = {"experts": rows, "distances": apart.tolist(), "diversity": variety}
-        Path(arguments.json).write_text(json.dumps(_numbers(found), indent=1) + "\n", encoding="utf-8")
+        Path(arguments.json).write_text(json.dumps(files.without_nan(found), indent=1) + "\n", encoding="utf-8")
 
 
 def _settings(arguments: argparse.Namespace) -> PoolSettings:
@@ -83,15 +84,6 @@ def _distances(pool: ExpertPool, apart: Matrix) -> Table:
     for name, row in zip(pool.names, apart, strict=True):
         table.add_row(name, *("-" if np.isnan(value) else f"{value:.2f}" for value in row))
     return table
-
-
-def _numbers(value: object) -> object:
-    """`value` with null for what is not a number, which JSON does not know."""
-    if isinstance(value, dict):
-        return {key: _numbers(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_numbers(inner) for inner in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def train(arguments: argparse.Namespace) -> None:

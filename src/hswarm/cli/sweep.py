@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from hswarm.cli.continuing import continuing, say
 from hswarm.config import read_recipe
 from hswarm.errors import MissingExtra
 from hswarm.runs.space import SPACES, read_space
@@ -26,14 +26,8 @@ def sweep(arguments: argparse.Namespace) -> None:
     plan = Plan(tuple(space), arguments.sampler, arguments.pruner, recipe.seed)
     path = Path(arguments.run or f"runs/{recipe.name}-sweep")
 
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    try:
+    with continuing(path):
         results = run_sweep(recipe, plan, arguments.trials, path, arguments.jobs, say)
-    except KeyboardInterrupt:
-        say(f"\nkept in {path}; the same command continues")
-        raise
     console = Console(highlight=False)
     names = list(results["best"]["parameters"])
     table = Table("trial", "dev", *names, title=f"{recipe.name}: the best of {len(results['trials'])} trials")

@@ -21,9 +21,11 @@ from safetensors.numpy import save
 from hswarm.engines.base import Completion, EngineSettings, Request, group_batches
 from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.engines.openvino_export import exported
-from hswarm.errors import ConfigError, MissingExtra, PoolError
+from hswarm.errors import ConfigError, MissingExtra
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
+from hswarm.experts.blend import module_sizes
+from hswarm.experts.fit import check_adapters
 
 try:
     import openvino as ov
@@ -57,17 +59,7 @@ class OpenVINOEngine:
         return self._fingerprint
 
     def check(self, experts: Sequence[Expert]) -> None:
-        for expert in experts:
-            if expert.form is None:
-                raise PoolError(f"expert '{expert.name}' is not a LoRA adapter, and engine 'openvino' takes no other; "
-                                "set engine.name = 'transformers'")  # fmt: skip
-            tensors = expert.form.tensors(expert.vector)
-            for module in _modules(expert):
-                down, up = (tensors[f"base_model.model.{module}.lora_{factor}.weight"] for factor in "AB")
-                found = self._shape["linears"].get(module, "no such weight")
-                if found != (expected := [len(up), down.shape[1]]):
-                    raise PoolError(f"expert '{expert.name}' changes {module} of shape {expected}, the base "
-                                    f"{self._base} has {found}; it belongs to another base")  # fmt: skip
+        check_adapters(experts, self._shape["linears"], self._base, "openvino")
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """One expert and one sampling a batch, prompts with the same beginning side by side."""
@@ -161,8 +153,8 @@ def _common(one: Sequence[int], other: Sequence[int]) -> int:
 
 def _modules(expert: Expert) -> frozenset[str]:
     """The base's modules that an expert changes."""
-    names = expert.form.names if expert.form else ()
-    return frozenset(name.removeprefix("base_model.model.").split(".lora_")[0] for name in names)
+    assert expert.form is not None
+    return frozenset(module_sizes(expert.form))
 
 
 def _adapter(tensors: Mapping[str, Any]) -> Any:

@@ -24,6 +24,7 @@ from hswarm.errors import ConfigError, MissingExtra, PoolError
 from hswarm.experts import shards
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
+from hswarm.experts.fit import check_adapters
 
 # In this process the scheduler's steps, and so the shapes of batches, depend on the requests alone.
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -77,21 +78,12 @@ class VLLMEngine:
         return self._fingerprint
 
     def check(self, experts: Sequence[Expert]) -> None:
+        check_adapters(experts, self._linears, self._base, "vllm")
         for expert in experts:
-            if expert.form is None:
-                raise PoolError(f"expert '{expert.name}' is not a LoRA adapter, and engine 'vllm' takes no other; "
-                                "set engine.name = 'transformers'")  # fmt: skip
+            assert expert.form is not None
             if expert.form.config["r"] > _RANKS[-1]:
                 raise PoolError(f"expert '{expert.name}' has rank {expert.form.config['r']}, vLLM takes at most "
                                 f"{_RANKS[-1]}; set engine.name = 'transformers'")  # fmt: skip
-            shapes = dict(zip(expert.form.names, expert.form.shapes, strict=True))
-            for name in (name for name in shapes if ".lora_A." in name):
-                module = name.removeprefix("base_model.model.").split(".lora_A.")[0]
-                found = self._linears.get(module, "no such weight")
-                expected = [shapes[name.replace(".lora_A.", ".lora_B.")][0], shapes[name][1]]
-                if found != expected:
-                    raise PoolError(f"expert '{expert.name}' changes {module} of shape {expected}, the base "
-                                    f"{self._base} has {found}; it belongs to another base")  # fmt: skip
         self._rank = max([self._rank, *(_room(expert) for expert in experts)])
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hswarm.errors import PoolError
@@ -39,6 +39,19 @@ def check_tokenizers(pool: ExpertPool, root: Path) -> None:
     ]  # fmt: skip
     if faults:
         raise PoolError("; ".join(faults))
+
+
+def check_adapters(experts: Sequence[Expert], linears: Mapping[str, list[int]], base: str, engine: str) -> None:
+    """PoolError unless each expert is an adapter of the base's `linears`, module -> [out, in]."""
+    for expert in experts:
+        if expert.form is None:
+            raise PoolError(f"expert '{expert.name}' is not a LoRA adapter, and engine '{engine}' takes no other; "
+                            "set engine.name = 'transformers'")  # fmt: skip
+        for module, (wide, tall) in module_sizes(expert.form).items():
+            found = linears.get(module, "no such weight")
+            if found != (expected := [tall, wide]):
+                raise PoolError(f"expert '{expert.name}' changes {module} of shape {expected}, the base {base} has "
+                                f"{found}; it belongs to another base")  # fmt: skip
 
 
 def _strange_modules(experts: Sequence[Expert], folder: Path, base: str) -> list[str]:

@@ -100,6 +100,12 @@ class TrainSettings:
         if not names or len(set(names)) < len(names):
             raise ValueError(f"experts must be some, each with a name of its own, got {names}")
 
+    @property
+    def final_alpha(self) -> float:
+        """The finished adapter's alpha, an integer where it is one."""
+        alpha = self.alpha * self.strength
+        return int(alpha) if alpha == int(alpha) else alpha
+
     def steps_of(self, domain: Domain) -> int:
         """The most steps that an expert is trained."""
         return domain.steps or self.steps
@@ -302,8 +308,7 @@ class _Training:
 
         for layer in (module for module in model.modules() if isinstance(module, LoraLayer)):
             layer.set_scale("default", self._settings.strength)
-        config = model.peft_config["default"]
-        config.lora_alpha = _whole(self._settings.alpha * self._settings.strength)
+        model.peft_config["default"].lora_alpha = self._settings.final_alpha
 
     def _before(self, trainer: Any, held: Any, scratch: Path, exam: Exam | None) -> dict[str, Any]:
         """Loss and scores of the base, measured once."""
@@ -457,11 +462,6 @@ def _counting(part: TrainSettings | Domain) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _whole(number: float) -> float:
-    """`number`, as an integer where it is one."""
-    return int(number) if number == int(number) else number
-
-
 def _outcome(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """Loss and score before and after, in words."""
     text = f"loss {before['loss']:.3f} -> {after['loss']:.3f}"
@@ -475,7 +475,7 @@ def _card(settings: TrainSettings, domain: Domain, mark: str, course: Course, st
     seed = f", seed {TRAIN_SEED}" if domain.generated else ""
     planned = settings.steps_of(domain)
     strong = "" if settings.strength == 1 else f"; then multiplied by {settings.strength:g}"
-    alpha, rate = _whole(settings.alpha * settings.strength), f"learning rate {settings.learning_rate:g}"
+    alpha, rate = settings.final_alpha, f"learning rate {settings.learning_rate:g}"
     early = f" (of at most {planned}; ended early)" if steps < planned else ""
     return f"""---
 base_model: {settings.base}

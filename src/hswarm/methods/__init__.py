@@ -6,7 +6,7 @@ then `[methods.NAME]` in a recipe.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from hswarm.execution.system import System
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import Method
 from hswarm.methods.objective import BudgetSpent, Objective
-from hswarm.registry import check_name, lookup, names
+from hswarm.registry import check_name, listed, lookup
 
 _ROOM = "hswarm.methods."
 TABLE = {
@@ -67,14 +67,12 @@ def get_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
 
 def method_names(text: str) -> list[str]:
     """Names of "a,b" or "all" (the table's order, plug-ins last), each checked."""
-    if text == "all":
-        return [*TABLE, *(name for name in names("methods", TABLE) if name not in TABLE)]
-    chosen: Sequence[str] = [name.strip() for name in text.split(",") if name.strip()]
+    chosen = listed("methods", TABLE, text)
     for name in chosen:
         check_name("methods", TABLE, name)
     if not chosen or len(set(chosen)) < len(chosen):
         raise ConfigError([f"--methods takes 'all' or different names with commas between, got '{text}'"])
-    return list(chosen)
+    return chosen
 
 
 def run_method(method: Method, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:

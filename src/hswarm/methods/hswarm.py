@@ -19,6 +19,7 @@ from hswarm.core.stats import bootstrap_interval
 from hswarm.core.swarm import Array, Swarm
 from hswarm.core.topology import Topology
 from hswarm.errors import EngineError, RunError
+from hswarm.execution import files
 from hswarm.execution.execute import Ledger
 from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
@@ -120,13 +121,14 @@ class Search:
         """One role-step and one weight-step, a line of history, a checkpoint."""
         t = self._iteration
         entry: dict[str, Any] = {"iteration": t}
-        waiting = "weight" in self._settings.steps and t < self._settings.weight_after
+        weighs = "weight" in self._settings.steps
+        waiting = weighs and t < self._settings.weight_after
         before = self._best.utility if self._objective.finalists else -np.inf
         try:
-            experts = self._moved() if "weight" in self._settings.steps else self._pool.experts
+            experts = self._moved() if weighs else self._pool.experts
             if t == 0 or "role" in self._settings.steps:
                 entry["role"] = self._role_step(t, experts)
-            if "weight" in self._settings.steps and not waiting:
+            if weighs and not waiting:
                 entry["weight"] = self._weight_step(t, experts)
         except BudgetSpent as fault:
             self._spent = True
@@ -178,7 +180,7 @@ class Search:
         utilities[kept] = [evaluation.utility for evaluation in evaluations]
         self._role.tell(utilities - self._settings.l1 * np.abs(matrices).mean(axis=(1, 2)))
         self._told["role"] = utilities
-        entry: dict[str, Any] = {"utilities": _jsonable(utilities.tolist())}
+        entry: dict[str, Any] = {"utilities": files.without_nan(utilities.tolist())}
         if kept:
             top = self._consider(evaluations)
             self._now = top.system.topology
@@ -244,8 +246,8 @@ class Search:
         self._told["weight"] = score
         for swarm, group in zip(self._weight, self._pool.groups, strict=True):
             swarm.tell(score[list(group)])
-        scores = dict(zip((e.name for e in experts), _jsonable(score.tolist()), strict=True))
-        entry: dict[str, Any] = {"utilities": _jsonable(utilities.tolist()), "jfk": scores}
+        scores = dict(zip((e.name for e in experts), files.without_nan(score.tolist()), strict=True))
+        entry: dict[str, Any] = {"utilities": files.without_nan(utilities.tolist()), "jfk": scores}
         if kept:
             entry |= self._interval(self._consider(evaluations), t, utilities)
         return entry | _dropped(len(assignments), kept) | _faults(evaluations)
@@ -349,11 +351,6 @@ class Search:
         self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}
         system = self._objective.system(Topology.from_json(entry["topology"]), experts)
         return Evaluation(system, tensors[f"{name}.scores"], entry["step"], combine=self._objective.combine)
-
-
-def _jsonable(values: Sequence[float]) -> list[float | None]:
-    """`values` with None for nan, which JSON does not know."""
-    return [None if np.isnan(value) else value for value in values]
 
 
 def _dropped(count: int, kept: Sequence[int]) -> dict[str, int]:

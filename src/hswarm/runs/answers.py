@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hswarm.errors import RunError
 from hswarm.execution import files
 from hswarm.execution.execute import Ledger
@@ -31,10 +29,10 @@ def keep_answers(run: Run, objective: Objective, findings: Findings, selection: 
     (nodes,) = looking.run([system], objective.dev, "answers")
     lines = []
     for e, example in enumerate(objective.dev):
-        alone = {single.system.assignment[0]: _plain(single.scores[e]) for single in findings.singles}
+        alone = {single.system.assignment[0]: files.without_nan(float(single.scores[e])) for single in findings.singles}
         lines.append({
             "id": example.id, "question": example.question, "choices": dict(example.choices),
-            "answer": example.answer, "score": _plain(scores[e]), "alone": alone,
+            "answer": example.answer, "score": files.without_nan(float(scores[e])), "alone": alone,
             "replies": [replies[e].text for replies in nodes],
         })  # fmt: skip
     files.write_text(run.path / "answers.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
@@ -60,7 +58,3 @@ def only_together(answers: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any
     ]
     return ([line for line, best in compared if line["score"] > best],
             [line for line, best in compared if line["score"] < best])  # fmt: skip
-
-
-def _plain(score: float) -> float | None:
-    return None if np.isnan(score) else float(score)

@@ -94,14 +94,11 @@ def _measure(objective: Objective, cell: Cell) -> dict[str, Any]:
     (test,) = objective.final([selection.system])
     selection.system.save(cell.folder / "system")
     return {
-        "spent": spent, "dev": _plain(dev.scores), "test": _plain(test.scores), "calls": selection.system.calls,
+        "spent": spent, "dev": files.without_nan(dev.scores.tolist()),
+        "test": files.without_nan(test.scores.tolist()), "calls": selection.system.calls,
         "tokens": test.tokens / max(1, len(test.scores)), "experts": selection.system.assignment,
         "edges": sorted(selection.system.topology.edges),
     } | ({"selection": selection_report(selection)} if selection.held_out else {})  # fmt: skip
-
-
-def _plain(scores: Any) -> list[float | None]:
-    return [None if np.isnan(score) else score for score in scores.tolist()]
 
 
 def _fresh(folder: Path) -> Path:

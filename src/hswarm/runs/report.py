@@ -51,7 +51,7 @@ def final_report(
         **best,
         "best_single": {"expert": name, **single},
         "start": start,
-        "singles": {kept.system.assignment[0]: _number(kept.utility) for kept in findings.singles},
+        "singles": {kept.system.assignment[0]: files.without_nan(kept.utility) for kept in findings.singles},
         "found_at": chosen.step,
         "topology": selection.system.topology.to_json() | {"assignment": selection.system.assignment},
         "iterations": findings.iterations,
@@ -71,7 +71,7 @@ def final_report(
     if name in alone:
         report["gain_on_test"] = _gain(tests[0].scores, alone[name].scores, rng)
     if len(alone) > 1:
-        report["singles_test"] = {expert: _number(test.utility) for expert, test in alone.items()}
+        report["singles_test"] = {expert: files.without_nan(test.utility) for expert, test in alone.items()}
     if (run.path / "forecast.json").is_file():
         kept = files.read_json(run.path / "forecast.json", "a forecast")
         report["forecast"] = outcome(Forecast.from_json(kept), report)
@@ -90,12 +90,12 @@ def _gain(found: Any, single: Any, rng: np.random.Generator) -> dict[str, Any] |
 def selection_report(selection: Selection) -> dict[str, Any]:
     """Utilities of the finalists where the search saw them and on held-out dev: what the search's choice flattered."""
     finalists = [
-        {"step": seen.step, "searched": _number(seen.utility), "held_out": _number(again.utility)}
+        {"step": seen.step, "searched": files.without_nan(seen.utility), "held_out": files.without_nan(again.utility)}
         for seen, again in zip(selection.finalists, selection.held_out, strict=True)
     ]
     drops = [seen.utility - again.utility for seen, again in zip(selection.finalists, selection.held_out, strict=True)]
     return {"held_out": len(selection.held_out[0].scores), "finalists": finalists, "chosen": selection.chosen,
-            "drop": _number(float(np.nanmean(drops)))}  # fmt: skip
+            "drop": files.without_nan(float(np.nanmean(drops)))}  # fmt: skip
 
 
 def faults(evaluation: Evaluation) -> dict[str, int]:
@@ -122,7 +122,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value
