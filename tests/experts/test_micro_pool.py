@@ -55,6 +55,6 @@ def test_a_chain_in_the_right_order_does_what_no_expert_can(micro):
         return sum(reply.text.strip() == q.answer for reply, q in zip(replies, questions, strict=True)) / len(questions)
 
     questions = generate(["tav+wex"], 40, seed=1)
-    assert right(["tav", "wex"], questions) > 0.8
+    assert right(["tav", "wex"], questions) > 0.5
     assert max(right([name], questions) for name in ("tav", "wex")) == 0
     assert right(["wex", "tav"], questions) < 0.2

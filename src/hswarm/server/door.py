@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Collection
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from hswarm.server.metrics import Metrics
 
 _GUARDED = ("/v1/", "/metrics")
+_PATIENCE = 2.0  # seconds for the rest of a body that is too long
 
 
 @dataclass
@@ -58,6 +61,7 @@ class Door:
                 self._check_key(headers)
             length = headers.get("content-length", "0")
             if length.isdigit() and int(length) > self.body:
+                await self._discard(receive)
                 raise self._too_long()
             await self.app(scope, self._measured(receive), send)
         except ApiFault as fault:
@@ -84,10 +88,22 @@ class Door:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self.body:
+                await self._discard(receive, message.get("more_body", False))
                 raise HTTPException(413, self._too_long().message)  # FastAPI passes on no other kind
             return message
 
         return measured
+
+    async def _discard(self, receive: Receive, more: bool = True) -> None:
+        """Take in the rest of a refused body, within bounds: a client that is still sending when the connection is
+        closed sees it reset, and never the answer."""
+        left = 8 * self.body
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while more and left > 0:
+                    message = await receive()
+                    more = message.get("more_body", False)
+                    left -= len(message.get("body", b""))
 
     def _too_long(self) -> ApiFault:
         return ApiFault(413, f"the request's body is longer than {self.body} bytes; shorten it")
