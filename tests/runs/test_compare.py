@@ -1,6 +1,8 @@
 """A comparison on equal terms, resumable, from the command line."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -31,6 +33,31 @@ def test_ranks_gains_and_drops():
     assert found["to_best_single"]["p_value"] < 0.01
     assert [row["rank"] for row in table["overall"]] == [1.5, 1.5]
     assert table["tasks"]["b"][1]["gain"] == -100.0
+
+
+def test_shared_calls_change_nothing_but_the_work(tmp_path, root):
+    results = {}
+    for name, flags in (("shared", []), ("apart", ["--no-share"]), ("timed", ["--budget-seconds", "1000"])):
+        words = ["compare", str(root / "recipes/toy.toml"), "--methods", "best_single,random_search", "--seeds", "2",
+                 "--run", str(tmp_path / name), "--set", "task.dev=12", "--set", "task.test=20",
+                 "--set", "search.iterations=2", *flags]  # fmt: skip
+        assert main(words) == 0
+        found = [json.loads(path.read_text()) for path in sorted((tmp_path / name).glob("toy/*/*/result.json"))]
+        results[name] = [result["spent"].pop("seconds") for result in found], found
+    assert results["shared"][1] == results["apart"][1]
+    assert results["shared"][0] == [None] * 4
+    assert None not in results["apart"][0] + results["timed"][0]
+    assert "| | |" not in (tmp_path / "apart/table.md").read_text()
+    assert (tmp_path / "shared/calls.sqlite").is_file()
+    assert not (tmp_path / "apart/calls.sqlite").exists()
+    counts = [sum(kept_calls(path) for path in (tmp_path / "shared").glob(pattern))
+              for pattern in ("calls.sqlite", "toy/*/*/cache.sqlite")]  # fmt: skip
+    assert 0 < counts[0] < 0.8 * counts[1]
+
+
+def kept_calls(path):
+    with closing(sqlite3.connect(path)) as calls:
+        return calls.execute("SELECT count(*) FROM calls").fetchone()[0]
 
 
 def test_compare_from_the_command_line(tmp_path, root, capsys):

@@ -32,7 +32,7 @@ def compare(arguments: argparse.Namespace) -> None:
     path = Path(arguments.run or f"runs/{'-'.join(recipe.name for recipe in recipes)}-compare")
 
     with continuing(path):
-        results = run_comparison(recipes, methods, arguments.seeds, path, arguments.jobs, say)
+        results = run_comparison(recipes, methods, arguments.seeds, path, arguments.jobs, say, arguments.share)
     table = tabulate(results)
     for target in filter(None, (path / "table.json", arguments.json)):
         files.write_text(Path(target), json.dumps(table, indent=2) + "\n")

@@ -132,6 +132,8 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--methods", default="all", metavar="A,B", help="names with commas between (default: all)")
     compare.add_argument("--seeds", type=int, default=3, metavar="K", help="runs a method (default: 3)")
     compare.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at once (default: 1)")
+    compare.add_argument("--no-share", dest="share", action="store_false",
+                         help="make every call anew for each method and seed: only then seconds compare")  # fmt: skip
     compare.add_argument("--run", metavar="DIR", help="folder of the comparison (default: runs/<names>-compare)")
     compare.add_argument("--json", metavar="FILE", help="write the table here too")
     compare.add_argument("--budget-calls", type=int, metavar="N",

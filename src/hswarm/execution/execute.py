@@ -49,6 +49,7 @@ class Executor:
     """Runs systems on an engine. `reuse` False makes every call anew, to check that reuse changes nothing.
 
     `settings` say what to do about faults (retries, timeout, max_failed); EngineError when that is no longer enough.
+    `elsewhere` holds calls that others make too: taken from there they still count as generated here.
     """
 
     engine: Engine
@@ -57,6 +58,7 @@ class Executor:
     ledger: Ledger = field(default_factory=Ledger)
     progress: Callable[[int], None] = lambda calls: None
     settings: EngineSettings = field(default_factory=EngineSettings)
+    elsewhere: Cache | None = None
     guard: Guard = field(init=False)
 
     def __post_init__(self) -> None:
@@ -155,15 +157,31 @@ class Executor:
                 missing.append(batch_keys)
                 continue
             self.progress(sum(asked[key] for key in batch_keys))
-        for i, replies in self._make([[distinct[key] for key in batch_keys] for batch_keys in missing]):
-            made = dict(zip(missing[i], replies, strict=True))
+        for made in self._made(missing, distinct, step):
             self.cache.put(made, step)
             completions |= made
-            failed += _failed(replies)
+            failed += _failed(made.values())
             self._stop_if_dead(failed, len(own), step)
-            self.progress(sum(asked[key] for key in missing[i]))
+            self.progress(sum(asked[key] for key in made))
         self._account(sum(widths[key] for key in keys), {key: completions[key] for key in own}, widths)
         return [completions[key] for key in keys]
+
+    def _made(
+        self, batches: list[list[bytes]], calls: Mapping[bytes, Request], step: str
+    ) -> Iterator[dict[bytes, Completion]]:
+        """Completions of `batches` of keys, as they come; those that `elsewhere` has, first."""
+        if self.elsewhere and self.reuse:
+            keys = [key for batch in batches for key in batch]
+            found = {key: entry.completion for key, entry in self.elsewhere.get(keys).items()}
+            if found:
+                yield found
+            left = [key for key in keys if key not in found]
+            batches = [[left[i] for i in batch] for batch in self.engine.batches([calls[key] for key in left])]
+        for i, replies in self._make([[calls[key] for key in batch] for batch in batches]):
+            made = dict(zip(batches[i], replies, strict=True))
+            if self.elsewhere:
+                self.elsewhere.put(made, step)
+            yield made
 
     def _make(self, batches: Sequence[Sequence[Request]]) -> Iterator[tuple[int, list[Completion]]]:
         """(i, the completions of batch i), one after another or in the order in which workers are done."""

@@ -2,6 +2,7 @@
 
 A comparison's directory holds `recipes/<name>.toml` and `<name>/<method>/<seed>/` with the calls, the system and
 `result.json`, written last. Started again, it makes what is missing: a cell that was interrupted finds its calls again.
+Cells share the calls they make (`calls.sqlite`): what one has made, another takes, and counts as if it had made it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from hswarm.runs.settings import BudgetSettings
 class Cell(NamedTuple):
     """One method on one task with one seed. `folder` is its own, `recipe` the file of the comparison's recipe.
 
-    `alone`: it runs beside others, so its engine takes one process.
+    `alone`: it runs beside others, so its engine takes one process. `shared`: the file of all cells' calls, if any.
     """
 
     recipe: Path
@@ -40,20 +41,26 @@ class Cell(NamedTuple):
     seed: int
     folder: Path
     alone: bool
+    shared: Path | None
 
 
 def compare(
     recipes: Sequence[Recipe], methods: Sequence[str], seeds: int, path: Path, jobs: int = 1,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print, share: bool = True,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Results of all cells, in order of recipe, method and seed; those at `path` already are not made again."""
+    """Results of all cells, in order of recipe, method and seed; those at `path` already are not made again.
+
+    `share` False, and a budget in seconds: every cell makes its calls itself. Else its seconds tell nothing and are
+    not kept.
+    """
     names = [recipe.name for recipe in recipes]
     if len(set(names)) < len(names):
         raise ConfigError([f"recipes of one comparison need different names, got {', '.join(names)}"])
     if seeds < 1 or jobs < 1:
         raise ConfigError([f"--seeds and --jobs must be at least 1, got {seeds} and {jobs}"])
     cells = [
-        Cell(kept, method, recipe.seed + k, path / recipe.name / method / str(recipe.seed + k), jobs > 1)
+        Cell(kept, method, recipe.seed + k, path / recipe.name / method / str(recipe.seed + k), jobs > 1,
+             path / "calls.sqlite" if share and recipe.budget.seconds is None else None)
         for recipe, kept in [(recipe, _keep_recipe(recipe, path)) for recipe in recipes]
         for method in methods for k in range(seeds)
     ]  # fmt: skip
@@ -69,8 +76,9 @@ def make(cell: Cell) -> str:
     """Carry out one cell; returns a line about it. That a method cannot be had here is a result too."""
     recipe, parts = _open(cell.recipe, cell.alone)
     recipe = recipe.model_copy(update={"seed": cell.seed})
-    with closing(Cache(_fresh(cell.folder) / "cache.sqlite")) as cache:
-        executor = Executor(parts.engine, cache, recipe.search.reuse, settings=recipe.engine)
+    with closing(Cache(_fresh(cell.folder) / "cache.sqlite")) as cache, closing(Cache(cell.shared)) as shared:
+        elsewhere = shared if cell.shared else None
+        executor = Executor(parts.engine, cache, recipe.search.reuse, settings=recipe.engine, elsewhere=elsewhere)
         objective = Objective(parts.task, recipe, parts.pool, executor)
         result: dict[str, Any] = {"task": recipe.name, "method": cell.method, "seed": cell.seed}
         try:
@@ -89,7 +97,7 @@ def _measure(objective: Objective, cell: Cell) -> dict[str, Any]:
     selection = objective.select(found)
     ledger = objective.ledger
     spent = {"calls": ledger.generated, "tokens": ledger.prompt_tokens + ledger.completion_tokens,
-             "seconds": round(objective.seconds, 2)}  # fmt: skip
+             "seconds": None if cell.shared else round(objective.seconds, 2)}  # fmt: skip
     dev = objective.seen(selection.system)
     (test,) = objective.final([selection.system])
     selection.system.save(cell.folder / "system")

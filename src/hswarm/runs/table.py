@@ -54,8 +54,7 @@ def _task_rows(by_method: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dic
             "dev": float(dev), "drop": float(dev - scored.mean()),
             "calls": float(np.mean([result["calls"] for result in made])),
             "tokens": float(np.mean([result["tokens"] for result in made])),
-            "spent": {key: float(np.mean([result["spent"][key] for result in made]))
-                      for key in ("calls", "tokens", "seconds")},
+            "spent": {key: _mean([result["spent"][key] for result in made]) for key in ("calls", "tokens", "seconds")},
         })  # fmt: skip
     for reference in REFERENCES:
         if reference in means:
@@ -113,12 +112,17 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         row["method"], f"{row['test']:.3f}", f"{low:.3f} to {high:.3f}", _number(row["sd"], ".3f"),
         f"{row['drop']:+.3f}", _number(row.get("gain"), "+.1f"), *compared, f"{row['calls']:.1f}",
         f"{row['tokens']:.0f}", f"{row['spent']['calls']:.0f}", f"{row['spent']['tokens']:.0f}",
-        f"{row['spent']['seconds']:.1f}",
+        _number(row["spent"]["seconds"], ".1f"),
     ]  # fmt: skip
 
 
 def _difference(compared: Mapping[str, Any] | None) -> list[str]:
     return [f"{compared['difference']:+.3f}", f"{compared['p_value']:.3f}"] if compared else ["", ""]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _number(value: float | None, form: str) -> str:
