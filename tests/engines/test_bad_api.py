@@ -1,6 +1,9 @@
 """APIs that misbehave, over real connections: what is retried, what counts as failed, what ends a run and is resumed."""
 
+import asyncio
 import json
+import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -158,6 +161,30 @@ def test_a_server_that_is_away_ends_the_step(api, fault, said):
 def test_nobody_there(api):
     with pytest.raises(EngineError, match=r"cannot be reached \(no connection, 2 attempts\)"):
         ask("http://127.0.0.1:9/v1", ["x"])
+
+
+def test_an_answer_where_a_loop_runs_already_as_in_a_notebook(api):
+    async def cell():
+        return ask(api.url, ["x", "y"])[0]
+
+    assert asyncio.run(cell()) == ["fine"] * 2
+
+
+def test_ctrl_c_ends_calls_that_wait_and_what_was_answered_is_kept(api):
+    api.fault = lambda prompt, *_: prompt
+    expert, kept = RemoteExpert(RemoteSettings("far", "m", api.url, timeout_s=60)), {}
+    began = time.monotonic()
+
+    def keep(i, reply):
+        kept[i] = reply.text
+        threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        open_engine(EngineSettings(), "openai").arrive(
+            [Request(expert, prompt, Sampling()) for prompt in ("slow", "good", "slow")], keep
+        )
+    assert kept == {1: "fine"}
+    assert time.monotonic() - began < 2  # "slow" takes 3 s
 
 
 def test_no_text_that_a_file_would_not_take(api, tmp_path):

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from queue import SimpleQueue
 from typing import Any, ClassVar
 
 from hswarm.engines.base import Completion, EngineSettings, Request
@@ -22,6 +23,7 @@ from hswarm.experts.remote import RemoteExpert, RemoteSettings
 
 try:
     import openai
+    from anyio.from_thread import start_blocking_portal
 except ImportError as missing:
     raise MissingExtra("experts behind an API", "api") from missing
 
@@ -60,9 +62,16 @@ class OpenAIEngine:
         return True
 
     def arrive(self, requests: Sequence[Request], keep: Callable[[int, Completion], None]) -> None:
-        asyncio.run(self._all(requests, keep))
+        """`keep` is called here; the calls are made in a thread, since here a loop may run already (a notebook's)."""
+        answers: SimpleQueue[tuple[int, Completion] | None] = SimpleQueue()
+        with start_blocking_portal() as portal:  # an exception here, Ctrl-C too, cancels what is under way
+            made = portal.start_task_soon(self._all, requests, answers.put)
+            made.add_done_callback(lambda _: answers.put(None))
+            for answer in iter(answers.get, None):
+                keep(*answer)
+            made.result()
 
-    async def _all(self, requests: Sequence[Request], keep: Callable[[int, Completion], None]) -> None:
+    async def _all(self, requests: Sequence[Request], put: Callable[[tuple[int, Completion]], None]) -> None:
         async with AsyncExitStack() as stack:
             doors: dict[str, _Door] = {}
             for request in requests:
@@ -73,7 +82,7 @@ class OpenAIEngine:
                      for i, request in enumerate(requests)]  # fmt: skip
             try:
                 for done in asyncio.as_completed(tasks):
-                    keep(*await done)
+                    put(await done)
             finally:
                 for task in tasks:
                     task.cancel()
