@@ -1,138 +1,169 @@
 """Claim: every published task file runs end to end, scored strictly and by the authors' loose rules.
 
-python benchmarks/tasks_table.py FOLDER        (FOLDER holds NAME.json files; writes docs/tasks-table.md and .json)
+OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/tasks_table.py FOLDER [--tasks a,b] [--dev 10] [--test 30]
+
+FOLDER holds NAME.json files; docs/tasks-table.json and .md are written after every task. Each call is kept as soon as
+it is answered: started again, the same command goes on where it was broken off. A row measured before stays until its
+task is measured again, so that a slow task may take a command and sizes of its own.
 
 The base without an expert and the starter pool's expert that is best on a slice of dev answer a slice of test, each
-alone and greedily, with the named task's prompt and answer length; the same replies are scored strictly and by the
-authors' loose rules. Tasks that a judge scores are scored by token F1 here and the abstain task by its choices, so that
-no judge is needed. The slices show that things work; they are too small to rank experts.
+alone and greedily, with the named task's prompt and answer length. Rival: the base. A judge's tasks are scored by token
+F1 here, since no judge is at hand; the authors have no other rule for them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hswarm.core.stats import bootstrap_interval
+from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.core.topology import Topology
 from hswarm.engines import open_engine
-from hswarm.engines.base import Completion, EngineSettings, Sampling
+from hswarm.engines.base import EngineSettings, Sampling
+from hswarm.execution.cache import Cache
 from hswarm.execution.execute import Executor
+from hswarm.execution.respond import score_replies
 from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
-from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from hswarm.prompts import Prompts
-from hswarm.registry import lookup
 from hswarm.scorers import task_scorer
 from hswarm.tasks import TABLE, TaskSettings, load_task
-from hswarm.tasks.named import NamedTask
+from hswarm.tasks.load import finished
 from hswarm.tasks.task import Example, Task
 
 ROOT = Path(__file__).parents[1]
-OFFLINE = {"judge": "token-f1", "abstain": "choice"}
 FAULTS = ("unparsed", "empty", "cut")
+NAMED = [name for name, place in TABLE.items() if place.startswith("hswarm.tasks.named:")]
 HEAD = """# Strict and reference scores on the published files
 
-Measured by `python benchmarks/tasks_table.py FOLDER` with the --dev and --test of the table, some tasks in a process of
-their own; numbers in tasks-table.json. SmolLM2-135M-Instruct without an expert, and the starter pool's expert that is
-best on the slice of dev, on a slice of test; each alone, greedy. In brackets 95 % bootstrap intervals. `ltp` and
-`qasper` are scored by token F1 and `mmlu` by its choices here, so that no judge is needed. The slices show that
-the files run; they are too small to rank experts, or to show what loose parsing adds.
+Measured by `python benchmarks/tasks_table.py FOLDER` with the sizes below (`--dev`, `--test`); numbers in
+tasks-table.json. The base ({base}) without an expert, and the pool's expert
+({pool}) that is best on the slice of dev, on the slice of test; each alone,
+greedy. In brackets 95 % bootstrap intervals over questions; "over base" is the paired difference of strict scores.
 
-Engine: {engine}
+- strict: the task's own scorer. `mmlu` is its reliability, (right - wrong) / all in [-1, 1], from two passes.
+  `ltp` and `qasper` are scored by token F1, since a judge was not at hand and the base is none.
+- reference: the authors' loose parsing of the same replies. They have none for a judge's tasks; for `mmlu` it counts
+  the first pass's letters, so the two columns of that row do not compare.
+- A single node reads all context chunks of its question: `qasper` has 3,000 tokens a prompt, ten times the others.
 
-| task | dev/test | strict scorer | who | strict | reference | unparsed, empty, cut off |
-|---|---|---|---|---|---|---|"""
+Engine: {engine}. {absent}
+
+| task | dev/test | strict scorer | who | strict | over base | reference | unparsed, empty, cut off |
+|---|---|---|---|---|---|---|---|"""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure task by task and write after each."""
     arguments = _arguments(argv)
-    pool = open_pool(PoolSettings(path=str(arguments.pool)))
-    executor = Executor(open_engine(EngineSettings(name="transformers", batch=arguments.batch), pool.bases))
-    some = pool.experts[0]
-    base = Expert.of("base", np.zeros_like(some.vector), some.form)
-    names = [name for name in TABLE if (arguments.folder / f"{name}.json").is_file()]
-    rows: list[dict[str, Any]] = []
-    for name in names:
-        began = time.monotonic()
-        task = _task(name, arguments)
-        dev = {expert.name: _mean(_alone(executor, task, expert, task.dev), task, task.dev) for expert in pool.experts}
-        best = max(pool.experts, key=lambda expert: dev[expert.name])
-        answers = {e.name: _row(_alone(executor, task, e, task.test), task) for e in (base, best)}
-        rows.append({"task": name, "scorer": task.scorer, "reference": task.reference, "dev": dev, "best": best.name,
-                     "questions": {"dev": len(task.dev), "test": len(task.test)}, "test": answers,
-                     "seconds": round(time.monotonic() - began)})  # fmt: skip
-        print(json.dumps(rows[-1]), flush=True)
-        whole = {"engine": executor.engine.fingerprint, "pool": pool.names, "rows": rows}
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "tasks-table.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-        (arguments.out / "tasks-table.md").write_text(_page(whole), encoding="utf-8")
+    pool = open_pool(PoolSettings(path=str(arguments.pool), base=arguments.base))
+    settings = EngineSettings(name=arguments.engine, batch=arguments.batch)
+    executor = Executor(open_engine(settings, pool.bases), Cache(arguments.calls))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    file = arguments.out / "tasks-table.json"
+    rows: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else {}
+    for name in arguments.tasks.split(",") if arguments.tasks else NAMED:
+        if not arguments.tasks and not (arguments.folder / f"{name}.json").is_file():
+            continue
+        rows[name] = _measured(_task(name, arguments), pool, executor)
+        whole = {"base": pool.base, "pool": pool.names, "rows": {name: rows[name] for name in sorted(rows)}}
+        file.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        file.with_suffix(".md").write_text(_page(whole), encoding="utf-8")
+        print(name, json.dumps(rows[name]), flush=True)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the task files are")
-    parser.add_argument("--dev", type=int, default=8, help="questions of dev that choose the best expert")
-    parser.add_argument("--test", type=int, default=16, help="questions of test")
+    parser.add_argument("--tasks", default="", help="names with commas; default: all whose file is there")
+    parser.add_argument("--dev", type=int, default=10, help="questions of dev that choose the best expert, or all")
+    parser.add_argument("--test", type=int, default=30, help="questions of test, or all that there are")
+    parser.add_argument("--engine", default="auto", help="default: the fastest for this machine")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--pool", type=Path, default=ROOT / "experts" / "smollm2")
+    parser.add_argument("--base", default="", help="a folder or id; default: the one that the adapters name")
+    parser.add_argument("--calls", type=Path, default=ROOT / "runs" / "tasks-table.sqlite", help="answered calls")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     return parser.parse_args(argv)
 
 
 def _task(name: str, arguments: argparse.Namespace) -> Task:
-    card: NamedTask = lookup("tasks", TABLE, name)
-    return load_task(TaskSettings(name=name, path=str(arguments.folder), dev=arguments.dev, test=arguments.test,
-                                  scorer=OFFLINE.get(card.scorer, "")))  # fmt: skip
+    """The task in the sizes asked for, or those that its file has where these are less."""
+    settings = TaskSettings(name=name, path=str(arguments.folder))
+    whole = load_task(settings)
+    if whole.scorer == "judge":
+        whole = finished(whole, replace(settings, scorer="token-f1"))
+    rng = np.random.default_rng(0)
+    drawn = [_slice(split, size, rng) for split, size in ((whole.dev, arguments.dev), (whole.test, arguments.test))]
+    return replace(whole, dev=drawn[0], test=drawn[1])
 
 
-def _alone(executor: Executor, task: Task, expert: Expert, examples: Sequence[Example]) -> list[Completion]:
-    sampling = Sampling(max_new_tokens=task.max_new_tokens)
-    system = System(Topology.chain(1), (expert,), Prompts().fitted(task), sampling=sampling)
-    (nodes,) = executor.run([system], examples, f"{task.name}/{expert.name}/{len(examples)}")
-    return nodes[0]
+def _slice(examples: tuple[Example, ...], size: int, rng: np.random.Generator) -> tuple[Example, ...]:
+    """The first `size` of a fixed shuffle: a larger slice holds the smaller one."""
+    return tuple(examples[i] for i in rng.permutation(len(examples))[:size])
 
 
-def _mean(replies: Sequence[Completion], task: Task, examples: Sequence[Example]) -> float:
-    return float(np.mean([score.value for score in task_scorer(task)(examples, [reply.text for reply in replies])]))
+def _measured(task: Task, pool: ExpertPool, executor: Executor) -> dict[str, Any]:
+    """The row of one task."""
+    some = pool.experts[0]
+    base = Expert.of("base", np.zeros_like(some.vector), some.form)
+    dev = {expert.name: float(np.mean(_alone(executor, task, expert, task.dev)["strict"])) for expert in pool.experts}
+    best = max(pool.experts, key=lambda expert: dev[expert.name])
+    test = {expert.name: _alone(executor, task, expert, task.test) for expert in (base, best)}
+    over = paired_test(test[best.name]["strict"], test["base"]["strict"], np.random.default_rng(0))
+    return {"scorer": task.scorer, "engine": executor.engine.fingerprint,
+            "questions": {"dev": len(task.dev), "test": len(task.test)}, "dev": dev, "best": best.name,
+            "test": test, "over_base": over._asdict()}  # fmt: skip
 
 
-def _row(replies: Sequence[Completion], task: Task) -> dict[str, Any]:
-    """Strict and reference score with intervals, and what could not be scored as meant."""
-    texts = [reply.text for reply in replies]
-    row: dict[str, Any] = {}
+def _alone(executor: Executor, task: Task, expert: Expert, examples: Sequence[Example]) -> dict[str, Any]:
+    """Strict and reference score of each question, and how many replies could not be scored as meant."""
+    system = System(Topology.chain(1), (expert,), Prompts().fitted(task), sampling=Sampling(task.max_new_tokens))
+    step = f"{task.name}/{expert.name}/{len(examples)}"
+    (nodes,) = executor.run([system], examples, step)
+    found: dict[str, Any] = {}
     for kind in ("strict", "reference"):
-        scores = task_scorer(task, "" if kind == "strict" else "reference")(task.test, texts)
-        values = np.array([score.value for score in scores])
-        interval = bootstrap_interval(values, np.random.default_rng(0))
-        row[kind] = {"score": float(values.mean()), "ci": [interval.low, interval.high]}
-        if kind == "strict":
-            row["unparsed"] = sum(not score.parsed for score in scores)
-    return row | {"empty": sum(not text for text in texts), "cut": sum(r.finish == "length" for r in replies)}
+        scorer = task_scorer(task, "" if kind == "strict" else "reference")
+        (scores,) = score_replies(scorer, executor, [system], [nodes], examples, step)
+        found[kind] = [round(score.value, 4) for score in scores]
+        found.setdefault("unparsed", sum(not score.parsed for score in scores))
+    texts = [reply.text for reply in nodes[0]]
+    return found | {"empty": texts.count(""), "cut": sum(reply.finish == "length" for reply in nodes[0])}
 
 
 def _page(whole: dict[str, Any]) -> str:
     """The page docs/tasks-table.md."""
-    lines = [HEAD.format(engine=whole["engine"])]
-    for row in whole["rows"]:
+    rows = whole["rows"]
+    absent = [name for name in NAMED if name not in rows]
+    head = HEAD.format(base=whole["base"], pool=", ".join(whole["pool"]),
+                       engine=", ".join(sorted({row["engine"] for row in rows.values()})),
+                       absent=f"Not measured: {', '.join(absent)}." if absent else "")  # fmt: skip
+    lines = [head.replace(". \n", ".\n")]
+    for name, row in rows.items():
+        over = row["over_base"]
         for who, found in row["test"].items():
-            sizes = f"{row['questions']['dev']}/{row['questions']['test']}"
-            faults = ", ".join(str(found[fault]) for fault in FAULTS)
-            lines.append(f"| {row['task']} | {sizes} | {row['scorer']} | {who} | {_cell(found['strict'])} | "
-                         f"{_cell(found['reference'])} | {faults} |")  # fmt: skip
+            cells = [name, f"{row['questions']['dev']}/{row['questions']['test']}", row["scorer"], who,
+                     _mean(found["strict"]),
+                     "" if who == "base" else _cell(over["difference"], over["low"], over["high"], "+"),
+                     "none" if row["scorer"] == "token-f1" else _mean(found["reference"]),
+                     ", ".join(str(found[fault]) for fault in FAULTS)]  # fmt: skip
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(found: dict[str, Any]) -> str:
-    low, high = found["ci"]
-    return f"{found['score']:.2f} ({low:.2f}-{high:.2f})"
+def _mean(scores: Sequence[float]) -> str:
+    return _cell(float(np.mean(scores)), *bootstrap_interval(scores, np.random.default_rng(0)))
+
+
+def _cell(value: float, low: float, high: float, sign: str = "") -> str:
+    return f"{value:{sign}.2f} ({low:.2f} to {high:.2f})"
 
 
 if __name__ == "__main__":

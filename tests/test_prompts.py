@@ -40,3 +40,7 @@ def test_a_question_with_its_own_words_keeps_them():
     prompts = Prompts(icl=WORKED)
     assert WORKED not in prompts.render(Example("0", "q", "a", instruction="Judge the answer."))
     assert prompts.render(Example("0", "q", "a", icl="mine")).startswith("mine")
+
+
+def test_a_question_that_says_so_itself_is_called_one_once():
+    assert Prompts().render(Example("0", "Question: Why?", "")) == Prompts().render(Example("0", "Why?", ""))

@@ -54,6 +54,6 @@ class Prompts:
 
 def _question(example: Example, chunk: str) -> str:
     lines = [f"Context: {chunk}"] if chunk else []
-    lines.append(f"Question: {example.question}")
+    lines.append(f"Question: {example.question.removeprefix('Question: ')}")  # some files say it themselves
     lines += [f"{letter}: {text}" for letter, text in example.choices.items()]
     return "\n".join(lines)
