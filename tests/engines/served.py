@@ -1,4 +1,4 @@
-"""`hswarm serve` in a process of its own, on a port of its own, to be killed and started again."""
+"""A server in a process of its own, on a port of its own, to be killed and started again."""
 
 import socket
 import sqlite3
@@ -11,12 +11,14 @@ HSWARM = [sys.executable, "-m", "hswarm.cli.main"]
 
 
 class Server:
-    def __init__(self, folder, *words):
+    """A `command` that takes --port and then answers at /health."""
+
+    def __init__(self, *command):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url, self._process = f"http://127.0.0.1:{self.port}/v1", None
-        self._command = [*HSWARM, "serve", str(folder), *words, "--port", str(self.port)]
+        self._command = [*map(str, command), "--port", str(self.port)]
 
     def start(self):
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

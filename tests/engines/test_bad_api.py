@@ -44,7 +44,7 @@ class Api(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.fault = lambda prompt, count, model: ""
+        self.fault, self.said = lambda prompt, count, model: "", "{}"
         self.asked, self._toy, self._lock = Counter(), ToyEngine(EngineSettings("toy")), threading.Lock()
         self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
 
@@ -83,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
         elif fault == "mute":
             return None  # the connection ends without a word
         elif fault.isdigit():
-            return self._send(int(fault), "{}")
+            return self._send(int(fault), self.server.said)
         elif fault == "later":
             return self._send(429, "{}", retry_after="1")
         elif fault in WRONG:
@@ -149,6 +149,17 @@ def test_what_stays_broken_is_failed_and_others_are_answered(api):
     assert f"'m' at {api.url}" in engine.fault
     assert api.asked["400"] == 1  # asking again would not help
     assert all(api.asked[fault] == 2 for fault in BROKEN)
+
+
+@pytest.mark.parametrize("form", ['{"error": {"message": "%s"}}', '{"detail": "%s"}', '{"error": "%s"}'])
+def test_what_a_server_says_of_its_refusal_is_shown_without_the_key(api, monkeypatch, form):
+    monkeypatch.setenv("HSWARM_TEST_KEY", "sk-secret")
+    api.fault, api.said = lambda prompt, *_: prompt, form % "Pinned to 'a',\\nnot 'm' with sk-secret"
+    replies, engine = ask(api.url, ["400"], key="HSWARM_TEST_KEY")
+    assert replies == ["failed"]
+    assert engine.fault.endswith("status 400: Pinned to 'a', not 'm' with ...")
+    with pytest.raises(EngineError, match=r"status 503: Pinned to 'a', not 'm' with \.\.\., 2 attempts"):
+        ask(api.url, ["503"], key="HSWARM_TEST_KEY")
 
 
 @pytest.mark.parametrize(("fault", "said"), [("429", "status 429"), ("503", "status 503")])

@@ -37,7 +37,7 @@ def server(tmp_path_factory):
     System(Topology.chain(1), (experts[0],), base="toy", engine=EngineSettings(name="toy")).save(
         folder / "whole/best-single"
     )
-    made = Server(folder / "whole", "--name", "whole")
+    made = Server(*HSWARM, "serve", folder / "whole", "--name", "whole")
     made.start()
     yield made
     made.kill()

@@ -32,7 +32,7 @@ def server(micro, tmp_path_factory):
     folder = tmp_path_factory.mktemp("served") / "tav"
     System(Topology.chain(1), (expert,), base=micro["base"], engine=EngineSettings(dtype="float32"),
            sampling=Sampling(14)).save(folder)  # fmt: skip
-    made = Server(folder, "--name", "tav")
+    made = Server(*HSWARM, "serve", folder, "--name", "tav")
     made.start()
     yield made
     made.kill()

@@ -29,6 +29,7 @@ except ImportError as missing:
 
 
 _AWAY = (409, 429, 502, 503, 504)  # of a server that is busy or gone, not of a call that it breaks on
+_SAID = 200  # characters of what a server says
 _REPLIES = 2  # a reply that is none is asked for once more
 
 
@@ -151,10 +152,10 @@ class _Door:
                             "(status 404); set model and url") from None  # fmt: skip
         except openai.APIError as fault:
             if getattr(fault, "status_code", 0) in _AWAY or _unconnected(fault):
-                raise EngineError(f"'{remote.model}' at {remote.url} cannot be reached ({_why(fault)}, "
+                raise EngineError(f"'{remote.model}' at {remote.url} cannot be reached ({_why(fault, remote)}, "
                                   f"{remote.attempts} attempts); what it answered is kept: start it, "
                                   "then resume") from None  # fmt: skip
-            raise _GivenUp(f"'{remote.model}' at {remote.url}: {_why(fault)}") from None
+            raise _GivenUp(f"'{remote.model}' at {remote.url}: {_why(fault, remote)}") from None
 
 
 def _completion(reply: Any) -> Completion:
@@ -181,12 +182,23 @@ def _unconnected(fault: openai.APIError) -> bool:
     )  # httpx's or, in later clients, httpx2's
 
 
-def _why(fault: openai.APIError) -> str:
+def _why(fault: openai.APIError, remote: RemoteSettings) -> str:
     if isinstance(fault, openai.APIStatusError):
-        return f"status {fault.status_code}"
+        return f"status {fault.status_code}{_words(fault, _key(remote))}"
     if isinstance(fault, openai.APITimeoutError):
         return "no reply in time"
     return "no connection" if _unconnected(fault) else f"a broken reply ({type(fault.__cause__).__name__})"
+
+
+def _words(fault: openai.APIStatusError, key: str) -> str:
+    """What a server says of its refusal ({"error": {"message": ...}}, FastAPI's "detail"), without the key."""
+    try:
+        said = fault.response.json()
+    except (ValueError, RecursionError):
+        return ""
+    for name in ("error", "message", "detail"):
+        said = said.get(name, said) if isinstance(said, dict) else said
+    return f": {' '.join(said.replace(key, '...').split())[:_SAID]}" if isinstance(said, str) and said else ""
 
 
 def _remote(expert: Expert) -> RemoteSettings:

@@ -1,0 +1,89 @@
+"""A local and a served expert in one pool, served by another project: `transformers serve`, which dies mid-run."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from served import Server, kept
+
+from hswarm.config import build_recipe
+from hswarm.engines import open_engine
+from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.errors import EngineError
+from hswarm.experts.remote import RemoteExpert, RemoteSettings
+from hswarm.runs.progress import Progress
+from hswarm.runs.search import resume, search
+
+pytest.importorskip("openai")
+COMMAND = Path(sys.executable).parent / "transformers"
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.skipif(
+        not COMMAND.is_file() or not find_spec("fastapi") or not find_spec("uvicorn"),
+        reason="transformers serve is not here (pip install 'transformers[serving]')",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def served(root, tmp_path_factory):
+    """A micro expert, merged into its base, and the server of it."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base, folder = root / "experts/micro/base", tmp_path_factory.mktemp("merged") / "tav"
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), root / "experts/micro/pool/tav")
+    model.merge_and_unload().save_pretrained(folder)
+    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    server = Server(COMMAND, "serve", folder, "--device", "cpu")
+    server.start()
+    yield server, str(folder)
+    server.kill()
+
+
+def recipe(root, served):
+    server, model = served
+    return build_recipe({
+        "pool": {"path": str(root / "experts/micro/pool"), "base": str(root / "experts/micro/base"), "experts": ["wex", "zor"],
+                 "remote": [{"name": "far", "model": model, "url": server.url, "attempts": 2}]},
+        "engine": {"dtype": "float32"},
+        "task": {"name": "micro", "datasets": ["tav", "wex"], "dev": 6, "test": 2, "max_new_tokens": 14},
+        "search": {"graphs": 2, "assignments": 2, "iterations": 2},
+    })  # fmt: skip
+
+
+class Killer(Progress):
+    """Kills the server once `calls` calls have been answered."""
+
+    def __init__(self, server, calls):
+        self.server, self.calls = server, calls
+
+    def advance(self, calls):
+        self.calls -= calls
+        if self.calls <= 0:
+            self.server.kill()
+
+
+def test_killed_and_started_again_ends_equal(root, served, tmp_path):
+    server, _ = served
+    whole = search(recipe(root, served), tmp_path / "whole")
+    assert whole.report["singles"]["far"] > whole.report["singles"]["zor"]  # it answered, and knows what it was asked
+    assert whole.report["calls"]["failed"] == 0
+    with pytest.raises(EngineError, match="cannot be reached"):
+        search(recipe(root, served), tmp_path / "broken", Killer(server, 60))
+    before = kept(tmp_path / "broken")
+    assert 10 < before < kept(tmp_path / "whole")
+    server.start()
+    resumed = resume(tmp_path / "broken")
+    assert (resumed.path / "history.jsonl").read_bytes() == (whole.path / "history.jsonl").read_bytes()
+    assert resumed.report | {"wall_s": 0} == whole.report | {"wall_s": 0}
+
+
+def test_a_name_that_the_server_does_not_go_by_is_said_in_its_words(served):
+    server, model = served
+    expert = RemoteExpert(RemoteSettings("far", "tav", server.url, attempts=1))
+    engine = open_engine(EngineSettings(), expert.base)
+    (reply,) = engine.generate([Request(expert, "x", Sampling(2))])
+    assert reply.finish == "failed"
+    assert f"pinned to '{model}'" in engine.fault
