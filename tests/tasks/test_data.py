@@ -129,5 +129,13 @@ def test_several_tasks_at_once(tmp_path):
     assert np.isnan(harmonic.utility(np.array([np.nan, 1, 1]), task.dev))
     with pytest.raises(TaskError, match="a task twice"):
         load_task(TaskSettings(parts=(TaskSettings(name="toy"),) * 2))
+    skills = [TaskSettings(name="micro", datasets=(skill,), dev=2, test=1) for skill in ("tav", "wex")]
+    both = load_task(TaskSettings(parts=tuple(skills), utility="harmonic"))
+    assert both.name == "micro(tav)+micro(wex)"
+    right = task_scorer(both)(both.dev, [example.answer for example in both.dev])
+    assert both.utility(np.array([score.value for score in right]), both.dev) == 1
+    assert both.utility(np.array([1, 1, 0, 0]), both.dev) == 0
+    with pytest.raises(TaskError, match="a task twice"):
+        load_task(TaskSettings(parts=(skills[0], skills[0])))
     with pytest.raises(ConfigError, match="unknown key 'task.parts"):
         build_recipe({"task": {"parts": [{"nam": "toy"}]}})

@@ -74,6 +74,17 @@ def test_settings_go_before_what_a_task_knows(tmp_path):
     assert (task.scorer, task.max_new_tokens, task.dev[0].instruction) == ("token-f1", 9, "Go.")
 
 
+def test_show_prints_the_context_that_a_node_reads(tmp_path, capsys):
+    rows = [{"question": "Why?", "answer": "so", "context_chunks": ["word " * 90, "other"]}]
+    (tmp_path / "gaia.json").write_text(json.dumps({"dev": rows, "test": rows}))
+    assert main(["tasks", "show", "gaia", "--path", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "Context: word word" in shown
+    assert "... (chunk 1 of 2, one a node)" in shown
+    assert main(["tasks", "check", str(tmp_path)]) == 2
+    assert f"is a folder; name one of its files, or a named task with --path {tmp_path}" in capsys.readouterr().err
+
+
 def test_check_shows_what_is_doubtful(tmp_path, capsys):
     write(tmp_path, "abkg", choices={"A": "x", "B": "y"}, answer="B", context_chunks=["c", ""])
     assert main(["tasks", "check", "abkg", "--path", str(tmp_path)]) == 0

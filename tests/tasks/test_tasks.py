@@ -60,6 +60,7 @@ def test_choices_everywhere_take_the_choice_scorer(tmp_path):
         ({"dev": [{"question": "q"}, 5, {"answer": "a"}]}, ["dev[0] has no 'answer'", "dev[1] is int", "dev[2] has no 'question'"]),
         ({"dev": [{"question": "q", "answer": "Z", "choices": {"A": "x"}}]}, ["'Z' is none of the choices A"]),
         ({"dev": [{"question": "q", "answer": "a", "context_chunks": "text"}]}, ["context_chunks must be a list"]),
+        ({"dev": [{"question": "q", "answer": "a", "context_chunks": ["x", None, {}]}]}, ["context_chunks[1] must be text, got nothing"]),
         ({"dev": [{}] * 9}, ["and 13 more"]), ({"dev": []}, ["no dev questions"]),
     ],
 )  # fmt: skip
@@ -80,6 +81,11 @@ def test_jsonl_with_and_without_splits(tmp_path):
     lines = [entry | {"split": "dev" if i < 3 else "test"} for i, entry in enumerate(entries(8))]
     split = load_task(TaskSettings(path=str(write(tmp_path, "\n".join(map(json.dumps, lines)), "split.jsonl"))))
     assert (len(split.dev), len(split.test)) == (3, 5)
+    marked = tmp_path / "plain.ndjson"
+    marked.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes())  # as some editors write it
+    assert load_task(TaskSettings(path=str(marked), dev=10, seed=3)).dev == one.dev
+    with pytest.raises(TaskError, match=r"ends in \.json, .*\.parquet; rename or convert it"):
+        read_data(plain.rename(tmp_path / "plain.json.gz"))
     with pytest.raises(TaskError, match="line 2 is not JSON"):
         read_data(write(tmp_path, '{"question": "q", "answer": "a"}\n{', "bad.jsonl"))
 

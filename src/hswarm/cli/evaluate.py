@@ -104,6 +104,8 @@ def open_task(name: str | TaskSettings, path: str = "", hub: str = "") -> Task:
         return load_task(name)
     if name.endswith(".toml"):
         return load_task(read_recipe(name).task)
+    if "/" in name and Path(name).is_dir():
+        raise TaskError(f"{name} is a folder; name one of its files, or a named task with --path {name}")
     if Path(name).is_file() or "." in name:
         return load_task(TaskSettings(path=name))
     return load_task(TaskSettings(name=name, path=path, hub=hub) if name else TaskSettings(hub=hub))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 
 from rich.console import Console
 
@@ -14,6 +15,9 @@ from hswarm.prompts import Prompts
 from hswarm.registry import lookup, names
 from hswarm.tasks.check import check_task
 from hswarm.tasks.named import NamedTask
+from hswarm.tasks.task import Example
+
+_CHUNK = 200  # characters of a context chunk that are shown
 
 
 def show(arguments: argparse.Namespace) -> None:
@@ -36,15 +40,23 @@ def show(arguments: argparse.Namespace) -> None:
     if task.source:
         console.print(f"source: {printable(task.source)}")
     for example in task.dev[:3]:
-        text = readable(Prompts().render(example)).replace("\n", "\n    ")
+        text = readable(Prompts().render(example, chunk=_first_chunk(example))).replace("\n", "\n    ")
         console.print(f"\n[{printable(example.id)}]\n    {text}\n    => {printable(example.answer)}")
+
+
+def _first_chunk(example: Example) -> str:
+    """The beginning of the context that the first node of a graph reads, "" without any."""
+    if not example.context:
+        return ""
+    shown = textwrap.shorten(example.context[0], _CHUNK, placeholder=" ...")
+    return f"{shown} (chunk 1 of {len(example.context)}, one a node)"
 
 
 def _print_card(console: Console, card: NamedTask) -> None:
     rows = {
         "task": f"{card.name}: {card.title}", "format": card.form, "prompt": card.instruction,
         "sampling": f"greedy, at most {card.max_new_tokens} new tokens",
-        "scorer": f"{card.scorer} (the authors' loose one: {card.reference})",
+        "scorer": card.scorer + ("" if card.scorer == "judge" else f" (the authors' loose one: {card.reference})"),
         "sizes": "{} dev, {} test".format(*card.sizes) if card.sizes else "not known",
         "source": card.source, "licence": card.licence, "hub": card.hub or "not read from there",
     }  # fmt: skip

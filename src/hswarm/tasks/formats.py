@@ -13,6 +13,7 @@ from hswarm.errors import MissingExtra, TaskError
 from hswarm.tasks.columns import KEYS, field_entry
 from hswarm.tasks.task import Example
 
+_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 _SHOWN = 5  # faults named before "and n more"
 
 
@@ -31,6 +32,8 @@ def read_data(
     `columns` maps keys of an example to columns of the file; `names` says what the file calls dev and test.
     """
     path, columns = Path(path), columns or {}
+    if path.suffix not in _SUFFIXES:
+        raise TaskError(f"task file {path}: a file of questions ends in {', '.join(_SUFFIXES)}; rename or convert it")
     if unknown := set(columns) - set(KEYS):
         raise TaskError(f"task.columns has '{min(unknown)}'; an example has: {', '.join(KEYS)}")
     icl = ""
@@ -40,7 +43,7 @@ def read_data(
         text = _text(path)
         if path.suffix in (".csv", ".tsv"):
             rows = _by_split(path, _csv(path, text), columns, names or {})
-        elif path.suffix == ".jsonl":
+        elif path.suffix in (".jsonl", ".ndjson"):
             rows = _by_split(path, _jsonl(path, text), columns, names or {})
         else:
             rows, icl = _field_json(path, text, names or {})
@@ -66,7 +69,7 @@ def examples_of(
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig" if path.suffix in (".csv", ".tsv") else "utf-8")
+        return path.read_text(encoding="utf-8-sig")  # some programs write a byte order mark
     except (OSError, UnicodeDecodeError) as fault:
         raise TaskError(f"task file {path} cannot be read: {fault}") from fault
 
@@ -155,6 +158,8 @@ def _example(entry: Any, place: str, faults: list[str]) -> Example | None:
         faults.append(f"{place}: answer {str(entry['answer'])[:40]!r} is none of the choices {', '.join(choices)[:80]}")
     if not isinstance(context, list):
         faults.append(f"{place}: context_chunks must be a list, got {_shape(context)}")
+    elif wrong := [i for i, chunk in enumerate(context) if not isinstance(chunk, str | int | float)]:
+        faults.append(f"{place}: context_chunks[{wrong[0]}] must be text, got {_shape(context[wrong[0]])}")
     if len(faults) > before:
         return None
     return Example(

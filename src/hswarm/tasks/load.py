@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +86,7 @@ def load_data(settings: TaskSettings) -> Task:
 
 def load_parts(settings: TaskSettings) -> Task:
     """Several tasks side by side: every question keeps its own task's prompt, answer length and scorer."""
-    parts = tuple(load_task(part) for part in settings.parts)
+    parts = _told_apart([load_task(part) for part in settings.parts], settings.parts)
     names = [part.name for part in parts]
     if len(set(names)) < len(names):
         raise TaskError(f"task.parts holds a task twice: {', '.join(names)}; name each once")
@@ -100,6 +101,20 @@ def load_parts(settings: TaskSettings) -> Task:
         source="; ".join(part.source for part in parts), parts=parts,
         weights=tuple(part.weight for part in settings.parts), harmonic=settings.utility == "harmonic",
     )  # fmt: skip
+
+
+def _told_apart(parts: Sequence[Task], settings: Sequence[TaskSettings]) -> tuple[Task, ...]:
+    """Parts of one generator, such as "micro", are called by their data sets too."""
+    often = Counter(part.name for part in parts)
+    return tuple(
+        _called(part, f"{part.name}({', '.join(one.datasets)})") if often[part.name] > 1 and one.datasets else part
+        for part, one in zip(parts, settings, strict=True)
+    )
+
+
+def _called(task: Task, name: str) -> Task:
+    dev, test = (tuple(replace(example, task=name) for example in split) for split in (task.dev, task.test))
+    return replace(task, name=name, dev=dev, test=test)
 
 
 def drawn(data: DataFile, settings: TaskSettings, source: str) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
