@@ -5,12 +5,16 @@ Prefix caching: GenAI finds cached blocks by token ids alone, so an expert would
 (measured: wrong answers, without a word). The exported model takes ids modulo the vocabulary, and each batch writes its
 first token in a multiple of its own: the same text to the model, other blocks to the cache. What the prompts of a batch
 share is computed first, since requests that arrive together do not wait for each other's blocks.
+
+GenAI gives no next-token distributions, so the replies of a fusion are made by the transformers engine beside it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from importlib.metadata import version
 from itertools import pairwise, takewhile
 from typing import Any
@@ -18,13 +22,14 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from hswarm.engines.base import Completion, EngineSettings, Request, group_batches
+from hswarm.engines.base import Completion, Engine, EngineSettings, Request, group_batches
 from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.engines.openvino_export import exported
 from hswarm.errors import ConfigError, MissingExtra
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
 from hswarm.experts.blend import module_sizes
+from hswarm.experts.composite import Fusion, carriers
 from hswarm.experts.fit import check_adapters
 
 try:
@@ -59,7 +64,7 @@ class OpenVINOEngine:
         return self._fingerprint
 
     def check(self, experts: Sequence[Expert]) -> None:
-        check_adapters(experts, self._shape["linears"], self._base, "openvino")
+        check_adapters(list(carriers(experts)), self._shape["linears"], self._base, "openvino")
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """One expert and one sampling a batch, prompts with the same beginning side by side."""
@@ -68,8 +73,15 @@ class OpenVINOEngine:
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         completions: dict[int, Completion] = {}
         for batch in self.batches(requests):
-            completions.update(zip(batch, self._reply([requests[i] for i in batch]), strict=True))
+            reply = self._beside.generate if isinstance(requests[batch[0]].expert, Fusion) else self._reply
+            completions.update(zip(batch, reply([requests[i] for i in batch]), strict=True))
         return [completions[i] for i in range(len(requests))]
+
+    @cached_property
+    def _beside(self) -> Engine:
+        from hswarm.engines.transformers import TransformersEngine
+
+        return TransformersEngine(replace(self._settings, device="cpu", dtype=self._dtype), self._base)
 
     def _reply(self, requests: Sequence[Request]) -> list[Completion]:
         expert = requests[0].expert
@@ -161,7 +173,7 @@ def _adapter(tensors: Mapping[str, Any]) -> Any:
     return genai.Adapter(ov.Tensor(np.frombuffer(save(dict(tensors)), dtype=np.uint8)))
 
 
-def _dtype(name: str) -> str:
+def _dtype(name: str) -> Any:
     """bfloat16 where the processor multiplies in it, else float32."""
     if name != "auto":
         return name

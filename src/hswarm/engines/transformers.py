@@ -3,13 +3,14 @@
 An expert is put in place by adding its update to the base's own weights (W = W0 + scaling B A, from a kept copy of W0,
 so that nothing drifts) and costs a fraction of a second; a batch therefore holds one expert. Lengths are sorted so
 that little is padded, and the beginning that the prompts of a batch share is computed once. A whole checkpoint is put
-in place tensor by tensor, so that no second model is in memory. Not run on a GPU yet: CUDA and MPS differ only in where
-tensors lie.
+in place tensor by tensor, so that no second model is in memory. A fusion's parts take turns at each token. Not run on
+a GPU yet: CUDA and MPS differ only in where tensors lie.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import takewhile
 from typing import Any
@@ -21,10 +22,13 @@ from hswarm.experts import shards
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
 from hswarm.experts.checkpoint import Checkpoint
+from hswarm.experts.composite import Fusion, carriers
 
 try:
     import torch
     from transformers import AutoModelForCausalLM, DynamicCache
+
+    from hswarm.engines.fused import FusedReply
 except ImportError as missing:
     raise MissingExtra("engine 'transformers'", "transformers") from missing
 
@@ -57,7 +61,7 @@ class TransformersEngine:
 
     def check(self, experts: Sequence[Expert]) -> None:
         parameters = dict(self._model.named_parameters())
-        for expert in experts:
+        for expert in carriers(experts):
             if isinstance(expert, Checkpoint):
                 self._check_layout(expert)
                 continue
@@ -91,6 +95,9 @@ class TransformersEngine:
         """One pass a request, over all its endings, each tokenised by itself."""
         found = []
         for request in requests:
+            if isinstance(request.expert, Fusion):
+                raise PoolError(f"'{request.expert.name}' is a fusion, which writes its replies; "
+                                "leave sampling.choose empty")  # fmt: skip
             self._apply(request.expert)
             (prompt,) = self._chat.encode([request.prompt])
             endings = self._chat.tokenizer(request.endings, add_special_tokens=False)["input_ids"]
@@ -114,13 +121,14 @@ class TransformersEngine:
     def _answer(self, requests: Sequence[Request], tell: Callable[[int, str], None] | None) -> list[Completion]:
         completions: dict[int, Completion] = {}
         for batch in self.batches(requests):
-            self._apply(requests[batch[0]].expert)
             streamer = _Streamer(batch, self._chat.completion, tell) if tell else None
-            completions.update(zip(batch, self._reply([requests[i] for i in batch], streamer), strict=True))
+            reply = self._fused if isinstance(requests[batch[0]].expert, Fusion) else self._reply
+            completions.update(zip(batch, reply([requests[i] for i in batch], streamer), strict=True))
         return [completions[i] for i in range(len(requests))]
 
     def _reply(self, requests: Sequence[Request], streamer: _Streamer | None) -> list[Completion]:
         sampling = requests[0].sampling
+        self._apply(requests[0].expert)
         prompts = self._chat.encode([request.prompt for request in requests])
         options: dict[str, Any] = {"do_sample": sampling.temperature > 0, "temperature": None, "top_p": None,
                                    "streamer": streamer}  # fmt: skip
@@ -132,6 +140,21 @@ class TransformersEngine:
                                           pad_token_id=self._chat.tokenizer.pad_token_id, **options)  # fmt: skip
         new = output[:, max(map(len, prompts)) :].tolist()
         return [self._chat.completion(tokens, len(prompt)) for tokens, prompt in zip(new, prompts, strict=True)]
+
+    def _fused(self, requests: Sequence[Request], streamer: _Streamer | None) -> list[Completion]:
+        fusion, sampling = requests[0].expert, requests[0].sampling
+        assert isinstance(fusion, Fusion)
+        prompts = self._chat.encode([request.prompt for request in requests])
+        longest, pad = max(map(len, prompts)), self._chat.tokenizer.pad_token_id
+        ids = self._tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts])
+        mask = self._tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        with torch.inference_mode(), torch.random.fork_rng():
+            torch.manual_seed(seed_of(requests))
+            new = FusedReply(self._model, self._apply, fusion, ids, mask).write(sampling, self._chat.stops, streamer)
+        replies = [self._chat.completion(tokens, len(prompt)) for tokens, prompt in zip(new, prompts, strict=True)]
+        calls = len(fusion.parts)  # each part reads and writes all of it
+        return [replace(reply, prompt_tokens=calls * reply.prompt_tokens,
+                        completion_tokens=calls * reply.completion_tokens) for reply in replies]  # fmt: skip
 
     def _inputs(self, prompts: Sequence[Sequence[int]]) -> dict[str, Any]:
         """What `generate` takes: rows of equal length, the beginning that all prompts share computed once."""

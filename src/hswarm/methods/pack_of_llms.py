@@ -1,7 +1,7 @@
 """Pack of LLMs (PackLLM, arXiv 2404.11531): experts draw each token together, by how well each knows the prompt.
 
 Its similarity variant: weights are the softmax of the -log perplexity of the prompt. Needs an engine with next-token
-distributions (transformers, toy).
+distributions (transformers, beside openvino too; toy).
 """
 
 from __future__ import annotations

@@ -48,7 +48,8 @@ def compare(
     recipes: Sequence[Recipe], methods: Sequence[str], seeds: int, path: Path, jobs: int = 1,
     say: Callable[[str], None] = print, share: bool = True,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Results of all cells, in order of recipe, method and seed; those at `path` already are not made again.
+    """Results of all cells, in order of recipe, method and seed; those at `path` already are not made again,
+    but for refused ones.
 
     `share` False, and a budget in seconds: every cell makes its calls itself. Else its seconds tell nothing and are
     not kept.
@@ -64,12 +65,18 @@ def compare(
         for recipe, kept in [(recipe, _keep_recipe(recipe, path)) for recipe in recipes]
         for method in methods for k in range(seeds)
     ]  # fmt: skip
-    waiting = [cell for cell in cells if not (cell.folder / "result.json").is_file()]
+    waiting = [cell for cell in cells if not _is_made(cell)]
     if len(waiting) < len(cells):
         say(f"{len(cells) - len(waiting)} of {len(cells)} results are there already")
     for _, line in each(make, waiting, [str(cell.recipe) for cell in waiting], jobs, recipes[0].engine):
         say(line)
     return [files.read_json(cell.folder / "result.json", "a result") for cell in cells]
+
+
+def _is_made(cell: Cell) -> bool:
+    """Whether its result is there; what was refused may be possible by now."""
+    path = cell.folder / "result.json"
+    return path.is_file() and "refused" not in files.read_json(path, "a result")
 
 
 def make(cell: Cell) -> str:
