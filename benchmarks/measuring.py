@@ -1,22 +1,12 @@
-"""What the benchmarks of speed share: the machine, the clock, and one JSON file a claim under docs/benchmarks/."""
+"""What the benchmarks of speed share: the machine, and one JSON file a claim under docs/benchmarks/."""
 
 import json
 import os
 import platform
-import time
-from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-
-
-@contextmanager
-def timed(into, name):
-    """Processor seconds of the block, as `into[name]`: what else the machine does changes them little."""
-    began = time.process_time()
-    yield
-    into[name] = time.process_time() - began
 
 
 def machine():

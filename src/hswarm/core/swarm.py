@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -17,7 +18,8 @@ from hswarm.errors import NumberError
 
 Array = NDArray[Any]
 _ARRAYS = ("positions", "velocities", "personal", "personal_utility", "best", "worst", "age", "cooldown")
-_STRETCH = 2**13  # numbers; a few such arrays fit a level 2 cache
+_STRETCH = 2**15  # numbers; a few such arrays fit a level 2 cache
+_LARGE = 2**18  # dimensions from which particles move on several cores
 _VALUES = ("step", "moves", "told", "stalled", "reach")
 
 
@@ -187,15 +189,21 @@ class Swarm:
 
     def _move(self) -> None:
         """One step of every particle, or its return to its personal best."""
-        with np.errstate(over="ignore", invalid="ignore"):  # _move_one checks and names the particle
-            if not self._moves:
-                self._start_velocities()
-            for i in range(len(self._positions)):
-                if self._restarts(i):
-                    self._positions[i], self._velocities[i] = self._personal[i], 0
-                    self._cooldown[i] = self._settings.restart_tells
-                else:
-                    self._move_one(i)
+        if not self._moves:
+            self._start_velocities()
+        moving = []
+        for i in range(len(self._positions)):
+            if self._restarts(i):
+                self._positions[i], self._velocities[i] = self._personal[i], 0
+                self._cooldown[i] = self._settings.restart_tells
+            else:
+                moving.append((i, self._rng.uniform(0, 1, 4) if self._settings.coefficients_random else np.ones(4)))
+        if self._positions.shape[1] < _LARGE:
+            for i, r in moving:
+                self._move_one(i, r)
+        else:
+            with ThreadPoolExecutor() as threads:
+                list(threads.map(lambda pair: self._move_one(*pair), moving))
         self._moves += 1
         self._step = max(self._step * self._settings.step_factor, min(self._step, self._settings.min_step_length))
 
@@ -204,10 +212,10 @@ class Swarm:
         due = self._age[i] >= self._settings.restart_tells and not self._cooldown[i]
         return bool(self._settings.restart and due and self._personal_utility[i] > -np.inf)
 
-    def _move_one(self, i: int) -> None:
+    @np.errstate(over="ignore", invalid="ignore")  # checked below, with the particle's name
+    def _move_one(self, i: int, r: Array) -> None:
         """Algorithm 1 for one particle, a stretch at a time: what fits a processor's cache is read and written once."""
         settings = self._settings
-        r = self._rng.uniform(0, 1, 4) if settings.coefficients_random else np.ones(4)
         weights = r * (settings.inertia, settings.cognitive, settings.social, settings.repel)
         inertia, cognitive, social, repel = weights.tolist()  # Python floats leave float32 as it is
         total = inertia + cognitive + social + repel
@@ -238,8 +246,11 @@ class Swarm:
 
     def _bound_one(self, i: int) -> None:
         """Bring particle `i` back within reach, if bounds are set."""
-        x, largest = self._positions[i], float(np.abs(self._positions[i]).max())
-        if self._settings.bounds == "none" or largest <= self._reach:
+        if self._settings.bounds == "none":
+            return
+        x = self._positions[i]
+        largest = max(float(x.max()), -float(x.min()))
+        if largest <= self._reach:
             return
         if self._settings.bounds == "rescale":
             x *= self._reach / largest

@@ -136,7 +136,7 @@ def _keep_recipe(recipe: Recipe, path: Path) -> Path:
     return kept
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)  # an engine takes gigabytes
 def _open(recipe: Path, alone: bool) -> tuple[Recipe, Parts]:
     read = read_recipe(recipe)
     if alone:
