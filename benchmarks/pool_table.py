@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from hswarm.core.stats import bootstrap_interval, paired_test
-from hswarm.engines.base import EngineSettings, Request, Sampling
-from hswarm.engines.transformers import TransformersEngine
+from hswarm.engines import open_engine
+from hswarm.engines.base import Engine, EngineSettings, Request, Sampling
 from hswarm.experts.adapter import Expert
 from hswarm.experts.lessons import Domain
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
@@ -32,6 +32,7 @@ from hswarm.tasks.reasoning_gym import generate
 from hswarm.tasks.task import Example
 
 ROOT = Path(__file__).parents[1]
+RECIPES = [ROOT / "recipes" / name for name in ("smollm2-pool.toml", "smollm2-more.toml")]
 SEED, QUESTIONS, MAX_NEW_TOKENS = 5, 60, 32
 COMMONEST = "(commonest answer)"
 Table = dict[str, dict[str, dict[str, float]]]  # who -> domain -> score, low, high, cut_off
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     questions = {domain.name: _questions(domain, arguments.questions) for domain in domains}
     trained = {question for settings in recipes for question in training_questions(settings)}
     seen = {name: sum(example.question in trained for example in asked) for name, asked in questions.items()}
-    engine = TransformersEngine(EngineSettings(), pool.base)
+    engine = open_engine(EngineSettings("auto"), pool.base)
     alone = {COMMONEST: _constant(questions), **_measure(engine, pool, questions, Prompts().render)}
     told = _measure(engine, pool, questions, _told(questions))
     whole = {"questions": arguments.questions, "seed": SEED, "max_new_tokens": MAX_NEW_TOKENS, "sampling": "greedy",
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Score every expert of the starter pool on every domain.")
     parser.add_argument("--pool", type=Path, default=ROOT / "experts" / "smollm2")
-    parser.add_argument("--recipes", type=Path, nargs="+", default=[ROOT / "recipes" / "smollm2-pool.toml"])
+    parser.add_argument("--recipes", type=Path, nargs="+", default=RECIPES)
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="questions a domain")
     return parser.parse_args(argv)
@@ -89,7 +90,7 @@ def _told(questions: dict[str, tuple[Example, ...]]) -> Callable[[Example], str]
     return render
 
 
-def _measure(engine: TransformersEngine, pool: ExpertPool, questions: dict[str, tuple[Example, ...]],
+def _measure(engine: Engine, pool: ExpertPool, questions: dict[str, tuple[Example, ...]],
              render: Callable[[Example], str]) -> Table:  # fmt: skip
     """Scores of the base (an update of zero) and of each expert, by domain."""
     some = pool.experts[0]
@@ -138,7 +139,7 @@ def _page(trained: Sequence[Domain], pool: ExpertPool, whole: dict[str, Any]) ->
     lines = [
         "# The starter pool", "",
         f"{len(pool.experts)} LoRA experts of {pool.base}, rank {form.config['r']}, {form.size:,} parameters each, "
-        "trained by `hswarm experts train recipes/smollm2-pool.toml`.",
+        "trained by `hswarm experts train` (recipes/smollm2-pool.toml, recipes/smollm2-more.toml).",
         "Measured by `python benchmarks/pool_table.py`.", "",
         "| expert | reasoning-gym data | options |", "|---|---|---|", *domains, "",
         f"Score: share of {count} questions a domain (seed {whole['seed']}) answered right, strict exact match,",

@@ -128,8 +128,9 @@ def test_a_mark_follows_what_weights_depend_on_alone(tmp_path):
     assert _mark(settings(domain), domain, tmp_path) != mark
 
 
-def test_the_starter_pool_is_finished(root):
-    recipe = root / "recipes/smollm2-pool.toml"
+@pytest.mark.parametrize("name", ["smollm2-pool", "smollm2-more"])
+def test_the_starter_pool_is_finished(root, name):
+    recipe = root / f"recipes/{name}.toml"
     found = read_train_recipe(recipe)
     for domain in found.experts:
         card = (recipe.parent / found.out / domain.name / "README.md").read_text()

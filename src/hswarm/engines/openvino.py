@@ -39,7 +39,10 @@ except ImportError as missing:
     raise MissingExtra("engine 'openvino'", "cpu") from missing
 
 _BLOCK = 32  # tokens of a block of the prefix cache on a CPU
-_TOKENS = 1024  # room in the key-value cache for each request of a batch
+_TOKENS = 512  # room in the key-value cache for each request of a batch; longer ones wait for each other
+_LEAST_TOKENS = 8192  # of the whole cache, so that one long request has room
+_STEP_TOKENS = 1024  # computed at once: more are no faster and take gigabytes for the vocabulary's logits
+_KEPT_BYTES = 2**30  # of the cache of a whole run
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -135,9 +138,12 @@ class OpenVINOEngine:
         scheduler = genai.SchedulerConfig()
         scheduler.enable_prefix_caching = True
         scheduler.max_num_seqs = self._settings.batch
-        scheduler.max_num_batched_tokens = 4096
-        cache = self._shape["cache_values"] * (4 if self._dtype == "float32" else 2) * self._settings.batch * _TOKENS
-        scheduler.cache_size = min(8, 1 + cache // 2**30)  # GiB
+        scheduler.max_num_batched_tokens = _STEP_TOKENS
+        tokens = max(_LEAST_TOKENS, self._settings.batch * _TOKENS)
+        if self._settings.prefix_cache == "run":  # what was computed before is worth keeping
+            size = self._shape["cache_values"] * (4 if self._dtype == "float32" else 2)
+            tokens = max(tokens, _KEPT_BYTES // size)
+        scheduler.num_kv_blocks = tokens // _BLOCK
         precision = _PRECISIONS[self._dtype]
         properties = {"INFERENCE_PRECISION_HINT": precision, "KV_CACHE_PRECISION": precision,
                       "adapters": genai.AdapterConfig([_adapter(places)])}  # fmt: skip
