@@ -71,5 +71,7 @@ def test_search_is_the_function():
     assert callable(hswarm.search)
 
 
-def test_the_pool_is_small_enough_to_carry(root):
-    assert sum(file.stat().st_size for file in (root / "experts").rglob("*") if file.is_file()) < 16_000_000
+@pytest.mark.parametrize("pool", ["micro", "smollm2"])
+def test_the_pools_are_small_enough_to_carry(root, pool):
+    files = [file for file in (root / "experts" / pool).rglob("*") if file.is_file()]
+    assert 1_000_000 < sum(file.stat().st_size for file in files) < 15_000_000
