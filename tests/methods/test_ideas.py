@@ -119,3 +119,13 @@ def test_the_gradient_of_the_graph_network_is_right():
         weight[0, 1] += 1e-6
         assert ((network.logits() * outer).sum() - before) / 1e-6 == pytest.approx(gradient[0, 1], abs=1e-4)
         weight[0, 1] -= 1e-6
+
+
+def test_the_order_of_the_pool_helps_nobody():
+    """Experts that are equal alone stand in a drawn order, so a pool written down in the right one gives nothing away."""
+    pool, objective = bench(skilled([0.9, 0, 0], [0, 0.9, 0], [0, 0, 0.9]), SINGLE_STEPS)
+    orders = {
+        tuple(run_method(get_method("chain"), pool, objective, np.random.default_rng(seed)).assignment)
+        for seed in range(12)
+    }
+    assert len(orders) > 3

@@ -30,7 +30,7 @@ class AgentPrune:
     pruned: float = 0.5
 
     def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
-        members = team(pool, objective)
+        members = team(pool, objective, rng)
         allowed = edges.candidates(len(members))
         logits = np.where(allowed, 1.0, -30.0)  # dense at first
         for step in range(edges.rounds(objective, self.samples)):

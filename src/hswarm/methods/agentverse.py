@@ -29,7 +29,7 @@ class AgentVerse:
     sharpness: float = 10.0
 
     def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
-        singles = ranked_alone(pool, objective)
+        singles = ranked_alone(pool, objective, rng)
         experts = [single.system.experts[0] for single in singles]
         count = max(1, min(objective.nodes - 2, len(experts) - 1))
         worth: list[list[float]] = [[float(np.nan_to_num(single.utility))] for single in singles[1:]]

@@ -12,4 +12,4 @@ from hswarm.methods.objective import Objective
 
 def best_single(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
     """One call an answer."""
-    return ranked_alone(pool, objective)[0].system
+    return ranked_alone(pool, objective, rng)[0].system

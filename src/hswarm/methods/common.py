@@ -13,15 +13,17 @@ from hswarm.experts.pool import ExpertPool
 from hswarm.methods.objective import Evaluation, Objective
 
 
-def ranked_alone(pool: ExpertPool, objective: Objective) -> list[Evaluation]:
-    """Every expert alone on dev, the best first (ties: the pool's order)."""
+def ranked_alone(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> list[Evaluation]:
+    """Every expert alone on dev, the best first. Ties are drawn: the order in which a pool is written down must not
+    help a method that puts its experts in a row."""
     singles = objective.evaluate([objective.alone(expert) for expert in pool.experts], "alone")
-    return sorted(singles, key=lambda single: -np.nan_to_num(single.utility))
+    drawn = [singles[i] for i in rng.permutation(len(singles))]
+    return sorted(drawn, key=lambda single: -np.nan_to_num(single.utility))
 
 
-def team(pool: ExpertPool, objective: Objective) -> list[Expert]:
+def team(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> list[Expert]:
     """As many experts as the recipe has nodes, those that are best alone, the best first."""
-    return [single.system.experts[0] for single in ranked_alone(pool, objective)[: objective.nodes]]
+    return [single.system.experts[0] for single in ranked_alone(pool, objective, rng)[: objective.nodes]]
 
 
 def group(pool: ExpertPool) -> list[int]:

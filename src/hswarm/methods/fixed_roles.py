@@ -18,19 +18,19 @@ from hswarm.methods.objective import Objective
 
 def chain(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
     """From the weakest to the best."""
-    members = team(pool, objective)[::-1]
+    members = team(pool, objective, rng)[::-1]
     return objective.system(Topology.chain(len(members)), members)
 
 
 def star(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
     """All others speak to the best."""
-    members = team(pool, objective)[::-1]
+    members = team(pool, objective, rng)[::-1]
     return objective.system(Topology.star(len(members)), members)
 
 
 def random_topology(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
     """One random adjacency, decoded as hswarm decodes; nothing is searched."""
-    members, decode = team(pool, objective), objective.recipe.decode
+    members, decode = team(pool, objective, rng), objective.recipe.decode
     adjacency = rng.uniform(0, 1, (len(members), len(members)))
     topology = g_decode(adjacency, rng, decode.top_p, out_edges=decode.out_edges)
     return objective.system(topology, [members[i] for i in rng.permutation(len(members))])

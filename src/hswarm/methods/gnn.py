@@ -59,7 +59,7 @@ class GNN:
     hidden: int = 8
 
     def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
-        singles = ranked_alone(pool, objective)[: objective.nodes]
+        singles = ranked_alone(pool, objective, rng)[: objective.nodes]
         members = [single.system.experts[0] for single in singles]
         network = Network(np.nan_to_num(np.stack([single.scores for single in singles])), self.hidden, rng)
         for step in range(edges.rounds(objective, self.samples)):

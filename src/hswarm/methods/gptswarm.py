@@ -29,7 +29,7 @@ class GPTSwarm:
     threshold: float = 0.5
 
     def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
-        members = team(pool, objective)
+        members = team(pool, objective, rng)
         logits = np.zeros((len(members), len(members)))
         for step in range(edges.rounds(objective, self.samples)):
             drawn = [edges.draw_topology(edges.sigmoid(logits), rng) for _ in range(self.samples)]

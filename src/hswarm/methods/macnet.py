@@ -19,7 +19,7 @@ from hswarm.methods.objective import Objective
 
 def macnet(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
     """Six systems are scored at most: small teams have fewer distinct kinds."""
-    members = team(pool, objective)[::-1]
+    members = team(pool, objective, rng)[::-1]
     kinds = dict.fromkeys(shapes(len(members), rng).values())
     return best_of(objective, [objective.system(topology, members) for topology in kinds], "kinds")
 

@@ -37,7 +37,7 @@ class MetaAgent:
     temperature: float = 0.7
 
     def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
-        singles = ranked_alone(pool, objective)
+        singles = ranked_alone(pool, objective, rng)
         experts = [single.system.experts[0] for single in singles]
         designer = self._designer(pool, experts[0])
         members = experts[: objective.nodes][::-1]

@@ -17,5 +17,5 @@ from hswarm.methods.objective import Objective
 
 def prediction_merge(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
     """As many calls an answer as the pool has experts."""
-    voters = [single.system.experts[0] for single in ranked_alone(pool, objective)]
+    voters = [single.system.experts[0] for single in ranked_alone(pool, objective, rng)]
     return objective.system(Topology.star(len(voters) + 1), [*voters, Vote.new()])

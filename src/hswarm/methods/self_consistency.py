@@ -28,7 +28,7 @@ class SelfConsistency:
     temperature: float = 0.7
 
     def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
-        expert = ranked_alone(pool, objective)[0].system.experts[0]
+        expert = ranked_alone(pool, objective, rng)[0].system.experts[0]
         count = self.samples or objective.nodes
         first = int(rng.integers(2**31))
         return objective.system(

@@ -26,7 +26,7 @@ def uniform_soup(pool: ExpertPool, objective: Objective, rng: np.random.Generato
 def greedy_soup(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
     """From the best alone: the next best joins if the average does not get worse on dev."""
     members = set(group(pool))
-    ranking = [(pool.names.index(single.system.assignment[0]), single) for single in ranked_alone(pool, objective)]
+    ranking = [(pool.names.index(single.system.assignment[0]), single) for single in ranked_alone(pool, objective, rng)]
     ranking = [(place, single) for place, single in ranking if place in members]
     (first, best), *others = ranking
     chosen, system, utility = [first], best.system, best.utility
