@@ -48,6 +48,7 @@ bench: $(READY)
 	  '  $(BIN)/python benchmarks/search_vs_naive.py recipes/demo.toml' \
 	  '  $(BIN)/python benchmarks/prompt_layout.py recipes/demo.toml' \
 	  '  $(BIN)/python benchmarks/pool_table.py' \
+	  '  $(BIN)/python benchmarks/tasks_table.py FOLDER   (of task files; goes on where it was broken off)' \
 	  '  $(BIN)/python benchmarks/search_quality.py recipes/micro.toml       (and recipes/micro-plain.toml)' \
 	  '  $(BIN)/python benchmarks/scaling.py                    (and scaling_simulated.py)' \
 	  '  $(BIN)/python benchmarks/spaces.py' \

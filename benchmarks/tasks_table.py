@@ -47,6 +47,7 @@ Measured by `python benchmarks/tasks_table.py FOLDER` with the sizes below (`--d
 tasks-table.json. The base ({base}) without an expert, and the pool's expert
 ({pool}) that is best on the slice of dev, on the slice of test; each alone,
 greedy. In brackets 95 % bootstrap intervals over questions; "over base" is the paired difference of strict scores.
+The intervals say how little slices of such sizes rank; larger ones go on from the calls that were kept.
 
 - strict: the task's own scorer. `mmlu` is its reliability, (right - wrong) / all in [-1, 1], from two passes.
   `ltp` and `qasper` are scored by token F1, since a judge was not at hand and the base is none.
@@ -144,7 +145,7 @@ def _page(whole: dict[str, Any]) -> str:
     absent = [name for name in NAMED if name not in rows]
     head = HEAD.format(base=whole["base"], pool=", ".join(whole["pool"]),
                        engine=", ".join(sorted({row["engine"] for row in rows.values()})),
-                       absent=f"Not measured: {', '.join(absent)}." if absent else "")  # fmt: skip
+                       absent=f"No file was at hand for {', '.join(absent)}." if absent else "")  # fmt: skip
     lines = [head.replace(". \n", ".\n")]
     for name, row in rows.items():
         over = row["over_base"]
