@@ -53,7 +53,8 @@ The intervals say how little slices of such sizes rank; larger ones go on from t
   `ltp` and `qasper` are scored by token F1, since a judge was not at hand and the base is none.
 - reference: the authors' loose parsing of the same replies. They have none for a judge's tasks; for `mmlu` it counts
   the first pass's letters, so the two columns of that row do not compare.
-- A single node reads all context chunks of its question: `qasper` has 3,000 tokens a prompt, ten times the others.
+- A single node reads all context chunks of its question: `qasper` has some 3,000 tokens a prompt, about ten times the
+  others', 8 seconds of a core a reply; hence its own, small sizes (`--tasks qasper`).
 
 Engine: {engine}. {absent}
 
