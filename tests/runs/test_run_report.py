@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from itertools import cycle
 
+import numpy as np
 import pytest
 
 from conftest import toy_content
@@ -15,6 +17,7 @@ from hswarm.cli.main import main
 from hswarm.config import build_recipe
 from hswarm.engines.toy import ToyEngine
 from hswarm.errors import RunError
+from hswarm.execution import files
 from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.compare import compare
 from hswarm.runs.facts import gather, warnings
@@ -182,6 +185,72 @@ def test_warnings_name_overlap_faults_and_drop():
     assert "cut off" not in said
     assert "drops from 0.900 on dev, where it was searched, to 0.500" in said
     assert warnings(report | {"overlap": 0, "test_faults": {}, "dev": {"score": 0.6}}, []) == []
+
+
+def places(content, path=()):
+    """The path of every value in a JSON document, once for all entries of a list."""
+    yield path
+    if isinstance(content, dict):
+        for key in content:
+            yield from places(content[key], (*path, key))
+    elif isinstance(content, list) and content:
+        yield from places(content[-1], (*path, -1))
+
+
+def altered(content, path, value):
+    """A copy of `content` with `value` at `path`; None: without it."""
+    if not path:
+        return value
+    copy = content.copy()
+    if len(path) == 1 and value is None:
+        del copy[path[0]]
+    else:
+        copy[path[0]] = altered(content[path[0]], path[1:], value)
+    return copy
+
+
+@pytest.mark.parametrize("name", ["report.json", "history.jsonl", "answers.jsonl", "best/system.json"])
+def test_another_version_s_form_is_refused_or_left_out(run, tmp_path, name):
+    path = tmp_path / "old"
+    subprocess.run(["cp", "-r", str(run.path), str(path)], check=True)
+    if name == "best/system.json":  # read until there is a report
+        (path / "report.json").unlink()
+    *lines, last = (path / name).read_text().splitlines() if name.endswith("l") else [(path / name).read_text()]
+    content, refused, left_out = json.loads(last), 0, 0
+    for place, value in zip(places(content), cycle((None, {"made": 1}, ["1"], -1, "x"))):
+        (path / name).write_text("\n".join([*lines, json.dumps(altered(content, place, value)), ""]))
+        try:
+            left_out += "left out" in html_page(gather(Run.open(path)))
+        except RunError as fault:
+            assert "has another form than this version writes" in str(fault)
+            refused += 1
+    assert bool(refused) == (name in ("report.json", "best/system.json"))
+    assert bool(left_out) == (name != "best/system.json")
+
+
+def test_other_forms_are_named_in_report_and_show(run, tmp_path, capsys):
+    path = tmp_path / "old"
+    subprocess.run(["cp", "-r", str(run.path), str(path)], check=True)
+    old = run.report | {"test_faults": {"unparsed": 1, "empty": 0}}
+    (path / "report.json").write_text(json.dumps(old))
+    (path / "analysis").mkdir()
+    (path / "analysis/roles.json").write_text('{"name": "roles", "says": "all"}')
+    files.write_tensors(path / "trail/0001.safetensors", {"role": np.zeros((2, 3), np.float32)})
+    compared = tmp_path / "small-compare"
+    (compared / "recipes").mkdir(parents=True)
+    (compared / "recipes/small.toml").write_text("[search]\nswarms = 3\n")
+    (compared / "table.json").write_text("{}")
+    assert main(["report", str(path)]) == main(["show", str(path)]) == 0
+    page, shown = (path / "report.html").read_text(), capsys.readouterr().out
+    said = "left out: 'test_faults' of report.json, which has another form than this version writes"
+    assert said in " ".join(shown.split())
+    assert said.replace("'", "&#39;") in page
+    assert f"left out: {path}/analysis/roles.json is not an analysis as this version writes it" in page
+    assert f"left out: {path}/trail holds other positions of swarm &#39;role&#39;" in page
+    assert f"left out: {compared}/recipes/small.toml is no recipe of this version" in page
+    (path / "report.json").write_text(json.dumps(old | {"calls": 3}))
+    assert main(["show", str(path)]) == 2
+    assert "report.json has another form than this version writes (calls: " in capsys.readouterr().err
 
 
 class Look(Progress):

@@ -10,6 +10,7 @@ from hswarm.core.topology import Topology
 from hswarm.errors import HSwarmError
 from hswarm.execution import files
 from hswarm.execution.system import System, load
+from hswarm.runs.form import Report, checked
 from hswarm.runs.run import Run
 from hswarm.runs.search import read_pool
 
@@ -35,7 +36,8 @@ def open_source(path: str | Path, base: str = "") -> Source:
         run = Run.open(folder)
         report = run.report if run.finished else {}
         return Source(run.recipe.name, system, report, run.recipe.to_toml(), _pool_single(run, system, report))
-    report = files.read_json(folder / "report.json", "a report") if (folder / "report.json").is_file() else {}
+    told = folder / "report.json"
+    report = checked(files.read_json(told, "a report"), Report, told) if told.is_file() else {}
     recipe = (folder / RECIPE).read_text(encoding="utf-8") if (folder / RECIPE).is_file() else ""
     single = load(folder / SINGLE, base) if (folder / SINGLE).is_dir() else None
     return Source(folder.resolve().name, system, report, recipe, single)

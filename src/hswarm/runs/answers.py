@@ -14,6 +14,7 @@ from hswarm.errors import RunError
 from hswarm.execution import files
 from hswarm.execution.execute import Ledger
 from hswarm.methods.objective import Objective, Selection
+from hswarm.runs.form import Answer, checked
 from hswarm.runs.run import Run
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ def read_answers(run: Run) -> list[dict[str, Any]] | None:
     """The lines of answers.jsonl; None if it was not written."""
     path = run.path / "answers.jsonl"
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as fault:
         raise RunError(f"{path} cannot be read: {fault}") from fault
+    return [checked(line, Answer, f"{path}, line {i + 1},") for i, line in enumerate(lines)]
 
 
 def only_together(answers: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -6,10 +6,10 @@ No model is opened: everything is read from the run's directory.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,14 +17,16 @@ from hswarm.config import read_recipe
 from hswarm.core.charts import Line, lines_svg, paths_svg, projected
 from hswarm.core.drawing import graph_mermaid, graph_svg
 from hswarm.core.topology import Topology
-from hswarm.errors import RunError
+from hswarm.errors import ConfigError, RunError
 from hswarm.execution import files
 from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.finding import Finding, read_findings
+from hswarm.runs.form import Compared, Saved, checked
 from hswarm.runs.outcome import forecast_text
 from hswarm.runs.run import Run
 from hswarm.runs.table import HEAD, cells
 
+T = TypeVar("T")
 SHOWN = 5  # examples on a page
 _ROLES = {"found": "the found system", "start": "the best first graph", "best_single": "the best single expert"}
 _FAULTS = {"unparsed": "could not be parsed", "empty": "were empty", "cut": "were cut off", "failed": "failed"}
@@ -91,15 +93,20 @@ class Facts:
 def gather(run: Run, comparison: Path | None = None) -> Facts:
     """The facts of `run` as it stands. `comparison` is the folder of a comparison (default: <name>-compare beside it).
 
-    RunError if a file of the run is damaged, or if `comparison` was named and is not one of this task and pool.
+    What cannot be read is left out, with a warning. RunError if it is what all else rests on, or if `comparison` was
+    named and is not one of this task and pool.
     """
-    history = run.history()
-    report = run.report if run.finished else None
+    report, left_out = run.report if run.finished else None, list[str]()
+    history = (_read(left_out, run.history) or []) if report else run.history()
     topology, assignment = _found(run, report)
     nodes = _nodes(topology, assignment, _scored_at(history, report)) if topology else []
     names = [node.expert for node in nodes]
     notes = [node.role if node.jfk is None else f"{node.role}, JFK {node.jfk:.2f}" for node in nodes]
-    examples, about = _examples(run, topology, names)
+    answers = _read(left_out, lambda: _examples(run, topology, names))
+    examples, about = answers or ([], "Single answers cannot be read.")
+    paths = _read(left_out, lambda: _paths(run, history, report)) if history else {}
+    table = _table(run, comparison) if comparison else _read(left_out, lambda: _table(run, None))
+    findings = _read(left_out, lambda: read_findings(run.path))
     return Facts(
         name=run.recipe.name,
         state=run.state,
@@ -109,19 +116,28 @@ def gather(run: Run, comparison: Path | None = None) -> Facts:
         iterations=history,
         topology=topology,
         nodes=nodes,
-        charts=_charts(history) | _paths(run, history, report),
+        charts=_charts(history) | (paths or {}),
         drawing=graph_svg(topology, names, notes) if topology else "",
         mermaid=graph_mermaid(topology, names) if topology else "",
-        table=_table(run, comparison),
+        table=table,
         examples=examples,
         about_examples=about,
         cost=cost(report) if report else cost_so_far(history[-1] if history else {}),
-        warnings=warnings(report, history),
+        warnings=warnings(report, history) + left_out,
         commands=_commands(run),
         recipe=(run.path / "config.toml").read_text(encoding="utf-8"),
         versions=report["versions"] if report else {},
-        findings=read_findings(run.path),
+        findings=findings or [],
     )
+
+
+def _read(left_out: list[str], read: Callable[[], T]) -> T | None:
+    """What `read` gives; None if it cannot, and why is added to `left_out`."""
+    try:
+        return read()
+    except RunError as fault:
+        left_out.append(f"left out: {fault}")
+        return None
 
 
 def came_of_it(report: Mapping[str, Any]) -> list[str]:
@@ -170,7 +186,11 @@ def cost_so_far(entry: Mapping[str, Any]) -> dict[str, str]:
 
 def warnings(report: Mapping[str, Any] | None, history: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a reader must know before believing a score."""
-    said = []
+    read = [("report.json", report or {}), *(("history.jsonl", entry) for entry in history)]
+    said = [
+        f"left out: '{part}' of {name}, which has another form than this version writes"
+        for name, part in dict.fromkeys((name, part) for name, made in read for part in made.get("left_out", []))
+    ]
     if report:
         if report["overlap"]:
             said.append(f"{report['overlap']} test questions are in dev too")
@@ -218,25 +238,23 @@ def _found(run: Run, report: Mapping[str, Any] | None) -> tuple[Topology | None,
     path = run.path / "best" / "system.json"
     if not path.is_file():
         return None, []
-    described = files.read_json(path, "the best system so far")
-    try:
-        return Topology.from_json(described["topology"]), [node["expert"] for node in described["nodes"]]
-    except (LookupError, TypeError, ValueError) as fault:
-        raise RunError(f"{path} is not a system as hswarm writes it: {fault!r}") from fault
+    described = checked(files.read_json(path, "the best system so far"), Saved, path)
+    return Topology.from_json(described["topology"]), [node["expert"] for node in described["nodes"]]
 
 
 def _scored_at(history: Sequence[Mapping[str, Any]], report: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The JFK-scores of the iteration in which the best system was found, {} without a weight-step there."""
-    step = _step(history, report)
-    number, _, _ = step.partition("/")
-    at = int(number) if number.isdigit() else -1
+    at, _ = _step(history, report)
     entry: Mapping[str, Any] = history[at] if 0 <= at < len(history) else {}
     scores: Mapping[str, Any] = entry.get("weight", {}).get("jfk", {})
     return scores
 
 
-def _step(history: Sequence[Mapping[str, Any]], report: Mapping[str, Any] | None) -> str:
-    return str(report["found_at"] if report else history[-1]["best"]["step"] if history else "")
+def _step(history: Sequence[Mapping[str, Any]], report: Mapping[str, Any] | None) -> tuple[int, str]:
+    """(iteration, "role" or "weight") in which the best system was found; (-1, ...) if in none."""
+    step = str(report["found_at"] if report else history[-1]["best"]["step"] if history else "")
+    number, _, kind = step.partition("/")
+    return int(number) if number.isdecimal() else -1, kind
 
 
 def _nodes(topology: Topology, assignment: Sequence[str], jfk: Mapping[str, Any]) -> list[Node]:
@@ -301,7 +319,10 @@ def _paths(run: Run, history: Sequence[Mapping[str, Any]], report: Mapping[str, 
     names = list(history[-1].get("weight", {}).get("jfk", {})) if history else []
     drawn = {}
     for swarm in sorted(trail[0]) if trail else ():
-        places, (first, second) = projected([there[swarm] for there in trail if swarm in there])
+        stood = [there[swarm] for there in trail if swarm in there]
+        if len({there.shape for there in stood}) > 1 or stood[0].ndim != 2:
+            raise RunError(f"{run.path / 'trail'} holds other positions of swarm '{swarm}' than this version writes")
+        places, (first, second) = projected(stood)
         labels = (f"first axis ({first:.0%} of the movement)", f"second ({second:.0%})")
         roles = swarm == "role"
         points = [f"graph {i}" for i in range(places.shape[1])] if roles else names
@@ -314,12 +335,12 @@ def _paths(run: Run, history: Sequence[Mapping[str, Any]], report: Mapping[str, 
 
 def _star(history: Sequence[Mapping[str, Any]], report: Mapping[str, Any] | None) -> tuple[int, int]:
     """(iteration, graph) of the best system, if a role-step found it."""
-    number, _, kind = _step(history, report).partition("/")
-    if not kind.startswith("role") or int(number) >= len(history):
+    at, kind = _step(history, report)
+    if not kind.startswith("role") or not 0 <= at < len(history):
         return -1, -1
-    utilities = history[int(number)].get("role", {}).get("utilities", [])
+    utilities = history[at].get("role", {}).get("utilities", [])
     known = [-np.inf if value is None else value for value in utilities]
-    return (int(number), int(np.argmax(known))) if known else (-1, -1)
+    return (at, int(np.argmax(known))) if known else (-1, -1)
 
 
 def _table(run: Run, comparison: Path | None) -> tuple[Sequence[str], Sequence[Sequence[str]]] | None:
@@ -327,15 +348,18 @@ def _table(run: Run, comparison: Path | None) -> tuple[Sequence[str], Sequence[S
     recipe = folder / "recipes" / f"{run.recipe.name}.toml"
     ours = False
     if recipe.is_file() and (folder / "table.json").is_file():
-        compared = read_recipe(recipe)
+        try:
+            compared = read_recipe(recipe)
+        except ConfigError as fault:
+            raise RunError(f"{recipe} is no recipe of this version ({fault}); compare anew") from fault
         ours = (compared.task, compared.pool) == (run.recipe.task, run.recipe.pool)
     if not ours and comparison:
         raise RunError(f"{comparison} holds no finished comparison of recipe '{run.recipe.name}' on the run's task and "
                        "pool; make it with: hswarm compare")  # fmt: skip
     if not ours:
         return None
-    rows = files.read_json(folder / "table.json", "a comparison")["tasks"][run.recipe.name]
-    return HEAD, [cells(row) for row in rows]
+    made = checked(files.read_json(folder / "table.json", "a comparison"), Compared, folder / "table.json")
+    return HEAD, [cells(row) for row in made["tasks"].get(run.recipe.name, [])]
 
 
 def _examples(run: Run, topology: Topology | None, names: Sequence[str]) -> tuple[list[Example], str]:
@@ -344,6 +368,8 @@ def _examples(run: Run, topology: Topology | None, names: Sequence[str]) -> tupl
     if topology is None or answers is None:
         why = "were not kept (search.reuse is off, or an older run)" if run.finished else "are known at the end"
         return [], f"Single answers {why}."
+    if any(len(line["replies"]) != topology.size for line in answers):
+        raise RunError(f"{run.path / 'answers.jsonl'} holds answers of another system; make it anew")
     won, lost = only_together(answers)
     about = (f"On dev, which was searched, the system scores higher than every expert alone on {len(won)} of "
              f"{len(answers)} questions, and lower than some expert on {len(lost)}.")  # fmt: skip

@@ -74,11 +74,12 @@ def write_page(run: Path, findings: Sequence[Finding], title: str) -> Path:
 
 
 def _read(path: Path) -> Finding:
-    content = files.read_json(path, "an analysis")
+    from pydantic import TypeAdapter, ValidationError
+
     try:
-        tables = tuple(Table(t["title"], tuple(t["head"]), tuple(map(tuple, t["rows"]))) for t in content["tables"])
-        return Finding(**{**content, "says": tuple(content["says"]), "tables": tables})
-    except (KeyError, TypeError) as fault:
-        raise RunError(
-            f"{path} is not an analysis as hswarm writes it: {fault!r}; delete it and analyse again"
-        ) from fault
+        return TypeAdapter(Finding).validate_python(files.read_json(path, "an analysis"))
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RunError(f"{path} is not an analysis as this version writes it ({place}: {first['msg']}); delete it and "
+                       "analyse again") from fault  # fmt: skip

@@ -31,6 +31,7 @@ from hswarm.config import Recipe, read_recipe
 from hswarm.errors import RunError
 from hswarm.execution import files
 from hswarm.execution.system import System, load
+from hswarm.runs.form import Entry, Report, checked
 
 
 @dataclass
@@ -90,8 +91,9 @@ class Run:
 
     @property
     def report(self) -> dict[str, Any]:
-        """The content of report.json; RunError while the run is unfinished."""
-        content: dict[str, Any] = files.read_json(self.path / "report.json", "a finished run (its report)")
+        """The content of report.json ("left_out": parts of another form); RunError while the run is unfinished."""
+        path = self.path / "report.json"
+        content: dict[str, Any] = checked(files.read_json(path, "a finished run (its report)"), Report, path)
         return content
 
     @property
@@ -138,13 +140,14 @@ class Run:
 
     def history(self) -> list[dict[str, Any]]:
         """The whole lines of the history."""
+        path = self.path / "history.jsonl"
         try:
-            lines = (self.path / "history.jsonl").read_bytes().split(b"\n")[:-1]
-            return [json.loads(line) for line in lines]
+            lines = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
         except FileNotFoundError:
             return []
         except (ValueError, RecursionError) as fault:
-            raise RunError(f"{self.path / 'history.jsonl'} is damaged: {fault}") from fault
+            raise RunError(f"{path} is damaged: {fault}") from fault
+        return [checked(line, Entry, f"{path}, line {i + 1},") for i, line in enumerate(lines)]
 
     def rewind(self, lines: int) -> None:
         """Cut the history to `lines`, those that the checkpoint knows of."""
