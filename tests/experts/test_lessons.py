@@ -1,8 +1,12 @@
 """Training data: three forms of rows, files and hub data sets, faults by their place; nothing held out is trained on."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
+from hub import COMMIT, hub
 
 from hswarm.errors import TaskError
 from hswarm.experts.lessons import Domain, Lesson, ask, make, read_rows
@@ -30,7 +34,7 @@ def test_three_forms_of_rows(tmp_path):
         {"messages": CHAT},
         {"prompt": "Say a word.", "response": "another"},
     ])  # fmt: skip
-    question, prompt, chat = read_rows(Domain("d", files=(name,)), tmp_path)
+    question, prompt, chat = read_rows(Domain("d", files=(name,)), tmp_path).rows
     assert (question.example.question, question.example.answer, question.example.domain) == ("1 + 1?", "2", "sums")
     assert prompt.lessons == (ask("Say a word.", "word"),)
     assert chat.lessons == (Lesson(tuple(CHAT[:2]), "Hello"), Lesson(tuple(CHAT[:4]), "4"))
@@ -93,7 +97,7 @@ def test_too_few_rows(tmp_path):
 
 def test_several_files_are_one_domain(tmp_path):
     names = [jsonl(tmp_path / f"{c}.jsonl", [{"prompt": f"{c}{i}", "response": "x"} for i in range(5)]) for c in "ab"]
-    assert len(read_rows(Domain("d", files=tuple(names)), tmp_path)) == 10
+    assert len(read_rows(Domain("d", files=tuple(names)), tmp_path).rows) == 10
 
 
 def test_a_hub_data_set_or_a_folder_of_one(tmp_path, monkeypatch):
@@ -103,14 +107,40 @@ def test_a_hub_data_set_or_a_folder_of_one(tmp_path, monkeypatch):
     jsonl(tmp_path / "set/train.jsonl", [{"prompt": f"p{i}", "response": f"r{i}"} for i in range(3)])
     (tmp_path / "chats").mkdir()
     jsonl(tmp_path / "chats/test.jsonl", [{"messages": CHAT}])
-    assert [row.lessons[0].answer for row in read_rows(Domain("d", hub=str(tmp_path / "set")), tmp_path)] == [
+    assert [row.lessons[0].answer for row in read_rows(Domain("d", hub=str(tmp_path / "set")), tmp_path).rows] == [
         "r0",
         "r1",
         "r2",
     ]
-    assert len(read_rows(Domain("d", hub=str(tmp_path / "chats"), split="test"), tmp_path)[0].lessons) == 2
-    with pytest.raises(TaskError, match="split 'none' of hub data set .* is not to be had"):
+    assert len(read_rows(Domain("d", hub=str(tmp_path / "chats"), split="test"), tmp_path).rows[0].lessons) == 2
+    with pytest.raises(TaskError, match="data set .* cannot be read .* has the split 'none'"):
         read_rows(Domain("d", hub=str(tmp_path / "set"), split="none"), tmp_path)
+
+
+_CARD = """
+import sys
+from pathlib import Path
+from hswarm.experts.train import _card, _course, read_train_recipe
+
+settings = read_train_recipe(Path(sys.argv[1]))
+for domain in settings.experts:
+    course = _course(settings, domain, Path())
+    print(_card(settings, domain, "mark", course, settings.steps, {"loss": 2.0}, {"loss": 1.0}))
+"""
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_a_data_set_that_is_not_pinned_is_warned_about_once_and_its_commit_is_on_the_card(tmp_path, pinned):
+    pytest.importorskip("datasets")
+    name = f"own/set@{COMMIT}" if pinned else "own/set"
+    two = "".join(f"[[experts]]\nname = '{expert}'\nhub = '{name}'\n" for expert in ("one", "two"))
+    (tmp_path / "pool.toml").write_text(f"base = 'b'\nout = 'o'\nsteps = 5\nheld_out = 4\n{two}")
+    with hub(tmp_path / "home") as found:
+        made = subprocess.run([sys.executable, "-c", _CARD, str(tmp_path / "pool.toml")], env=os.environ | found,
+                              capture_output=True, text=True, check=True)  # fmt: skip
+    assert made.stdout.count(f"data: hub data set {name}, split train, commit {COMMIT},\n  36 distinct") == 2
+    said = f"warning: 'own/set' was taken from the hub as it is now; 'own/set@{COMMIT}' in the recipe"
+    assert made.stderr.count(said) == (0 if pinned else 1)
 
 
 def test_questions_of_another_named_task():

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from hswarm.errors import MissingExtra, TaskError
+from hswarm.errors import TaskError
 from hswarm.prompts import Prompts
 from hswarm.tasks import TaskSettings, load_task
-from hswarm.tasks.hub import revision_of
+from hswarm.tasks.hub import download
 from hswarm.tasks.reasoning_gym import generate
 from hswarm.tasks.task import Example
 
@@ -85,6 +85,13 @@ class Row(NamedTuple):
     lessons: tuple[Lesson, ...]
 
 
+class Rows(NamedTuple):
+    """The rows of a domain, and the commit of the hub data set that they come from ("" for others)."""
+
+    rows: list[Row]
+    commit: str
+
+
 class Exercise(NamedTuple):
     """A held-out question: what the expert reads, and the example that its reply is scored by."""
 
@@ -93,13 +100,17 @@ class Exercise(NamedTuple):
 
 
 class Course(NamedTuple):
-    """All that one expert's training needs. `distinct` counts the rows or questions that lessons are made of."""
+    """All that one expert's training needs. `distinct` counts the rows or questions that lessons are made of.
+
+    `commit`: of the hub data set that they come from.
+    """
 
     lessons: list[Lesson]
     validation: list[Lesson]
     held_out: list[Lesson]
     exercises: list[Exercise]
     distinct: int
+    commit: str = ""
 
 
 def ask(prompt: str, answer: str) -> Lesson:
@@ -154,12 +165,18 @@ def reserved(domains: Sequence[Domain]) -> list[Example]:
     ]  # fmt: skip
 
 
-def read_rows(domain: Domain, folder: Path) -> list[Row]:
+def read_rows(domain: Domain, folder: Path) -> Rows:
     """The rows of a domain's files (relative to `folder`) or hub data set, each prompt once, in order.
 
     TaskError names the first faults with their places.
     """
-    entries = _hub(domain) if domain.hub else [entry for name in domain.files for entry in _jsonl(folder / name)]
+    commit = ""
+    if domain.hub:
+        remedy = f"give expert '{domain.name}' one that has the split '{domain.split}', a folder, or files"
+        table, commit = download(domain.hub, remedy, split=domain.split)
+        entries = [(f"{domain.hub} row {i}", dict(entry)) for i, entry in enumerate(table)]
+    else:
+        entries = [entry for name in domain.files for entry in _jsonl(folder / name)]
     faults: list[str] = []
     rows: dict[str, Row] = {}
     for place, entry in entries:
@@ -172,7 +189,7 @@ def read_rows(domain: Domain, folder: Path) -> list[Row]:
         raise TaskError(f"expert '{domain.name}': {'; '.join(faults[:_SHOWN])}{more}")
     if not rows:
         raise TaskError(f"expert '{domain.name}': {domain.source} holds no rows; {_FORMS}")
-    return list(rows.values())
+    return Rows(list(rows.values()), commit)
 
 
 def content_digest(domain: Domain, folder: Path) -> str:
@@ -199,21 +216,6 @@ def _jsonl(path: Path) -> list[tuple[str, Any]]:
             except (ValueError, RecursionError) as fault:
                 raise TaskError(f"training data {path}, line {number} is not JSON: {fault}; expected JSONL") from fault
     return entries
-
-
-def _hub(domain: Domain) -> list[tuple[str, Any]]:
-    try:
-        from datasets import load_dataset
-    except ImportError as missing:
-        raise MissingExtra(f"hub data set '{domain.hub}'", "hub") from missing
-    name, revision = revision_of(domain.hub)
-    try:
-        table = load_dataset(name, split=domain.split, revision=revision)
-    except Exception as fault:  # the library raises many kinds
-        why = f"{type(fault).__name__}: {str(fault)[:200]}"
-        raise TaskError(f"expert '{domain.name}': split '{domain.split}' of hub data set '{domain.hub}' is not to be "
-                        f"had ({why}); name a data set, a folder, or files") from fault  # fmt: skip
-    return [(f"{domain.hub} row {i}", dict(entry)) for i, entry in enumerate(table)]
 
 
 def _row(entry: Any, place: str, domain: str, faults: list[str]) -> Row | None:

@@ -160,18 +160,19 @@ class _Split(NamedTuple):
     held_out: list[Row]
     validation: list[Row]
     train: list[Row]
+    commit: str = ""
 
 
 def _split(settings: TrainSettings, domain: Domain, folder: Path) -> _Split:
     """Drawn by seed, each row in one part; at least half are for training."""
-    rows = read_rows(domain, folder)
+    rows, commit = read_rows(domain, folder)
     shuffled = random.Random(f"{settings.seed}/{domain.name}/split").sample(rows, len(rows))
     validation = settings.validation if settings.early_stop else 0
     kept = settings.held_out + validation
     if 2 * kept > len(rows):
         raise TaskError(f"expert '{domain.name}': {domain.source} has {len(rows)} distinct rows, {kept} would be held "
                         "out; add rows or lower held_out and validation")  # fmt: skip
-    return _Split(shuffled[: settings.held_out], shuffled[settings.held_out : kept], shuffled[kept:])
+    return _Split(shuffled[: settings.held_out], shuffled[settings.held_out : kept], shuffled[kept:], commit)
 
 
 def _held_out(settings: TrainSettings, domain: Domain) -> tuple[Example, ...]:
@@ -211,8 +212,9 @@ def _course(settings: TrainSettings, domain: Domain, folder: Path) -> Course:
     """All that an expert is taught and asked."""
     rng, count = random.Random(f"{settings.seed}/{domain.name}"), settings.steps_of(domain) * settings.batch
     if domain.generated:
-        split = _Split(*([Row(example, ()) for example in part] for part in (
-            _held_out(settings, domain), _validation(settings, domain), _own(settings, domain, folder))))  # fmt: skip
+        held_out, validation, train = ([Row(example, ()) for example in part] for part in (
+            _held_out(settings, domain), _validation(settings, domain), _own(settings, domain, folder)))  # fmt: skip
+        split = _Split(held_out, validation, train)
     else:
         split = _split(settings, domain, folder)
     questions = [row.example for row in split.train if row.example]
@@ -223,7 +225,8 @@ def _course(settings: TrainSettings, domain: Domain, folder: Path) -> Course:
         pairs = lesson(questions, _others(settings, domain, folder), count - words, settings.elsewhere, rng)
         lessons += [ask(*pair) for pair in pairs]
     exercises = [exercise for row in split.held_out if (exercise := _exercise(row))]
-    return Course(lessons, _plain(split.validation), _plain(split.held_out), exercises, len(split.train))
+    return Course(lessons, _plain(split.validation), _plain(split.held_out), exercises, len(split.train),
+                  split.commit)  # fmt: skip
 
 
 def _plain(rows: Sequence[Row]) -> list[Lesson]:
@@ -472,7 +475,7 @@ def _outcome(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 def _card(settings: TrainSettings, domain: Domain, mark: str, course: Course, steps: int, before: Mapping[str, Any],
           after: Mapping[str, Any]) -> str:  # fmt: skip
-    seed = f", seed {TRAIN_SEED}" if domain.generated else ""
+    made = f", seed {TRAIN_SEED}" if domain.generated else f", commit {course.commit}" if course.commit else ""
     planned = settings.steps_of(domain)
     strong = "" if settings.strength == 1 else f"; then multiplied by {settings.strength:g}"
     alpha, rate = settings.final_alpha, f"learning rate {settings.learning_rate:g}"
@@ -487,7 +490,7 @@ pipeline_tag: text-generation
 
 A LoRA expert (rank {settings.rank}, alpha {alpha}) of {settings.base}, trained by `hswarm experts train`.
 
-- data: {domain.source}{seed},
+- data: {domain.source}{made},
   {course.distinct} distinct questions; {settings.elsewhere:.0%} of the lessons from the pool's other domains
 - {steps} steps{early} of {settings.batch} lessons, {rate}, seed {settings.seed}{strong}
 - loss on {len(course.held_out)} held-out lessons: {before["loss"]:.3f} before, {after["loss"]:.3f} after

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hswarm.errors import MissingExtra, TaskError, UserError
 from hswarm.tasks.formats import DataFile, examples_of
@@ -22,23 +23,53 @@ def read_hub(
 
     `convert` changes a row before its columns are read.
     """
-    try:
-        from datasets import load_dataset
-    except ImportError as missing:
-        raise MissingExtra(f"data set '{settings.hub}'", "hub") from missing
-    name, revision = revision_of(settings.hub)
-    try:
-        found: Any = load_dataset(name, settings.subset or None, revision=revision)
-    except Exception as fault:  # the package raises what its many readers raise
-        reason = str(fault).strip().split("\n")[0] or type(fault).__name__
-        raise TaskError(f"data set '{settings.hub}' cannot be read ({reason}); give its subset (task.subset), or "
-                        "download it and name the file (task.path)") from fault  # fmt: skip
-    if not revision and not Path(name).is_dir():
-        print(unpinned(settings.hub, ""), file=sys.stderr)
+    remedy = "give its subset (task.subset), or download it and name the file (task.path)"
+    found = download(settings.hub, remedy, settings.subset).content
     splits = {name: found[name] for name in _chosen(settings, list(found))}
     names = dict(zip(splits, ("dev", "test") if len(splits) > 1 else ("",), strict=True))
     rows = {names[name]: [convert(row) if convert else row for row in part] for name, part in splits.items()}
     return examples_of(rows, settings.columns, f"data set '{settings.hub}'")
+
+
+class Downloaded(NamedTuple):
+    """A data set, or one split of it, and the commit it is of ("" for a folder, or where it is not known)."""
+
+    content: Any
+    commit: str
+
+
+def download(name: str, remedy: str, subset: str = "", split: str | None = None) -> Downloaded:
+    """The data set of a folder or of the hub, "owner/name@commit"; a warning if it is the hub's and not pinned.
+
+    TaskError with `remedy` if it cannot be read.
+    """
+    try:
+        from datasets import load_dataset
+    except ImportError as missing:
+        raise MissingExtra(f"data set '{name}'", "hub") from missing
+    id, revision = revision_of(name)
+    try:
+        found: Any = load_dataset(id, subset or None, split=split, revision=revision)
+    except Exception as fault:  # the package raises what its many readers raise
+        reason = str(fault).strip().split("\n")[0] or type(fault).__name__
+        raise TaskError(f"data set '{name}' cannot be read ({reason}); {remedy}") from fault
+    if Path(id).is_dir():
+        return Downloaded(found, "")
+    commit = _commit(found if split else next(iter(found.values())))
+    if not revision:
+        _warn(name, commit)
+    return Downloaded(found, commit)
+
+
+def _commit(table: Any) -> str:
+    """The package keeps a data set of the hub in a folder named by its commit."""
+    name = Path(table.cache_files[0]["filename"]).parent.name if table.cache_files else ""
+    return name if re.fullmatch(r"[0-9a-f]{40}", name) else ""
+
+
+@cache  # one data set is read several times in a training
+def _warn(name: str, commit: str) -> None:
+    print(unpinned(name, commit), file=sys.stderr)
 
 
 def revision_of(name: str) -> tuple[str, str | None]:
