@@ -1,5 +1,8 @@
 """What every method promises, whatever its idea."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 from bench import bench
@@ -10,6 +13,8 @@ from hswarm.engines.toy import ToyEngine, planted_weights, toy_pool
 from hswarm.errors import ConfigError
 from hswarm.execution import files
 from hswarm.methods import TABLE, get_method, method_names, run_method
+from hswarm.methods.base import Journal
+from hswarm.methods.hswarm import Search
 from hswarm.methods.objective import BudgetSpent
 
 
@@ -82,3 +87,24 @@ def test_the_table_and_its_names():
         get_method("lorahub", {"bund": 1})
     with pytest.raises(ConfigError, match="has no settings"):
         get_method("chain", {"size": 1})
+
+
+class Lines(Journal):
+    """Keeps the lines of the history."""
+
+    def __init__(self, intervals):
+        self.intervals, self.lines = intervals, []
+
+    def keep(self, entry, tensors, state, best):
+        self.lines.append(json.dumps(entry))
+
+
+def test_intervals_are_computed_for_who_keeps_them_and_change_nothing():
+    lines = {}
+    for wanted in (True, False):
+        pool, objective = bench(toy_pool(3))
+        journal = Lines(wanted)
+        Search(pool, objective, np.random.default_rng(0), journal).go()
+        lines[wanted] = journal.lines
+    assert all(line.count('"ci"') >= 2 for line in lines[True])
+    assert [re.sub(r', "ci": \[.*?\]', "", line) for line in lines[True]] == lines[False]

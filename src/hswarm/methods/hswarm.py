@@ -265,8 +265,11 @@ class Search:
         return top
 
     def _interval(self, found: Evaluation, t: int, among: Array | tuple[float, ...] = ()) -> dict[str, list[float]]:
-        """The 95 % bootstrap interval of a utility; none where it is no mean over examples or not the best `among`."""
-        if self._objective.task.parts or not np.isfinite(found.scores).all():
+        """The 95 % bootstrap interval of a utility, for a journal that keeps it.
+
+        None where it is no mean over examples or not the best `among`.
+        """
+        if not self._journal.intervals or self._objective.task.parts or not np.isfinite(found.scores).all():
             return {}
         if len(among) and found.utility < np.nanmax(among):
             return {}

@@ -113,6 +113,8 @@ def shared_cache(recipe: Recipe) -> Path | None:
 class RunJournal(Journal):
     """Keeps a search in a run's directory and tells whoever watches."""
 
+    intervals = True
+
     def __init__(self, run: Run, objective: Objective, progress: Progress) -> None:
         self._run, self._objective, self._progress = run, objective, progress
         self._saved = ""  # the step that found the best system that this process wrote
