@@ -26,6 +26,22 @@ def result(path):
     return (path / "history.jsonl").read_bytes(), report, (path / "best/system.json").read_bytes()
 
 
+def assert_the_same_while(happening, made, recipe, folder, monkeypatch):
+    """A search on `made`, some of whose workers die while `happening(stop)` goes on, ends as one in this process."""
+    search(recipe, folder / "one")
+    monkeypatch.setattr("hswarm.runs.search.open_engine", lambda settings, bases: made)
+    stop = threading.Event()
+    meanwhile = threading.Thread(target=happening, args=(stop,))
+    meanwhile.start()
+    try:
+        search(recipe, folder / "two")
+    finally:
+        stop.set()
+        meanwhile.join()
+    assert made.deaths >= 1
+    assert result(folder / "one") == result(folder / "two")
+
+
 def recipe(devices=(), **engine):
     content = toy_content()
     content["engine"] |= {"batch": 8, "devices": list(devices)} | engine
@@ -57,10 +73,9 @@ def test_a_search_on_two_devices_is_the_search_on_one(tmp_path):
 
 def test_a_search_whose_workers_are_killed_is_the_same(tmp_path, monkeypatch, crew):
     """Killed again and again, at any moment: while answering, waiting, starting."""
-    search(recipe(), tmp_path / "one")
-    made, stop = crew(arguments=(8,)), threading.Event()
+    made = crew(arguments=(8,))
 
-    def kill():
+    def kill(stop):
         for k in range(6):
             if stop.wait(0.15):
                 return
@@ -68,14 +83,7 @@ def test_a_search_whose_workers_are_killed_is_the_same(tmp_path, monkeypatch, cr
             if process is not None:
                 process.kill()
 
-    monkeypatch.setattr("hswarm.runs.search.open_engine", lambda settings, bases: made)
-    killer = threading.Thread(target=kill)
-    killer.start()
-    search(recipe(), tmp_path / "two")
-    stop.set()
-    killer.join()
-    assert made.deaths >= 1
-    assert result(tmp_path / "one") == result(tmp_path / "two")
+    assert_the_same_while(kill, made, recipe(), tmp_path, monkeypatch)
 
 
 def test_replies_come_in_order_and_experts_travel_once(crew):

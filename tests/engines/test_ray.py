@@ -2,11 +2,10 @@
 
 import os
 import signal
-import threading
 
 import pytest
 from crew_parts import open_slow
-from test_crew import result
+from test_crew import assert_the_same_while, result
 
 from conftest import ROOT, toy_content
 from hswarm.cli.main import main
@@ -15,7 +14,6 @@ from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.engines.crew import Crew
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import ConfigError
-from hswarm.runs.search import search
 
 ray = pytest.importorskip("ray")
 
@@ -40,14 +38,9 @@ def recipe(**engine):
 
 
 def test_a_search_on_ray_whose_actors_are_killed_is_the_search_on_one(tmp_path, monkeypatch, cluster):
-    search(recipe(), tmp_path / "one")
-    made, stop, killed = (
-        Crew([make(open_slow, (8,)) for make in cluster.worker_makers(3, False)]),
-        threading.Event(),
-        [],
-    )
+    made, killed = Crew([make(open_slow, (8,)) for make in cluster.worker_makers(3, False)]), []
 
-    def kill():
+    def kill(stop):
         while len(killed) < 3 and not stop.wait(0.4):
             worker = made._team.workers[len(killed) % 3]
             try:
@@ -57,15 +50,8 @@ def test_a_search_on_ray_whose_actors_are_killed_is_the_search_on_one(tmp_path, 
             except Exception:  # it is starting
                 continue
 
-    monkeypatch.setattr("hswarm.runs.search.open_engine", lambda settings, bases: made)
-    killer = threading.Thread(target=kill)
-    killer.start()
-    search(recipe(), tmp_path / "two")
-    stop.set()
-    killer.join()
+    assert_the_same_while(kill, made, recipe(), tmp_path, monkeypatch)
     assert killed
-    assert made.deaths >= 1
-    assert result(tmp_path / "one") == result(tmp_path / "two")
 
 
 def test_from_the_command_line_in_one_line(tmp_path, root, cluster):

@@ -66,23 +66,6 @@ def test_equals_peft_in_float32(engine, pool, tmp_path):
         assert made.prompt_tokens == length  # the template once, no second BOS, padding not counted
 
 
-def test_experts_act_and_leave_no_trace(engine, pool):
-    first = engine.generate(requests(pool["sums"]))
-    other = engine.generate(requests(pool["sisters"]))
-    assert [made.text for made in first] != [made.text for made in other]
-    assert engine.generate(requests(pool["sums"])) == first
-
-
-def test_the_sums_expert_adds(engine, pool):
-    assert engine.generate(requests(pool["sums"]))[0].text == "7"
-
-
-def test_a_reply_does_not_depend_on_its_batch(engine, pool):
-    together = engine.generate(requests(pool["family"]) + requests(pool["sums"]))
-    alone = [engine.generate([request])[0] for request in requests(pool["family"]) + requests(pool["sums"])]
-    assert together == alone
-
-
 def test_batches_hold_one_expert_and_cover_all(engine, pool):
     mixed = [r for pair in zip(requests(pool["family"]), requests(pool["sums"]), strict=True) for r in pair]
     batches = engine.batches(mixed)
