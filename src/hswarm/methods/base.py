@@ -22,7 +22,7 @@ class Method(Protocol):
 class Journal:
     """What a method tells, and where it can go on. The base class listens to nothing and keeps nothing."""
 
-    intervals = False  # whether lines of the history are to have them: they take a twentieth of a toy search
+    intervals = False  # whether lines of the history are to have them: they take 4 % of a toy search
 
     def begin(self, phase: str, calls: int) -> None:
         """`phase` starts and will ask for `calls` calls."""
