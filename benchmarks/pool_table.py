@@ -32,7 +32,7 @@ from hswarm.tasks.reasoning_gym import generate
 from hswarm.tasks.task import Example
 
 ROOT = Path(__file__).parents[1]
-RECIPES = [ROOT / "recipes" / name for name in ("smollm2-pool.toml", "smollm2-more.toml")]
+RECIPES = [ROOT / "recipes" / name for name in ("smollm2-pool.toml", "smollm2-more.toml", "smollm2-names.toml")]
 SEED, QUESTIONS, MAX_NEW_TOKENS = 5, 60, 32
 COMMONEST = "(commonest answer)"
 Table = dict[str, dict[str, dict[str, float]]]  # who -> domain -> score, low, high, cut_off
@@ -139,7 +139,7 @@ def _page(trained: Sequence[Domain], pool: ExpertPool, whole: dict[str, Any]) ->
     lines = [
         "# The starter pool", "",
         f"{len(pool.experts)} LoRA experts of {pool.base}, rank {form.config['r']}, {form.size:,} parameters each, "
-        "trained by `hswarm experts train` (recipes/smollm2-pool.toml, recipes/smollm2-more.toml).",
+        "trained by `hswarm experts train` (the recipes recipes/smollm2-*.toml).",
         "Measured by `python benchmarks/pool_table.py`.", "",
         "| expert | reasoning-gym data | options |", "|---|---|---|", *domains, "",
         f"Score: share of {count} questions a domain (seed {whole['seed']}) answered right, strict exact match,",

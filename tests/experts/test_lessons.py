@@ -158,7 +158,7 @@ def test_a_mark_follows_what_weights_depend_on_alone(tmp_path):
     assert _mark(settings(domain), domain, tmp_path) != mark
 
 
-@pytest.mark.parametrize("name", ["smollm2-pool", "smollm2-more"])
+@pytest.mark.parametrize("name", ["smollm2-pool", "smollm2-more", "smollm2-names"])
 def test_the_starter_pool_is_finished(root, name):
     recipe = root / f"recipes/{name}.toml"
     found = read_train_recipe(recipe)
