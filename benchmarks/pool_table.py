@@ -1,6 +1,8 @@
 """Claim: each expert of the starter pool is good in its own domain, better than the base and than the others there.
 
-python benchmarks/pool_table.py        (about 10 minutes on 2 cores; writes docs/pool.md and docs/pool.json)
+python benchmarks/pool_table.py        (about half an hour on one core; writes docs/pool.md and docs/pool.json)
+
+Interrupted, it goes on where it was: calls are kept in build/pool-table.sqlite.
 
 Two measurements, greedy, strict exact match: every question put alone, and the same questions put with two previous
 responses, one right and one wrong, as a node of a system meets them. Rival: the base without an expert.
@@ -14,6 +16,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,9 @@ import numpy as np
 
 from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.engines import open_engine
-from hswarm.engines.base import Engine, EngineSettings, Request, Sampling
+from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.execution.cache import Cache
+from hswarm.execution.execute import Executor
 from hswarm.experts.adapter import Expert
 from hswarm.experts.lessons import Domain
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
@@ -33,7 +38,7 @@ from hswarm.tasks.task import Example
 
 ROOT = Path(__file__).parents[1]
 RECIPES = [ROOT / "recipes" / name for name in ("smollm2-pool.toml", "smollm2-more.toml", "smollm2-names.toml")]
-SEED, QUESTIONS, MAX_NEW_TOKENS = 5, 60, 32
+SEED, QUESTIONS, MAX_NEW_TOKENS = 5, 40, 32
 COMMONEST = "(commonest answer)"
 Table = dict[str, dict[str, dict[str, float]]]  # who -> domain -> score, low, high, cut_off
 
@@ -49,11 +54,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     questions = {domain.name: _questions(domain, arguments.questions) for domain in domains}
     trained = {question for settings in recipes for question in training_questions(settings)}
     seen = {name: sum(example.question in trained for example in asked) for name, asked in questions.items()}
-    engine = open_engine(EngineSettings("auto"), pool.base)
-    alone = {COMMONEST: _constant(questions), **_measure(engine, pool, questions, Prompts().render)}
-    told = _measure(engine, pool, questions, _told(questions))
+    with closing(Cache(ROOT / "build/pool-table.sqlite")) as calls:
+        executor = Executor(open_engine(EngineSettings("auto"), pool.base), calls)
+        alone = {COMMONEST: _constant(questions), **_measure(executor, pool, questions, Prompts().render)}
+        told = _measure(executor, pool, questions, _told(questions))
     whole = {"questions": arguments.questions, "seed": SEED, "max_new_tokens": MAX_NEW_TOKENS, "sampling": "greedy",
-             "engine": engine.fingerprint, "digests": {expert.name: expert.digest for expert in pool.experts},
+             "engine": executor.engine.fingerprint, "digests": {expert.name: expert.digest for expert in pool.experts},
              "questions_seen_in_training": seen, "alone": alone, "told": told}  # fmt: skip
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "pool.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
@@ -90,7 +96,7 @@ def _told(questions: dict[str, tuple[Example, ...]]) -> Callable[[Example], str]
     return render
 
 
-def _measure(engine: Engine, pool: ExpertPool, questions: dict[str, tuple[Example, ...]],
+def _measure(executor: Executor, pool: ExpertPool, questions: dict[str, tuple[Example, ...]],
              render: Callable[[Example], str]) -> Table:  # fmt: skip
     """Scores of the base (an update of zero) and of each expert, by domain."""
     some = pool.experts[0]
@@ -99,7 +105,7 @@ def _measure(engine: Engine, pool: ExpertPool, questions: dict[str, tuple[Exampl
     for expert in (Expert.of("base", np.zeros_like(some.vector), some.form), *pool.experts):
         sampling = Sampling(max_new_tokens=MAX_NEW_TOKENS)
         asked = [example for examples in questions.values() for example in examples]
-        replies = engine.generate([Request(expert, render(example), sampling) for example in asked])
+        replies = executor.answer([Request(expert, render(example), sampling) for example in asked], expert.name)
         scores = [score.value for score in exact(asked, [reply.text for reply in replies])]
         before = before or scores  # the base comes first
         table[expert.name], start = {}, 0
