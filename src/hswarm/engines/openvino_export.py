@@ -22,6 +22,9 @@ from hswarm.engines.chat import digest_of
 from hswarm.errors import EngineError, MissingExtra
 from hswarm.experts.base import cache_folder, convert_once
 
+# OpenVINO's converter tells an analytics service of its use, unless this package is missing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
 _FORMAT = 1
 _TOLERANCE = 2e-3  # of logits in float32; a wrong mask or position is off by more than one
 
