@@ -46,6 +46,7 @@ def main():
         began = time.perf_counter()
         run = hswarm.runs.search.search(recipe, Path(folder) / "run")
         ours = time.perf_counter() - began
+        spent = run.report["calls"]
         total, measured, rival = sum(calls(*each) for each in asked), 0, 0.0
         for i in rng.permutation(len(asked)):
             if measured >= given.share * total:
@@ -53,7 +54,6 @@ def main():
             system, examples = asked[i]
             rival += naive(replace(system, prompts=replace(system.prompts, layout="paper")), examples, Path(folder))
             measured += calls(system, examples)
-    spent = run.report["calls"]
     publish("search_vs_naive", "a search at least 10 times as fast as the naive way", {
         "recipe": Path(given.recipe).name, "set": given.overrides, "calls": total, "generated": spent["generated"],
         "ours, s": ours, "naive, s": rival * total / measured, "times": rival * total / measured / ours,
