@@ -7,10 +7,9 @@ of a batch.
 """
 
 import argparse
-import time
 
 import numpy as np
-from measuring import publish
+from measuring import clock, publish
 
 from hswarm.config import read_recipe
 from hswarm.engines import open_engine
@@ -57,12 +56,6 @@ def main():
             figures["transformers: tokens/s"] / figures["plain generate, batch 10, file order: tokens/s"]
         )
     publish("engine_speed", "an engine is near its limit", figures)
-
-
-def clock(work):
-    began = time.perf_counter()
-    made = work()
-    return time.perf_counter() - began, made
 
 
 def tokens_of(completions):

@@ -1,8 +1,9 @@
-"""What the benchmarks of speed share: the machine, and one JSON file a claim under docs/benchmarks/."""
+"""What the benchmarks of speed share: the machine, the clock, and one JSON file a claim under docs/benchmarks/."""
 
 import json
 import os
 import platform
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -22,6 +23,13 @@ def machine():
         except PackageNotFoundError:
             continue
     return found
+
+
+def clock(work):
+    """(seconds of the clock that `work()` takes, what it returns)."""
+    began = time.perf_counter()
+    made = work()
+    return time.perf_counter() - began, made
 
 
 def publish(name, claim, figures):

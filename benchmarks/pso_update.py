@@ -8,11 +8,10 @@ Memory is the peak of the process over that before the update.
 
 import argparse
 import resource
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from measuring import publish
+from measuring import clock, publish
 
 from hswarm.core.swarm import Swarm, SwarmSettings
 
@@ -39,20 +38,14 @@ def main():
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with ThreadPoolExecutor() as threads:
-        rival = min(clock(lambda: list(threads.map(copy, range(given.particles)))) for _ in range(3))
-    update = min(clock(swarm._move) for _ in range(3))
+        rival = min(clock(lambda: list(threads.map(copy, range(given.particles))))[0] for _ in range(3))
+    update = min(clock(swarm._move)[0] for _ in range(3))
     extra = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     publish("pso_update", "one update within 2.5 times reading and writing the same bytes once", {
         "particles": given.particles, "parameters": given.size, "update, s": update,
         "read and write once, s": rival, "ratio": update / rival,
         "extra memory, particles": extra / (4 * given.size),
     })  # fmt: skip
-
-
-def clock(work):
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 if __name__ == "__main__":

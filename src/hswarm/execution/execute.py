@@ -170,17 +170,18 @@ class Executor:
         self, batches: list[list[bytes]], calls: Mapping[bytes, Request], step: str
     ) -> Iterator[dict[bytes, Completion]]:
         """Completions of `batches` of keys, as they come; those that `elsewhere` has, first."""
-        if self.elsewhere and self.reuse:
+        elsewhere = self.elsewhere if self.reuse else None
+        if elsewhere:
             keys = [key for batch in batches for key in batch]
-            found = {key: entry.completion for key, entry in self.elsewhere.get(keys).items()}
+            found = {key: entry.completion for key, entry in elsewhere.get(keys).items()}
             if found:
                 yield found
             left = [key for key in keys if key not in found]
             batches = [[left[i] for i in batch] for batch in self.engine.batches([calls[key] for key in left])]
         for i, replies in self._make([[calls[key] for key in batch] for batch in batches]):
             made = dict(zip(batches[i], replies, strict=True))
-            if self.elsewhere:
-                self.elsewhere.put(made, step)
+            if elsewhere:
+                elsewhere.put(made, step)
             yield made
 
     def _make(self, batches: Sequence[Sequence[Request]]) -> Iterator[tuple[int, list[Completion]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -83,8 +83,8 @@ def make(cell: Cell) -> str:
     """Carry out one cell; returns a line about it. That a method cannot be had here is a result too."""
     recipe, parts = _open(cell.recipe, cell.alone)
     recipe = recipe.model_copy(update={"seed": cell.seed})
-    with closing(Cache(_fresh(cell.folder) / "cache.sqlite")) as cache, closing(Cache(cell.shared)) as shared:
-        elsewhere = shared if cell.shared else None
+    shared = closing(Cache(cell.shared)) if cell.shared else nullcontext()
+    with closing(Cache(_fresh(cell.folder) / "cache.sqlite")) as cache, shared as elsewhere:
         executor = Executor(parts.engine, cache, recipe.search.reuse, settings=recipe.engine, elsewhere=elsewhere)
         objective = Objective(parts.task, recipe, parts.pool, executor)
         result: dict[str, Any] = {"task": recipe.name, "method": cell.method, "seed": cell.seed}

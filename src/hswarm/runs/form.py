@@ -5,6 +5,7 @@ A field with a default is a part that can be left out; what is not named here is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -48,13 +49,17 @@ class _Graph(Form):
         return self
 
 
+def _one_a_node(experts: Sequence[Any], size: int) -> None:
+    if len(experts) != size:
+        raise ValueError(f"{len(experts)} experts at {size} nodes")
+
+
 class _Assigned(_Graph):
     assignment: list[str]
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if len(self.assignment) != self.size:
-            raise ValueError(f"{len(self.assignment)} experts at {self.size} nodes")
+        _one_a_node(self.assignment, self.size)
         return self
 
 
@@ -157,8 +162,7 @@ class Saved(Form):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if len(self.nodes) != self.topology.size:
-            raise ValueError(f"{len(self.nodes)} experts at {self.topology.size} nodes")
+        _one_a_node(self.nodes, self.topology.size)
         return self
 
 
