@@ -133,6 +133,13 @@ def test_cut_off_replies_say_so(engine, pool):
     assert (whole.text, whole.finish) == ("7", "stop")
 
 
+def test_a_prompt_without_room_for_a_reply_is_cut_off_alone(engine, pool):
+    made = engine.generate(ask(pool["sums"], ["word " * 8200, TEXTS[0]], tokens=20))
+    assert (made[0].text, made[0].finish) == ("", "length")
+    assert made[0].prompt_tokens > 8192  # SmolLM2's context
+    assert (made[1].text, made[1].finish) == ("7", "stop")
+
+
 def test_draws_repeat_by_seed(engine, pool):
     story = ["Tell me a story about a ship, a whale and a lighthouse."]
     one, again = (engine.generate(ask(pool["logic"], story, 12, temperature=1.5, seed=1)) for _ in range(2))

@@ -18,7 +18,7 @@ from hswarm.errors import NumberError
 
 Array = NDArray[Any]
 _ARRAYS = ("positions", "velocities", "personal", "personal_utility", "best", "worst", "age", "cooldown")
-_STRETCH = 2**15  # numbers; a few such arrays fit a level 2 cache
+_STRETCH = 2**17  # numbers; shorter ones are over so soon that threads wait for each other
 _LARGE = 2**18  # dimensions from which particles move on several cores
 _VALUES = ("step", "moves", "told", "stalled", "reach")
 
@@ -214,7 +214,7 @@ class Swarm:
 
     @np.errstate(over="ignore", invalid="ignore")  # checked below, with the particle's name
     def _move_one(self, i: int, r: Array) -> None:
-        """Algorithm 1 for one particle, a stretch at a time: what fits a processor's cache is read and written once."""
+        """Algorithm 1 for one particle, a stretch at a time: what fits a processor's last cache is read and written once."""
         settings = self._settings
         weights = r * (settings.inertia, settings.cognitive, settings.social, settings.repel)
         inertia, cognitive, social, repel = weights.tolist()  # Python floats leave float32 as it is

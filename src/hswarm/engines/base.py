@@ -59,6 +59,7 @@ class Request:
 class Completion:
     """One reply. `finish` is "stop" (complete), "length" (cut off) or "failed" (no reply: never scored).
 
+    A prompt that leaves no room for a reply in the base's context is not asked: an empty reply, cut off.
     "passed" is no engine's: a node was not asked, and what others agreed on is passed on (System.early_exit).
     """
 
@@ -134,7 +135,10 @@ class Engine(Protocol):
 
 
 class Likelihoods(NamedTuple):
-    """The log-probability, in nats, of each ending of a request as its reply, and the tokens of its prompt."""
+    """The log-probability, in nats, of each ending of a request as its reply, and the tokens of its prompt.
+
+    No logs where the base's context has no room for them.
+    """
 
     logs: list[float]
     prompt_tokens: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ class Chat:
 
     def __init__(self, folder: Path, base: str) -> None:
         try:
-            from transformers import AutoTokenizer, GenerationConfig
+            from transformers import AutoConfig, AutoTokenizer, GenerationConfig
             from transformers.utils import logging
         except ImportError as missing:
             raise MissingExtra("a base's tokenizer", "transformers") from missing
@@ -27,6 +28,8 @@ class Chat:
             raise PoolError(f"base '{base}' has no chat template; choose an instruction-tuned base")
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
+        self.context: float = getattr(config, "max_position_embeddings", None) or math.inf  # tokens, prompt and reply
         ends: Any = None
         if (folder / "generation_config.json").is_file():
             ends = GenerationConfig.from_pretrained(folder).eos_token_id
@@ -48,6 +51,21 @@ class Chat:
         ]
         ids: list[list[int]] = self.tokenizer(chats, add_special_tokens=False)["input_ids"]
         return ids
+
+    def answer(
+        self, requests: Sequence[Request], reply: Callable[[list[int], list[list[int]]], list[Completion]]
+    ) -> list[Completion]:
+        """One completion for each request; empty and cut off where the base's context leaves no room for one.
+
+        `reply(places, prompts)` makes those of the others, by their places in `requests` and their token ids.
+        """
+        prompts = self.encode([request.prompt for request in requests])
+        made = [Completion("", "length", len(prompt), 0) for prompt in prompts]
+        if places := [i for i, prompt in enumerate(prompts) if len(prompt) < self.context]:
+            replies = reply(places, [prompts[i] for i in places])
+            for i, completion in zip(places, replies, strict=True):
+                made[i] = completion
+        return made
 
     def completion(self, tokens: Sequence[int], prompt_tokens: int) -> Completion:
         """The reply in `tokens`, which end at a stop or are cut off."""

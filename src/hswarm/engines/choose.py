@@ -24,6 +24,8 @@ def answer(engine: Engine, requests: Sequence[Request]) -> list[Completion]:
 
 def _likeliest(request: Request, found: Likelihoods) -> Completion:
     """The letter of the likeliest option, by its text's likelihood a character where texts are compared."""
+    if not found.logs:
+        return Completion("", "length", found.prompt_tokens, 0)
     lengths = [len(ending) if request.sampling.choose == "text" else 1 for ending in request.endings]
     scores = [log / max(1, length) for log, length in zip(found.logs, lengths, strict=True)]
     return Completion(request.options[scores.index(max(scores))][0], "stop", found.prompt_tokens, 0)

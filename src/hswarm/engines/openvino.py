@@ -90,17 +90,19 @@ class OpenVINOEngine:
         expert = requests[0].expert
         self.check([expert])
         self._open(_modules(expert))
-        prompts = self._chat.encode([request.prompt for request in requests])
-        first = self._space(expert) * self._shape["vocabulary"]
-        written = [[prompt[0] + first, *prompt[1:]] for prompt in prompts]
-        config = self._config(requests)
-        for beginnings in shared_beginnings(written, _BLOCK):
-            self._run(beginnings, config, 1)
-        results = self._run(written, config, requests[0].sampling.max_new_tokens)
-        return [
-            self._chat.completion(result.m_generation_ids[0], len(prompt))
-            for result, prompt in zip(results, prompts, strict=True)
-        ]
+        config, first = self._config(requests), self._space(expert) * self._shape["vocabulary"]
+
+        def reply(_: list[int], prompts: list[list[int]]) -> list[Completion]:
+            written = [[prompt[0] + first, *prompt[1:]] for prompt in prompts]
+            for beginnings in shared_beginnings(written, _BLOCK):
+                self._run(beginnings, config, 1)
+            results = self._run(written, config, requests[0].sampling.max_new_tokens)
+            return [
+                self._chat.completion(result.m_generation_ids[0], len(prompt))
+                for result, prompt in zip(results, prompts, strict=True)
+            ]
+
+        return self._chat.answer(requests, reply)
 
     def _run(self, prompts: Sequence[Sequence[int]], config: Any, max_new_tokens: int) -> Any:
         config.max_new_tokens = max_new_tokens

@@ -101,7 +101,8 @@ class TransformersEngine:
             self._apply(request.expert)
             (prompt,) = self._chat.encode([request.prompt])
             endings = self._chat.tokenizer(request.endings, add_special_tokens=False)["input_ids"]
-            found.append(Likelihoods(self._of_endings(prompt, endings), len(prompt)))
+            fits = len(prompt) + max(map(len, endings)) <= self._chat.context
+            found.append(Likelihoods(self._of_endings(prompt, endings) if fits else [], len(prompt)))
         return found
 
     def _of_endings(self, prompt: list[int], endings: list[list[int]]) -> list[float]:
@@ -121,15 +122,26 @@ class TransformersEngine:
     def _answer(self, requests: Sequence[Request], tell: Callable[[int, str], None] | None) -> list[Completion]:
         completions: dict[int, Completion] = {}
         for batch in self.batches(requests):
-            streamer = _Streamer(batch, self._chat.completion, tell) if tell else None
-            reply = self._fused if isinstance(requests[batch[0]].expert, Fusion) else self._reply
-            completions.update(zip(batch, reply([requests[i] for i in batch], streamer), strict=True))
+            completions.update(zip(batch, self._batch_of(requests, batch, tell), strict=True))
         return [completions[i] for i in range(len(requests))]
 
-    def _reply(self, requests: Sequence[Request], streamer: _Streamer | None) -> list[Completion]:
+    def _batch_of(
+        self, requests: Sequence[Request], batch: list[int], tell: Callable[[int, str], None] | None
+    ) -> list[Completion]:
+        write = self._fused if isinstance(requests[batch[0]].expert, Fusion) else self._reply
+
+        def reply(places: list[int], prompts: list[list[int]]) -> list[Completion]:
+            kept = [batch[place] for place in places]
+            streamer = _Streamer(kept, self._chat.completion, tell) if tell else None
+            return write([requests[i] for i in kept], prompts, streamer)
+
+        return self._chat.answer([requests[i] for i in batch], reply)
+
+    def _reply(
+        self, requests: Sequence[Request], prompts: list[list[int]], streamer: _Streamer | None
+    ) -> list[Completion]:
         sampling = requests[0].sampling
         self._apply(requests[0].expert)
-        prompts = self._chat.encode([request.prompt for request in requests])
         options: dict[str, Any] = {"do_sample": sampling.temperature > 0, "temperature": None, "top_p": None,
                                    "streamer": streamer}  # fmt: skip
         if sampling.temperature > 0:
@@ -141,10 +153,11 @@ class TransformersEngine:
         new = output[:, max(map(len, prompts)) :].tolist()
         return [self._chat.completion(tokens, len(prompt)) for tokens, prompt in zip(new, prompts, strict=True)]
 
-    def _fused(self, requests: Sequence[Request], streamer: _Streamer | None) -> list[Completion]:
+    def _fused(
+        self, requests: Sequence[Request], prompts: list[list[int]], streamer: _Streamer | None
+    ) -> list[Completion]:
         fusion, sampling = requests[0].expert, requests[0].sampling
         assert isinstance(fusion, Fusion)
-        prompts = self._chat.encode([request.prompt for request in requests])
         longest, pad = max(map(len, prompts)), self._chat.tokenizer.pad_token_id
         ids = self._tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts])
         mask = self._tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])

@@ -99,26 +99,29 @@ class VLLMEngine:
         return [completions[i] for i in range(len(requests))]
 
     def _reply(self, requests: Sequence[Request]) -> list[Completion]:
-        """Completions of one batch; a prompt that leaves no room for a reply fails."""
+        """Completions of one batch."""
         self._open([request.expert for request in requests])
         if self._settings.prefix_cache == "batch":
             self._llm.reset_prefix_cache()
-        prompts = self._chat.encode([request.prompt for request in requests])
-        fitting = [i for i, prompt in enumerate(prompts) if len(prompt) < self._llm.model_config.max_model_len]
-        try:
-            outputs = self._llm.generate(
-                [{"prompt_token_ids": prompts[i]} for i in fitting],
-                [self._sampling(requests[i]) for i in fitting],
-                lora_request=self._adapters.requests([requests[i].expert for i in fitting]),
-                use_tqdm=False,
-            )
-        except BaseException:
-            self._llm = None  # what it had begun would be mixed with the next batch
-            raise
-        made = [Completion("", "failed", len(prompt), 0) for prompt in prompts]
-        for i, output in zip(fitting, outputs, strict=True):
-            made[i] = self._chat.completion(output.outputs[0].token_ids, len(prompts[i]))
-        return made
+
+        def reply(places: list[int], prompts: list[list[int]]) -> list[Completion]:
+            fitting = [requests[i] for i in places]
+            try:
+                outputs = self._llm.generate(
+                    [{"prompt_token_ids": prompt} for prompt in prompts],
+                    [self._sampling(request) for request in fitting],
+                    lora_request=self._adapters.requests([request.expert for request in fitting]),
+                    use_tqdm=False,
+                )
+            except BaseException:
+                self._llm = None  # what it had begun would be mixed with the next batch
+                raise
+            return [
+                self._chat.completion(output.outputs[0].token_ids, len(prompt))
+                for output, prompt in zip(outputs, prompts, strict=True)
+            ]
+
+        return self._chat.answer(requests, reply)
 
     def _sampling(self, request: Request) -> Any:
         """The reply ends at the base's stops as the other engines know them, and at nothing else."""
@@ -144,6 +147,7 @@ class VLLMEngine:
             max_cpu_loras=_HELD, max_num_seqs=self._settings.batch if on_cpu else max(_RUNNING, self._settings.batch),
             enforce_eager=on_cpu, disable_log_stats=True,
         )  # fmt: skip
+        self._chat.context = self._llm.model_config.max_model_len
 
 
 class Adapters:

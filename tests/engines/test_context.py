@@ -1,0 +1,35 @@
+"""A prompt that leaves no room for a reply in the base's context: scored as an empty reply, and counted."""
+
+import json
+
+import pytest
+
+from hswarm.cli.main import main
+from hswarm.runs.run import Run
+
+pytestmark = pytest.mark.model
+
+
+def test_a_question_too_long_is_scored_and_counted(root, tmp_path):
+    rows = [{"question": f"tav {i} {'a ' * 1100 if i < 2 else 'a'}?", "answer": "b"} for i in range(12)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "recipe.toml").write_text(f"""
+        [pool]
+        path = "{root}/experts/micro/pool"
+        base = "{root}/experts/micro/base"
+        experts = ["tav", "wex"]
+        [task]
+        path = "rows.jsonl"
+        dev = 10
+        test = 2
+        max_new_tokens = 4
+        [search]
+        nodes = 2
+        graphs = 2
+        assignments = 2
+        iterations = 1
+    """)
+    assert main(["search", str(tmp_path / "recipe.toml"), "--run", str(tmp_path / "run")]) == 0
+    report = Run.open(tmp_path / "run").report
+    counts = [report[part]["empty"] for part in ("dev", "test")]
+    assert sum(counts) == 2, report
