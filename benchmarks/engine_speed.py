@@ -47,7 +47,8 @@ def main():
         if name == "transformers":
             figures["plain generate, batch 10, file order: tokens/s"] = plain(engine, prompts, given.tokens)
         if name == "openvino":
-            figures["raw pipeline: tokens/s"] = raw(engine, prompts, given.tokens)
+            figures["raw pipeline: tokens/s"] = raw(engine, requests[0])
+            figures["raw pipeline with the expert: tokens/s"] = raw(engine, requests[0], with_expert=True)
     if {"transformers", "openvino"} <= set(given.engines.split(",")):
         figures["openvino / raw pipeline"] = figures["openvino: tokens/s"] / figures["raw pipeline: tokens/s"]
         figures["openvino / transformers engine"] = figures["openvino: tokens/s"] / figures["transformers: tokens/s"]
@@ -88,8 +89,8 @@ def plain(engine, prompts, tokens):
     return count / seconds
 
 
-def raw(engine, prompts, tokens):
-    """OpenVINO GenAI's LLMPipeline on the same model, without adapters, all prompts at once."""
+def raw(engine, requests, with_expert=False):
+    """OpenVINO GenAI's pipeline on the same model, all prompts at once, with the requests' expert or none."""
     import openvino as ov
     import openvino_genai as genai
 
@@ -97,10 +98,13 @@ def raw(engine, prompts, tokens):
     scheduler = genai.SchedulerConfig()
     scheduler.cache_size, scheduler.max_num_batched_tokens = 1, 4096
     properties = {"INFERENCE_PRECISION_HINT": precision, "KV_CACHE_PRECISION": precision}
-    pipeline = genai.ContinuousBatchingPipeline(engine._model, scheduler, "CPU", properties)
-    config = genai.GenerationConfig(max_new_tokens=tokens)
+    config = genai.GenerationConfig(max_new_tokens=requests[0].sampling.max_new_tokens)
     config.stop_token_ids = set(engine._chat.stops)
-    chats = [ov.Tensor(np.array([ids], dtype=np.int64)) for ids in engine._chat.encode(prompts)]
+    if with_expert:
+        config.adapters = properties["adapters"] = engine._config(requests).adapters
+    pipeline = genai.ContinuousBatchingPipeline(engine._model, scheduler, "CPU", properties)
+    prompts = engine._chat.encode([request.prompt for request in requests])
+    chats = [ov.Tensor(np.array([ids], dtype=np.int64)) for ids in prompts]
     pipeline.generate(chats, [config] * len(chats))
     seconds, made = clock(lambda: pipeline.generate(chats, [config] * len(chats)))
     return (

@@ -214,7 +214,7 @@ class Swarm:
 
     @np.errstate(over="ignore", invalid="ignore")  # checked below, with the particle's name
     def _move_one(self, i: int, r: Array) -> None:
-        """Algorithm 1 for one particle, a stretch at a time: what fits a processor's last cache is read and written once."""
+        """Algorithm 1 for one particle, a stretch at a time: what fits a processor's cache is read and written once."""
         settings = self._settings
         weights = r * (settings.inertia, settings.cognitive, settings.social, settings.repel)
         inertia, cognitive, social, repel = weights.tolist()  # Python floats leave float32 as it is
