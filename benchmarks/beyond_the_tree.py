@@ -31,12 +31,13 @@ TASKS = {
     "toy": ("task.name=toy", "task.datasets=[]", "engine.name=toy", "pool.path=''", "pool.base=''",
             "task.options.toy.steps=4", "search.iterations=8", "search.patience=8"),
     "composite": ('pool.experts=["tav", "lun", "wex", "zor"]', 'task.datasets=["tav+lun+wex+zor"]'),
+    "plain": ('pool.experts=["tav", "lun", "wex", "zor"]', 'task.datasets=["tav", "lun", "wex", "zor"]'),
 }  # fmt: skip
 VARIANTS = {
     "tree": (), "two successors": ("decode.out_edges=2",), "three successors": ("decode.out_edges=3",),
     "tree, early exit": ("search.early_exit=true",),
 }  # fmt: skip
-TOY_SEEDS = 10  # times as many seeds as on the micro pool, for it is quick
+TOY_SEEDS = 4  # times as many seeds as on the micro pool, for it is quick
 AFTERWARDS = "tree, exit put on afterwards"
 
 
