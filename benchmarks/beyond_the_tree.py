@@ -26,10 +26,10 @@ from hswarm.execution.execute import Executor
 from hswarm.methods.objective import Objective
 from hswarm.runs.search import open_parts
 
-SIZES = ("search.nodes=4", "task.test=200")
+SIZES = ("search.nodes=4", "task.dev=60", "task.test=200", "search.iterations=10", "search.patience=10")
 TASKS = {
     "toy": ("task.name=toy", "task.datasets=[]", "engine.name=toy", "pool.path=''", "pool.base=''",
-            "task.options.toy.steps=4", "search.iterations=8", "search.patience=8"),
+            "task.options.toy.steps=4"),
     "composite": ('pool.experts=["tav", "lun", "wex", "zor"]', 'task.datasets=["tav+lun+wex+zor"]'),
     "plain": ('pool.experts=["tav", "lun", "wex", "zor"]', 'task.datasets=["tav", "lun", "wex", "zor"]'),
 }  # fmt: skip

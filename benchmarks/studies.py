@@ -42,7 +42,8 @@ ORDER = (
     "gul",
 )  # pairs of skills that one question needs
 FOUR = ('pool.experts=["tav", "lun", "wex", "zor"]', 'task.datasets=["tav+lun+wex+zor"]',
-        "search.graphs=6", "search.assignments=6")  # fmt: skip
+        "search.graphs=6", "search.assignments=6", "task.dev=60", "search.iterations=12",
+        "search.patience=12")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ STUDIES = {
                    four("decode.top_p", {"0": "", "0.8": "0.8"}), "0.8", 0),
 }  # fmt: skip
 TOY = ("task.name=toy", "task.datasets=[]", "engine.name=toy", "pool.path=''", "pool.base=''", "pool.experts=[]",
-       "search.nodes=4", "task.options.toy.steps=4", "search.iterations=10", "search.patience=10",
+       "search.nodes=4", "task.dev=30", "task.options.toy.steps=4", "search.iterations=10", "search.patience=10",
        "weight.step_length=0.3")  # fmt: skip
 NEEDS_MICRO = ("experts", "diversity")
 
