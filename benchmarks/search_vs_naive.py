@@ -1,6 +1,6 @@
 """A whole search beside the naive way, on the same pool, task, seed and systems.
 
-python benchmarks/search_vs_naive.py RECIPE [--share 0.3] [--set KEY=VALUE]
+python benchmarks/search_vs_naive.py RECIPE [--share 0.3] [--set KEY=VALUE] [--name search_vs_naive]
 The search runs as `hswarm search` does, set-up and test included, and every system it puts to questions is noted. The
 naive way (a strategy of our own, after what is usual) has the same systems answer the same questions: base and adapter
 from disk for every node of every system, three prompts a batch in file order, the paper's prompt order, nothing reused.
@@ -48,6 +48,7 @@ def main():
     parser.add_argument("recipe")
     parser.add_argument("--share", type=float, default=0.3)
     parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--name", default="search_vs_naive", help="of the JSON file in docs/benchmarks")
     given = parser.parse_args()
     recipe, rng = read_recipe(given.recipe, given.overrides), np.random.default_rng(0)
     hswarm.runs.search.Executor = Noting
@@ -63,7 +64,7 @@ def main():
             system, examples = asked[i]
             rival += naive(replace(system, prompts=replace(system.prompts, layout="paper")), examples, Path(folder))
             measured += calls(system, examples)
-    publish("search_vs_naive", "a search at least 10 times as fast as the naive way", {
+    publish(given.name, "a search at least 10 times as fast as the naive way", {
         "recipe": Path(given.recipe).name, "set": given.overrides, "calls": total, "generated": spent["generated"],
         "ours, s": ours, "of it in the engine, s": sum(answering),
         "naive, s": rival * total / measured, "times": rival * total / measured / ours,
