@@ -52,8 +52,8 @@ bench: $(READY)
 	  '  $(BIN)/python benchmarks/search_quality.py recipes/micro.toml       (and recipes/micro-plain.toml)' \
 	  '  $(BIN)/python benchmarks/scaling.py                    (and scaling_simulated.py)' \
 	  '  $(BIN)/python benchmarks/spaces.py' \
-	  '  $(BIN)/python benchmarks/beyond_the_tree.py --seeds 2' \
-	  '  $(BIN)/python benchmarks/studies.py --seeds 3' \
+	  '  $(BIN)/python benchmarks/beyond_the_tree.py --seeds 4' \
+	  '  $(BIN)/python benchmarks/studies.py --seeds 5' \
 	  '  OMP_NUM_THREADS=1 $(BIN)/python benchmarks/serving.py --json docs/serving.json' \
 	  '  $(BIN)/python benchmarks/weight_step_memory.py'
 
