@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hswarm import Topology, g_decode
+from hswarm.core.decode import encoded
 
 finite = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
@@ -34,6 +35,19 @@ def test_argmax_leaves_the_generator_alone(matrix):
     state = rng.bit_generator.state
     g_decode(matrix, rng)
     assert rng.bit_generator.state == state
+
+
+@given(st.integers(1, 9).flatmap(lambda n: hnp.arrays(np.float64, (n, n), elements=st.floats(0, 1))))
+def test_an_encoded_tree_decodes_to_itself(matrix):
+    tree = g_decode(matrix, np.random.default_rng(0))
+    made = encoded(tree)
+    assert g_decode(made, np.random.default_rng(0)) == tree
+    assert made.min() >= 0 and made.max() <= 1
+
+
+def test_a_graph_that_is_no_tree_is_not_encoded():
+    with pytest.raises(ValueError, match="in-tree"):
+        encoded(Topology.of(3, {(0, 1), (0, 2), (1, 2)}))
 
 
 def test_by_hand():

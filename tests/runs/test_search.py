@@ -179,6 +179,14 @@ def test_a_budget_ends_a_search_and_is_not_exceeded(tmp_path):
         search(build_recipe(toy_content() | {"budget": {"calls": 10}}), tmp_path / "small")
 
 
+def test_a_budget_that_ends_within_the_first_roles_still_finds_a_system(tmp_path):
+    recipe = build_recipe(toy_content(graphs=6) | {"budget": {"calls": 120}})
+    run = search(recipe, tmp_path / "run")
+    assert run.report["stopped"] == {"budget": 80}  # the experts alone, and of the first graphs what the rest allows
+    assert "utilities" not in run.history()[0].get("role", {})
+    assert run.best.topology.size == 3
+
+
 def test_a_finished_run_is_not_resumed(tmp_path, toy_recipe):
     search(toy_recipe, tmp_path / "run")
     with pytest.raises(RunError, match="is finished"):

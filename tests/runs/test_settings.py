@@ -10,6 +10,7 @@ import hswarm
 from conftest import toy_content
 from hswarm.cli.main import main
 from hswarm.config import build_recipe
+from hswarm.core.decode import g_decode
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import ConfigError, RunError
 from hswarm.execution.execute import Executor
@@ -258,6 +259,17 @@ def test_weight_after_lets_roles_be_found_first(tmp_path):
     assert len(lines) >= 5  # patience counts from the fourth on
     alone = searched(tmp_path / "alone", steps=["role"], iterations=9, patience=9)
     assert [line["role"] for line in lines[:4]] == [line["role"] for line in alone.history()[:4]]
+
+
+def test_ranked_first_graphs_are_a_chain_and_a_star_to_the_best_expert(tmp_path):
+    run = searched(tmp_path / "run", first_graphs="ranked", steps=["role"], iterations=1, graphs=3)
+    alone = list(run.report["singles"].values())
+    matrices = run.load_state()[0]["role.positions"].reshape(3, len(alone), len(alone))
+    chain, star, _ = (g_decode(matrix, np.random.default_rng(0)) for matrix in matrices)
+    assert (chain.depth, star.depth) == (len(alone), 2)
+    assert len(set(alone)) > 1
+    assert chain.sink == star.sink
+    assert all(alone[u] <= alone[v] for tree in (chain, star) for u, v in tree.edges)
 
 
 def test_fresh_graphs_scores_no_graph_twice_on_the_same_experts(tmp_path):

@@ -54,6 +54,20 @@ def g_decode(
     return Topology.of(len(matrix), edges)
 
 
+def encoded(tree: Topology) -> Array:
+    """An adjacency with entries in [0, 1], shape (n, n), that G-Decode takes back to the in-tree `tree` (at `top_p` 0).
+
+    The nearer to the sink, the sooner a node joins: its row is larger. ValueError: a node speaks to two.
+    """
+    matrix = np.zeros((tree.size, tree.size))
+    if len(tree.edges) != tree.size - 1:
+        raise ValueError(f"expected an in-tree, one edge for every node but the sink, got {sorted(tree.edges)}")
+    for place, node in enumerate(tree.order[:-1]):
+        matrix[node] = 0.5 * (place + 1) / tree.size
+        matrix[node, [v for u, v in tree.edges if u == node]] = 1
+    return matrix
+
+
 class Thinned(NamedTuple):
     """What is left of a topology; `nodes[i]` was its node i before."""
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hswarm.core.decode import g_decode, thinned
+from hswarm.core.decode import encoded, g_decode, thinned
 from hswarm.core.jfk import draw_assignments, jfk_score
 from hswarm.core.stats import bootstrap_interval
 from hswarm.core.swarm import Array, Swarm
@@ -110,12 +110,22 @@ class Search:
         by_score = sorted(range(len(systems)), key=lambda i: (-np.nan_to_num(self._singles[i].utility), i))
         self._members = sorted(by_score[: self._nodes])
         adjacencies = stream(self._seed, "adjacency").uniform(0, 1, (self._settings.graphs, self._nodes**2))
+        if self._settings.first_graphs == "ranked":
+            for adjacency, tree in zip(adjacencies, self._ranked(), strict=False):
+                adjacency[:] = encoded(tree).ravel()
         self._role = Swarm(adjacencies, self._recipe.role, stream(self._seed, "role"))
         self._weight = [
             Swarm(np.eye(len(group)), self._recipe.weight, stream(self._seed, "weight", g))
             for g, group in enumerate(self._pool.groups)
         ]
         self._stand(np.eye(len(self._pool.experts)))
+
+    def _ranked(self) -> list[Topology]:
+        """A chain and a star of the members, the worst alone first, the best answering; ties are drawn."""
+        drawn = stream(self._seed, "ranked").permutation(self._nodes).tolist()
+        row = sorted(drawn, key=lambda node: float(np.nan_to_num(self._singles[self._members[node]].utility)))
+        chain, star = zip(row, row[1:], strict=False), ((node, row[-1]) for node in row[:-1])
+        return [Topology.of(self._nodes, edges) for edges in (chain, star)]
 
     def _iterate(self) -> None:
         """One role-step and one weight-step, a line of history, a checkpoint."""
@@ -261,7 +271,8 @@ class Search:
             raise EngineError(f"every system of step {step} had failed calls (the last: {fault}); see the engine, or "
                               "take the question that breaks it out of the task, then resume the run")  # fmt: skip
         top = max(whole, key=lambda evaluation: evaluation.utility)
-        self._first = self._first or top
+        if self._first is None:
+            self._first, self._now = top, top.system.topology
         return top
 
     def _interval(self, found: Evaluation, t: int, among: Array | tuple[float, ...] = ()) -> dict[str, list[float]]:

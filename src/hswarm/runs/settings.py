@@ -38,6 +38,8 @@ class SearchSettings:
     "racing" also those that very likely would not (an approximation); neither keeps a budget (methods/early_end.py).
     `early_exit` of an answer: where all nodes that hear nobody, at least two different calls, agree, theirs is the
     answer and no other node is asked, in the search and ever after.
+    `first_graphs` of the role-step: all "random" (the paper), or "ranked": the first of them is a chain and the second
+    a star, from the expert that is worst alone to the best, who answers; the others are random.
     `fresh_graphs`: a particle of the role-step whose graph these experts were scored on before is shaken until it
     decodes to another one: a swarm that has drawn together goes on looking around its best.
     `cache` names a file of calls that runs share, beside each run's own, which keeps those of the last `keep_calls`
@@ -66,6 +68,7 @@ class SearchSettings:
     reuse: bool = True
     early_end: Literal["off", "exact", "racing"] = "off"
     early_exit: bool = False
+    first_graphs: Literal["random", "ranked"] = "random"
     fresh_graphs: bool = False
     cache: str = ""
     keep_calls: int = 0
