@@ -42,7 +42,7 @@ def test_an_encoded_tree_decodes_to_itself(matrix):
     tree = g_decode(matrix, np.random.default_rng(0))
     made = encoded(tree)
     assert g_decode(made, np.random.default_rng(0)) == tree
-    assert made.min() >= 0 and made.max() <= 1
+    assert 0 <= made.min() <= made.max() <= 1
 
 
 def test_a_graph_that_is_no_tree_is_not_encoded():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -124,7 +125,7 @@ class Search:
         """A chain and a star of the members, the worst alone first, the best answering; ties are drawn."""
         drawn = stream(self._seed, "ranked").permutation(self._nodes).tolist()
         row = sorted(drawn, key=lambda node: float(np.nan_to_num(self._singles[self._members[node]].utility)))
-        chain, star = zip(row, row[1:], strict=False), ((node, row[-1]) for node in row[:-1])
+        chain, star = pairwise(row), ((node, row[-1]) for node in row[:-1])
         return [Topology.of(self._nodes, edges) for edges in (chain, star)]
 
     def _iterate(self) -> None:
