@@ -181,15 +181,35 @@ def pareto_svg(table: Mapping[str, Any], path: Path) -> None:
         axes = figure.add_subplot(len(table["tasks"]), 1, place + 1)
         points = sorted((row["tokens"], -row["test"], row["method"]) for row in rows if "test" in row)
         front, best = [], -np.inf
-        for tokens, negative, name in points:
+        for tokens, negative, name in sorted(points, key=lambda point: point[2] == "hswarm"):  # on top of its equals
             axes.plot(tokens, -negative, "o", color="tab:red" if name == "hswarm" else "tab:blue")
-            axes.annotate(name, (tokens, -negative), fontsize=7, xytext=(3, 3), textcoords="offset points")
+        for tokens, negative, _ in points:
             if -negative > best:
                 best = -negative
                 front.append((tokens, best))
+        for names, x, y, right in labels(points):
+            offset, side = ((-5, 2), "right") if right else ((5, 2), "left")
+            axes.annotate(names, (x, y), fontsize=7, xytext=offset, textcoords="offset points", ha=side)
         axes.step(*zip(*front, strict=True), where="post", color="grey", linewidth=0.8)
         axes.set(title=task, xlabel="tokens an answer", ylabel="test score", xscale="log")
     figure.savefig(path, format="svg")
+
+
+def labels(points: Sequence[tuple[float, float, str]]) -> list[tuple[str, float, float, bool]]:
+    """Names, place, whether right of the middle, of `points` (tokens, - score, method); near ones share a label."""
+    places = np.array([(np.log(tokens), -negative) for tokens, negative, _ in points])
+    spread = np.ptp(places, axis=0)
+    unit = (places - places.min(axis=0)) / np.where(spread > 0, spread, 1)
+    groups: list[list[int]] = []
+    for i, place in enumerate(unit):
+        for group in groups:
+            if (np.abs(unit[group[0]] - place) < (0.08, 0.025)).all():
+                group.append(i)
+                break
+        else:
+            groups.append([i])
+    return [(", ".join(points[i][2] for i in group), points[group[0]][0], -points[group[0]][1],
+             bool(unit[group[0]][0] > 0.5)) for group in groups]  # fmt: skip
 
 
 def write_all(table: Mapping[str, Any], folder: Path) -> None:
