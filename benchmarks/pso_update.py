@@ -1,9 +1,13 @@
 """One PSO update of 10 experts beside reading and writing the same bytes once.
 
 python benchmarks/pso_update.py [--size 50000000] [--particles 10]
-Seconds of the clock, the best of three, on an idle machine; an update's particles move on all cores, and so does the
+Seconds of the clock, the best of ten, on an idle machine; an update's particles move on all cores, and so does the
 rival, which copies what an update touches: positions and velocities, which are read and written, and personal bests.
 Memory is the peak of the process over that before the update.
+
+"in place": a swarm of the parameters themselves. "as a search does": a particle is its shares of the pool's experts, and
+its weights are their sum, with the fingerprint that names them in the cache; what was before stays until it is no longer
+needed, so that its memory is what it makes.
 """
 
 import argparse
@@ -14,6 +18,8 @@ import numpy as np
 from measuring import clock, publish
 
 from hswarm.core.swarm import Swarm, SwarmSettings
+from hswarm.experts.adapter import Expert
+from hswarm.experts.pool import ExpertPool
 
 
 def main():
@@ -36,16 +42,41 @@ def main():
         for array in (swarm._positions[i], swarm._velocities[i], swarm._personal[i]):
             np.copyto(scratch[i % 2], array)
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     with ThreadPoolExecutor() as threads:
-        rival = min(clock(lambda: list(threads.map(copy, range(given.particles))))[0] for _ in range(3))
-    update = min(clock(swarm._move)[0] for _ in range(3))
-    extra = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+        rival = min(clock(lambda: list(threads.map(copy, range(given.particles))))[0] for _ in range(10))
+    update = min(clock(swarm._move)[0] for _ in range(10))
+    extra = (peak() - before) * 1024
+    del swarm, scratch
+    moved, fingerprint = as_a_search_does(given.particles, given.size, rng)
     publish("pso_update", "one update within 2.5 times reading and writing the same bytes once", {
-        "particles": given.particles, "parameters": given.size, "update, s": update,
-        "read and write once, s": rival, "ratio": update / rival,
-        "extra memory, particles": extra / (4 * given.size),
+        "particles": given.particles, "parameters": given.size, "read and write once, s": rival,
+        "in place, s": update, "in place, ratio": update / rival,
+        "in place, extra memory, particles": extra / (4 * given.size),
+        "as a search does, s": moved, "of it fingerprints, s": fingerprint, "as a search does, ratio": moved / rival,
     })  # fmt: skip
+
+
+def as_a_search_does(count, size, rng):
+    """Seconds of the move of a pool's experts, and of their fingerprints and checks alone."""
+    vectors = (rng.standard_normal(size, np.float32) for _ in range(count))
+    pool = ExpertPool(tuple(Expert.of(f"expert-{i}", vector, None, "base") for i, vector in enumerate(vectors)), "base")
+    swarm = Swarm(np.eye(count), SwarmSettings(), rng)
+    for _ in range(5):  # until every particle has shares of all
+        swarm.tell(rng.uniform(size=count))
+        swarm.ask()
+    moved, made = min((clock(lambda: pool.blends(swarm.ask(), pool.names)) for _ in range(10)), key=lambda pair: pair[0])
+    with ThreadPoolExecutor() as threads:
+        alone = min(clock(lambda: list(threads.map(again, made)))[0] for _ in range(10))
+    return moved, alone
+
+
+def again(expert):
+    return Expert.of(expert.name, expert.vector, None, expert.base)
+
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":

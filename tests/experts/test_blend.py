@@ -15,7 +15,7 @@ from hswarm.core.swarm import Swarm, SwarmSettings
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.blend import factors
-from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 
 
 def updates(expert):
@@ -58,6 +58,19 @@ def test_every_blend_of_a_pool_has_one_form_and_loads_again(mixed_ranks, tmp_pat
     assert made.form.config["r"] == 3  # the largest of the pool
     assert made.form.digest == pool.blend([0.9, 0.1, 0.0], "other").form.digest
     assert made.write(tmp_path / "out" / "made") == made.digest == Expert.read(tmp_path / "out" / "made").digest
+
+
+def test_blends_are_each_blend_and_the_plain_sum_bit_by_bit():
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((3, 2**17 + 5), np.float32)  # longer than a stretch
+    pool = ExpertPool(tuple(Expert.of(f"e{i}", vector, None, "b") for i, vector in enumerate(vectors)), "b")
+    shares = [[0.3, -0.7, 1.9], [0.0, 0.5, 0.25], [1.0, 0.0, 0.0]]
+    for row, made in zip(shares, pool.blends(shares, pool.names), strict=True):
+        total = np.zeros_like(vectors[0])
+        for weight, vector in zip(row, vectors, strict=True):
+            total += np.float32(weight) * vector
+        assert np.array_equal(made.vector, total)
+        assert made.digest == pool.blend(row, made.name).digest
 
 
 def test_an_expert_alone_is_itself_in_either_space(mixed_ranks):

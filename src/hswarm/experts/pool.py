@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -108,6 +109,11 @@ class ExpertPool:
         if self.space == "delta" and members[0].form:
             return blend_updates(members, shares, name, self.rank or _largest_rank(members))
         return blend_factors(members, shares, name)
+
+    def blends(self, shares: ArrayLike, names: Sequence[str]) -> tuple[Expert, ...]:
+        """The `blend` of each row of `shares`, shape (m, n), on several cores."""
+        with ThreadPoolExecutor() as threads:
+            return tuple(threads.map(self.blend, np.asarray(shares), names))
 
 
 def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:

@@ -168,7 +168,7 @@ class Search:
 
     def _stand(self, shares: Array) -> tuple[Expert, ...]:
         """The blends of `shares`, shape (n, n), which are remembered until no kept system needs them."""
-        experts = tuple(self._pool.blend(row, name) for row, name in zip(shares, self._pool.names, strict=True))
+        experts = self._pool.blends(shares, self._pool.names)
         needed = [*([self._first] if self._first else []), *self._objective.finalists]
         kept = {(e.name, e.digest) for found in needed for e in found.system.experts}
         self._shares = {key: row for key, row in self._shares.items() if key in kept}
@@ -362,7 +362,7 @@ class Search:
 
     def _unpack(self, name: str, tensors: Mapping[str, Any], entry: Mapping[str, Any]) -> Evaluation:
         shares = tensors[f"{name}.shares"]
-        experts = [self._pool.blend(row, expert) for row, expert in zip(shares, entry["experts"], strict=True)]
+        experts = self._pool.blends(shares, entry["experts"])
         self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}
         system = self._objective.system(Topology.from_json(entry["topology"]), experts)
         return Evaluation(system, tensors[f"{name}.scores"], entry["step"], combine=self._objective.combine)

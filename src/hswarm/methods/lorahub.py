@@ -41,7 +41,8 @@ class LoraHub:
         generations = max(1, objective.systems // optimiser.population_size)
         for generation in range(generations):
             points = [optimiser.ask() for _ in range(optimiser.population_size)]
-            systems = [objective.alone(pool.blend(_row(point, places, pool), "lorahub")) for point in points]
+            rows = [_row(point, places, pool) for point in points]
+            systems = [objective.alone(expert) for expert in pool.blends(rows, ["lorahub"] * len(rows))]
             spent = None
             try:
                 found = objective.evaluate(systems, f"generation {generation}")

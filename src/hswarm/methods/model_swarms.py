@@ -21,10 +21,8 @@ def model_swarms(pool: ExpertPool, objective: Objective, rng: np.random.Generato
     swarm = Swarm(np.eye(len(pool.experts))[places], objective.recipe.weight, rng)
     best: Evaluation | None = None
     for iteration in range(max(1, objective.systems // len(places))):
-        systems = [
-            objective.alone(pool.blend(position, pool.names[place]))
-            for place, position in zip(places, swarm.ask(), strict=True)
-        ]
+        moved = pool.blends(swarm.ask(), [pool.names[place] for place in places])
+        systems = [objective.alone(expert) for expert in moved]
         found = objective.evaluate(systems, f"iteration {iteration}")
         swarm.tell(np.array([evaluation.utility for evaluation in found]))
         top = max(found, key=lambda evaluation: np.nan_to_num(evaluation.utility))
