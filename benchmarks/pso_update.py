@@ -5,9 +5,9 @@ Seconds of the clock, the best of ten, on an idle machine; an update's particles
 rival, which copies what an update touches: positions and velocities, which are read and written, and personal bests.
 Memory is the peak of the process over that before the update.
 
-"in place": a swarm of the parameters themselves. "as a search does": a particle is its shares of the pool's experts, and
-its weights are their sum, with the fingerprint that names them in the cache; what was before stays until it is no longer
-needed, so that its memory is what it makes.
+"in place": a swarm of the parameters themselves. "as a search does": a particle is its shares of the pool's experts,
+and its weights are their sum, with the fingerprint that names them in the cache; what was before stays until it is no
+longer needed, so that its memory is what it makes.
 """
 
 import argparse
@@ -28,14 +28,26 @@ def main():
     parser.add_argument("--particles", type=int, default=10)
     given = parser.parse_args()
     rng = np.random.default_rng(0)
-    positions = np.empty((given.particles, given.size), np.float32)
+    rival, update, extra = in_place(given.particles, given.size, rng)
+    moved, fingerprint = as_a_search_does(given.particles, given.size, rng)
+    publish("pso_update", "one update within 2.5 times reading and writing the same bytes once", {
+        "particles": given.particles, "parameters": given.size, "read and write once, s": rival,
+        "in place, s": update, "in place, ratio": update / rival,
+        "in place, extra memory, particles": extra / (4 * given.size),
+        "as a search does, s": moved, "of it fingerprints, s": fingerprint, "as a search does, ratio": moved / rival,
+    })  # fmt: skip
+
+
+def in_place(count, size, rng):
+    """Seconds of the rival and of the move, and the move's memory in bytes."""
+    positions = np.empty((count, size), np.float32)
     for row in positions:
-        rng.standard_normal(given.size, np.float32, out=row)
+        rng.standard_normal(size, np.float32, out=row)
     swarm = Swarm(positions, SwarmSettings(), rng)
     del positions
-    swarm.tell(rng.uniform(size=given.particles))
+    swarm.tell(rng.uniform(size=count))
     swarm._move()  # the first has no velocity yet
-    scratch = np.empty((2, given.size), np.float32)
+    scratch = np.empty((2, size), np.float32)
     scratch[:] = 0  # its memory is there before the clock runs
 
     def copy(i):
@@ -44,17 +56,9 @@ def main():
 
     before = peak()
     with ThreadPoolExecutor() as threads:
-        rival = min(clock(lambda: list(threads.map(copy, range(given.particles))))[0] for _ in range(10))
+        rival = min(clock(lambda: list(threads.map(copy, range(count))))[0] for _ in range(10))
     update = min(clock(swarm._move)[0] for _ in range(10))
-    extra = (peak() - before) * 1024
-    del swarm, scratch
-    moved, fingerprint = as_a_search_does(given.particles, given.size, rng)
-    publish("pso_update", "one update within 2.5 times reading and writing the same bytes once", {
-        "particles": given.particles, "parameters": given.size, "read and write once, s": rival,
-        "in place, s": update, "in place, ratio": update / rival,
-        "in place, extra memory, particles": extra / (4 * given.size),
-        "as a search does, s": moved, "of it fingerprints, s": fingerprint, "as a search does, ratio": moved / rival,
-    })  # fmt: skip
+    return rival, update, (peak() - before) * 1024
 
 
 def as_a_search_does(count, size, rng):
@@ -65,10 +69,10 @@ def as_a_search_does(count, size, rng):
     for _ in range(5):  # until every particle has shares of all
         swarm.tell(rng.uniform(size=count))
         swarm.ask()
-    moved, made = min((clock(lambda: pool.blends(swarm.ask(), pool.names)) for _ in range(10)), key=lambda pair: pair[0])
+    times, made = zip(*(clock(lambda: pool.blends(swarm.ask(), pool.names)) for _ in range(3)), strict=True)
     with ThreadPoolExecutor() as threads:
-        alone = min(clock(lambda: list(threads.map(again, made)))[0] for _ in range(10))
-    return moved, alone
+        alone = min(clock(lambda: list(threads.map(again, made[0])))[0] for _ in range(3))
+    return min(times), alone
 
 
 def again(expert):

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import AdapterForm, Expert, Vector
 
-
-_STRETCH = 2**16  # numbers
+_STRETCH = 2**16  # numbers that fit a processor's cache with as many of the sum so far
 
 
 def blend_factors(experts: Sequence[Expert], weights: Sequence[float], name: str) -> Expert:
-    """The weighted sum of vectors of one form (or of bare vectors), a stretch that fits a processor's cache at a time."""
+    """The weighted sum of vectors of one form (or of bare vectors), a stretch at a time."""
     total, scratch = np.zeros_like(experts[0].vector), np.empty(_STRETCH, np.float32)
     terms = [(expert.vector, np.float32(weight)) for expert, weight in zip(experts, weights, strict=True) if weight]
     for start in range(0, total.size, _STRETCH):
