@@ -15,14 +15,14 @@ What was aimed at and is missed, or holds in part:
 
 - The `openvino` engine was meant to be 2.5 times as fast as the `transformers` engine. It is not, because the latter no
   longer is plain generate: it sorts by length and computes once what prompts begin with ("transformers engine / plain
-  generate"); 2.5 times of that is beyond what two cores can multiply for this model. An expert beside the weights costs a
-  quarter of a pipeline's speed ("raw pipeline with the expert").
-- A whole search is more than ten times as fast as the naive way in a search of ten graphs and ten assignments
-  (the paper's N and M), and less than ten in the demo's three and four, where less repeats: of the demo's calls 55 %
-  are generated, of the wide search's 31 %. Nearly all of our time is the engine's, so what is left is in computing less:
-  the prefix cache holds blocks of 32 tokens, and `engine.prefix_cache = "run"` keeps them longer at the price of runs
-  that repeat bit by bit when resumed (determinism.md).
-- One PSO update: within 2.5 times for a swarm of the parameters themselves. A search does not move those but shares, and sums
+  generate"); 2.5 times of that is beyond what two cores can multiply for this model. An expert beside the weights
+  costs a quarter of a pipeline's speed ("raw pipeline with the expert").
+- A whole search is more than ten times as fast as the naive way in a search of ten graphs and ten assignments (the
+  paper's N and M), and less than ten in the demo's three and four, where less repeats: of the demo's calls 55 % are
+  generated, of the wide search's 31 %. Nearly all of our time is the engine's, so what is left is in computing less:
+  the prefix cache holds blocks of 32 tokens, and `engine.prefix_cache = "run"` would keep them longer, but a resumed
+  run would then no longer repeat bit by bit (determinism.md).
+- One PSO update is within 2.5 times for a swarm of the parameters themselves. A search moves shares instead, and sums
   the pool's experts anew; that and the fingerprints of what comes out take more.
 - An early end leaves out one or two calls of a hundred: a system must be nearly scored before its rank is certain.
 """
