@@ -1,6 +1,6 @@
 """Calls that an early end saves, beside the same search without: exact (the same path) and racing (an approximation).
 
-python benchmarks/early_end.py [RECIPE] [--seeds 3]
+python benchmarks/early_end.py [RECIPE] [--seeds 3] [--set KEY=VALUE] [--name early_end]
 """
 
 import argparse
@@ -19,6 +19,7 @@ def main():
     parser.add_argument("recipe", nargs="?", default=str(ROOT / "recipes/toy.toml"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--name", default="early_end", help="of the JSON file in docs/benchmarks")
     given = parser.parse_args()
     found = {}
     for mode in ("off", "exact", "racing"):
@@ -28,8 +29,9 @@ def main():
             found[mode] = [run.report for run in runs]
     requested = {mode: sum(report["calls"]["requested"] for report in reports) for mode, reports in found.items()}
     same = [[report["dev"]["score"] for report in found[mode]] for mode in ("off", "exact")]
-    publish("early_end", "an early end leaves out calls and, if exact, changes nothing", {
-        "recipe": Path(given.recipe).name, "seeds": given.seeds, "calls without": requested["off"],
+    publish(given.name, "an early end leaves out calls and, if exact, changes nothing", {
+        "recipe": Path(given.recipe).name, "set": given.overrides, "seeds": given.seeds,
+        "calls without": requested["off"],
         "exact, share left out": 1 - requested["exact"] / requested["off"],
         "exact, same dev scores": same[0] == same[1],
         "racing, share left out": 1 - requested["racing"] / requested["off"],

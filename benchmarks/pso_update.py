@@ -1,7 +1,7 @@
 """One PSO update of 10 experts beside reading and writing the same bytes once.
 
 python benchmarks/pso_update.py [--size 50000000] [--particles 10]
-Seconds of the clock, the best of ten, on an idle machine; an update's particles move on all cores, and so does the
+Seconds of the clock, the best of several, on an idle machine; an update's particles move on all cores, and so does the
 rival, which copies what an update touches: positions and velocities, which are read and written, and personal bests.
 Memory is the peak of the process over that before the update.
 
