@@ -19,12 +19,14 @@ What was aimed at and is missed, or holds in part:
   costs a quarter of a pipeline's speed ("raw pipeline with the expert").
 - A whole search is more than ten times as fast as the naive way in a search of ten graphs and ten assignments (the
   paper's N and M), and less than ten in the demo's three and four, where less repeats: of the demo's calls 55 % are
-  generated, of the wide search's 31 %. Nearly all of our time is the engine's, so what is left is in computing less:
+  generated, of the wide search's 31 %. Nearly all of our time is the engine's (what is neither that nor opening task,
+  pool and engine is under 1 % of the demo), so what is left is in computing less:
   the prefix cache holds blocks of 32 tokens, and `engine.prefix_cache = "run"` would keep them longer, but a resumed
   run would then no longer repeat bit by bit (determinism.md).
 - One PSO update is within 2.5 times for a swarm of the parameters themselves. A search moves shares instead, and sums
   the pool's experts anew; that and the fingerprints of what comes out take more.
-- An early end leaves out one or two calls of a hundred: a system must be nearly scored before its rank is certain.
+- An early end leaves out one or two calls of a hundred on the toy engine and none on the micro pool, racing included:
+  there most particles' best is 0, which any right answer would beat, and the step's leader is always scored whole.
 """
 
 
