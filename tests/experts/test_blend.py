@@ -62,7 +62,7 @@ def test_every_blend_of_a_pool_has_one_form_and_loads_again(mixed_ranks, tmp_pat
 
 def test_blends_are_each_blend_and_the_plain_sum_bit_by_bit():
     rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((3, 2**17 + 5), np.float32)  # longer than a stretch
+    vectors = rng.standard_normal((3, 2**18 + 5), np.float32)  # longer than a stretch, and on several cores
     pool = ExpertPool(tuple(Expert.of(f"e{i}", vector, None, "b") for i, vector in enumerate(vectors)), "b")
     shares = [[0.3, -0.7, 1.9], [0.0, 0.5, 0.25], [1.0, 0.0, 0.0]]
     for row, made in zip(shares, pool.blends(shares, pool.names), strict=True):
@@ -71,6 +71,8 @@ def test_blends_are_each_blend_and_the_plain_sum_bit_by_bit():
             total += np.float32(weight) * vector
         assert np.array_equal(made.vector, total)
         assert made.digest == pool.blend(row, made.name).digest
+    with pytest.raises(ValueError, match="shorter"):
+        pool.blends(shares, pool.names[:2])
 
 
 def test_an_expert_alone_is_itself_in_either_space(mixed_ranks):

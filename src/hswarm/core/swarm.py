@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hswarm.core.cores import on_cores
 from hswarm.errors import NumberError
 
 Array = NDArray[Any]
 _ARRAYS = ("positions", "velocities", "personal", "personal_utility", "best", "worst", "age", "cooldown")
 _STRETCH = 2**17  # numbers; shorter ones are over so soon that threads wait for each other
-_LARGE = 2**18  # dimensions from which particles move on several cores
 _VALUES = ("step", "moves", "told", "stalled", "reach")
 
 
@@ -198,12 +197,7 @@ class Swarm:
                 self._cooldown[i] = self._settings.restart_tells
             else:
                 moving.append((i, self._rng.uniform(0, 1, 4) if self._settings.coefficients_random else np.ones(4)))
-        if self._positions.shape[1] < _LARGE:
-            for i, r in moving:
-                self._move_one(i, r)
-        else:
-            with ThreadPoolExecutor() as threads:
-                list(threads.map(lambda pair: self._move_one(*pair), moving))
+        on_cores(self._move_one, moving, self._positions.shape[1])
         self._moves += 1
         self._step = max(self._step * self._settings.step_factor, min(self._step, self._settings.min_step_length))
 

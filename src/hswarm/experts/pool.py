@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import ClassVar, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hswarm.core.cores import on_cores
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import AdapterForm, Expert
 from hswarm.experts.blend import blend_factors, blend_updates, union_form
@@ -111,9 +111,9 @@ class ExpertPool:
         return blend_factors(members, shares, name)
 
     def blends(self, shares: ArrayLike, names: Sequence[str]) -> tuple[Expert, ...]:
-        """The `blend` of each row of `shares`, shape (m, n), on several cores."""
-        with ThreadPoolExecutor() as threads:
-            return tuple(threads.map(self.blend, np.asarray(shares), names))
+        """The `blend` of each row of `shares`, shape (m, n), by the name beside it. ValueError: not as many of both."""
+        size = 0 if self.space == "delta" else max(expert.size for expert in self.experts)
+        return tuple(on_cores(self.blend, list(zip(np.asarray(shares), names, strict=True)), size))
 
 
 def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:

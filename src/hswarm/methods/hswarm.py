@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -125,8 +124,8 @@ class Search:
         """A chain and a star of the members, the worst alone first, the best answering; ties are drawn."""
         drawn = stream(self._seed, "ranked").permutation(self._nodes).tolist()
         row = sorted(drawn, key=lambda node: float(np.nan_to_num(self._singles[self._members[node]].utility)))
-        chain, star = pairwise(row), ((node, row[-1]) for node in row[:-1])
-        return [Topology.of(self._nodes, edges) for edges in (chain, star)]
+        shapes = Topology.chain(self._nodes), Topology.star(self._nodes)
+        return [Topology.of(self._nodes, ((row[u], row[v]) for u, v in shape.edges)) for shape in shapes]
 
     def _iterate(self) -> None:
         """One role-step and one weight-step, a line of history, a checkpoint."""

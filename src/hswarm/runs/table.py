@@ -181,9 +181,9 @@ def pareto_svg(table: Mapping[str, Any], path: Path) -> None:
         axes = figure.add_subplot(len(table["tasks"]), 1, place + 1)
         points = sorted((row["tokens"], -row["test"], row["method"]) for row in rows if "test" in row)
         front, best = [], -np.inf
-        for tokens, negative, name in sorted(points, key=lambda point: point[2] == "hswarm"):  # on top of its equals
-            axes.plot(tokens, -negative, "o", color="tab:red" if name == "hswarm" else "tab:blue")
-        for tokens, negative, _ in points:
+        for tokens, negative, name in points:
+            color, layer = ("tab:red", 3) if name == "hswarm" else ("tab:blue", 2)  # on top of its equals
+            axes.plot(tokens, -negative, "o", color=color, zorder=layer)
             if -negative > best:
                 best = -negative
                 front.append((tokens, best))
