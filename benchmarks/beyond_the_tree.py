@@ -19,24 +19,32 @@ from measuring import ROOT, publish
 from search_quality import finished
 from studies import interval
 
-from hswarm.config import read_recipe
-from hswarm.execution import files
-from hswarm.execution.cache import Cache
-from hswarm.execution.execute import Executor
-from hswarm.methods.objective import Objective
-from hswarm.runs.search import open_parts
+from hswarm import io
+from hswarm.config.recipe import read_recipe
+from hswarm.session.evaluator import Objective
+from hswarm.session.session import open_parts
+from hswarm.system.cache import Cache
+from hswarm.system.executor import Executor
 
 SIZES = ("search.nodes=4", "task.dev=60", "task.test=200", "search.iterations=10", "search.patience=10")
 TASKS = {
-    "toy": ("task.name=toy", "task.datasets=[]", "engine.name=toy", "pool.path=''", "pool.base=''",
-            "task.options.toy.steps=4"),
+    "toy": (
+        "task.name=toy",
+        "task.datasets=[]",
+        "engine.name=toy",
+        "pool.path=''",
+        "pool.base=''",
+        "task.options.toy.steps=4",
+    ),
     "composite": ('pool.experts=["tav", "lun", "wex", "zor"]', 'task.datasets=["tav+lun+wex+zor"]'),
     "plain": ('pool.experts=["tav", "lun", "wex", "zor"]', 'task.datasets=["tav", "lun", "wex", "zor"]'),
-}  # fmt: skip
+}
 VARIANTS = {
-    "tree": (), "two successors": ("decode.out_edges=2",), "three successors": ("decode.out_edges=3",),
+    "tree": (),
+    "two successors": ("decode.out_edges=2",),
+    "three successors": ("decode.out_edges=3",),
     "tree, early exit": ("search.early_exit=true",),
-}  # fmt: skip
+}
 TOY_SEEDS = 4  # times as many seeds as on the micro pool, for it is quick
 AFTERWARDS = "tree, exit put on afterwards"
 
@@ -56,12 +64,16 @@ def measured(recipe, folder):
         found = objective.final(list(systems.values()))
     made = {
         name: {
-            "scores": one.scores.tolist(), "dev": report["dev"]["score"], "edges": len(system.topology.edges),
-            "calls an answer": one.calls / len(one.scores), "tokens an answer": one.tokens / len(one.scores),
+            "scores": one.scores.tolist(),
+            "dev": report["dev"]["score"],
+            "edges": len(system.topology.edges),
+            "calls an answer": one.calls / len(one.scores),
+            "tokens an answer": one.tokens / len(one.scores),
             "calls of a search": run.history()[-1]["calls"]["requested"],
-        } for name, one in zip(systems, found, strict=True)
-    }  # fmt: skip
-    files.write_text(kept, json.dumps(made))
+        }
+        for name, one in zip(systems, found, strict=True)
+    }
+    io.write_text(kept, json.dumps(made))
     return made
 
 
@@ -69,8 +81,12 @@ def row(made, tree):
     """The figures of a variant over seeds, beside the tree's."""
     scores, base = (np.array([found["scores"] for found in seeds]) for seeds in (made, tree))
     means = {key: float(np.mean([found[key] for found in made])) for key in made[0] if key != "scores"}
-    return {"test": float(scores.mean()), "difference": float((scores - base).mean()), "95 %": interval(scores - base),
-            **means}  # fmt: skip
+    return {
+        "test": float(scores.mean()),
+        "difference": float((scores - base).mean()),
+        "95 %": interval(scores - base),
+        **means,
+    }
 
 
 def table(task, rows):
@@ -111,8 +127,11 @@ def main():
         print(table(task, rows), flush=True)
     if len(tables) == len(TASKS):
         rows = {f"{task}: {variant}": figures for task, found in tables.items() for variant, figures in found.items()}
-        publish("beyond_the_tree", "further edges and early exit, beside a search over in-trees",
-                {"test questions": 200, **rows})  # fmt: skip
+        publish(
+            "beyond_the_tree",
+            "further edges and early exit, beside a search over in-trees",
+            {"test questions": 200, **rows},
+        )
         page, mark = ROOT / "docs/beyond-the-tree.md", "<!-- tables: benchmarks/beyond_the_tree.py -->"
         before, _, after = page.read_text().split(mark)
         body = "\n\n".join(table(task, found) for task, found in tables.items())

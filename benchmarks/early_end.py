@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from measuring import ROOT, publish
 
-from hswarm.config import read_recipe
-from hswarm.runs.search import search
+from hswarm.config.recipe import read_recipe
+from hswarm.experiments.search import search
 
 
 def main():
@@ -24,19 +24,32 @@ def main():
     found = {}
     for mode in ("off", "exact", "racing"):
         with tempfile.TemporaryDirectory() as folder:
-            runs = [search(read_recipe(given.recipe, [*given.overrides, f"seed={seed}", f"search.early_end={mode}"]),
-                           Path(folder) / str(seed)) for seed in range(given.seeds)]  # fmt: skip
+            runs = [
+                search(
+                    read_recipe(given.recipe, [*given.overrides, f"seed={seed}", f"search.early_end={mode}"]),
+                    Path(folder) / str(seed),
+                )
+                for seed in range(given.seeds)
+            ]
             found[mode] = [run.report for run in runs]
     requested = {mode: sum(report["calls"]["requested"] for report in reports) for mode, reports in found.items()}
     same = [[report["dev"]["score"] for report in found[mode]] for mode in ("off", "exact")]
-    publish(given.name, "an early end leaves out calls and, if exact, changes nothing", {
-        "recipe": Path(given.recipe).name, "set": given.overrides, "seeds": given.seeds,
-        "calls without": requested["off"],
-        "exact, share left out": 1 - requested["exact"] / requested["off"],
-        "exact, same dev scores": same[0] == same[1],
-        "racing, share left out": 1 - requested["racing"] / requested["off"],
-        "dev score, mean": {m: float(np.mean([r["dev"]["score"] for r in reports])) for m, reports in found.items()},
-    })  # fmt: skip
+    publish(
+        given.name,
+        "an early end leaves out calls and, if exact, changes nothing",
+        {
+            "recipe": Path(given.recipe).name,
+            "set": given.overrides,
+            "seeds": given.seeds,
+            "calls without": requested["off"],
+            "exact, share left out": 1 - requested["exact"] / requested["off"],
+            "exact, same dev scores": same[0] == same[1],
+            "racing, share left out": 1 - requested["racing"] / requested["off"],
+            "dev score, mean": {
+                m: float(np.mean([r["dev"]["score"] for r in reports])) for m, reports in found.items()
+            },
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import argparse
 import numpy as np
 from measuring import clock, publish
 
-from hswarm.config import read_recipe
+from hswarm.config.recipe import read_recipe
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.experts.pool import open_pool

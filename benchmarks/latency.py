@@ -11,12 +11,12 @@ import time
 from measuring import publish
 from sleeping import open_sleeping
 
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.core.topology import Topology
-from hswarm.engines.crew import Crew
+from hswarm.engines.parallel import ParallelEngine
 from hswarm.engines.toy import toy_pool
-from hswarm.execution.execute import Executor
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.executor import Executor
 from hswarm.tasks import load_task
 from hswarm.workers.devices import Place
 from hswarm.workers.worker import ProcessWorker
@@ -31,11 +31,16 @@ def main():
     parser.add_argument("--ms", type=float, default=200)
     parser.add_argument("--workers", type=int, default=8)
     given = parser.parse_args()
-    recipe = build_recipe({"task": {"name": "toy", "dev": 3, "options": {"toy": {"steps": NODES}}},
-                           "engine": {"name": "toy"}, "search": {"nodes": NODES}})  # fmt: skip
+    recipe = build_recipe(
+        {
+            "task": {"name": "toy", "dev": 3, "options": {"toy": {"steps": NODES}}},
+            "engine": {"name": "toy"},
+            "search": {"nodes": NODES},
+        }
+    )
     pool, task, table = toy_pool(NODES), load_task(recipe.task), {}
     for workers in (1, given.workers):
-        crew = Crew([ProcessWorker(open_sleeping, (given.ms / 1000, 8), Place()) for _ in range(workers)])
+        crew = ParallelEngine([ProcessWorker(open_sleeping, (given.ms / 1000, 8), Place()) for _ in range(workers)])
         while crew.ready < workers:
             time.sleep(0.1)
         for name, topology in SHAPES.items():

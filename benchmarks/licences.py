@@ -44,8 +44,10 @@ def licence(package: Distribution) -> str:
 
 def main() -> None:
     """The table as Markdown."""
-    print("# Licences of dependencies\n\nWritten by `python benchmarks/licences.py` from the installed packages' own "
-          "metadata.\n\n| package | version | licence |\n|---|---|---|")  # fmt: skip
+    print(
+        "# Licences of dependencies\n\nWritten by `python benchmarks/licences.py` from the installed packages' own "
+        "metadata.\n\n| package | version | licence |\n|---|---|---|"
+    )
     for name, package in sorted(closure().items()):
         print(f"| {name} | {package.version} | {licence(package)} |")
 

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from hswarm.runs.run import Run
+from hswarm.runs.directory import Run
 
 ROOT = Path(__file__).parent.parent
 A_STEP = 10 * 4 * 60 + 15 * 4 * 60  # calls an iteration of recipes/toy.toml: graphs and assignments, nodes, questions
@@ -34,8 +34,16 @@ def memory(process: subprocess.Popen[bytes]) -> float:
 def watch(calls: int, path: Path) -> dict[str, object]:
     """Figures of a search of at least so many calls."""
     iterations = -(-calls // A_STEP)
-    words = ["search", ROOT / "recipes/toy.toml", "--run", path, "--set", f"search.iterations={iterations}",
-             "--set", f"search.patience={iterations}"]  # fmt: skip
+    words = [
+        "search",
+        ROOT / "recipes/toy.toml",
+        "--run",
+        path,
+        "--set",
+        f"search.iterations={iterations}",
+        "--set",
+        f"search.patience={iterations}",
+    ]
     began, seen, reads, unreadable = time.monotonic(), [], 0, 0
     process = subprocess.Popen([sys.executable, "-m", "hswarm.cli.main", *map(str, words)], stderr=subprocess.DEVNULL)
     while process.poll() is None:
@@ -53,9 +61,15 @@ def watch(calls: int, path: Path) -> dict[str, object]:
     report = json.loads((path / "report.json").read_text())
     quarter = [max((used for share, used in seen if q / 4 <= share < (q + 1) / 4), default=0.0) for q in range(4)]
     sizes = {name: sum(f.stat().st_size for f in path.glob(name)) / 1e6 for name in ("cache.sqlite*", "history.jsonl")}
-    return {"calls": report["calls"], "iterations": iterations, "seconds": round(time.monotonic() - began),
-            "memory_mb_by_quarter": [round(value, 1) for value in quarter], "history_reads": reads,
-            "history_reads_failed": unreadable, "megabytes": {k: round(v, 1) for k, v in sizes.items()}}  # fmt: skip
+    return {
+        "calls": report["calls"],
+        "iterations": iterations,
+        "seconds": round(time.monotonic() - began),
+        "memory_mb_by_quarter": [round(value, 1) for value in quarter],
+        "history_reads": reads,
+        "history_reads_failed": unreadable,
+        "megabytes": {k: round(v, 1) for k, v in sizes.items()},
+    }
 
 
 def main() -> None:

@@ -15,8 +15,12 @@ def machine():
     path = Path("/proc/cpuinfo")
     cpuinfo = path.read_text() if path.exists() else ""
     model = [line.split(":")[1].strip() for line in cpuinfo.splitlines() if line.startswith("model name")]
-    found = {"processor": model[0] if model else platform.processor(), "cores": os.cpu_count(),
-             "load": [round(value, 1) for value in os.getloadavg()], "python": platform.python_version()}  # fmt: skip
+    found = {
+        "processor": model[0] if model else platform.processor(),
+        "cores": os.cpu_count(),
+        "load": [round(value, 1) for value in os.getloadavg()],
+        "python": platform.python_version(),
+    }
     for package in ("numpy", "torch", "transformers", "openvino-genai"):
         try:
             found[package] = version(package)

@@ -24,7 +24,7 @@ from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.prompts import Prompts
 from hswarm.scorers.exact import same, stated_answer
-from hswarm.tasks.micro import SKILLS, Lesson, generate, lesson
+from hswarm.tasks.micro import SKILLS, TrainingExample, generate, lesson
 
 ROOT = Path(__file__).parents[1]
 SEED, QUESTIONS = 5, 100
@@ -32,7 +32,7 @@ COMPOSITE = ("tav+lun+wex+zor", "qib+gul", "ras+nix+tav", "yam+vop+lun+qib")
 MARK = "<!-- table: benchmarks/micro_table.py -->"
 
 
-def lessons(name: str, responses: bool) -> list[Lesson]:
+def lessons(name: str, responses: bool) -> list[TrainingExample]:
     """QUESTIONS lessons that expert `name` was not trained on, all with responses or all without."""
     rng, known = random.Random(f"{SEED}/{name}/table"), {name} & set(SKILLS)
     drawn = (lesson(known, rng, focus=name if known else "") for _ in count())
@@ -58,8 +58,13 @@ def main() -> None:
         ]
         parts = np.array(right).reshape(-1, QUESTIONS)
         table[expert.name] = {name: cell(scores.tolist()) for name, scores in zip([*tasks, *heard], parts, strict=True)}
-    whole = {"questions": QUESTIONS, "seed": SEED, "engine": engine.fingerprint,
-             "digests": {expert.name: expert.digest for expert in pool.experts}, "alone": table}  # fmt: skip
+    whole = {
+        "questions": QUESTIONS,
+        "seed": SEED,
+        "engine": engine.fingerprint,
+        "digests": {expert.name: expert.digest for expert in pool.experts},
+        "alone": table,
+    }
     (ROOT / "docs/micro-pool.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     page = ROOT / "docs/micro-pool.md"
     before, _, rest = page.read_text(encoding="utf-8").partition(MARK)

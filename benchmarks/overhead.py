@@ -13,8 +13,8 @@ from measuring import publish
 from hswarm.core.decode import g_decode
 from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import ToyEngine, toy_pool
-from hswarm.execution.execute import Executor
-from hswarm.execution.system import System
+from hswarm.system.executor import Executor
+from hswarm.system.system import System
 from hswarm.tasks.toy import generate
 
 
@@ -29,14 +29,22 @@ def main():
         executor = Executor(ToyEngine(EngineSettings("toy")))
         first = clock(lambda executor=executor, systems=systems: executor.run(systems, examples, "a"))
         again = clock(lambda executor=executor, systems=systems: executor.run(systems, examples, "b"))
-        curve[calls] = {"first, s": round(first, 3), "again, s": round(again, 3),
-                        "generated": executor.ledger.generated}  # fmt: skip
+        curve[calls] = {
+            "first, s": round(first, 3),
+            "again, s": round(again, 3),
+            "generated": executor.ledger.generated,
+        }
         calls = calls * 10 if calls < 100_000 else calls + 300_000
     largest = max(curve)
-    publish("overhead", "100,000 calls planned and deduplicated in under 1 s; linear in the number of calls", {
-        "100,000 calls planned and deduplicated, s": curve.get(100_000, curve[largest])["again, s"],
-        "microseconds a call at the largest": 1e6 * curve[largest]["again, s"] / largest, "curve": curve,
-    })  # fmt: skip
+    publish(
+        "overhead",
+        "100,000 calls planned and deduplicated in under 1 s; linear in the number of calls",
+        {
+            "100,000 calls planned and deduplicated, s": curve.get(100_000, curve[largest])["again, s"],
+            "microseconds a call at the largest": 1e6 * curve[largest]["again, s"] / largest,
+            "curve": curve,
+        },
+    )
 
 
 def clock(work):

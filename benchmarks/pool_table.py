@@ -25,16 +25,16 @@ import numpy as np
 from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Request, Sampling
-from hswarm.execution.cache import Cache
-from hswarm.execution.execute import Executor
 from hswarm.experts.adapter import Expert
-from hswarm.experts.lessons import Domain
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
-from hswarm.experts.train import read_train_recipe, training_questions
 from hswarm.prompts import Prompts
 from hswarm.scorers.exact import exact
+from hswarm.system.cache import Cache
+from hswarm.system.executor import Executor
 from hswarm.tasks.reasoning_gym import generate
 from hswarm.tasks.task import Example
+from hswarm.training.data import Domain
+from hswarm.training.train import read_train_recipe, training_questions
 
 ROOT = Path(__file__).parents[1]
 RECIPES = [ROOT / "recipes" / name for name in ("smollm2-pool.toml", "smollm2-more.toml", "smollm2-names.toml")]
@@ -58,9 +58,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         executor = Executor(open_engine(EngineSettings("auto"), pool.base), calls)
         alone = {COMMONEST: _constant(questions), **_measure(executor, pool, questions, Prompts().render)}
         told = _measure(executor, pool, questions, _told(questions))
-    whole = {"questions": arguments.questions, "seed": SEED, "max_new_tokens": MAX_NEW_TOKENS, "sampling": "greedy",
-             "engine": executor.engine.fingerprint, "digests": {expert.name: expert.digest for expert in pool.experts},
-             "questions_seen_in_training": seen, "alone": alone, "told": told}  # fmt: skip
+    whole = {
+        "questions": arguments.questions,
+        "seed": SEED,
+        "max_new_tokens": MAX_NEW_TOKENS,
+        "sampling": "greedy",
+        "engine": executor.engine.fingerprint,
+        "digests": {expert.name: expert.digest for expert in pool.experts},
+        "questions_seen_in_training": seen,
+        "alone": alone,
+        "told": told,
+    }
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "pool.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     (arguments.out / "pool.md").write_text(_page(domains, pool, whole), encoding="utf-8")
@@ -96,8 +104,9 @@ def _told(questions: dict[str, tuple[Example, ...]]) -> Callable[[Example], str]
     return render
 
 
-def _measure(executor: Executor, pool: ExpertPool, questions: dict[str, tuple[Example, ...]],
-             render: Callable[[Example], str]) -> Table:  # fmt: skip
+def _measure(
+    executor: Executor, pool: ExpertPool, questions: dict[str, tuple[Example, ...]], render: Callable[[Example], str]
+) -> Table:
     """Scores of the base (an update of zero) and of each expert, by domain."""
     some = pool.experts[0]
     table: Table = {}
@@ -143,24 +152,41 @@ def _page(trained: Sequence[Domain], pool: ExpertPool, whole: dict[str, Any]) ->
     form = pool.experts[0].form
     assert form is not None
     lines = [
-        "# The starter pool", "",
+        "# The starter pool",
+        "",
         f"{len(pool.experts)} LoRA experts of {pool.base}, rank {form.config['r']}, {form.size:,} parameters each, "
         "trained by `hswarm experts train` (the recipes recipes/smollm2-*.toml).",
-        "Measured by `python benchmarks/pool_table.py`.", "",
-        "| expert | reasoning-gym data | options |", "|---|---|---|", *domains, "",
+        "Measured by `python benchmarks/pool_table.py`.",
+        "",
+        "| expert | reasoning-gym data | options |",
+        "|---|---|---|",
+        *domains,
+        "",
         f"Score: share of {count} questions a domain (seed {whole['seed']}) answered right, strict exact match,",
         f"greedy, at most {whole['max_new_tokens']} new tokens; in brackets the 95 % bootstrap interval.",
-        f"{seen} of the questions occur in the training data of any expert. The numbers are in pool.json.", "",
-        f"Engine: {whole['engine']}", "",
+        f"{seen} of the questions occur in the training data of any expert. The numbers are in pool.json.",
+        "",
+        f"Engine: {whole['engine']}",
+        "",
         "An expert has learned its domain where it lies above the row of the commonest answer: what one would",
-        "score who always said the same.", "",
-        "## Asked alone", "", *rows(whole["alone"]), "",
-        "Own domain, expert less base on the same questions, with the paired 95 % interval:", "",
-        *_gains(whole["alone"]), "",
-        "## Asked with one right and one wrong previous response", "",
+        "score who always said the same.",
+        "",
+        "## Asked alone",
+        "",
+        *rows(whole["alone"]),
+        "",
+        "Own domain, expert less base on the same questions, with the paired 95 % interval:",
+        "",
+        *_gains(whole["alone"]),
+        "",
+        "## Asked with one right and one wrong previous response",
+        "",
         "The wrong one is the answer of another question of the same data set, the order is drawn. Who copies",
-        "one of the two at random is right in half of the cases.", "", *rows(whole["told"]), "",
-    ]  # fmt: skip
+        "one of the two at random is right in half of the cases.",
+        "",
+        *rows(whole["told"]),
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -11,16 +11,16 @@ from dataclasses import replace
 import numpy as np
 from measuring import publish
 
-from hswarm.config import read_recipe
+from hswarm.config.recipe import read_recipe
 from hswarm.core.decode import g_decode
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Sampling
 from hswarm.engines.chat import Chat
-from hswarm.execution.execute import Executor
-from hswarm.execution.system import System
 from hswarm.experts.base import find_base
 from hswarm.experts.pool import open_pool
 from hswarm.scorers import task_scorer
+from hswarm.system.executor import Executor
+from hswarm.system.system import System
 from hswarm.tasks import load_task
 
 BLOCK = 32
@@ -55,8 +55,10 @@ def main():
     figures = {"systems": given.systems, "nodes": given.nodes, "questions": len(examples)}
     for layout in ("paper", "question-first"):
         watching, prompts = Watching(engine), replace(recipe.prompts, layout=layout)
-        systems = [System(t, tuple(pool.experts[: given.nodes]), prompts, pool.base, sampling=Sampling(given.tokens))
-                   for t in topologies]  # fmt: skip
+        systems = [
+            System(t, tuple(pool.experts[: given.nodes]), prompts, pool.base, sampling=Sampling(given.tokens))
+            for t in topologies
+        ]
         transcripts = Executor(watching).run(systems, examples, "bench")
         answers = [
             [reply.text for reply in nodes[s.topology.sink]] for s, nodes in zip(systems, transcripts, strict=True)

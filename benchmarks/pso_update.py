@@ -30,12 +30,21 @@ def main():
     rng = np.random.default_rng(0)
     rival, update, extra = in_place(given.particles, given.size, rng)
     moved, fingerprint = as_a_search_does(given.particles, given.size, rng)
-    publish("pso_update", "one update within 2.5 times reading and writing the same bytes once", {
-        "particles": given.particles, "parameters": given.size, "read and write once, s": rival,
-        "in place, s": update, "in place, ratio": update / rival,
-        "in place, extra memory, particles": extra / (4 * given.size),
-        "as a search does, s": moved, "of it fingerprints, s": fingerprint, "as a search does, ratio": moved / rival,
-    })  # fmt: skip
+    publish(
+        "pso_update",
+        "one update within 2.5 times reading and writing the same bytes once",
+        {
+            "particles": given.particles,
+            "parameters": given.size,
+            "read and write once, s": rival,
+            "in place, s": update,
+            "in place, ratio": update / rival,
+            "in place, extra memory, particles": extra / (4 * given.size),
+            "as a search does, s": moved,
+            "of it fingerprints, s": fingerprint,
+            "as a search does, ratio": moved / rival,
+        },
+    )
 
 
 def in_place(count, size, rng):

@@ -12,7 +12,7 @@ import time
 from measuring import publish
 from sleeping import Sleeping, open_sleeping, paper_shape, searched
 
-from hswarm.engines.crew import Crew
+from hswarm.engines.parallel import ParallelEngine
 from hswarm.workers.devices import Place
 from hswarm.workers.worker import ProcessWorker
 
@@ -30,7 +30,7 @@ def main():
     planning = (time.process_time() - began) / ledger.generated
     alone, table = ledger.generated * sleep, {}
     for workers in map(int, given.workers.split(",")):
-        crew = Crew([ProcessWorker(open_sleeping, (sleep, given.batch), Place()) for _ in range(workers)])
+        crew = ParallelEngine([ProcessWorker(open_sleeping, (sleep, given.batch), Place()) for _ in range(workers)])
         while crew.ready < workers:
             time.sleep(0.1)
         began = time.process_time()
@@ -38,16 +38,29 @@ def main():
         ours = (time.process_time() - began) / spent.generated
         crew.close()
         assert spent == ledger, "another number of workers made other calls"
-        table[workers] = {"s": round(seconds, 1), "speed-up": round(alone / seconds, 2),
-                          "of ideal": round(alone / seconds / workers, 3),
-                          "processor us a call here": round(ours * 1e6)}  # fmt: skip
+        table[workers] = {
+            "s": round(seconds, 1),
+            "speed-up": round(alone / seconds, 2),
+            "of ideal": round(alone / seconds / workers, 3),
+            "processor us a call here": round(ours * 1e6),
+        }
         print(workers, table[workers], flush=True)
-    publish("scaling", "a search is at least 0.9 x workers as fast up to 8 workers, 0.8 x at 16", {
-        "ms a call": given.ms, "calls": ledger.generated, "calls x sleep, s": round(alone, 1), "batch": given.batch,
-        "dev questions": given.dev, "processor us a call, one process": round(planning * 1e6),
-        **{f"{workers} workers": "; ".join(f"{key} {value}" for key, value in row.items())
-           for workers, row in sorted(table.items())},
-    })  # fmt: skip
+    publish(
+        "scaling",
+        "a search is at least 0.9 x workers as fast up to 8 workers, 0.8 x at 16",
+        {
+            "ms a call": given.ms,
+            "calls": ledger.generated,
+            "calls x sleep, s": round(alone, 1),
+            "batch": given.batch,
+            "dev questions": given.dev,
+            "processor us a call, one process": round(planning * 1e6),
+            **{
+                f"{workers} workers": "; ".join(f"{key} {value}" for key, value in row.items())
+                for workers, row in sorted(table.items())
+            },
+        },
+    )
 
 
 if __name__ == "__main__":

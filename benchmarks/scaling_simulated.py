@@ -67,8 +67,11 @@ class Clock:
             weights = model.apply_s + (0 if key in self.held[place] else model.fetch_s)
             self.present[place] = key
             self.held[place].add(key)
-        parts = {"prompts": sum(len(r.prompt) / 4 for r in batch) * model.prompt_s,
-                 "replies": 50 * model.step_s, "weights": weights}  # fmt: skip
+        parts = {
+            "prompts": sum(len(r.prompt) / 4 for r in batch) * model.prompt_s,
+            "replies": 50 * model.step_s,
+            "weights": weights,
+        }
         for name, seconds in parts.items():
             self.busy[name] += seconds
         self._batch_s = sum(parts.values())
@@ -101,15 +104,20 @@ def main():
             for clock in clocks:
                 wall, whole = clock.wall + driver, sum(clock.busy.values())
                 table[f"{model.name}, {experts} experts, {dev} questions, {clock.places} workers"] = {
-                    "hours": round(wall / 3600, 3), "of ideal": round((whole + driver) / wall / clock.places, 3),
+                    "hours": round(wall / 3600, 3),
+                    "of ideal": round((whole + driver) / wall / clock.places, 3),
                     **{f"{name}, share": round(s / clock.places / wall, 3) for name, s in clock.busy.items()},
                     "search's own process, share": round(driver / wall, 4),
                     "idle at the end of waves, share": round(1 - (whole / clock.places + driver) / wall, 3),
-                }  # fmt: skip
-    publish("scaling_simulated", "where the time goes with up to 64 workers, 100 experts, 7B and 70B (simulated)", {
-        "us a call of the search's own process": DRIVER_US,
-        **{name: "; ".join(f"{key} {value}" for key, value in row.items()) for name, row in table.items()},
-    })  # fmt: skip
+                }
+    publish(
+        "scaling_simulated",
+        "where the time goes with up to 64 workers, 100 experts, 7B and 70B (simulated)",
+        {
+            "us a call of the search's own process": DRIVER_US,
+            **{name: "; ".join(f"{key} {value}" for key, value in row.items()) for name, row in table.items()},
+        },
+    )
 
 
 if __name__ == "__main__":

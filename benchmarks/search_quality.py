@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 from measuring import ROOT, publish
 
-from hswarm.config import read_recipe
+from hswarm.config.recipe import read_recipe
 from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.core.topology import Topology
-from hswarm.execution.cache import Cache
-from hswarm.execution.execute import Executor
-from hswarm.methods.objective import Objective
-from hswarm.runs.run import Run
-from hswarm.runs.search import open_parts, resume, search
+from hswarm.experiments.search import resume, search
+from hswarm.runs.directory import Run
+from hswarm.session.evaluator import Objective
+from hswarm.session.session import open_parts
+from hswarm.system.cache import Cache
+from hswarm.system.executor import Executor
 
 
 def finished(recipe, folder):
@@ -63,21 +64,37 @@ def main():
         scores = [e.scores for e in objective.final([objective.alone(single), best.system, *found])]
     rng, mean = np.random.default_rng(0), np.mean(scores[2:], axis=0)
     gain, regret = paired_test(mean, scores[0], rng), paired_test(scores[1], mean, rng)
-    publish("search_quality_" + recipes[0].name.replace("-", "_"), "found beats the best single expert", {
-        "recipe": Path(given.recipe).name, "set": given.overrides, "seeds": given.seeds,
-        "engine": parts.engine.fingerprint, "dev": len(objective.dev), "test": len(mean),
-        "best single expert": {"expert": single.name, "test": float(scores[0].mean())},
-        "found, test": {"mean": float(mean.mean()), "ci": list(bootstrap_interval(mean, rng)),
-                        "seeds": [float(s.mean()) for s in scores[2:]]},
-        "first graphs' best, test": [report["start"]["test"]["score"] for report in reports],
-        "found - best single": {"difference": gain.difference, "ci": [gain.low, gain.high], "p": gain.p_value},
-        "best known": {"assignment": best.system.assignment, "edges": sorted(best.system.topology.edges),
-                       "dev": best.utility, "test": float(scores[1].mean())},
-        "regret": {"difference": regret.difference, "ci": [regret.low, regret.high]},
-        "iterations": [report["iterations"] for report in reports], "found at": [r["found_at"] for r in reports],
-        "seconds": [report["wall_s"] for report in reports],
-        "calls": [[report["calls"]["requested"], report["calls"]["generated"]] for report in reports],
-    })  # fmt: skip
+    publish(
+        "search_quality_" + recipes[0].name.replace("-", "_"),
+        "found beats the best single expert",
+        {
+            "recipe": Path(given.recipe).name,
+            "set": given.overrides,
+            "seeds": given.seeds,
+            "engine": parts.engine.fingerprint,
+            "dev": len(objective.dev),
+            "test": len(mean),
+            "best single expert": {"expert": single.name, "test": float(scores[0].mean())},
+            "found, test": {
+                "mean": float(mean.mean()),
+                "ci": list(bootstrap_interval(mean, rng)),
+                "seeds": [float(s.mean()) for s in scores[2:]],
+            },
+            "first graphs' best, test": [report["start"]["test"]["score"] for report in reports],
+            "found - best single": {"difference": gain.difference, "ci": [gain.low, gain.high], "p": gain.p_value},
+            "best known": {
+                "assignment": best.system.assignment,
+                "edges": sorted(best.system.topology.edges),
+                "dev": best.utility,
+                "test": float(scores[1].mean()),
+            },
+            "regret": {"difference": regret.difference, "ci": [regret.low, regret.high]},
+            "iterations": [report["iterations"] for report in reports],
+            "found at": [r["found_at"] for r in reports],
+            "seconds": [report["wall_s"] for report in reports],
+            "calls": [[report["calls"]["requested"], report["calls"]["generated"]] for report in reports],
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from measuring import clock, publish
 
-import hswarm.runs.search
-from hswarm.config import read_recipe
-from hswarm.execution.execute import Executor
+import hswarm.experiments.search
+from hswarm.config.recipe import read_recipe
 from hswarm.experts.base import find_base
-from hswarm.runs.search import open_parts
+from hswarm.session.session import open_parts
+from hswarm.system.executor import Executor
 
 BATCH = 3
 asked, answering, opening = [], [], []
@@ -58,10 +58,10 @@ def main():
     parser.add_argument("--name", default="search_vs_naive", help="of the JSON file in docs/benchmarks")
     given = parser.parse_args()
     recipe, rng = read_recipe(given.recipe, given.overrides), np.random.default_rng(0)
-    hswarm.runs.search.Executor, hswarm.runs.search.open_parts = Noting, opened
+    hswarm.experiments.search.Executor, hswarm.session.search.open_parts = Noting, opened
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        run = hswarm.runs.search.search(recipe, Path(folder) / "run")
+        run = hswarm.experiments.search.search(recipe, Path(folder) / "run")
         ours = time.perf_counter() - began
         spent = run.report["calls"]
         total, measured, rival = sum(calls(*each) for each in asked), 0, 0.0
@@ -71,13 +71,22 @@ def main():
             system, examples = asked[i]
             rival += naive(replace(system, prompts=replace(system.prompts, layout="paper")), examples, Path(folder))
             measured += calls(system, examples)
-    publish(given.name, "a search at least 10 times as fast as the naive way", {
-        "recipe": Path(given.recipe).name, "set": given.overrides, "calls": total, "generated": spent["generated"],
-        "ours, s": ours, "of it in the engine, s": sum(answering),
-        "of it to open task, pool and engine, s": sum(opening),
-        "naive, s": rival * total / measured, "times": rival * total / measured / ours,
-        "share of the naive calls that was measured": measured / total,
-    })  # fmt: skip
+    publish(
+        given.name,
+        "a search at least 10 times as fast as the naive way",
+        {
+            "recipe": Path(given.recipe).name,
+            "set": given.overrides,
+            "calls": total,
+            "generated": spent["generated"],
+            "ours, s": ours,
+            "of it in the engine, s": sum(answering),
+            "of it to open task, pool and engine, s": sum(opening),
+            "naive, s": rival * total / measured,
+            "times": rival * total / measured / ours,
+            "share of the naive calls that was measured": measured / total,
+        },
+    )
 
 
 def calls(system, examples):
@@ -114,8 +123,12 @@ def naive(system, examples, folder):
             ]
             inputs = tokenizer(chats, return_tensors="pt", padding=True, add_special_tokens=False)
             with torch.inference_mode():
-                output = model.generate(**inputs, max_new_tokens=system.sampling.max_new_tokens, do_sample=False,
-                                        pad_token_id=tokenizer.pad_token_id)  # fmt: skip
+                output = model.generate(
+                    **inputs,
+                    max_new_tokens=system.sampling.max_new_tokens,
+                    do_sample=False,
+                    pad_token_id=tokenizer.pad_token_id,
+                )
             replies[node] += tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     return time.perf_counter() - began
 

@@ -29,9 +29,9 @@ from hswarm.core.topology import Topology
 from hswarm.engines import open_engine
 from hswarm.engines.base import Engine, EngineSettings, Sampling
 from hswarm.engines.toy import toy_pool
-from hswarm.execution.execute import Executor
-from hswarm.execution.system import System
 from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.system.executor import Executor
+from hswarm.system.system import System
 from hswarm.tasks.task import Example
 from hswarm.tasks.toy import generate
 
@@ -108,8 +108,15 @@ def processor_seconds(pid: int) -> float:
 def row(name: str, clients: int, times: list[float], seconds: float, spent: float) -> dict[str, object]:
     p50, p99 = np.quantile(times, [0.5, 0.99]).round(3).tolist()
     count = len(times)
-    return {"what": name, "clients": clients, "questions": count, "questions_a_second": round(count / seconds, 3),
-            "p50_s": p50, "p99_s": p99, "processor_s_a_question": round(spent / count, 4)}  # fmt: skip
+    return {
+        "what": name,
+        "clients": clients,
+        "questions": count,
+        "questions_a_second": round(count / seconds, 3),
+        "p50_s": p50,
+        "p99_s": p99,
+        "processor_s_a_question": round(spent / count, 4),
+    }
 
 
 def main() -> None:
@@ -132,8 +139,17 @@ def main() -> None:
         expected |= dict(zip(asked[:size], answers, strict=True))
     with tempfile.TemporaryDirectory() as folder:
         system.save(Path(folder) / "bench")
-        words = [sys.executable, "-m", "hswarm.cli.main", "serve", str(Path(folder) / "bench"), "--port", "0",
-                 "--timeout", "600"]  # fmt: skip
+        words = [
+            sys.executable,
+            "-m",
+            "hswarm.cli.main",
+            "serve",
+            str(Path(folder) / "bench"),
+            "--port",
+            "0",
+            "--timeout",
+            "600",
+        ]
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL) as server:
             assert server.stdout
             address = server.stdout.readline().split("page ")[1].split("/,")[0]
@@ -144,8 +160,13 @@ def main() -> None:
                 rows.append(row("hswarm serve", clients, *measured) | lost)
                 print(json.dumps(rows[-1]), flush=True)
             server.terminate()
-    result = {"machine": f"{platform.machine()}, {platform.python_version()}", "questions": arguments.questions,
-              "nodes": system.topology.size, "new_tokens": arguments.tokens, "rows": rows}  # fmt: skip
+    result = {
+        "machine": f"{platform.machine()}, {platform.python_version()}",
+        "questions": arguments.questions,
+        "nodes": system.topology.size,
+        "new_tokens": arguments.tokens,
+        "rows": rows,
+    }
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
 

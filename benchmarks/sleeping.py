@@ -5,13 +5,13 @@ import time
 
 import numpy as np
 
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import Completion, EngineSettings, group_batches
-from hswarm.engines.crew import Bench
+from hswarm.engines.parallel import EngineWorker
 from hswarm.engines.toy import ToyEngine, toy_pool
-from hswarm.execution.execute import Executor
 from hswarm.methods.hswarm import Search
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.executor import Executor
 from hswarm.tasks import load_task
 
 
@@ -36,15 +36,19 @@ def reply(request):
 
 
 def open_sleeping(seconds, batch):
-    return Bench(Sleeping(seconds, batch))
+    return EngineWorker(Sleeping(seconds, batch))
 
 
 def paper_shape(dev, experts=10, iterations=1, batch=32):
     """The paper's N = M = n = 10, an adjacency swarm and a weight swarm, on `dev` questions."""
-    return build_recipe({
-        "preset": "paper", "task": {"name": "toy", "dev": dev, "test": 0, "options": {"toy": {"steps": experts}}},
-        "engine": {"name": "toy", "batch": batch}, "search": {"nodes": experts, "iterations": iterations},
-    })  # fmt: skip
+    return build_recipe(
+        {
+            "preset": "paper",
+            "task": {"name": "toy", "dev": dev, "test": 0, "options": {"toy": {"steps": experts}}},
+            "engine": {"name": "toy", "batch": batch},
+            "search": {"nodes": experts, "iterations": iterations},
+        }
+    )
 
 
 def searched(recipe, engine):

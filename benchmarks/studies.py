@@ -21,13 +21,13 @@ import numpy as np
 from measuring import ROOT, machine
 from search_quality import finished
 
-from hswarm.config import read_recipe
-from hswarm.execution import files
-from hswarm.execution.cache import Cache
-from hswarm.execution.execute import Executor
-from hswarm.execution.respond import score_replies
-from hswarm.runs.search import open_parts
+from hswarm import io
+from hswarm.config.recipe import read_recipe
 from hswarm.scorers import task_scorer
+from hswarm.session.session import open_parts
+from hswarm.system.cache import Cache
+from hswarm.system.executor import Executor
+from hswarm.system.scoring import score_replies
 
 ORDER = (
     "tav",
@@ -41,9 +41,15 @@ ORDER = (
     "qib",
     "gul",
 )  # pairs of skills that one question needs
-FOUR = ('pool.experts=["tav", "lun", "wex", "zor"]', 'task.datasets=["tav+lun+wex+zor"]',
-        "search.graphs=6", "search.assignments=6", "task.dev=60", "search.iterations=12",
-        "search.patience=12")  # fmt: skip
+FOUR = (
+    'pool.experts=["tav", "lun", "wex", "zor"]',
+    'task.datasets=["tav+lun+wex+zor"]',
+    "search.graphs=6",
+    "search.assignments=6",
+    "task.dev=60",
+    "search.iterations=12",
+    "search.patience=12",
+)
 
 
 @dataclass(frozen=True)
@@ -70,41 +76,84 @@ def four(name: str, values: dict[str, str], *more: str) -> dict[str, tuple[str, 
 
 STUDIES = {
     "experts": Study(
-        "Number of experts", "ten experts score 27.1 % more than two",
-        {str(n): (experts(n),) for n in (2, 4, 6, 8, 10)}, "10", 1,
+        "Number of experts",
+        "ten experts score 27.1 % more than two",
+        {str(n): (experts(n),) for n in (2, 4, 6, 8, 10)},
+        "10",
+        1,
     ),
     "diversity": Study(
-        "Diversity a x b: a different experts, b copies of each", "10 x 1 scores 89 % more than 1 x 10",
-        {f"{a} x {b}": (experts(10),) * (b == 1) for a, b in ((1, 10), (2, 5), (5, 2), (10, 1))}, "10 x 1", 1,
+        "Diversity a x b: a different experts, b copies of each",
+        "10 x 1 scores 89 % more than 1 x 10",
+        {f"{a} x {b}": (experts(10),) * (b == 1) for a, b in ((1, 10), (2, 5), (5, 2), (10, 1))},
+        "10 x 1",
+        1,
         {f"{a} x {b}": (a, b) for a, b in ((1, 10), (2, 5), (5, 2), (10, 1))},
     ),
     "threshold": Study(
         "Sparsity by threshold",
         "a threshold of 0.2 removes a third of the edges; reports of its cost differ (under 5 %, 22 %)",
-        four("search.threshold", {"none": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}), "0.2", 0,
+        four("search.threshold", {"none": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}),
+        "0.2",
+        0,
     ),
     "l1": Study(
-        "Sparsity by an L1 term, at a threshold of 0.5", "no figure at hand; expected: sparser graphs at a small loss",
-        four("search.l1", {"0": "", "0.5": "0.5"}, "search.threshold=0.5"), "0.5", 0,
+        "Sparsity by an L1 term, at a threshold of 0.5",
+        "no figure at hand; expected: sparser graphs at a small loss",
+        four("search.l1", {"0": "", "0.5": "0.5"}, "search.threshold=0.5"),
+        "0.5",
+        0,
     ),
     "drop_k": Study(
-        "Drop-K: iterations left out", "no figure at hand; expected: fewer calls at a small loss",
-        four("search.drop_k", {"0": "", "0.3": "0.3"}), "0.3", 0,
+        "Drop-K: iterations left out",
+        "no figure at hand; expected: fewer calls at a small loss",
+        four("search.drop_k", {"0": "", "0.3": "0.3"}),
+        "0.3",
+        0,
     ),
     "drop_n": Study(
-        "Drop-N: evaluations left out", "no figure at hand; expected: fewer calls at a small loss",
-        four("search.drop_n", {"0": "", "0.3": "0.3"}), "0.3", 0,
+        "Drop-N: evaluations left out",
+        "no figure at hand; expected: fewer calls at a small loss",
+        four("search.drop_n", {"0": "", "0.3": "0.3"}),
+        "0.3",
+        0,
     ),
-    "graphs": Study("Number of graphs", "no figure at hand; expected: more graphs find better systems",
-                    four("search.graphs", {"2": "2", "6": "", "10": "10"}), "6", 1),
-    "assignments": Study("Number of assignments", "no figure at hand; expected: more assignments find better systems",
-                         four("search.assignments", {"2": "2", "6": ""}), "6", 1),
-    "top_p": Study("Top-p in G-Decode", "the paper draws with 0.8, the published code takes the likeliest (0)",
-                   four("decode.top_p", {"0": "", "0.8": "0.8"}), "0.8", 0),
-}  # fmt: skip
-TOY = ("task.name=toy", "task.datasets=[]", "engine.name=toy", "pool.path=''", "pool.base=''", "pool.experts=[]",
-       "search.nodes=4", "task.dev=30", "task.options.toy.steps=4", "search.iterations=10", "search.patience=10",
-       "weight.step_length=0.3")  # fmt: skip
+    "graphs": Study(
+        "Number of graphs",
+        "no figure at hand; expected: more graphs find better systems",
+        four("search.graphs", {"2": "2", "6": "", "10": "10"}),
+        "6",
+        1,
+    ),
+    "assignments": Study(
+        "Number of assignments",
+        "no figure at hand; expected: more assignments find better systems",
+        four("search.assignments", {"2": "2", "6": ""}),
+        "6",
+        1,
+    ),
+    "top_p": Study(
+        "Top-p in G-Decode",
+        "the paper draws with 0.8, the published code takes the likeliest (0)",
+        four("decode.top_p", {"0": "", "0.8": "0.8"}),
+        "0.8",
+        0,
+    ),
+}
+TOY = (
+    "task.name=toy",
+    "task.datasets=[]",
+    "engine.name=toy",
+    "pool.path=''",
+    "pool.base=''",
+    "pool.experts=[]",
+    "search.nodes=4",
+    "task.dev=30",
+    "task.options.toy.steps=4",
+    "search.iterations=10",
+    "search.patience=10",
+    "weight.step_length=0.3",
+)
 NEEDS_MICRO = ("experts", "diversity")
 
 
@@ -173,16 +222,19 @@ def measure(given: argparse.Namespace, name: str, variant: str, seed: int, folde
     cache.close()
     report = run.report
     made = {
-        "test": [score.value for score in scores], "dev": report["dev"]["score"], "answer": system.calls,
-        "edges": len(system.topology.edges), "calls": report["calls"]["requested"] - system.calls * len(scores),
-    }  # fmt: skip
-    files.write_text(folder / "test.json", json.dumps(made) + "\n")
+        "test": [score.value for score in scores],
+        "dev": report["dev"]["score"],
+        "answer": system.calls,
+        "edges": len(system.topology.edges),
+        "calls": report["calls"]["requested"] - system.calls * len(scores),
+    }
+    io.write_text(folder / "test.json", json.dumps(made) + "\n")
     return made
 
 
 @lru_cache(maxsize=1)
 def opened(content: str):
-    from hswarm.config import Recipe
+    from hswarm.config.recipe import Recipe
 
     return open_parts(Recipe.model_validate_json(content))
 
@@ -205,10 +257,13 @@ def row(variant: str, ones: dict[int, dict], firsts: dict[int, dict]) -> dict:
     """What a variant's runs come to, and how they differ from the first variant's of the same seeds (`firsts`)."""
     test = np.array([one["test"] for one in ones.values()], dtype=np.float64)
     made = {
-        "variant": variant, "test": float(test.mean()), "ci": interval(test), "questions": test.shape[1],
+        "variant": variant,
+        "test": float(test.mean()),
+        "ci": interval(test),
+        "questions": test.shape[1],
         "seeds": dict(zip(map(str, ones), test.mean(axis=1).tolist(), strict=True)),
         **{key: float(np.mean([one[key] for one in ones.values()])) for key in ("dev", "answer", "edges", "calls")},
-    }  # fmt: skip
+    }
     if common := sorted(ones.keys() & firsts.keys()):
         gap = np.array([np.subtract(ones[seed]["test"], firsts[seed]["test"]) for seed in common])
         base = float(np.mean([firsts[seed]["test"] for seed in common]))
@@ -229,9 +284,11 @@ def verdict(study: Study, rows: list[dict]) -> str:
     judged, first = next(row for row in rows if row["variant"] == study.judged), rows[0]
     (low, high), base = judged["difference_ci"], judged["base"]
     relative = f", {judged['difference'] / base:+.0%}" if base else ""
-    shown = (f"{study.judged} against {first['variant']}, {judged['common']} "
-             f"seed{'s' * (judged['common'] > 1)} of {first['questions']} questions: "
-             f"{judged['difference']:+.3f} [{low:+.3f}, {high:+.3f}]{relative}")  # fmt: skip
+    shown = (
+        f"{study.judged} against {first['variant']}, {judged['common']} "
+        f"seed{'s' * (judged['common'] > 1)} of {first['questions']} questions: "
+        f"{judged['difference']:+.3f} [{low:+.3f}, {high:+.3f}]{relative}"
+    )
     if judged["common"] == 1:
         return f"{shown}: one seed, so no verdict"
     if low <= 0 <= high:
@@ -243,19 +300,46 @@ def verdict(study: Study, rows: list[dict]) -> str:
     return f"{shown}: {sense}"
 
 
-HEAD = ("variant", "test", "95 % interval", "each seed", "difference", "95 % interval", "dev", "calls an answer",
-        "edges", "calls asked for")  # fmt: skip
+HEAD = (
+    "variant",
+    "test",
+    "95 % interval",
+    "each seed",
+    "difference",
+    "95 % interval",
+    "dev",
+    "calls an answer",
+    "edges",
+    "calls asked for",
+)
 
 
 def markdown(study: Study, table: dict) -> str:
     """The study as a section."""
-    lines = [f"### {study.title}", "", f"Paper: {study.paper}.", "", f"Here: {table['verdict']}.", "",
-             f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]  # fmt: skip
+    lines = [
+        f"### {study.title}",
+        "",
+        f"Paper: {study.paper}.",
+        "",
+        f"Here: {table['verdict']}.",
+        "",
+        f"| {' | '.join(HEAD)} |",
+        "|---" * len(HEAD) + "|",
+    ]
     for made in table["rows"]:
         seeds = ", ".join(f"{score:.2f}" for score in made["seeds"].values())
         gap = [f"{made['difference']:+.3f}", span(made["difference_ci"], "+.3f")] if "difference" in made else ["", ""]
-        cells = [made["variant"], f"{made['test']:.3f}", span(made["ci"], ".3f"), seeds, *gap, f"{made['dev']:.3f}",
-                 f"{made['answer']:.1f}", f"{made['edges']:.1f}", f"{made['calls']:.0f}"]  # fmt: skip
+        cells = [
+            made["variant"],
+            f"{made['test']:.3f}",
+            span(made["ci"], ".3f"),
+            seeds,
+            *gap,
+            f"{made['dev']:.3f}",
+            f"{made['answer']:.1f}",
+            f"{made['edges']:.1f}",
+            f"{made['calls']:.0f}",
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -275,8 +359,11 @@ def publish(found: dict[str, dict], pool: str) -> None:
     between(pool, "\n".join(markdown(STUDIES[name], table) for name, table in every.items()))
     lines = ["| study | paper | on | here |", "|---|---|---|---|"]
     for name, study in STUDIES.items():
-        lines += [f"| {study.title} | {study.paper} | {kind} | {of['studies'][name]['verdict']} |"
-                  for kind, of in sorted(content.items()) if name in of["studies"]]  # fmt: skip
+        lines += [
+            f"| {study.title} | {study.paper} | {kind} | {of['studies'][name]['verdict']} |"
+            for kind, of in sorted(content.items())
+            if name in of["studies"]
+        ]
     between("summary", "\n".join(lines) + "\n")
 
 

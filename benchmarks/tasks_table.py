@@ -26,14 +26,14 @@ from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.core.topology import Topology
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Sampling
-from hswarm.execution.cache import Cache
-from hswarm.execution.execute import Executor
-from hswarm.execution.respond import score_replies
-from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from hswarm.prompts import Prompts
 from hswarm.scorers import task_scorer
+from hswarm.system.cache import Cache
+from hswarm.system.executor import Executor
+from hswarm.system.scoring import score_replies
+from hswarm.system.system import System
 from hswarm.tasks import TABLE, TaskSettings, load_task
 from hswarm.tasks.load import finished
 from hswarm.tasks.task import Example, Task
@@ -120,9 +120,15 @@ def _measured(task: Task, pool: ExpertPool, executor: Executor) -> dict[str, Any
     best = max(pool.experts, key=lambda expert: dev[expert.name])
     test = {expert.name: _alone(executor, task, expert, task.test) for expert in (base, best)}
     over = paired_test(test[best.name]["strict"], test["base"]["strict"], np.random.default_rng(0))
-    return {"scorer": task.scorer, "engine": executor.engine.fingerprint,
-            "questions": {"dev": len(task.dev), "test": len(task.test)}, "dev": dev, "best": best.name,
-            "test": test, "over_base": over._asdict()}  # fmt: skip
+    return {
+        "scorer": task.scorer,
+        "engine": executor.engine.fingerprint,
+        "questions": {"dev": len(task.dev), "test": len(task.test)},
+        "dev": dev,
+        "best": best.name,
+        "test": test,
+        "over_base": over._asdict(),
+    }
 
 
 def _alone(executor: Executor, task: Task, expert: Expert, examples: Sequence[Example]) -> dict[str, Any]:
@@ -144,18 +150,26 @@ def _page(whole: dict[str, Any]) -> str:
     """The page docs/tasks-table.md."""
     rows = whole["rows"]
     absent = [name for name in NAMED if name not in rows]
-    head = HEAD.format(base=whole["base"], pool=", ".join(whole["pool"]),
-                       engine=", ".join(sorted({row["engine"] for row in rows.values()})),
-                       absent=f"No file was at hand for {', '.join(absent)}." if absent else "")  # fmt: skip
+    head = HEAD.format(
+        base=whole["base"],
+        pool=", ".join(whole["pool"]),
+        engine=", ".join(sorted({row["engine"] for row in rows.values()})),
+        absent=f"No file was at hand for {', '.join(absent)}." if absent else "",
+    )
     lines = [head.replace(". \n", ".\n")]
     for name, row in rows.items():
         over = row["over_base"]
         for who, found in row["test"].items():
-            cells = [name, f"{row['questions']['dev']}/{row['questions']['test']}", row["scorer"], who,
-                     _mean(found["strict"]),
-                     "" if who == "base" else _cell(over["difference"], over["low"], over["high"], "+"),
-                     "none" if row["scorer"] == "token-f1" else _mean(found["reference"]),
-                     ", ".join(str(found[fault]) for fault in FAULTS)]  # fmt: skip
+            cells = [
+                name,
+                f"{row['questions']['dev']}/{row['questions']['test']}",
+                row["scorer"],
+                who,
+                _mean(found["strict"]),
+                "" if who == "base" else _cell(over["difference"], over["low"], over["high"], "+"),
+                "none" if row["scorer"] == "token-f1" else _mean(found["reference"]),
+                ", ".join(str(found[fault]) for fault in FAULTS),
+            ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -45,8 +45,12 @@ def main() -> None:
         }
         tensors = Checkpoint.read(next(iter(sorted(pool.iterdir())))).parts[0][1].tensors
         largest = max(stored.size * shards.KINDS[stored.kind].itemsize for stored in tensors.values())
-        result = {"largest_tensor": largest, "checkpoint": sum(2 * stored.size for stored in tensors.values()),
-                  "bound": {terms: 2 * largest * terms for terms in arguments.terms}, **found}  # fmt: skip
+        result = {
+            "largest_tensor": largest,
+            "checkpoint": sum(2 * stored.size for stored in tensors.values()),
+            "bound": {terms: 2 * largest * terms for terms in arguments.terms},
+            **found,
+        }
     (ROOT / "docs" / "weight-step-memory.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
 
@@ -89,8 +93,10 @@ def measure(way: str, terms: int, folder: Path) -> dict[str, float]:
             pool.blend(weights, "made").write(Path(out) / "made")
         else:
             checkpoints = [expert for expert in pool.experts if isinstance(expert, Checkpoint)]
-            models = [dict(zip(stored, map(widened, stored.values()), strict=True)) for stored in (
-                one.parts[0][1].tensors for one in checkpoints)]  # fmt: skip
+            models = [
+                dict(zip(stored, map(widened, stored.values()), strict=True))
+                for stored in (one.parts[0][1].tensors for one in checkpoints)
+            ]
             for name in models[0]:
                 sum(weight * model[name] for weight, model in zip(weights, models, strict=True)).tofile(Path(out) / "x")
         return {"peak": memory("VmHWM") - held, "seconds": round(time.perf_counter() - began, 2)}

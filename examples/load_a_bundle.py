@@ -8,10 +8,10 @@ from pathlib import Path
 
 import hswarm
 from hswarm.bundle.export import export_bundle
-from hswarm.bundle.source import open_source
-from hswarm.config import read_recipe
+from hswarm.bundle.package import open_source
+from hswarm.config.recipe import read_recipe
 from hswarm.engines import open_engine
-from hswarm.execution.execute import Executor
+from hswarm.system.executor import Executor
 
 root, folder = Path(__file__).parent.parent, Path(tempfile.mkdtemp())
 recipe = read_recipe(root / "recipes/toy.toml", ["search.iterations=3"])  # any recipe; this one takes a second

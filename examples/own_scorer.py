@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import hswarm
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.scorers.base import Score
 
 
@@ -24,12 +24,20 @@ def near(examples, responses):
     return scores
 
 
-recipe = build_recipe({
-    "name": "own-scorer",
-    "pool": {"path": str(Path(__file__).parent.parent / "experts/smollm2"), "experts": ["sums", "letters"]},
-    "task": {"name": "reasoning-gym", "datasets": ["chain_sum"], "scorer": "__main__:near", "dev": 6, "test": 6,
-             "max_new_tokens": 6},
-    "search": {"graphs": 2, "assignments": 2, "iterations": 1},
-})  # fmt: skip
+recipe = build_recipe(
+    {
+        "name": "own-scorer",
+        "pool": {"path": str(Path(__file__).parent.parent / "experts/smollm2"), "experts": ["sums", "letters"]},
+        "task": {
+            "name": "reasoning-gym",
+            "datasets": ["chain_sum"],
+            "scorer": "__main__:near",
+            "dev": 6,
+            "test": 6,
+            "max_new_tokens": 6,
+        },
+        "search": {"graphs": 2, "assignments": 2, "iterations": 1},
+    }
+)
 run = hswarm.search(recipe, Path(tempfile.mkdtemp()) / "run")
 print({name: run.report[name]["score"] for name in ("dev", "test")}, run.report["best_single"])

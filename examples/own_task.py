@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import hswarm
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 
 pool = Path(__file__).parent.parent / "experts/smollm2"
 folder = Path(tempfile.mkdtemp())

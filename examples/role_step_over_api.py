@@ -11,9 +11,9 @@ from openai import OpenAI
 
 import hswarm
 from hswarm.engines.base import Completion
-from hswarm.execution.execute import Executor
 from hswarm.experts.adapter import Expert
 from hswarm.scorers import get_scorer
+from hswarm.system.executor import Executor
 from hswarm.tasks import TaskSettings, load_task
 
 address, file, *models = sys.argv[1:]

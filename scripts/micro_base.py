@@ -16,9 +16,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
 
-from hswarm.experts.train import collator, tokens
 from hswarm.prompts import Prompts
-from hswarm.tasks.micro import Lesson, lesson
+from hswarm.tasks.micro import TrainingExample, lesson
+from hswarm.training.train import collator, tokens
 
 STEPS, BATCH, LEARNING_RATE, SEED = 2500, 32, 1e-3, 0
 VOCABULARY = 1000  # at most; it ends when every word is a token
@@ -34,7 +34,7 @@ def lessons(tokenizer: PreTrainedTokenizerFast, count: int, seed: str) -> list[d
     Every token is learnt: what others say teaches the skills and copying too.
     """
     rng = random.Random(seed)
-    batches: list[list[Lesson]] = []
+    batches: list[list[TrainingExample]] = []
     while len(batches) * BATCH < count:
         part = sorted((lesson((), rng) for _ in range(16 * BATCH)), key=lambda one: len(one.responses))
         batches += rng.sample([part[i : i + BATCH] for i in range(0, len(part), BATCH)], 16)
@@ -66,18 +66,33 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     lessons = [lesson((), rng) for _ in range(20_000)]
     made.train_from_iterator((Prompts().render(one.example, one.responses) for one in lessons), trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=made, unk_token="<unk>", pad_token="<pad>", eos_token="<|end|>", chat_template=TEMPLATE,
-        additional_special_tokens=["<|user|>", "<|assistant|>", "<|system|>"], model_max_length=1024,
-    )  # fmt: skip
+        tokenizer_object=made,
+        unk_token="<unk>",
+        pad_token="<pad>",
+        eos_token="<|end|>",
+        chat_template=TEMPLATE,
+        additional_special_tokens=["<|user|>", "<|assistant|>", "<|system|>"],
+        model_max_length=1024,
+    )
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     torch.manual_seed(SEED)
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=192, intermediate_size=512, num_hidden_layers=5, num_attention_heads=6,
-        num_key_value_heads=6, max_position_embeddings=1024, tie_word_embeddings=True,
-        bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    ))  # fmt: skip
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=192,
+            intermediate_size=512,
+            num_hidden_layers=5,
+            num_attention_heads=6,
+            num_key_value_heads=6,
+            max_position_embeddings=1024,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
 
 
 def main(out: Path) -> None:
@@ -86,12 +101,26 @@ def main(out: Path) -> None:
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens")
     scratch = out.with_name(f".{out.name}.training")
     arguments = TrainingArguments(
-        output_dir=str(scratch), max_steps=STEPS, per_device_train_batch_size=BATCH, learning_rate=LEARNING_RATE,
-        warmup_steps=100, lr_scheduler_type="cosine", weight_decay=0.01, adam_beta2=0.98, max_grad_norm=1.0,
-        use_cpu=not torch.cuda.is_available(), seed=SEED, save_steps=250, save_total_limit=1, logging_steps=100,
-        report_to="none", remove_unused_columns=False, prediction_loss_only=True, disable_tqdm=True,
+        output_dir=str(scratch),
+        max_steps=STEPS,
+        per_device_train_batch_size=BATCH,
+        learning_rate=LEARNING_RATE,
+        warmup_steps=100,
+        lr_scheduler_type="cosine",
+        weight_decay=0.01,
+        adam_beta2=0.98,
+        max_grad_norm=1.0,
+        use_cpu=not torch.cuda.is_available(),
+        seed=SEED,
+        save_steps=250,
+        save_total_limit=1,
+        logging_steps=100,
+        report_to="none",
+        remove_unused_columns=False,
+        prediction_loss_only=True,
+        disable_tqdm=True,
         train_sampling_strategy="sequential",
-    )  # fmt: skip
+    )
     trainer = Trainer(model, arguments, collator(tokenizer), lessons(tokenizer, STEPS * BATCH, f"{SEED}/base"))
     trainer.train(resume_from_checkpoint=any(scratch.glob("checkpoint-*")))
     model.to(torch.bfloat16).save_pretrained(out)

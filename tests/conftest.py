@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from hswarm.config import Recipe, build_recipe
+from hswarm.config.recipe import Recipe, build_recipe
 from hswarm.runs.progress import Progress
 
 settings.register_profile("hswarm", deadline=None)  # machines are busy

@@ -5,11 +5,11 @@ import dataclasses
 
 import pytest
 
-from hswarm.config import PRESETS, Recipe, build_recipe, read_recipe
+from hswarm.config.recipe import PRESETS, Recipe, build_recipe, read_recipe
 from hswarm.errors import ConfigError
-from hswarm.experts.lessons import Domain
 from hswarm.experts.remote import RemoteSettings
-from hswarm.experts.train import TrainSettings
+from hswarm.training.data import Domain
+from hswarm.training.train import TrainSettings
 
 
 def test_all_faults_at_once_with_near_names(tmp_path):
@@ -20,8 +20,14 @@ def test_all_faults_at_once_with_near_names(tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_recipe(path, ["nonsense.deep.key=1"])
     text = str(caught.value)
-    for part in ("unknown key 'sed'; did you mean 'seed'?", "'search.graps'; did you mean 'graphs'?",
-                 "iterations must be at least 1", "engine.dtype", "role.inertia", "unknown key 'nonsense'"):  # fmt: skip
+    for part in (
+        "unknown key 'sed'; did you mean 'seed'?",
+        "'search.graps'; did you mean 'graphs'?",
+        "iterations must be at least 1",
+        "engine.dtype",
+        "role.inertia",
+        "unknown key 'nonsense'",
+    ):
         assert part in text
 
 

@@ -14,9 +14,12 @@ PARTS = [("load_a_bundle", False), ("own_task", True), ("own_experts", True), ("
 
 def run(name, tmp_path, *words, **environment):
     ran = subprocess.run(
-        [sys.executable, str(EXAMPLES / f"{name}.py"), *words], cwd=tmp_path, capture_output=True, text=True,
+        [sys.executable, str(EXAMPLES / f"{name}.py"), *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
         env=os.environ | {"TMPDIR": str(tmp_path)} | environment,
-    )  # fmt: skip
+    )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.splitlines()
 

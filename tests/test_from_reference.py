@@ -10,18 +10,20 @@ import pytest
 
 import hswarm
 from hswarm.cli.main import main
-from hswarm.config import Recipe, build_recipe, read_recipe
+from hswarm.compat.reference import FLAGS, recipe_content
+from hswarm.config.recipe import Recipe, build_recipe, read_recipe
 from hswarm.engines.base import Sampling
 from hswarm.errors import ConfigError, PoolError, RunError
-from hswarm.execution.reference import decoded
 from hswarm.experts.adapter import Expert
-from hswarm.from_reference import FLAGS, recipe_content
-from hswarm.runs.run import Run
+from hswarm.runs.directory import Run
+from hswarm.system.reference import decoded
 
-STARTER = ("-n nlgraph_{0.2}_{0.3} -e exact_match -d nlgraph -g 0,1 --patience 6 --inertia 0.2 --cognitive_coeff 0.3 "
-           "--social_coeff 0.4 --repel_coeff 0.05 --step_length 0.8 --starting_test_set_eval 0 --fast_merge 1 "
-           "--project_name_wb hetero --weight_randomness 1 --starting_velocity_mode random --repel_term 1 "
-           "--step_length_factor 0.95 --restart_stray_particles 1 --restart_patience 0.67")  # fmt: skip
+STARTER = (
+    "-n nlgraph_{0.2}_{0.3} -e exact_match -d nlgraph -g 0,1 --patience 6 --inertia 0.2 --cognitive_coeff 0.3 "
+    "--social_coeff 0.4 --repel_coeff 0.05 --step_length 0.8 --starting_test_set_eval 0 --fast_merge 1 "
+    "--project_name_wb hetero --weight_randomness 1 --starting_velocity_mode random --repel_term 1 "
+    "--step_length_factor 0.95 --restart_stray_particles 1 --restart_patience 0.67"
+)
 
 
 def printed(capsys, *words):
@@ -39,9 +41,11 @@ def test_a_command_line_becomes_a_recipe(tmp_path, monkeypatch, capsys):
     recipe = read_recipe("moved.toml")
     theirs = build_recipe({"preset": "reference"})
     assert (recipe.name, recipe.engine.devices, recipe.pool.path) == (
-        "nlgraph_0.2_0.3", (0, 1), str(tmp_path / "initial_experts"))  # fmt: skip
-    assert (recipe.task.name, recipe.task.scorer, recipe.task.path) == (
-        "nlgraph", "exact", str(tmp_path / "data/eval"))  # fmt: skip
+        "nlgraph_0.2_0.3",
+        (0, 1),
+        str(tmp_path / "initial_experts"),
+    )
+    assert (recipe.task.name, recipe.task.scorer, recipe.task.path) == ("nlgraph", "exact", str(tmp_path / "data/eval"))
     assert recipe.decode == theirs.decode
     assert recipe.search.weight_topology == "iteration"
     assert recipe.search.patience == recipe.role.patience == recipe.weight.patience == 6
@@ -81,30 +85,36 @@ def test_a_recipe_that_was_moved_runs(tmp_path, capsys):
     assert any(line["role"].get("dropped") for line in history[1:])
 
 
-@pytest.mark.parametrize(("changes", "told"), [
-    ({"graph_nums": "3"}, "no flag 'graph_nums'; did you mean 'graph_num'"),
-    ({"graph_num": "three"}, "graph_num: 'three'"),
-    ({"eval_type": "rouge"}, "eval_type: 'rouge'"),
-    ({"starting_velocity_mode": "fast"}, "starting_velocity_mode: 'fast'"),
-    ({"dataset": None}, "dataset is missing"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"graph_nums": "3"}, "no flag 'graph_nums'; did you mean 'graph_num'"),
+        ({"graph_num": "three"}, "graph_num: 'three'"),
+        ({"eval_type": "rouge"}, "eval_type: 'rouge'"),
+        ({"starting_velocity_mode": "fast"}, "starting_velocity_mode: 'fast'"),
+        ({"dataset": None}, "dataset is missing"),
+    ],
+)
 def test_what_cannot_be_moved_is_named(tmp_path, changes, told):
     given = {"name": "n", "eval_type": "exact_match", "dataset": "own"} | changes
     with pytest.raises(ConfigError, match=told):
         recipe_content({key: value for key, value in given.items() if value is not None}, tmp_path)
 
 
-@pytest.mark.parametrize(("given", "field", "value"), [
-    ({"populate_initial_experts": "1", "initial_experts_num": "12"}, "pool.populate", 12),
-    ({"populate_initial_experts": "0", "initial_experts_num": "12"}, "pool.populate", 0),
-    ({"repel_term": "0", "repel_coeff": "0.3"}, "role.repel", 0.0),
-    ({"base_model": "google/gemma-2b"}, "pool.base", "google/gemma-2b"),
-    ({"base_model": "google/gemma-7b-it"}, "pool.base", ""),  # the default in every args.json, never used there
-    ({"eval_type": "abstainqa"}, "task.name", "mmlu"),
-    ({"eval_type": "gemini_match"}, "task.max_new_tokens", 200),
-    ({"starting_test_set_eval": "1"}, "search.start_on_test", "all"),
-    ({"weight_randomness": "0"}, "weight.coefficients_random", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "field", "value"),
+    [
+        ({"populate_initial_experts": "1", "initial_experts_num": "12"}, "pool.populate", 12),
+        ({"populate_initial_experts": "0", "initial_experts_num": "12"}, "pool.populate", 0),
+        ({"repel_term": "0", "repel_coeff": "0.3"}, "role.repel", 0.0),
+        ({"base_model": "google/gemma-2b"}, "pool.base", "google/gemma-2b"),
+        ({"base_model": "google/gemma-7b-it"}, "pool.base", ""),  # the default in every args.json, never used there
+        ({"eval_type": "abstainqa"}, "task.name", "mmlu"),
+        ({"eval_type": "gemini_match"}, "task.max_new_tokens", 200),
+        ({"starting_test_set_eval": "1"}, "search.start_on_test", "all"),
+        ({"weight_randomness": "0"}, "weight.coefficients_random", False),
+    ],
+)
 def test_flags_that_work_together(tmp_path, given, field, value):
     content, _ = recipe_content({"name": "n", "eval_type": "exact_match", "dataset": "own"} | given, tmp_path)
     assert value_at(build_recipe(content), field) == value
@@ -121,8 +131,12 @@ def finished_search(folder, pool, matrix, assignment, names):
     for i, name in enumerate(names):
         shutil.copytree(pool / name, best / f"models/model_{i}")
     (best / "assignment.json").write_text(json.dumps(assignment, indent=4))
-    args = {flag.name: flag.default for flag in FLAGS} | {"name": folder.name, "eval_type": "exact_match",
-                                                          "dataset": "own", "gpus": "0"}  # fmt: skip
+    args = {flag.name: flag.default for flag in FLAGS} | {
+        "name": folder.name,
+        "eval_type": "exact_match",
+        "dataset": "own",
+        "gpus": "0",
+    }
     (folder / "args.json").write_text(json.dumps(args, indent=4))
     lines = [f"INFO:root:expert {i}: ./initial_experts/{name}" for i, name in enumerate(names)]
     (folder / "log.txt").write_text("\n".join(["INFO:root:search initialized...", *lines]) + "\n")
@@ -135,8 +149,9 @@ CHAIN = np.array([[0, 0.9, 0.05, 0.05], [0.1, 0, 0.9, 0.1], [0.2, 0.2, 0, 0.9], 
 
 @pytest.fixture
 def old(tmp_path, root):
-    return finished_search(tmp_path / "search/own_host", root / "experts/micro/pool", CHAIN, [0, 1, 2, 2],
-                           ["tav", "lun", "wex", "zor"])  # fmt: skip
+    return finished_search(
+        tmp_path / "search/own_host", root / "experts/micro/pool", CHAIN, [0, 1, 2, 2], ["tav", "lun", "wex", "zor"]
+    )
 
 
 def test_their_best_system_is_read_whole(old, root):
@@ -161,8 +176,10 @@ def test_their_system_saved_is_an_ordinary_one(old, tmp_path):
 def test_evaluated_and_asked_from_the_command_line(old, root, tmp_path, capsys):
     from hswarm.tasks.micro import generate
 
-    rows = {split: [{"question": e.question, "answer": e.answer} for e in generate(["tav+lun+wex"], 8, seed)]
-            for seed, split in enumerate(("dev", "test"))}  # fmt: skip
+    rows = {
+        split: [{"question": e.question, "answer": e.answer} for e in generate(["tav+lun+wex"], 8, seed)]
+        for seed, split in enumerate(("dev", "test"))
+    }
     (tmp_path / "data/eval").mkdir(parents=True)
     (tmp_path / "data/eval/own.json").write_text(json.dumps(rows))
     words = ["evaluate", str(old), "--base", str(root / "experts/micro/base"), "--json", str(tmp_path / "out.json")]
@@ -174,15 +191,18 @@ def test_evaluated_and_asked_from_the_command_line(old, root, tmp_path, capsys):
     assert [reply["reply"] for reply in told["replies"]] == system.respond([row["question"] for row in rows["test"]])
 
 
-@pytest.mark.parametrize(("breaking", "error", "told"), [
-    (lambda best: (best / "assignment.json").write_text("[0, 1, 2]"), RunError, "each of 4 nodes"),
-    (lambda best: (best / "assignment.json").write_text('[0, 1, 2, "../../x"]'), RunError, "each of 4 nodes"),
-    (lambda best: (best / "assignment.json").write_text("[0, 1, 2, 9]"), RunError, "missing: .*model_9"),
-    (lambda best: shutil.rmtree(best / "graph"), RunError, "adjacency.npy cannot be read"),
-    (lambda best: np.save(best / "graph/adjacency.npy", np.zeros((4, 3))), RunError, r"got shape \(4, 3\)"),
-    (lambda best: np.save(best / "graph/adjacency.npy", np.array([[print]])), RunError, "cannot be read"),
-    (lambda best: (best / "models/model_1/adapter_model.safetensors").write_bytes(b"x"), PoolError, "damaged"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("breaking", "error", "told"),
+    [
+        (lambda best: (best / "assignment.json").write_text("[0, 1, 2]"), RunError, "each of 4 nodes"),
+        (lambda best: (best / "assignment.json").write_text('[0, 1, 2, "../../x"]'), RunError, "each of 4 nodes"),
+        (lambda best: (best / "assignment.json").write_text("[0, 1, 2, 9]"), RunError, "missing: .*model_9"),
+        (lambda best: shutil.rmtree(best / "graph"), RunError, "adjacency.npy cannot be read"),
+        (lambda best: np.save(best / "graph/adjacency.npy", np.zeros((4, 3))), RunError, r"got shape \(4, 3\)"),
+        (lambda best: np.save(best / "graph/adjacency.npy", np.array([[print]])), RunError, "cannot be read"),
+        (lambda best: (best / "models/model_1/adapter_model.safetensors").write_bytes(b"x"), PoolError, "damaged"),
+    ],
+)
 def test_a_broken_folder_says_what_is_wrong(old, breaking, error, told):
     breaking(old / "all_time_best")
     with pytest.raises(error, match=told):
@@ -222,8 +242,11 @@ def test_the_map_names_every_flag_as_it_is_moved(root):
         assert there == (flag.default or "needed"), flag.name
         assert acts.split(":")[0].split(",")[0] == ("yes" if flag.acts else "no"), flag.name
         named = tuple(field for field in re.findall(r"`([a-z_.]+)`", here) if "." in field or field == "name")
-        spelt = tuple(full for field in named for full in (
-            (field, field.replace("role.", "weight.")) if field.startswith("role.") else (field,)))  # fmt: skip
+        spelt = tuple(
+            full
+            for field in named
+            for full in ((field, field.replace("role.", "weight.")) if field.startswith("role.") else (field,))
+        )
         assert spelt == flag.fields, flag.name
         if flag.fields and default != "the task's own":
             values = {json.dumps(value_at(recipe, field), default=str) for field in flag.fields}

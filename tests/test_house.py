@@ -10,26 +10,32 @@ import hswarm
 
 ORDER = [
     "errors",
+    "io",
     "registry",
     "workers",
+    "plots",
     "core",
     "tasks",
     "prompts",
     "experts",
     "scorers",
     "engines",
-    "execution",
+    "system",
     "config_parts",
     "config",
-    "from_reference",
+    "compat",
+    "training",
+    "session",
     "methods",
     "runs",
-    "bundle",
     "analysis",
+    "report",
+    "experiments",
+    "bundle",
     "server",
     "cli",
 ]
-PARTS = {"runs.settings": "config_parts"}  # a recipe is made of the rooms' settings
+PARTS = {"session.settings": "config_parts"}  # a recipe is made of the rooms' settings
 
 
 def room(module):
@@ -66,7 +72,7 @@ def test_import_is_light():
 
 
 def test_search_is_the_function():
-    import hswarm.runs.search
+    import hswarm.experiments.search
 
     assert callable(hswarm.search)
 

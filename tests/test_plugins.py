@@ -50,15 +50,33 @@ def target(tmp_path_factory):
     (source / "pyproject.toml").write_text(PYPROJECT)
     guides = ("adding-a-task", "adding-a-scorer", "adding-an-engine")
     (source / "tiny_plugin.py").write_text("\n".join(code_of(ROOT / "docs" / f"{g}.md") for g in guides))
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target",
-                    str(target), str(source)], check=True)  # fmt: skip
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--target",
+            str(target),
+            str(source),
+        ],
+        check=True,
+    )
     return target
 
 
 def hswarm(target, *arguments):
     path = os.pathsep.join([str(target), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.run([sys.executable, "-m", "hswarm.cli.main", *arguments], capture_output=True, text=True,
-                          env=os.environ | {"PYTHONPATH": path}, check=False)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "hswarm.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+        check=False,
+    )
 
 
 def test_plug_ins_are_listed_and_used(target, tmp_path):

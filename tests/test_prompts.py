@@ -3,7 +3,7 @@
 import json
 
 import hswarm
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import ToyEngine
 from hswarm.prompts import Prompts
@@ -16,10 +16,13 @@ WORKED = "A worked example: two steps and what was done."
 def test_worked_examples_go_with_the_system(tmp_path):
     rows = [{"id": e.id, "question": e.question, "answer": e.answer} for e in generate(20, 0, 3)]
     (tmp_path / "task.json").write_text(json.dumps({"dev": rows[:10], "test": rows[10:], "icl_prompt": WORKED}))
-    recipe = build_recipe({
-        "task": {"path": str(tmp_path / "task.json")}, "engine": {"name": "toy"},
-        "search": {"nodes": 3, "graphs": 2, "assignments": 2, "iterations": 1},
-    })  # fmt: skip
+    recipe = build_recipe(
+        {
+            "task": {"path": str(tmp_path / "task.json")},
+            "engine": {"name": "toy"},
+            "search": {"nodes": 3, "graphs": 2, "assignments": 2, "iterations": 1},
+        }
+    )
     read = []
 
     class Reading(ToyEngine):

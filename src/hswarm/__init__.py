@@ -9,18 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hswarm.config import Recipe as Recipe
+    from hswarm.config.recipe import Recipe as Recipe
     from hswarm.core.decode import g_decode as g_decode
     from hswarm.core.jfk import jfk_score as jfk_score
     from hswarm.core.swarm import Swarm as Swarm
     from hswarm.core.swarm import SwarmSettings as SwarmSettings
     from hswarm.core.topology import Topology as Topology
     from hswarm.errors import HSwarmError as HSwarmError
-    from hswarm.execution.system import System as System
-    from hswarm.execution.system import load as load
+    from hswarm.experiments.search import search as search
     from hswarm.experts.pool import ExpertPool as ExpertPool
-    from hswarm.runs.run import Run as Run
-    from hswarm.runs.search import search as search
+    from hswarm.runs.directory import Run as Run
+    from hswarm.system.system import System as System
+    from hswarm.system.system import load as load
     from hswarm.tasks.task import Example as Example
     from hswarm.tasks.task import Task as Task
 
@@ -30,17 +30,17 @@ _HOMES = {
     "Example": "tasks.task",
     "ExpertPool": "experts.pool",
     "HSwarmError": "errors",
-    "Recipe": "config",
-    "Run": "runs.run",
+    "Recipe": "config.recipe",
+    "Run": "runs.directory",
     "Swarm": "core.swarm",
     "SwarmSettings": "core.swarm",
-    "System": "execution.system",
+    "System": "system.system",
     "Task": "tasks.task",
     "Topology": "core.topology",
     "g_decode": "core.decode",
     "jfk_score": "core.jfk",
-    "load": "execution.system",
-    "search": "runs.search",
+    "load": "system.system",
+    "search": "experiments.search",
 }
 __all__ = sorted(_HOMES)
 

@@ -6,12 +6,12 @@ difficulty 0.05 can do it. FIRST, SECOND, THIRD are the experts in the planted o
 
 import json
 
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import toy_pool
-from hswarm.execution.system import System
-from hswarm.runs.run import Run
-from hswarm.runs.search import search
+from hswarm.experiments.search import search
+from hswarm.runs.directory import Run
+from hswarm.system.system import System
 from hswarm.tasks.toy import planted_order
 
 FIRST, SECOND, THIRD = planted_order(3)
@@ -20,8 +20,10 @@ EASY, HARD = 0.05, 0.2
 
 def question(*steps, difficulty=HARD):
     listed = " ".join(map(str, steps))
-    return {"question": f"toy: steps {listed}; difficulty {' '.join([str(difficulty)] * len(steps))}",
-            "answer": f"done {listed}"}  # fmt: skip
+    return {
+        "question": f"toy: steps {listed}; difficulty {' '.join([str(difficulty)] * len(steps))}",
+        "answer": f"done {listed}",
+    }
 
 
 QUESTIONS = [
@@ -44,9 +46,11 @@ def hand_run(folder, system, test=QUESTIONS, **sections):
     data = folder / "questions.json"
     data.write_text(json.dumps({"dev": QUESTIONS[:4], "test": test}))
     content = {
-        "name": "hand", "task": {"path": str(data), "dev": 4, "test": len(test)}, "engine": {"name": "toy"},
+        "name": "hand",
+        "task": {"path": str(data), "dev": 4, "test": len(test)},
+        "engine": {"name": "toy"},
         "search": {"nodes": 3, "graphs": 2, "assignments": 2, "iterations": 2, "patience": 2},
-    }  # fmt: skip
+    }
     run = search(build_recipe(content | sections), folder / "run")
     system.save(run.path / "best")
     return Run.open(run.path)

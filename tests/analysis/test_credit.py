@@ -7,13 +7,13 @@ from hand import FIRST, SECOND, THIRD, hand_run, question, toy_system
 from conftest import toy_content
 from hswarm import Topology
 from hswarm.analysis import analyze
+from hswarm.analysis.context import Options
 from hswarm.analysis.credit import calls_a_question, jfk_rows, wrong_answer
-from hswarm.analysis.part import keep_edges, keep_nodes
 from hswarm.analysis.replay import Scored
-from hswarm.analysis.subject import Options
-from hswarm.config import build_recipe
+from hswarm.analysis.subgraph import keep_edges, keep_nodes
+from hswarm.config.recipe import build_recipe
 from hswarm.core.shapley import shapley
-from hswarm.runs.search import search
+from hswarm.experiments.search import search
 from hswarm.tasks.task import Example
 
 CHAIN = [FIRST, SECOND, THIRD]
@@ -83,9 +83,14 @@ def test_jfk_of_the_hand_worked_case():
     def made(step, topology, assignment, utility):
         return Scored(step, topology, tuple(names[i] for i in assignment), np.zeros(1), utility)
 
-    scored = [made("0/weight", pair, [0, 1], 0.5), made("0/weight", pair, [1, 1], 1.0),
-              made("0/weight", other, [0, 1], 9.0), made("0/role", pair, [0, 1], 0.25),
-              made("1/role", pair, [0, 1], 0.75), made("1/role", other, [0, 1], 0.1)]  # fmt: skip
+    scored = [
+        made("0/weight", pair, [0, 1], 0.5),
+        made("0/weight", pair, [1, 1], 1.0),
+        made("0/weight", other, [0, 1], 9.0),
+        made("0/role", pair, [0, 1], 0.25),
+        made("1/role", pair, [0, 1], 0.75),
+        made("1/role", other, [0, 1], 0.1),
+    ]
     experts, nodes, edges = jfk_rows(system, scored, names, [(0, 1)])
     assert [row.score for row in experts] == pytest.approx([0.5, 2.5 / 3])
     assert [(row.score, row.systems) for row in nodes] == [(0.5, 1), (0.75, 2)]

@@ -9,13 +9,13 @@ from hand import FIRST, SECOND, hand_run, toy_system
 from conftest import toy_content
 from hswarm import Topology
 from hswarm.analysis import analyze
+from hswarm.analysis.context import AnalysisContext, Options
 from hswarm.analysis.emergence import _states, followed_questions
 from hswarm.analysis.replay import Replay, Scored
-from hswarm.analysis.subject import Options, Subject
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.errors import RunError
-from hswarm.runs.run import Run
-from hswarm.runs.search import search
+from hswarm.experiments.search import search
+from hswarm.runs.directory import Run
 
 PAIR = Topology.chain(2)
 
@@ -27,10 +27,17 @@ def scored(step, right):
 
 def test_the_hand_worked_case():
     """Four questions, two iterations: the second one's best gains the third question and loses the first."""
-    followed = Replay((
-        scored("start", [1, 0, 0, 0]), scored("0/role", [1, 1, 0, 0]), scored("0/weight", [0, 0, 0, 1]),
-        scored("1/role", [0, 1, 1, 1]), scored("1/weight", [1, 1, 1, 0]),
-    ), {}, 2)  # fmt: skip
+    followed = Replay(
+        (
+            scored("start", [1, 0, 0, 0]),
+            scored("0/role", [1, 1, 0, 0]),
+            scored("0/weight", [0, 0, 0, 1]),
+            scored("1/role", [0, 1, 1, 1]),
+            scored("1/weight", [1, 1, 1, 0]),
+        ),
+        {},
+        2,
+    )
     leaders, right, touched = followed_questions(followed)
     assert [leader.step for leader in leaders] == ["0/role", "1/role"]  # of equals the first
     assert right.tolist() == [[True, True, False, False], [False, True, True, True]]
@@ -64,7 +71,7 @@ def test_a_search_that_a_budget_ended_is_followed(tmp_path):
 
 def test_the_experts_of_the_found_system_are_there(tmp_path, toy_recipe):
     run = search(toy_recipe, tmp_path / "run")
-    subject = Subject.open(Run.open(run.path), Options())
+    subject = AnalysisContext.open(Run.open(run.path), Options())
     digests = {expert.digest for expert in subject.replay.experts.values()}
     assert {expert.digest for expert in run.best.experts} <= digests
     assert set(subject.replay.experts) == set(subject.parts.pool.names)

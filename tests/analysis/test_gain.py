@@ -8,11 +8,11 @@ from hand import FIRST, QUESTIONS, SECOND, hand_run, toy_system
 
 from hswarm import Topology
 from hswarm.analysis import analyze
-from hswarm.analysis.subject import Options
+from hswarm.analysis.context import Options
+from hswarm.analysis.result import read_findings
 from hswarm.cli.main import main
 from hswarm.core.gain import collaborative_gain
 from hswarm.errors import ConfigError, RunError
-from hswarm.runs.finding import read_findings
 
 
 def test_gain_of_the_hand_worked_case(tmp_path):

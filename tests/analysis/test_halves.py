@@ -8,14 +8,14 @@ from hand import FIRST, SECOND, THIRD, hand_run, question, toy_system
 
 from hswarm import Topology
 from hswarm.analysis import analyze
-from hswarm.analysis.halves import first_best
+from hswarm.analysis.ablation import first_best
+from hswarm.analysis.context import AnalysisContext, Options
 from hswarm.analysis.importance import importance_of
 from hswarm.analysis.replay import Replay, Scored
-from hswarm.analysis.subject import Options, Subject
 from hswarm.cli.main import main
 from hswarm.engines.toy import planted_weights, toy_pool
 from hswarm.errors import ConfigError
-from hswarm.execution.system import System
+from hswarm.system.system import System
 
 TEST = [question(FIRST), question(FIRST, SECOND), question(FIRST, SECOND, THIRD), question(THIRD)]
 
@@ -32,7 +32,7 @@ def found(tmp_path, monkeypatch):
     start = Scored("0/role", Topology.chain(3), names, np.zeros(4), 0.5)
     worse = Scored("0/role", Topology.star(3), names, np.zeros(4), 0.25)
     followed = Replay((worse, start), {able.name: able}, 1)
-    monkeypatch.setattr(Subject, "replay", followed)
+    monkeypatch.setattr(AnalysisContext, "replay", followed)
     assert first_best(followed.scored) is start
     return run
 

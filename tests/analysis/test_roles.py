@@ -6,9 +6,9 @@ from hand import EASY, FIRST, SECOND, THIRD, hand_run, question, toy_system
 
 from hswarm import Topology
 from hswarm.analysis import analyze
+from hswarm.analysis.context import Options
 from hswarm.analysis.judged import label
 from hswarm.analysis.roles import KINDS, effects, position
-from hswarm.analysis.subject import Options
 from hswarm.cli.main import main
 from hswarm.engines.base import Completion, EngineSettings
 from hswarm.engines.toy import ToyEngine
@@ -98,8 +98,14 @@ def test_a_judge_labels_the_nodes(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("reply", "found"),
-    [("Label: refine", "refine"), ("**Label:** Divide", "divide"), ("feedback", "feedback"), ("", ""),
-     ("divide or refine", ""), ("Not divide.\nLabel: irrelevant", "irrelevant")],
-)  # fmt: skip
+    [
+        ("Label: refine", "refine"),
+        ("**Label:** Divide", "divide"),
+        ("feedback", "feedback"),
+        ("", ""),
+        ("divide or refine", ""),
+        ("Not divide.\nLabel: irrelevant", "irrelevant"),
+    ],
+)
 def test_labels(reply, found):
     assert label(reply) == found

@@ -9,17 +9,17 @@ from safetensors.numpy import load_file, save_file
 
 import hswarm
 from hswarm.bundle.export import export_adapter, export_bundle, export_merged
+from hswarm.bundle.package import Source, open_source
 from hswarm.bundle.prune import smaller_systems
-from hswarm.bundle.source import Source, open_source
 from hswarm.cli.main import main
 from hswarm.core.topology import Topology
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Sampling
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import PoolError, RunError
-from hswarm.execution.system import System, load
 from hswarm.experts.base import find_base
 from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.system.system import System, load
 
 QUESTION = "toy 0.0: steps 0 1 2; difficulty 0.2 0.2 0.2"
 
@@ -44,7 +44,7 @@ def test_a_bundle_holds_all_and_answers_as_the_run_does(run, tmp_path, capsys):
     source = open_source(bundle)
     assert source.report == run.report
     assert source.single.assignment == [run.report["best_single"]["expert"]]
-    assert hswarm.Recipe.model_validate(hswarm.config.read_recipe(bundle / "recipe.toml")) == run.recipe
+    assert hswarm.Recipe.model_validate(hswarm.config.recipe.read_recipe(bundle / "recipe.toml")) == run.recipe
     again = tmp_path / "again"
     export_bundle(source, again)
     assert (again / "system.json").read_bytes() == (bundle / "system.json").read_bytes()

@@ -82,8 +82,9 @@ def test_ctrl_c_leaves_a_resumable_run(tmp_path, root):
     path = tmp_path / "run"
     words = [sys.executable, "-m", "hswarm.cli.main"]
     long = ["--set", "search.iterations=500", "--set", "search.patience=500"]
-    process = subprocess.Popen([*words, "search", str(root / "recipes/toy.toml"), *long, "--run", str(path)],
-                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    process = subprocess.Popen(
+        [*words, "search", str(root / "recipes/toy.toml"), *long, "--run", str(path)], stderr=subprocess.PIPE, text=True
+    )
     while not (path / "history.jsonl").exists() or not (path / "history.jsonl").read_bytes():
         assert process.poll() is None
         time.sleep(0.01)
@@ -123,6 +124,11 @@ def test_plan_ls_tasks_and_experts(capsys, root):
 
 
 def test_debug_shows_the_traceback():
-    out = subprocess.run([sys.executable, "-m", "hswarm.cli.main", "--debug", "search", "none.toml"],
-                         capture_output=True, text=True, check=False, env=os.environ)  # fmt: skip
+    out = subprocess.run(
+        [sys.executable, "-m", "hswarm.cli.main", "--debug", "search", "none.toml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
     assert "Traceback" in out.stderr

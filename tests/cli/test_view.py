@@ -13,11 +13,11 @@ import pytest
 
 from conftest import toy_content
 from hswarm.cli.main import main
-from hswarm.config import build_recipe
-from hswarm.core.charts import sparkline
+from hswarm.config.recipe import build_recipe
+from hswarm.experiments.search import search
+from hswarm.plots.charts import sparkline
+from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.runs.run import Run
-from hswarm.runs.search import search
 
 WORDS = [sys.executable, "-m", "hswarm.cli.main"]
 
@@ -33,8 +33,13 @@ def on_a_terminal(*words):
     """Everything that a terminal of 120 columns gets from `hswarm words`, and the exit status."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    process = subprocess.Popen([*WORDS, *map(str, words)], stdin=theirs, stdout=theirs, stderr=theirs,
-                               env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "120"})  # fmt: skip
+    process = subprocess.Popen(
+        [*WORDS, *map(str, words)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "120"},
+    )
     os.close(theirs)
     got = b""
     try:
@@ -60,8 +65,9 @@ def test_a_terminal_gets_a_live_view(tmp_path, recipe):
 
 
 def test_elsewhere_there_are_plain_lines(tmp_path, recipe):
-    made = subprocess.run([*WORDS, "search", str(recipe), "--run", str(tmp_path / "run")],
-                          capture_output=True, text=True, check=True)  # fmt: skip
+    made = subprocess.run(
+        [*WORDS, "search", str(recipe), "--run", str(tmp_path / "run")], capture_output=True, text=True, check=True
+    )
     lines = made.stderr.splitlines()
     assert [line.split(":")[0] for line in lines] == [f"iteration {t}" for t in range(1, 9)]
     assert all("calls generated" in line and "at most" in line for line in lines)
@@ -93,8 +99,10 @@ def test_runs_of_a_folder_are_listed(tmp_path, capsys):
     head, *rows = (line.split("\t") for line in capsys.readouterr().out.splitlines())
     assert head[:2] == ["run", "state"]
     assert [row[:2] for row in rows] == [
-        [str(tmp_path / "a"), "finished"], [str(tmp_path / "b"), "interrupted"], [str(tmp_path / "c"), "damaged"],
-    ]  # fmt: skip
+        [str(tmp_path / "a"), "finished"],
+        [str(tmp_path / "b"), "interrupted"],
+        [str(tmp_path / "c"), "damaged"],
+    ]
     report = Run.open(tmp_path / "a").report
     assert "{:.3f} [{:.3f}, {:.3f}]".format(report["test"]["score"], *report["test"]["ci"]) == rows[0][6]
     assert "unknown key 'what'" in rows[2][2]

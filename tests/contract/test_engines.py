@@ -97,8 +97,9 @@ def test_an_expert_acts_and_leaves_no_trace(engine, pool):
 def test_half_an_expert_is_not_the_whole(engine, pool):
     """The scaling alpha / r counts: twice alpha with half of B is the same expert, with B as it was another."""
     whole = pool["letters"]
-    doubled = AdapterForm({**whole.form.config, "lora_alpha": 2 * whole.form.config["lora_alpha"]}, whole.form.names,
-                          whole.form.shapes)  # fmt: skip
+    doubled = AdapterForm(
+        {**whole.form.config, "lora_alpha": 2 * whole.form.config["lora_alpha"]}, whole.form.names, whole.form.shapes
+    )
     halved = {n: t * (0.5 if ".lora_B." in n else 1) for n, t in whole.form.tensors(whole.vector).items()}
     same = Expert.of("same", doubled.flatten(halved), doubled, whole.base)
     stronger = Expert.of("stronger", 4 * np.array(whole.vector), doubled, whole.base)

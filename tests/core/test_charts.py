@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from hswarm.core.charts import Line, lines_svg, paths_svg, projected, sparkline
+from hswarm.plots.charts import Line, lines_svg, paths_svg, projected, sparkline
 
 NS = "{http://www.w3.org/2000/svg}"
 HOSTILE = '"><script>alert(1)</script>&'

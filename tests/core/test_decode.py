@@ -10,8 +10,7 @@ from hswarm import Topology, g_decode
 from hswarm.core.decode import encoded
 
 finite = st.one_of(
-    st.floats(allow_nan=False, allow_infinity=False),
-    st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e308, -1e308, 5e-324]),
+    st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e308, -1e308, 5e-324])
 )
 matrices = st.integers(1, 12).flatmap(lambda n: hnp.arrays(np.float64, (n, n), elements=finite))
 
@@ -101,9 +100,14 @@ def test_refused(matrix):
 
 @pytest.mark.parametrize(
     ("size", "edges", "word"),
-    [(0, [], "at least one"), (2, [(0, 0), (0, 1)], "different"), (2, [(0, 5)], "different"), (2, [], "one sink"),
-     (3, [(0, 1), (1, 0), (0, 2)], "cycle")],
-)  # fmt: skip
+    [
+        (0, [], "at least one"),
+        (2, [(0, 0), (0, 1)], "different"),
+        (2, [(0, 5)], "different"),
+        (2, [], "one sink"),
+        (3, [(0, 1), (1, 0), (0, 2)], "cycle"),
+    ],
+)
 def test_topology_checks(size, edges, word):
     with pytest.raises(ValueError, match=word):
         Topology.of(size, edges)

@@ -112,8 +112,7 @@ OUTDEGREES_1_2_4 = [[0, 0.5, 0.5], [1, 0, 1], [2, 2, 0]]  # shares 4/7, 2/7, 1/7
 
 
 @pytest.mark.parametrize(
-    ("top_p", "expected"),
-    [(0.5, {0: 1.0}), (0.6, {0: 2 / 3, 1: 1 / 3}), (0.9, {0: 4 / 7, 1: 2 / 7, 2: 1 / 7})],
+    ("top_p", "expected"), [(0.5, {0: 1.0}), (0.6, {0: 2 / 3, 1: 1 / 3}), (0.9, {0: 4 / 7, 1: 2 / 7, 2: 1 / 7})]
 )
 def test_the_sink_is_drawn_by_inverse_outdegree(top_p: float, expected: dict[int, float]) -> None:
     seen = sinks(OUTDEGREES_1_2_4, top_p)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hswarm.core.decode import g_decode
-from hswarm.core.drawing import HEIGHT, WIDTH, graph_mermaid, graph_svg
 from hswarm.core.topology import Topology
+from hswarm.plots.graph import HEIGHT, WIDTH, graph_mermaid, graph_svg
 
 NS = "{http://www.w3.org/2000/svg}"
 

@@ -98,9 +98,15 @@ def test_score_is_the_mean_over_places(count: int, nodes: int, experts: int, see
 
 @pytest.mark.parametrize(
     ("assignments", "utilities"),
-    [([0, 1], [1.0, 2.0]), ([[0, 1]], [1.0, 2.0]), ([[0, 2]], [1.0]), ([[0, -1]], [1.0]), ([[0, 0.5]], [1.0]),
-     ([[0, 1]], [math.inf])],
-)  # fmt: skip
+    [
+        ([0, 1], [1.0, 2.0]),
+        ([[0, 1]], [1.0, 2.0]),
+        ([[0, 2]], [1.0]),
+        ([[0, -1]], [1.0]),
+        ([[0, 0.5]], [1.0]),
+        ([[0, 1]], [math.inf]),
+    ],
+)
 def test_score_refuses(assignments: Any, utilities: Any) -> None:
     with pytest.raises(ValueError, match="expected"):
         jfk_score(assignments, utilities, 2)

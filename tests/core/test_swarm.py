@@ -15,8 +15,16 @@ def swarm(positions, rng=0, **settings):
 
 def test_one_step_by_hand():
     # r = 1 for all: C = 0.2 + 0.3 + 0.4 + 0.1 = 1. Best is 4 (utility 2), worst is 0 (utility 0).
-    one = swarm([[0.0], [4.0], [2.0]], inertia=0.2, cognitive=0.3, social=0.4, repel=0.1, step_length=0.5,
-                velocity="zero", coefficients_random=False)  # fmt: skip
+    one = swarm(
+        [[0.0], [4.0], [2.0]],
+        inertia=0.2,
+        cognitive=0.3,
+        social=0.4,
+        repel=0.1,
+        step_length=0.5,
+        velocity="zero",
+        coefficients_random=False,
+    )
     one.ask()
     one.tell([0, 2, 1])
     # x = 2: v = 0.4 (4 - 2) + 0.1 (2 - 0) = 1.0, x = 2 + 0.5. x = 4: v = 0.1 (4 - 0). x = 0: v = 0.4 * 4.

@@ -19,8 +19,18 @@ Array = np.ndarray[Any, Any]
 
 def still(**changes: Any) -> SwarmSettings:
     """No chance, no decay, no restart, no term: each test names the ones it is about."""
-    base = {"inertia": 0, "cognitive": 0, "social": 0, "repel": 0, "step_length": 1.0, "step_factor": 1.0,
-            "min_step_length": 0.0, "restart": False, "velocity": "zero", "coefficients_random": False}  # fmt: skip
+    base = {
+        "inertia": 0,
+        "cognitive": 0,
+        "social": 0,
+        "repel": 0,
+        "step_length": 1.0,
+        "step_factor": 1.0,
+        "min_step_length": 0.0,
+        "restart": False,
+        "velocity": "zero",
+        "coefficients_random": False,
+    }
     return SwarmSettings(**(base | changes))
 
 
@@ -244,10 +254,21 @@ def test_leaving_the_finite_numbers_names_the_particle() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("inertia", -0.1), ("cognitive", math.nan), ("social", math.inf), ("repel", -1), ("step_length", 0),
-     ("step_factor", 0), ("step_factor", 1.1), ("min_step_length", -1), ("patience", 0), ("patience", 1.5),
-     ("restart_patience", 0), ("velocity", "fast")],
-)  # fmt: skip
+    [
+        ("inertia", -0.1),
+        ("cognitive", math.nan),
+        ("social", math.inf),
+        ("repel", -1),
+        ("step_length", 0),
+        ("step_factor", 0),
+        ("step_factor", 1.1),
+        ("min_step_length", -1),
+        ("patience", 0),
+        ("patience", 1.5),
+        ("restart_patience", 0),
+        ("velocity", "fast"),
+    ],
+)
 def test_settings_name_the_field(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{field} must be"):
         SwarmSettings(**{field: value})

@@ -5,7 +5,7 @@ import signal
 import time
 
 from hswarm.engines.base import Completion, EngineSettings
-from hswarm.engines.crew import Bench
+from hswarm.engines.parallel import EngineWorker
 from hswarm.engines.toy import ToyEngine
 
 
@@ -21,7 +21,7 @@ class Slow(ToyEngine):
         return super().generate(requests)
 
 
-class Told(Bench):
+class Told(EngineWorker):
     """A bench that tells its process."""
 
     def process(self, shared):

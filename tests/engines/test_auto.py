@@ -5,8 +5,8 @@ from importlib.util import find_spec
 import pytest
 
 from hswarm.engines import open_engine
-from hswarm.engines.auto import fastest
 from hswarm.engines.base import EngineSettings
+from hswarm.engines.select import fastest
 from hswarm.errors import MissingExtra
 
 ALL = {"openvino_genai", "vllm"}

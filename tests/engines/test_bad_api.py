@@ -11,13 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import EngineError
+from hswarm.experiments.search import resume, search
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
-from hswarm.runs.search import resume, search
 
 pytest.importorskip("openai")
 TOY = {f"step-{i}": expert for i, expert in enumerate(toy_pool(2).experts)}
@@ -25,8 +25,15 @@ DEEP = "[" * 100_000
 
 
 def completion(text):
-    return json.dumps({"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [
-        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]})  # fmt: skip
+    return json.dumps(
+        {
+            "id": "x",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "m",
+            "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+        }
+    )
 
 
 def rated(prompt, count):
@@ -101,10 +108,16 @@ class Handler(BaseHTTPRequestHandler):
 
 
 WRONG = {
-    "page": ("<html>Bad gateway</html>", None, "text/html"), "list": ("[]",), "null": ("null",), "number": ("7",),
-    "no-choices": ('{"choices": []}',), "no-message": ('{"choices": [{"finish_reason": "stop"}]}',),
-    "parts": (completion([{"type": "text"}]),), "deep": (DEEP,), "empty": ("",),
-}  # fmt: skip
+    "page": ("<html>Bad gateway</html>", None, "text/html"),
+    "list": ("[]",),
+    "null": ("null",),
+    "number": ("7",),
+    "no-choices": ('{"choices": []}',),
+    "no-message": ('{"choices": [{"finish_reason": "stop"}]}',),
+    "parts": (completion([{"type": "text"}]),),
+    "deep": (DEEP,),
+    "empty": ("",),
+}
 BROKEN = ("500", "half", "mute", "cut", *WRONG)  # of one call
 AWAY = ("429", "later", "503")  # of the server
 
@@ -122,8 +135,10 @@ def api():
 def ask(url, prompts, **more):
     expert = RemoteExpert(RemoteSettings("far", "m", url, concurrency=50, **{"attempts": 2} | more))
     engine = open_engine(EngineSettings(), "openai")
-    return [reply.text if reply.finish == "stop" else reply.finish
-            for reply in engine.generate([Request(expert, prompt, Sampling()) for prompt in prompts])], engine  # fmt: skip
+    return [
+        reply.text if reply.finish == "stop" else reply.finish
+        for reply in engine.generate([Request(expert, prompt, Sampling()) for prompt in prompts])
+    ], engine
 
 
 def test_what_breaks_once_is_asked_again(api):
@@ -210,11 +225,14 @@ def test_no_text_that_a_file_would_not_take(api, tmp_path):
 
 def recipe(api, **engine):
     remote = [{"name": name, "model": name, "url": api.url, "attempts": 1, "concurrency": 20} for name in TOY]
-    return build_recipe({
-        "pool": {"remote": remote}, "engine": {"name": "openai"} | engine,
-        "task": {"name": "toy", "dev": 20, "test": 5, "options": {"toy": {"steps": 2}}},
-        "search": {"graphs": 3, "assignments": 4, "iterations": 1},
-    })  # fmt: skip
+    return build_recipe(
+        {
+            "pool": {"remote": remote},
+            "engine": {"name": "openai"} | engine,
+            "task": {"name": "toy", "dev": 20, "test": 5, "options": {"toy": {"steps": 2}}},
+            "search": {"graphs": 3, "assignments": 4, "iterations": 1},
+        }
+    )
 
 
 def test_a_search_stops_above_the_share_and_resumes_below(api, tmp_path):

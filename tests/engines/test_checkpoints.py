@@ -53,8 +53,9 @@ def own_replies(folder, sampled=PROMPTS):
     )
     texts = []
     for prompt in sampled:
-        inputs = tokenizer.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True,
-                                               return_tensors="pt", return_dict=True)  # fmt: skip
+        inputs = tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
         with torch.inference_mode():
             output = model.generate(**inputs, max_new_tokens=12, do_sample=False, pad_token_id=1)
         texts.append(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())

@@ -8,14 +8,14 @@ import pytest
 from crew_parts import open_faulty, open_slow
 
 from conftest import toy_content
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.engines import open_engine
 from hswarm.engines.base import Completion, EngineSettings, Request, Sampling
-from hswarm.engines.crew import Crew
+from hswarm.engines.parallel import ParallelEngine
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import ConfigError, EngineError, MissingExtra, PoolError
-from hswarm.execution.execute import Executor
-from hswarm.runs.search import search
+from hswarm.experiments.search import search
+from hswarm.system.executor import Executor
 from hswarm.workers.devices import Place
 from hswarm.workers.worker import ProcessWorker
 
@@ -29,7 +29,7 @@ def result(path):
 def assert_the_same_while(happening, made, recipe, folder, monkeypatch):
     """A search on `made`, some of whose workers die while `happening(stop)` goes on, ends as one in this process."""
     search(recipe, folder / "one")
-    monkeypatch.setattr("hswarm.runs.search.open_engine", lambda settings, bases: made)
+    monkeypatch.setattr("hswarm.experiments.search.open_engine", lambda settings, bases: made)
     stop = threading.Event()
     meanwhile = threading.Thread(target=happening, args=(stop,))
     meanwhile.start()
@@ -53,7 +53,7 @@ def crew():
     crews = []
 
     def make(count=2, make=open_slow, arguments=(4,)):
-        crews.append(Crew([ProcessWorker(make, arguments, Place()) for _ in range(count)]))
+        crews.append(ParallelEngine([ProcessWorker(make, arguments, Place()) for _ in range(count)]))
         return crews[-1]
 
     yield make

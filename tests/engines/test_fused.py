@@ -48,8 +48,9 @@ def by_peft(root, prompt, weights, steps=14):
             model = PeftModel.from_pretrained(model, folder, adapter_name=name)
         else:
             model.load_adapter(folder, adapter_name=name)
-    ids = tokenizer.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True,
-                                        return_tensors="pt", return_dict=True)["input_ids"]  # fmt: skip
+    ids = tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )["input_ids"]
     length = ids.shape[1]
     for _ in range(steps):
         logits = []
@@ -108,8 +109,26 @@ def test_it_streams_and_leaves_likelihoods_alone(micro, engine, prompts):
 def test_pack_of_llms_from_the_command_line(root, tmp_path, capsys, name):
     if name == "openvino":
         pytest.importorskip("openvino_genai")
-    assert main(["compare", str(root / "recipes/micro-tasks/plain-two.toml"), "--methods", "best_single,pack_of_llms",
-                 "--seeds", "1", "--set", f"engine.name={name}", "--set", "task.dev=6", "--set", "task.test=10",
-                 "--run", str(tmp_path / "run")]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "compare",
+                str(root / "recipes/micro-tasks/plain-two.toml"),
+                "--methods",
+                "best_single,pack_of_llms",
+                "--seeds",
+                "1",
+                "--set",
+                f"engine.name={name}",
+                "--set",
+                "task.dev=6",
+                "--set",
+                "task.test=10",
+                "--run",
+                str(tmp_path / "run"),
+            ]
+        )
+        == 0
+    )
     assert "not run" not in (tmp_path / "run/table.md").read_text()
     assert (tmp_path / "run/plain-two/pack_of_llms/0/system").is_dir()

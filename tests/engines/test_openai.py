@@ -9,19 +9,19 @@ import pytest
 from served import HSWARM, Server, kept
 
 from hswarm import Topology, load
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import ConfigError, EngineError, PoolError, TaskError, UserError
-from hswarm.execution.execute import Executor
-from hswarm.execution.system import System
+from hswarm.experiments.search import search
 from hswarm.experts.composite import Fusion
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
-from hswarm.runs.search import search
 from hswarm.scorers import get_scorer
 from hswarm.scorers.judge import rating
+from hswarm.system.executor import Executor
+from hswarm.system.system import System
 from hswarm.tasks.toy import generate, planted_order
 
 pytest.importorskip("openai")
@@ -121,8 +121,12 @@ def test_killed_and_started_again_ends_equal(server, tmp_path):
     for one in slow["pool"]["remote"]:
         one["per_minute"] = 600  # time to be killed in
     (tmp_path / "slow.toml").write_text(build_recipe(slow).to_toml())
-    process = subprocess.Popen([*HSWARM, "search", str(tmp_path / "slow.toml"), "--run", str(tmp_path / "broken")],
-                               env=environment, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    process = subprocess.Popen(
+        [*HSWARM, "search", str(tmp_path / "slow.toml"), "--run", str(tmp_path / "broken")],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while process.poll() is None and kept(tmp_path / "broken") < 15:
         time.sleep(0.05)
     server.kill()
@@ -202,11 +206,27 @@ def test_two_experts_of_one_name_are_refused(server):
 @pytest.mark.parametrize(
     ("reply", "found"),
     [
-        ("Rating: 7", 7), ("**Rating:** 10", 10), ("rating is 3", 3), ("I give it 8/10.", 8), ("9 out of 10", 9), ("7", 7), ("10.", 10),
-        ("Rating: [[4]]", 4), ("There are 3 faults.\nRating: 6", 6), ("Rating: 2\nNo: Rating: 5", 5), ("7.0", 7),
-        ("", None), ("no idea", None), ("between 3 and 8", None), ("0", None), ("11", None), ("100", None), ("1-10", None), ("-5", None),
+        ("Rating: 7", 7),
+        ("**Rating:** 10", 10),
+        ("rating is 3", 3),
+        ("I give it 8/10.", 8),
+        ("9 out of 10", 9),
+        ("7", 7),
+        ("10.", 10),
+        ("Rating: [[4]]", 4),
+        ("There are 3 faults.\nRating: 6", 6),
+        ("Rating: 2\nNo: Rating: 5", 5),
+        ("7.0", 7),
+        ("", None),
+        ("no idea", None),
+        ("between 3 and 8", None),
+        ("0", None),
+        ("11", None),
+        ("100", None),
+        ("1-10", None),
+        ("-5", None),
     ],
-)  # fmt: skip
+)
 def test_ratings(reply, found):
     assert rating(reply) == found
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from served import Server, kept
 
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.errors import EngineError
+from hswarm.experiments.search import resume, search
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
 from hswarm.runs.progress import Progress
-from hswarm.runs.search import resume, search
 
 pytest.importorskip("openai")
 COMMAND = Path(sys.executable).parent / "transformers"
@@ -44,13 +44,19 @@ def served(root, tmp_path_factory):
 
 def recipe(root, served):
     server, model = served
-    return build_recipe({
-        "pool": {"path": str(root / "experts/micro/pool"), "base": str(root / "experts/micro/base"), "experts": ["wex", "zor"],
-                 "remote": [{"name": "far", "model": model, "url": server.url, "attempts": 2}]},
-        "engine": {"dtype": "float32"},
-        "task": {"name": "micro", "datasets": ["tav", "wex"], "dev": 6, "test": 2, "max_new_tokens": 14},
-        "search": {"graphs": 2, "assignments": 2, "iterations": 2},
-    })  # fmt: skip
+    return build_recipe(
+        {
+            "pool": {
+                "path": str(root / "experts/micro/pool"),
+                "base": str(root / "experts/micro/base"),
+                "experts": ["wex", "zor"],
+                "remote": [{"name": "far", "model": model, "url": server.url, "attempts": 2}],
+            },
+            "engine": {"dtype": "float32"},
+            "task": {"name": "micro", "datasets": ["tav", "wex"], "dev": 6, "test": 2, "max_new_tokens": 14},
+            "search": {"graphs": 2, "assignments": 2, "iterations": 2},
+        }
+    )
 
 
 class Killer(Progress):

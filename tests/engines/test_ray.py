@@ -9,9 +9,9 @@ from test_crew import assert_the_same_while, result
 
 from conftest import ROOT, toy_content
 from hswarm.cli.main import main
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import EngineSettings, Request, Sampling
-from hswarm.engines.crew import Crew
+from hswarm.engines.parallel import ParallelEngine
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import ConfigError
 
@@ -38,7 +38,7 @@ def recipe(**engine):
 
 
 def test_a_search_on_ray_whose_actors_are_killed_is_the_search_on_one(tmp_path, monkeypatch, cluster):
-    made, killed = Crew([make(open_slow, (8,)) for make in cluster.worker_makers(3, False)]), []
+    made, killed = ParallelEngine([make(open_slow, (8,)) for make in cluster.worker_makers(3, False)]), []
 
     def kill(stop):
         while len(killed) < 3 and not stop.wait(0.4):
@@ -64,7 +64,7 @@ def test_from_the_command_line_in_one_line(tmp_path, root, cluster):
 
 
 def test_an_expert_travels_once_a_change(cluster):
-    made = Crew([make(open_slow, (4,)) for make in cluster.worker_makers(2, False)])
+    made = ParallelEngine([make(open_slow, (4,)) for make in cluster.worker_makers(2, False)])
     asked = [
         Request(e, f"steps 0 1 2; difficulty 0.{k} 0.5 0.5", Sampling()) for e in toy_pool(3).experts for k in range(9)
     ]
@@ -81,8 +81,22 @@ def test_an_expert_travels_once_a_change(cluster):
 
 
 def test_cells_of_a_comparison_run_on_the_cluster(tmp_path, root, cluster):
-    words = ["compare", str(root / "recipes/toy.toml"), "--methods", "best_single,random_search", "--seeds", "2", "--jobs",
-             "2", "--set", "task.dev=8", "--set", "task.test=10", "--set", "search.iterations=2"]  # fmt: skip
+    words = [
+        "compare",
+        str(root / "recipes/toy.toml"),
+        "--methods",
+        "best_single,random_search",
+        "--seeds",
+        "2",
+        "--jobs",
+        "2",
+        "--set",
+        "task.dev=8",
+        "--set",
+        "task.test=10",
+        "--set",
+        "search.iterations=2",
+    ]
     assert main([*words, "--run", str(tmp_path / "here")]) == 0
     assert main([*words, "--set", "engine.cluster=local", "--run", str(tmp_path / "there")]) == 0
     tables = [(tmp_path / name / "table.md").read_text().split("search s |")[0] for name in ("here", "there")]

@@ -8,8 +8,8 @@ from crew_parts import open_slow
 from test_crew import assert_the_same_while
 
 from conftest import ROOT, toy_content
-from hswarm.config import build_recipe
-from hswarm.engines.crew import Crew
+from hswarm.config.recipe import build_recipe
+from hswarm.engines.parallel import ParallelEngine
 
 pytestmark = pytest.mark.slow
 ray = pytest.importorskip("ray")
@@ -29,7 +29,9 @@ def test_a_machine_is_lost_and_another_joins(tmp_path, monkeypatch):
     other = cluster.add_node(num_cpus=1)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     try:
-        made = Crew([make(open_slow, (4,)) for make in on_ray.worker_makers(3, False)])  # one waits for a machine
+        made = ParallelEngine(
+            [make(open_slow, (4,)) for make in on_ray.worker_makers(3, False)]
+        )  # one waits for a machine
         while made.ready < 2:
             time.sleep(0.1)
 

@@ -8,12 +8,12 @@ import pytest
 from served import HSWARM, Server, kept
 
 from hswarm import Topology
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import EngineSettings, Sampling
 from hswarm.errors import EngineError
-from hswarm.execution.system import System
+from hswarm.experiments.search import search
 from hswarm.experts.pool import PoolSettings, open_pool
-from hswarm.runs.search import search
+from hswarm.system.system import System
 
 pytest.importorskip("openai")
 pytest.importorskip("fastapi")
@@ -30,8 +30,9 @@ def server(micro, tmp_path_factory):
     """One of the micro experts, behind an API."""
     (expert,) = open_pool(PoolSettings(**micro, experts=("tav",)), least=1).experts
     folder = tmp_path_factory.mktemp("served") / "tav"
-    System(Topology.chain(1), (expert,), base=micro["base"], engine=EngineSettings(dtype="float32"),
-           sampling=Sampling(14)).save(folder)  # fmt: skip
+    System(
+        Topology.chain(1), (expert,), base=micro["base"], engine=EngineSettings(dtype="float32"), sampling=Sampling(14)
+    ).save(folder)
     made = Server(*HSWARM, "serve", folder, "--name", "tav")
     made.start()
     yield made
@@ -42,19 +43,27 @@ def recipe(micro, server, **more):
     """Questions that the served expert, a local one and a second local one can do: a half, a half and none."""
     return {
         "name": "mix",
-        "pool": micro | {"experts": ["wex", "zor"], "remote": [{"name": "far", "model": "tav", "url": server.url, "attempts": 2} | more]},
+        "pool": micro
+        | {
+            "experts": ["wex", "zor"],
+            "remote": [{"name": "far", "model": "tav", "url": server.url, "attempts": 2} | more],
+        },
         "engine": {"dtype": "float32"},
         "task": {"name": "micro", "datasets": ["tav", "wex"], "dev": 8, "test": 4, "max_new_tokens": 14},
         "search": {"graphs": 3, "assignments": 3, "iterations": 2},
-    }  # fmt: skip
+    }
 
 
 def begin(content, folder, name):
     """`hswarm search` of `content`, started."""
     file = folder / f"{name}.toml"
     file.write_text(build_recipe(content).to_toml())
-    return subprocess.Popen([*HSWARM, "search", str(file), "--run", str(folder / name)], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True)  # fmt: skip
+    return subprocess.Popen(
+        [*HSWARM, "search", str(file), "--run", str(folder / name)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def result(path):
@@ -80,8 +89,13 @@ def test_a_search_over_local_and_served_experts(whole):
     assert report["calls"]["failed"] == 0
     saved = list((whole / "best/experts").glob("*/remote.json"))
     assert bool(saved) == ("far" in report["topology"]["assignment"])
-    done = subprocess.run([*HSWARM, "ask", str(whole), "tav wex on red cat sings loudly here", "--trace"],
-                          capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+    done = subprocess.run(
+        [*HSWARM, "ask", str(whole), "tav wex on red cat sings loudly here", "--trace"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert all(name in done.stdout for name in report["topology"]["assignment"])
 
@@ -99,8 +113,9 @@ def test_a_server_killed_and_started_again_changes_nothing(micro, server, whole,
         assert f"hswarm resume {tmp_path / 'run'}" in said.replace("\n", " ")
     finally:
         server.start()
-    done = subprocess.run([*HSWARM, "resume", str(tmp_path / "run")], capture_output=True, text=True, timeout=300,
-                          check=False)  # fmt: skip
+    done = subprocess.run(
+        [*HSWARM, "resume", str(tmp_path / "run")], capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert result(tmp_path / "run") == result(whole)
 

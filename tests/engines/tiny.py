@@ -24,9 +24,18 @@ def llama(folder, seed, hidden=64, tied=True, dtype="float32", shard="1GB", spre
 
     words = tokenizer()
     torch.manual_seed(seed)
-    config = LlamaConfig(vocab_size=len(words), hidden_size=hidden, intermediate_size=96, num_hidden_layers=2,
-                         num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=tied, initializer_range=spread,
-                         eos_token_id=words.eos_token_id, bos_token_id=words.bos_token_id)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=hidden,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=tied,
+        initializer_range=spread,
+        eos_token_id=words.eos_token_id,
+        bos_token_id=words.bos_token_id,
+    )
     LlamaForCausalLM(config).to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard)
     words.save_pretrained(folder)
     return folder
@@ -39,8 +48,9 @@ def adapter_of(base, folder, rank, seed, modules):
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(seed)
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=modules, task_type="CAUSAL_LM",
-                        init_lora_weights=False)  # fmt: skip
+    config = LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules=modules, task_type="CAUSAL_LM", init_lora_weights=False
+    )
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
     model.peft_config["default"].base_model_name_or_path = str(base)
     model.save_pretrained(folder)

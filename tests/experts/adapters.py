@@ -11,8 +11,15 @@ KEY = "base_model.model.model.layers.{}.self_attn.q_proj.lora_{}.weight"
 
 def config(**changes):
     """The content of an adapter_config.json."""
-    plain = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "bias": "none",
-             "base_model_name_or_path": "tiny/base", "task_type": "CAUSAL_LM"}  # fmt: skip
+    plain = {
+        "peft_type": "LORA",
+        "r": 2,
+        "lora_alpha": 4,
+        "target_modules": ["q_proj"],
+        "bias": "none",
+        "base_model_name_or_path": "tiny/base",
+        "task_type": "CAUSAL_LM",
+    }
     return plain | changes
 
 
@@ -20,8 +27,11 @@ def tensors(seed=0, rank=2, layers=2, wide=6):
     """Factors A (rank, wide) and B (wide, rank) of each layer."""
     rng = np.random.default_rng(seed)
     shapes = {"A": (rank, wide), "B": (wide, rank)}
-    return {KEY.format(layer, factor): rng.normal(size=shape).astype(np.float32)
-            for layer in range(layers) for factor, shape in shapes.items()}  # fmt: skip
+    return {
+        KEY.format(layer, factor): rng.normal(size=shape).astype(np.float32)
+        for layer in range(layers)
+        for factor, shape in shapes.items()
+    }
 
 
 def adapter(folder: Path, weights=None, **changes) -> Path:

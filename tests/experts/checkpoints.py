@@ -13,9 +13,11 @@ TOKENIZER = {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}, 
 def weights(seed=0, layers=2, wide=6, dtype=np.float32):
     """Tensors of a made-up model."""
     rng = np.random.default_rng(seed)
-    return {f"model.layers.{layer}.{part}.weight": rng.normal(size=(wide, wide)).astype(dtype)
-            for layer in range(layers) for part in ("q", "o")} | {
-            "model.norm.weight": rng.normal(size=wide).astype(dtype)}  # fmt: skip
+    return {
+        f"model.layers.{layer}.{part}.weight": rng.normal(size=(wide, wide)).astype(dtype)
+        for layer in range(layers)
+        for part in ("q", "o")
+    } | {"model.norm.weight": rng.normal(size=wide).astype(dtype)}
 
 
 def checkpoint(folder: Path, tensors=None, shards=1, tokenizer=None, **config) -> Path:

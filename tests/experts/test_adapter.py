@@ -49,7 +49,9 @@ def test_writing_and_reading_keeps_weights_and_digest(tmp_path):
     again = Expert.read(tmp_path / "copy")
     assert again.digest == expert.digest
     assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == [
-        "adapter_config.json", "adapter_model.safetensors"]  # fmt: skip
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
     assert json.loads((tmp_path / "copy/adapter_config.json").read_text()) == config()
 
 
@@ -70,8 +72,10 @@ def test_a_weight_too_large_for_float16_is_refused(tmp_path):
 def test_bfloat16_is_read_without_torch(tmp_path):
     folder = adapter(tmp_path / "cot")
     expected = {name: (array.view(np.uint32) >> 16).astype(np.uint16) for name, array in tensors().items()}
-    raw_file(folder / "adapter_model.safetensors",
-             [(name, "BF16", array.shape, array.tobytes()) for name, array in expected.items()])  # fmt: skip
+    raw_file(
+        folder / "adapter_model.safetensors",
+        [(name, "BF16", array.shape, array.tobytes()) for name, array in expected.items()],
+    )
     for name, array in (read := Expert.read(folder)).form.tensors(read.vector).items():
         np.testing.assert_array_equal(array.view(np.uint32), expected[name].astype(np.uint32) << 16)
 

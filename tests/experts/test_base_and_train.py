@@ -15,9 +15,9 @@ from hswarm.errors import ConfigError, PoolError, UserError
 from hswarm.experts import base as bases
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
-from hswarm.experts.train import lesson, read_train_recipe, train_pool, training_questions
 from hswarm.tasks.reasoning_gym import generate
 from hswarm.tasks.task import Example
+from hswarm.training.train import lesson, read_train_recipe, train_pool, training_questions
 
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 RECIPE = """
@@ -173,9 +173,17 @@ def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     tokenizer = AutoTokenizer.from_pretrained(find_base(SMOLLM2))
     torch.manual_seed(0)
-    config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=64, intermediate_size=96, num_hidden_layers=2,
-                         num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True,
-                         eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -205,7 +213,10 @@ def test_training_writes_experts_that_plain_peft_loads(tiny, tmp_path):
     out = train_pool(recipe(tmp_path / "a", tiny), said.append)
     for name in ("sums", "legs"):
         assert sorted(path.name for path in (out / name).iterdir()) == [
-            "README.md", "adapter_config.json", "adapter_model.safetensors"]  # fmt: skip
+            "README.md",
+            "adapter_config.json",
+            "adapter_model.safetensors",
+        ]
         assert not np.allclose(logits(loaded(tiny, out / name)), logits(loaded(tiny)))
         assert Expert.read(out / name).form.size == 2 * 2 * (64 + 64 + 64 + 32)
     assert sorted(path.name for path in out.iterdir()) == ["legs", "sums"]
@@ -251,18 +262,20 @@ def test_the_loss_is_that_of_the_answers_under_ordinary_padding(tiny):
     import torch
     from transformers import AutoTokenizer
 
-    from hswarm.experts.train import collator, tokens
+    from hswarm.training.train import collator, tokens
 
     tokenizer = AutoTokenizer.from_pretrained(tiny, padding_side="left")
-    rows = [
-        tokens(tokenizer, "Question: 1 + 1?", "2"),
-        tokens(tokenizer, "Question: say a long word", "encyclopaedia"),
-    ]
+    rows = [tokens(tokenizer, "Question: 1 + 1?", "2"), tokens(tokenizer, "Question: say a long word", "encyclopaedia")]
     model = loaded(tiny)
     with torch.inference_mode():
         quick = float(model(**collator(tokenizer)(rows)).loss)
-        losses = [(float(model(torch.tensor([row["input_ids"]]), labels=torch.tensor([row["labels"]])).loss),
-                   sum(label != -100 for label in row["labels"])) for row in rows]  # fmt: skip
+        losses = [
+            (
+                float(model(torch.tensor([row["input_ids"]]), labels=torch.tensor([row["labels"]])).loss),
+                sum(label != -100 for label in row["labels"]),
+            )
+            for row in rows
+        ]
     assert quick == pytest.approx(sum(loss * n for loss, n in losses) / sum(n for _, n in losses), rel=1e-4)
     ends = [tokenizer.decode([label for label in row["labels"] if label != -100]) for row in rows]
     assert ends == ["2<|im_end|>", "encyclopaedia<|im_end|>"]

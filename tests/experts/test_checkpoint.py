@@ -66,7 +66,11 @@ def test_a_blend_is_the_weighted_sum_and_is_written_whole(root, tmp_path):
         expected = 0.5 * weights(0)[name] + 0.75 * weights(1)[name] - 0.25 * weights(2)[name]
         np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
-        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]  # fmt: skip
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
     assert list(tmp_path.glob("made/*.new")) == []
 
 
@@ -138,7 +142,7 @@ def test_a_vector_is_never_made(root):
         ({"tokenizer": TOKENIZER | {"model": {"vocab": {"b": 0, "a": 1}}}}, "another tokenizer"),
         ({"rope_theta": 7}, "config.json differs in rope_theta"),
     ],
-)  # fmt: skip
+)
 def test_checkpoints_that_cannot_be_added_are_named(root, change, message):
     checkpoint(root / "cot", **change)
     (root / "cot/model.safetensors.index.json").unlink()
@@ -155,10 +159,13 @@ def test_checkpoints_that_cannot_be_added_are_named(root, change, message):
         (lambda f: (f / "model.safetensors.index.json").write_text("{"), "cannot be read"),
         (lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../b"}}'), "points outside"),
         (lambda f: (f / "config.json").write_text("[]"), "not a model's config"),
-        (lambda f: (f / "config.json").write_text('{"model_type": "x", "quantization_config": {"bits": 4}}'), "quantised"),
+        (
+            lambda f: (f / "config.json").write_text('{"model_type": "x", "quantization_config": {"bits": 4}}'),
+            "quantised",
+        ),
         (lambda f: (f / "tokenizer.json").write_text("{"), "tokenizer.json cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_checkpoints_that_are_not_whole(root, break_it, message):
     break_it(root / "flan")
     assert message in fault(root)

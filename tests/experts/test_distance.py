@@ -42,7 +42,10 @@ def test_table_and_distances(pool):
     assert np.diag(apart).tolist() == [0, 0, 0]
     rows = {row.name: row for row in pool_table(pool, products)}
     assert {name: (row.nearest, row.kind, row.parameters) for name, row in rows.items()} == {
-        "near": ("one", "rank 2", 48), "one": ("near", "rank 2", 48), "two": ("one", "rank 3", 72)}  # fmt: skip
+        "near": ("one", "rank 2", 48),
+        "one": ("near", "rank 2", 48),
+        "two": ("one", "rank 3", 72),
+    }
     assert rows["one"].distance == pytest.approx(0.01 / 1.005, rel=1e-2)
     assert rows["one"].norm == pytest.approx(np.linalg.norm(update(pool.experts[1])), rel=1e-5)
 

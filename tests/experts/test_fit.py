@@ -14,10 +14,10 @@ from adapters import adapter, tensors
 from checkpoints import TOKENIZER, checkpoint
 
 from hswarm.cli.main import main
-from hswarm.config import read_recipe
+from hswarm.config.recipe import read_recipe
 from hswarm.errors import PoolError
-from hswarm.experts.picture import heat_map
-from hswarm.runs.search import read_pool
+from hswarm.plots.heatmap import heat_map
+from hswarm.session.session import read_pool
 
 Q = "model.layers.{}.self_attn.q_proj.weight"
 
@@ -114,8 +114,11 @@ def test_different_ranks_are_checked_as_the_search_would(root, base, capsys, tmp
 
 
 def test_show_tells_table_distances_picture(root, tmp_path, capsys):
-    adapter(root / "code2", {name: array * 1.01 for name, array in tensors(0).items()},
-            base_model_name_or_path=str(tmp_path / "base"))  # fmt: skip
+    adapter(
+        root / "code2",
+        {name: array * 1.01 for name, array in tensors(0).items()},
+        base_model_name_or_path=str(tmp_path / "base"),
+    )
     assert (
         main(["experts", "show", str(root), "--svg", str(tmp_path / "p.svg"), "--json", str(tmp_path / "p.json")]) == 0
     )

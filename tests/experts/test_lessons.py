@@ -9,11 +9,16 @@ import pytest
 from hub import COMMIT, hub
 
 from hswarm.errors import TaskError
-from hswarm.experts.lessons import Domain, Lesson, ask, make, read_rows
-from hswarm.experts.train import TrainSettings, _course, _exercise, _mark, read_train_recipe
+from hswarm.training.data import Domain, TrainingExample, ask, make, read_rows
+from hswarm.training.train import TrainSettings, _course, _exercise, _mark, read_train_recipe
 
-CHAT = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"},
-        {"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]  # fmt: skip
+CHAT = [
+    {"role": "system", "content": "Be short."},
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "Hello"},
+    {"role": "user", "content": "2 + 2?"},
+    {"role": "assistant", "content": "4"},
+]
 
 
 def jsonl(path, rows):
@@ -28,16 +33,19 @@ def settings(*domains, **changes):
 
 
 def test_three_forms_of_rows(tmp_path):
-    name = jsonl(tmp_path / "a.jsonl", [
-        {"question": "1 + 1?", "answer": 2, "choices": {"A": "two"}, "domain": "sums"},
-        {"prompt": "Say a word.", "response": "word"},
-        {"messages": CHAT},
-        {"prompt": "Say a word.", "response": "another"},
-    ])  # fmt: skip
+    name = jsonl(
+        tmp_path / "a.jsonl",
+        [
+            {"question": "1 + 1?", "answer": 2, "choices": {"A": "two"}, "domain": "sums"},
+            {"prompt": "Say a word.", "response": "word"},
+            {"messages": CHAT},
+            {"prompt": "Say a word.", "response": "another"},
+        ],
+    )
     question, prompt, chat = read_rows(Domain("d", files=(name,)), tmp_path).rows
     assert (question.example.question, question.example.answer, question.example.domain) == ("1 + 1?", "2", "sums")
     assert prompt.lessons == (ask("Say a word.", "word"),)
-    assert chat.lessons == (Lesson(tuple(CHAT[:2]), "Hello"), Lesson(tuple(CHAT[:4]), "4"))
+    assert chat.lessons == (TrainingExample(tuple(CHAT[:2]), "Hello"), TrainingExample(tuple(CHAT[:4]), "4"))
     assert _exercise(prompt).prompt == "Say a word."
     assert _exercise(chat) is None
 
@@ -120,7 +128,7 @@ def test_a_hub_data_set_or_a_folder_of_one(tmp_path, monkeypatch):
 _CARD = """
 import sys
 from pathlib import Path
-from hswarm.experts.train import _card, _course, read_train_recipe
+from hswarm.training.train import _card, _course, read_train_recipe
 
 settings = read_train_recipe(Path(sys.argv[1]))
 for domain in settings.experts:
@@ -136,8 +144,13 @@ def test_a_data_set_that_is_not_pinned_is_warned_about_once_and_its_commit_is_on
     two = "".join(f"[[experts]]\nname = '{expert}'\nhub = '{name}'\n" for expert in ("one", "two"))
     (tmp_path / "pool.toml").write_text(f"base = 'b'\nout = 'o'\nsteps = 5\nheld_out = 4\n{two}")
     with hub(tmp_path / "home") as found:
-        made = subprocess.run([sys.executable, "-c", _CARD, str(tmp_path / "pool.toml")], env=os.environ | found,
-                              capture_output=True, text=True, check=True)  # fmt: skip
+        made = subprocess.run(
+            [sys.executable, "-c", _CARD, str(tmp_path / "pool.toml")],
+            env=os.environ | found,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     assert made.stdout.count(f"data: hub data set {name}, split train, commit {COMMIT},\n  36 distinct") == 2
     said = f"warning: 'own/set' was taken from the hub as it is now; 'own/set@{COMMIT}' in the recipe"
     assert made.stderr.count(said) == (0 if pinned else 1)

@@ -4,10 +4,10 @@ import pytest
 
 from hswarm.core.topology import Topology
 from hswarm.engines.base import EngineSettings, Sampling
-from hswarm.execution.execute import Executor
-from hswarm.execution.system import System
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.prompts import Prompts
+from hswarm.system.executor import Executor
+from hswarm.system.system import System
 from hswarm.tasks.micro import SKILLS, generate
 
 pytestmark = pytest.mark.model

@@ -13,9 +13,9 @@ from tiny import llama
 
 from hswarm.cli.main import main
 from hswarm.errors import PoolError, TaskError
-from hswarm.execution.exam import exam
 from hswarm.experts.adapter import Expert
-from hswarm.experts.train import train_pool
+from hswarm.training.exam import exam
+from hswarm.training.train import train_pool
 
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
 

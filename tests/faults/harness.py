@@ -42,8 +42,15 @@ patience = 4
 
 def make_recipe(folder: Path, experts: int = 3, **changes: str) -> Path:
     """A recipe with a pool of real adapters, for the plug-in engine; `changes` replaces texts in it."""
-    config = {"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["q_proj"], "bias": "none",
-              "base_model_name_or_path": "tiny/base", "task_type": "CAUSAL_LM"}  # fmt: skip
+    config = {
+        "peft_type": "LORA",
+        "r": 1,
+        "lora_alpha": 1,
+        "target_modules": ["q_proj"],
+        "bias": "none",
+        "base_model_name_or_path": "tiny/base",
+        "task_type": "CAUSAL_LM",
+    }
     rng = np.random.default_rng(7)
     for i in range(experts):
         vector = planted_weights(8) + 0.9 * rng.choice([-1, 1], 8).astype(np.float32)
@@ -62,10 +69,13 @@ def start(*words: object, faults: dict | None = None, **environment: object) -> 
     path = os.pathsep.join([str(SOURCE), str(HERE / "plugin")])
     values = {name: str(value) for name, value in environment.items()}
     return subprocess.Popen(
-        [sys.executable, "-m", "hswarm.cli.main", *map(str, words)], text=True,
+        [sys.executable, "-m", "hswarm.cli.main", *map(str, words)],
+        text=True,
         env=os.environ | {"PYTHONPATH": path, "FAULTS": json.dumps(faults or {})} | values,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def run(
@@ -87,8 +97,19 @@ def result(path: Path) -> tuple[bytes, dict, dict[str, bytes]]:
     del report["wall_s"]
     kept = [*sorted((path / "best").rglob("*")), *sorted((path / "trail").iterdir()), path / "answers.jsonl"]
     best = {str(f.relative_to(path)): f.read_bytes() for f in kept if f.is_file()}
-    leftovers = {entry.name for entry in path.iterdir()} - {"config.toml", "history.jsonl", "state", "cache.sqlite",
-                                                             "best", "trail", "answers.jsonl", "report.json", "lock", "cache.sqlite-wal", "cache.sqlite-shm"}  # fmt: skip
+    leftovers = {entry.name for entry in path.iterdir()} - {
+        "config.toml",
+        "history.jsonl",
+        "state",
+        "cache.sqlite",
+        "best",
+        "trail",
+        "answers.jsonl",
+        "report.json",
+        "lock",
+        "cache.sqlite-wal",
+        "cache.sqlite-shm",
+    }
     assert not leftovers, leftovers
     return (path / "history.jsonl").read_bytes(), report, best
 
@@ -126,9 +147,13 @@ class Disk:
         """For `start`: dies at change number `kill` of what lies in folder/runs."""
         (self.folder / "shadow").mkdir(exist_ok=True)
         (self.folder / "runs").mkdir(exist_ok=True)
-        return {"LD_PRELOAD": self.library, "FAULT_DIR": self.folder / "runs", "FAULT_KILL": kill,
-                "FAULT_SHADOW": self.folder / "shadow", "FAULT_COUNT": self.folder / "count"} | (
-                    {"FAULT_SKIP": skip} if skip else {})  # fmt: skip
+        return {
+            "LD_PRELOAD": self.library,
+            "FAULT_DIR": self.folder / "runs",
+            "FAULT_KILL": kill,
+            "FAULT_SHADOW": self.folder / "shadow",
+            "FAULT_COUNT": self.folder / "count",
+        } | ({"FAULT_SKIP": skip} if skip else {})
 
     @property
     def changes(self) -> int:

@@ -85,12 +85,15 @@ class TestDisk:
         command = (
             f'hswarm() {{ {sys.executable} -m hswarm.cli.main "$@"; }}; set -- {" ".join(map(str, words))}; {script}'
         )
-        return subprocess.run([*ISOLATED, "bash", "-c", command], capture_output=True, text=True,
-                              env=os.environ | {"PYTHONPATH": path} | environment)  # fmt: skip
+        return subprocess.run(
+            [*ISOLATED, "bash", "-c", command],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": path} | environment,
+        )
 
     @pytest.mark.parametrize(
-        "size",
-        ["100k", *(pytest.param(f"{k}k", marks=pytest.mark.slow) for k in (20, 40, 60, 80, 140, 160, 200, 240))],
+        "size", ["100k", *(pytest.param(f"{k}k", marks=pytest.mark.slow) for k in (20, 40, 60, 80, 140, 160, 200, 240))]
     )
     def test_full_disk_stops_clearly_and_goes_on_after_room_is_made(self, tmp_path, faulty_recipe, whole, size):
         (tmp_path / "small").mkdir()

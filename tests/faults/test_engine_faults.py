@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hswarm.engines.base import Completion, Request, Sampling
+from hswarm.engines.retry import Guard
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import EngineError, PoolError
-from hswarm.execution.guard import Guard
 
 
 def test_retries_help_and_leave_no_trace(tmp_path, faulty_recipe, whole):
@@ -39,12 +39,15 @@ def test_failed_calls_are_not_scored_as_wrong_answers(tmp_path, faulty_recipe):
     assert report["dev"]["n"] == 12  # the best system answered everything
 
 
-@pytest.mark.parametrize(("fault", "said"), [
-    ({"raise": 1.0}, "RuntimeError: the engine broke on this prompt"),
-    pytest.param({"short": True}, "the engine gave", marks=pytest.mark.slow),
-    pytest.param({"memory": 0}, "calls do not fit", marks=pytest.mark.slow),
-    ({"worker": 3}, "the last fault was"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"raise": 1.0}, "RuntimeError: the engine broke on this prompt"),
+        pytest.param({"short": True}, "the engine gave", marks=pytest.mark.slow),
+        pytest.param({"memory": 0}, "calls do not fit", marks=pytest.mark.slow),
+        ({"worker": 3}, "the last fault was"),
+    ],
+)
 def test_above_the_limit_the_run_stops_resumably_and_says_why(tmp_path, faulty_recipe, whole, fault, said):
     path = tmp_path / "run"
     status, _, err = run("search", faulty_recipe, "--run", path, faults=fault)
@@ -149,8 +152,16 @@ def test_long_searches_stay_bounded_by_choice():
     from hswarm.errors import NumberError
 
     def search(**changes):
-        settings = SwarmSettings(inertia=1.0, cognitive=0.0, social=0.1, repel=5.0, step_length=3.0, step_factor=1.0,
-                                 restart=False, **changes)  # fmt: skip
+        settings = SwarmSettings(
+            inertia=1.0,
+            cognitive=0.0,
+            social=0.1,
+            repel=5.0,
+            step_length=3.0,
+            step_factor=1.0,
+            restart=False,
+            **changes,
+        )
         swarm = Swarm(
             np.random.default_rng(0).uniform(0, 1, (4, 6)).astype(np.float32), settings, np.random.default_rng(1)
         )

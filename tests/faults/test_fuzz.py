@@ -17,22 +17,47 @@ from hypothesis import strategies as st
 
 import hswarm
 from conftest import toy_content
-from hswarm.config import build_recipe, read_recipe
+from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.errors import HSwarmError
-from hswarm.execution.cache import Cache
+from hswarm.experiments.search import resume, search
 from hswarm.experts.pool import PoolSettings, open_pool
-from hswarm.runs.run import Run
-from hswarm.runs.search import resume, search
+from hswarm.runs.directory import Run
+from hswarm.system.cache import Cache
 from hswarm.tasks.formats import read_data
 
 FUZZ_INPUTS = int(os.environ.get("FUZZ_INPUTS", "60"))
-DATA = {"dev": [{"question": "q", "answer": "A", "choices": {"A": "x", "B": "y"}, "context_chunks": ["c"]}],
-        "test": [{"id": 1, "question": "r", "answer": "B", "choices": {"A": "x", "B": "y"}}], "icl_prompt": "p"}  # fmt: skip
+DATA = {
+    "dev": [{"question": "q", "answer": "A", "choices": {"A": "x", "B": "y"}, "context_chunks": ["c"]}],
+    "test": [{"id": 1, "question": "r", "answer": "B", "choices": {"A": "x", "B": "y"}}],
+    "icl_prompt": "p",
+}
 
 # What JSON, TOML and headers choke on, put in place of pieces of a whole file.
-NASTY = [b"", b"\0", b"null", b"NaN", b"-1", b"1e999", b"9" * 5000, b"[" * 100_000, b'{"a":' * 50_000, b"\xff\xfe",
-         b'"\\ud800"', b"../../../etc/passwd", b"/etc/passwd", b"true", b"[]", b"{}", b'""', b"18446744073709551615",
-         b"\x1b[2J", b"'''", b"9223372036854775807", b"-0.0", "\u202e".encode()]  # fmt: skip
+NASTY = [
+    b"",
+    b"\0",
+    b"null",
+    b"NaN",
+    b"-1",
+    b"1e999",
+    b"9" * 5000,
+    b"[" * 100_000,
+    b'{"a":' * 50_000,
+    b"\xff\xfe",
+    b'"\\ud800"',
+    b"../../../etc/passwd",
+    b"/etc/passwd",
+    b"true",
+    b"[]",
+    b"{}",
+    b'""',
+    b"18446744073709551615",
+    b"\x1b[2J",
+    b"'''",
+    b"9223372036854775807",
+    b"-0.0",
+    "\u202e".encode(),
+]
 
 
 @st.composite
@@ -51,8 +76,12 @@ def damage(draw):
             for _ in range(rng.randint(1, 8)):
                 changed[rng.randrange(len(content))] = rng.randrange(256)
             return bytes(changed)
-        return {"cut": content[:i], "nasty": content[:i] + nasty + content[j:], "repeat": content[:j] + content[i:],
-                "noise": content[:i] + junk + content[i:]}.get(kind, junk)  # fmt: skip
+        return {
+            "cut": content[:i],
+            "nasty": content[:i] + nasty + content[j:],
+            "repeat": content[:j] + content[i:],
+            "noise": content[:i] + junk + content[i:],
+        }.get(kind, junk)
 
     return apply
 

@@ -18,11 +18,11 @@ from safetensors.numpy import save_file
 import hswarm
 from conftest import toy_content
 from hswarm.cli.main import main
-from hswarm.config import build_recipe, read_recipe
+from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.errors import HSwarmError, PoolError, RunError, TaskError
+from hswarm.experiments.search import resume, search
 from hswarm.experts.pool import PoolSettings, open_pool
-from hswarm.runs.run import Run
-from hswarm.runs.search import resume, search
+from hswarm.runs.directory import Run
 from hswarm.tasks.formats import read_data
 
 ISOLATED = ["unshare", "--map-root-user", "--net"]  # no network but a loopback that is down
@@ -202,8 +202,12 @@ class TestWithoutNetwork:
         )
         path = os.pathsep.join([str(tmp_path / "watch"), str(HERE.parent.parent / "src")])
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")} | {"PYTHONPATH": path}
-        done = subprocess.run([*ISOLATED, sys.executable, "-m", "hswarm.cli.main", "search", recipe, "--run",
-                               tmp_path / "run", *words], env=environment, capture_output=True, text=True)  # fmt: skip
+        done = subprocess.run(
+            [*ISOLATED, sys.executable, "-m", "hswarm.cli.main", "search", recipe, "--run", tmp_path / "run", *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "attempts").read_text() == ""
 

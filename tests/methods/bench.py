@@ -3,13 +3,13 @@
 import pytest
 
 from conftest import toy_content
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import ToyEngine, planted_weights, toy_pool
-from hswarm.execution.execute import Executor
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.executor import Executor
 from hswarm.tasks.task import Example, Task
 from hswarm.tasks.toy import generate
 

@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 from bench import bench
 
-from hswarm import load
+from hswarm import io, load
 from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import ToyEngine, planted_weights, toy_pool
 from hswarm.errors import ConfigError
-from hswarm.execution import files
 from hswarm.methods import TABLE, get_method, method_names, run_method
-from hswarm.methods.base import Journal
+from hswarm.methods.base import Checkpointer
 from hswarm.methods.hswarm import Search
-from hswarm.methods.objective import BudgetSpent
+from hswarm.session.evaluator import BudgetSpent
 
 
 @pytest.fixture(params=TABLE)
@@ -23,7 +22,7 @@ def method(request, tmp_path):
     settings = {}
     if request.param == "data_merge":  # an expert as if trained on everything, for each size of pool
         settings = {"path": str(tmp_path / "union")}
-        files.write_tensors(tmp_path / "union" / "vector.safetensors", {"vector": planted_weights(4)})
+        io.write_tensors(tmp_path / "union" / "vector.safetensors", {"vector": planted_weights(4)})
     return get_method(request.param, settings)
 
 
@@ -89,7 +88,7 @@ def test_the_table_and_its_names():
         get_method("chain", {"size": 1})
 
 
-class Lines(Journal):
+class Lines(Checkpointer):
     """Keeps the lines of the history."""
 
     def __init__(self, intervals):

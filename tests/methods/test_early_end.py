@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from conftest import Interrupt, toy_content
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import Completion
 from hswarm.engines.toy import ToyEngine
 from hswarm.errors import ConfigError
-from hswarm.runs.run import Run
-from hswarm.runs.search import resume, search
+from hswarm.experiments.search import resume, search
+from hswarm.runs.directory import Run
 
 
 def content(mode, seed=0, **search):

@@ -8,7 +8,7 @@ import pytest
 
 from hswarm.cli.main import main
 from hswarm.core.stats import holm
-from hswarm.runs.table import labels, tabulate
+from hswarm.experiments.table import labels, tabulate
 
 
 def test_holm_against_values_worked_by_hand():
@@ -24,15 +24,32 @@ def test_methods_at_one_place_share_a_label():
 
 def results(scores):
     return [
-        {"task": task, "method": method, "seed": seed, "test": row, "dev": [1.0, 1.0], "calls": 1, "tokens": 10.0,
-         "spent": {"calls": 5, "tokens": 50, "seconds": 1.0}}
+        {
+            "task": task,
+            "method": method,
+            "seed": seed,
+            "test": row,
+            "dev": [1.0, 1.0],
+            "calls": 1,
+            "tokens": 10.0,
+            "spent": {"calls": 5, "tokens": 50, "seconds": 1.0},
+        }
         for task, method, seed, row in scores
-    ]  # fmt: skip
+    ]
 
 
 def test_ranks_gains_and_drops():
-    table = tabulate(results([("a", "best_single", 0, [0, 1] * 10), ("a", "hswarm", 0, [1] * 20), ("a", "hswarm", 1, [1] * 20),
-                              ("b", "best_single", 0, [0, 1] * 10), ("b", "hswarm", 0, [0] * 20)]))  # fmt: skip
+    table = tabulate(
+        results(
+            [
+                ("a", "best_single", 0, [0, 1] * 10),
+                ("a", "hswarm", 0, [1] * 20),
+                ("a", "hswarm", 1, [1] * 20),
+                ("b", "best_single", 0, [0, 1] * 10),
+                ("b", "hswarm", 0, [0] * 20),
+            ]
+        )
+    )
     single, found = table["tasks"]["a"]
     assert (found["test"], found["gain"], found["seeds"], single["drop"]) == (1.0, 100.0, 2, 0.5)
     assert found["to_best_single"]["difference"] == 0.5
@@ -44,9 +61,23 @@ def test_ranks_gains_and_drops():
 def test_shared_calls_change_nothing_but_the_work(tmp_path, root):
     results = {}
     for name, flags in (("shared", []), ("apart", ["--no-share"]), ("timed", ["--budget-seconds", "1000"])):
-        words = ["compare", str(root / "recipes/toy.toml"), "--methods", "best_single,random_search", "--seeds", "2",
-                 "--run", str(tmp_path / name), "--set", "task.dev=12", "--set", "task.test=20",
-                 "--set", "search.iterations=2", *flags]  # fmt: skip
+        words = [
+            "compare",
+            str(root / "recipes/toy.toml"),
+            "--methods",
+            "best_single,random_search",
+            "--seeds",
+            "2",
+            "--run",
+            str(tmp_path / name),
+            "--set",
+            "task.dev=12",
+            "--set",
+            "task.test=20",
+            "--set",
+            "search.iterations=2",
+            *flags,
+        ]
         assert main(words) == 0
         found = [json.loads(path.read_text()) for path in sorted((tmp_path / name).glob("toy/*/*/result.json"))]
         results[name] = [result["spent"].pop("seconds") for result in found], found
@@ -56,8 +87,10 @@ def test_shared_calls_change_nothing_but_the_work(tmp_path, root):
     assert "| | |" not in (tmp_path / "apart/table.md").read_text()
     assert (tmp_path / "shared/calls.sqlite").is_file()
     assert not (tmp_path / "apart/calls.sqlite").exists()
-    counts = [sum(kept_calls(path) for path in (tmp_path / "shared").glob(pattern))
-              for pattern in ("calls.sqlite", "toy/*/*/cache.sqlite")]  # fmt: skip
+    counts = [
+        sum(kept_calls(path) for path in (tmp_path / "shared").glob(pattern))
+        for pattern in ("calls.sqlite", "toy/*/*/cache.sqlite")
+    ]
     assert 0 < counts[0] < 0.8 * counts[1]
 
 
@@ -68,9 +101,24 @@ def kept_calls(path):
 
 def test_compare_from_the_command_line(tmp_path, root, capsys):
     pytest.importorskip("matplotlib")
-    words = ["compare", str(root / "recipes/toy.toml"), "--methods", "best_single,random_search,data_merge,hswarm",
-             "--seeds", "2", "--budget-calls", "1500", "--run", str(tmp_path / "c"), "--json", str(tmp_path / "t.json"),
-             "--set", "task.dev=12", "--set", "task.test=20"]  # fmt: skip
+    words = [
+        "compare",
+        str(root / "recipes/toy.toml"),
+        "--methods",
+        "best_single,random_search,data_merge,hswarm",
+        "--seeds",
+        "2",
+        "--budget-calls",
+        "1500",
+        "--run",
+        str(tmp_path / "c"),
+        "--json",
+        str(tmp_path / "t.json"),
+        "--set",
+        "task.dev=12",
+        "--set",
+        "task.test=20",
+    ]
     assert main(words) == 0
     first = capsys.readouterr()
     rows = {row["method"]: row for row in json.loads((tmp_path / "t.json").read_text())["tasks"]["toy"]}

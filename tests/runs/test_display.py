@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 import hswarm
 from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import toy_pool
-from hswarm.execution.system import System
-from hswarm.runs.run import Run
+from hswarm.runs.directory import Run
+from hswarm.system.system import System
 
 HOSTILE = "<img src=x onerror=alert(1)>&"
 

@@ -11,13 +11,14 @@ import timed
 
 from conftest import toy_content
 from hswarm.cli.main import main
-from hswarm.config import build_recipe
-from hswarm.execution.execute import Executor
+from hswarm.config.recipe import build_recipe
+from hswarm.experiments.forecast import _Batch, fit_seconds, forecast
+from hswarm.experiments.search import search
 from hswarm.methods.hswarm import Search
-from hswarm.methods.objective import Objective
-from hswarm.runs.forecast import _Batch, fit_seconds, forecast
-from hswarm.runs.outcome import Cost, Forecast, clock
-from hswarm.runs.search import open_parts, search
+from hswarm.runs.cost import Cost, Forecast, clock
+from hswarm.session.evaluator import Objective
+from hswarm.session.session import open_parts
+from hswarm.system.executor import Executor
 
 
 def recipe(**engine):
@@ -32,10 +33,10 @@ def _timed(monkeypatch):
     """`timed:Timed` has toy experts."""
     from hswarm.engines.toy import toy_pool
 
-    monkeypatch.setattr("hswarm.runs.search.open_pool", lambda settings: toy_pool(4))
-    monkeypatch.setattr("hswarm.runs.search.check_tokenizers", lambda pool, path: None)
+    monkeypatch.setattr("hswarm.experiments.search.open_pool", lambda settings: toy_pool(4))
+    monkeypatch.setattr("hswarm.experiments.search.check_tokenizers", lambda pool, path: None)
     virtual = SimpleNamespace(perf_counter=lambda: timed.clock[0], monotonic=time.monotonic)
-    monkeypatch.setattr("hswarm.runs.forecast.time", virtual)
+    monkeypatch.setattr("hswarm.experiments.forecast.time", virtual)
 
 
 def test_forecast_and_outcome_are_compared_in_the_report(tmp_path):

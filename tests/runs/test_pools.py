@@ -11,9 +11,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
 from tiny import adapter_of, llama
 
 import hswarm
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
+from hswarm.experiments.search import resume, search
 from hswarm.runs.progress import Progress
-from hswarm.runs.search import resume, search
 
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
 
@@ -30,18 +30,27 @@ def root(tmp_path_factory):
     (folder / "mixed").mkdir()
     for source in (folder / "full" / "a", folder / "full" / "b", folder / "delta" / "w1", folder / "delta" / "w2"):
         (folder / "mixed" / source.name).symlink_to(source)
-    (folder / "task.jsonl").write_text("".join(
-        json.dumps({"question": f"What follows {c}?", "answer": chr(ord(c) + 1), "split": split}) + "\n"
-        for split, letters in (("dev", "abcd"), ("test", "efg")) for c in letters))  # fmt: skip
+    (folder / "task.jsonl").write_text(
+        "".join(
+            json.dumps({"question": f"What follows {c}?", "answer": chr(ord(c) + 1), "split": split}) + "\n"
+            for split, letters in (("dev", "abcd"), ("test", "efg"))
+            for c in letters
+        )
+    )
     return folder
 
 
 def recipe(root, pool, **search):
     """Every letter in a reply scores, so that random weights differ."""
     settings = {"graphs": 2, "assignments": 3, "iterations": 3, "patience": 3} | search
-    return build_recipe({"pool": {"path": str(root / pool["path"])} | {k: v for k, v in pool.items() if k != "path"},
-                         "task": {"path": str(root / "task.jsonl"), "scorer": "reference", "max_new_tokens": 12},
-                         "engine": {"dtype": "float32"}, "search": settings})  # fmt: skip
+    return build_recipe(
+        {
+            "pool": {"path": str(root / pool["path"])} | {k: v for k, v in pool.items() if k != "path"},
+            "task": {"path": str(root / "task.jsonl"), "scorer": "reference", "max_new_tokens": 12},
+            "engine": {"dtype": "float32"},
+            "search": settings,
+        }
+    )
 
 
 class Interrupt(Progress):
@@ -84,9 +93,9 @@ def test_a_search_interrupted_and_resumed_is_never_stopped(root, tmp_path, pool)
 def test_the_saved_system_is_the_scored_one(root, tmp_path, pool):
     run = search(recipe(root, pool), tmp_path / "run")
     system = hswarm.load(run.path)
-    from hswarm.execution.execute import Executor
-    from hswarm.runs.search import open_parts
     from hswarm.scorers import get_scorer
+    from hswarm.session.session import open_parts
+    from hswarm.system.executor import Executor
 
     parts = open_parts(run.recipe)
     (nodes,) = Executor(hswarm_engine(system)).run([system], parts.task.dev, "again")

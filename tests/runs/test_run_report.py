@@ -13,25 +13,27 @@ import numpy as np
 import pytest
 
 from conftest import toy_content
+from hswarm import io
 from hswarm.cli.main import main
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.engines.toy import ToyEngine
 from hswarm.errors import RunError
-from hswarm.execution import files
+from hswarm.experiments.compare import compare
+from hswarm.experiments.search import search
+from hswarm.experiments.table import tabulate
+from hswarm.report.render import html_page, markdown_page
+from hswarm.report.summary import gather, warnings
 from hswarm.runs.answers import only_together, read_answers
-from hswarm.runs.compare import compare
-from hswarm.runs.facts import gather, warnings
-from hswarm.runs.page import html_page, markdown_page
+from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.runs.run import Run
-from hswarm.runs.search import search
-from hswarm.runs.table import tabulate
 
 HOSTILE = [
-    "<script>document.title = 'taken'</script>", "</pre><img src=http://example.org/x onerror=alert(1)>",
-    '"><svg onload=alert(2)>', "```\n# a heading\n<b>bold</b> | cell | [link](javascript:alert(3)) \x00\x1b[31m \ud800",
+    "<script>document.title = 'taken'</script>",
+    "</pre><img src=http://example.org/x onerror=alert(1)>",
+    '"><svg onload=alert(2)>',
+    "```\n# a heading\n<b>bold</b> | cell | [link](javascript:alert(3)) \x00\x1b[31m \ud800",
     "{{ 7 * 7 }} {% raw %} &lt;i&gt; \u202egnihtemos",
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +237,7 @@ def test_other_forms_are_named_in_report_and_show(run, tmp_path, capsys):
     (path / "report.json").write_text(json.dumps(old))
     (path / "analysis").mkdir()
     (path / "analysis/roles.json").write_text('{"name": "roles", "says": "all"}')
-    files.write_tensors(path / "trail/0001.safetensors", {"role": np.zeros((2, 3), np.float32)})
+    io.write_tensors(path / "trail/0001.safetensors", {"role": np.zeros((2, 3), np.float32)})
     compared = tmp_path / "small-compare"
     (compared / "recipes").mkdir(parents=True)
     (compared / "recipes/small.toml").write_text("[search]\nswarms = 3\n")
@@ -276,8 +278,11 @@ def test_follow_writes_until_the_end(tmp_path):
     path, out = tmp_path / "run", tmp_path / "live.html"
     words = [sys.executable, "-m", "hswarm.cli.main"]
     (tmp_path / "recipe.toml").write_text(build_recipe(toy_content(iterations=60, patience=60)).to_toml())
-    searching = subprocess.Popen([*words, "search", str(tmp_path / "recipe.toml"), "--run", str(path)],
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    searching = subprocess.Popen(
+        [*words, "search", str(tmp_path / "recipe.toml"), "--run", str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while not (path / "lock").exists() or not (path / "lock").read_text():
         assert searching.poll() is None
         time.sleep(0.01)

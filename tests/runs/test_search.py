@@ -14,12 +14,13 @@ import pytest
 
 import hswarm
 from conftest import Interrupt, toy_content
-from hswarm.config import build_recipe, read_recipe
+from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.errors import HSwarmError, RunError
-from hswarm.execution.execute import Executor
-from hswarm.methods.objective import BudgetSpent, Objective
-from hswarm.runs.run import Run
-from hswarm.runs.search import open_parts, resume, search
+from hswarm.experiments.search import resume, search
+from hswarm.runs.directory import Run
+from hswarm.session.evaluator import BudgetSpent, Objective
+from hswarm.session.session import open_parts
+from hswarm.system.executor import Executor
 
 
 def result(path):
@@ -45,8 +46,10 @@ def test_weights_and_roles_together_beat_either_alone(tmp_path, root):
     mean = {}
     for steps in ("role", "weight", "role weight"):
         changes = [f"search.steps={json.dumps(steps.split())}", "search.iterations=12", "search.nodes=4"]
-        found = [search(read_recipe(root / "recipes/toy.toml", [*changes, f"seed={seed}"]), tmp_path / f"{steps}{seed}")
-                 for seed in range(4)]  # fmt: skip
+        found = [
+            search(read_recipe(root / "recipes/toy.toml", [*changes, f"seed={seed}"]), tmp_path / f"{steps}{seed}")
+            for seed in range(4)
+        ]
         mean[steps] = np.mean([run.report["dev"]["score"] for run in found])
     assert mean["role weight"] > max(mean["role"], mean["weight"])
 
@@ -223,8 +226,21 @@ def test_fewer_nodes_than_experts_take_the_best_alone(tmp_path, root):
 def test_history_and_report_hold_what_design_promises(tmp_path, toy_recipe):
     run = search(toy_recipe, tmp_path / "run")
     report = run.report
-    assert {"task", "engine", "seed", "dev", "test", "best_single", "topology", "iterations", "stopped", "calls", "tokens",
-            "wall_s", "versions"} <= report.keys()  # fmt: skip
+    assert {
+        "task",
+        "engine",
+        "seed",
+        "dev",
+        "test",
+        "best_single",
+        "topology",
+        "iterations",
+        "stopped",
+        "calls",
+        "tokens",
+        "wall_s",
+        "versions",
+    } <= report.keys()
     assert {"score", "n", "ci"} <= report["dev"].keys()
     assert report["calls"]["requested"] == report["calls"]["generated"] + report["calls"]["reused"]
     assert [line["iteration"] for line in run.history()] == list(range(report["iterations"]))

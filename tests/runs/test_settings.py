@@ -9,26 +9,35 @@ import pytest
 import hswarm
 from conftest import toy_content
 from hswarm.cli.main import main
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.core.decode import g_decode
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import ConfigError, RunError
-from hswarm.execution.execute import Executor
+from hswarm.experiments.search import resume, search
 from hswarm.experts.adapter import Expert
+from hswarm.experts.interpolate import populated
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
-from hswarm.experts.populate import populated
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
-from hswarm.methods.base import Journal
+from hswarm.methods.base import Checkpointer
 from hswarm.methods.hswarm import Search
-from hswarm.methods.objective import Objective
+from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.runs.run import Run
-from hswarm.runs.search import open_parts, planned_calls, resume, search
+from hswarm.session.evaluator import Objective
+from hswarm.session.session import open_parts, planned_calls
+from hswarm.system.executor import Executor
 from hswarm.tasks import toy
 
 SWARMS = pytest.mark.parametrize("swarm", ["role", "weight"])
-STILL = {"inertia": 0, "cognitive": 0, "social": 0, "repel": 0, "step_length": 0.5, "step_factor": 1.0,
-         "restart": False, "coefficients_random": False}  # fmt: skip
+STILL = {
+    "inertia": 0,
+    "cognitive": 0,
+    "social": 0,
+    "repel": 0,
+    "step_length": 0.5,
+    "step_factor": 1.0,
+    "restart": False,
+    "coefficients_random": False,
+}
 
 
 def recipe_of(sections=None, **changes):
@@ -44,7 +53,7 @@ def searched(path, sections=None, **changes):
     return search(recipe_of(sections, **changes), path)
 
 
-class Recorder(Journal):
+class Recorder(Checkpointer):
     """Keeps every checkpoint of a search."""
 
     def __init__(self):
@@ -64,10 +73,13 @@ class Moves:
         Search(parts.pool, objective, np.random.default_rng(recipe.seed), recorder).go()
         key = "role" if swarm == "role" else "weight0"
         self.states = [
-            {name: tensors[f"{key}.{name}"] for name in (
-                "positions", "velocities", "personal", "best", "worst", "cooldown")} | state[key]
+            {
+                name: tensors[f"{key}.{name}"]
+                for name in ("positions", "velocities", "personal", "best", "worst", "cooldown")
+            }
+            | state[key]
             for tensors, state in recorder.states
-        ]  # fmt: skip
+        ]
 
     def moved(self):
         """How the first move changed the positions."""
@@ -159,8 +171,12 @@ def restarts(moves):
     """The iterations in which some particle went back to its personal best with zero velocity."""
     found = []
     for number, (before, after) in enumerate(pairwise(moves.states), 1):
-        back = [np.array_equal(after["positions"][i], before["personal"][i]) and not after["velocities"][i].any()
-                and after["cooldown"][i] > before["cooldown"][i] for i in range(len(before["personal"]))]  # fmt: skip
+        back = [
+            np.array_equal(after["positions"][i], before["personal"][i])
+            and not after["velocities"][i].any()
+            and after["cooldown"][i] > before["cooldown"][i]
+            for i in range(len(before["personal"]))
+        ]
         found += [number] if any(back) else []
     return found
 
@@ -191,11 +207,24 @@ def test_scorer(tmp_path):
 
 
 def test_task_path(tmp_path):
-    rows = {split: [{"id": e.id, "question": e.question, "answer": e.answer} for e in toy.generate(9, seed, 3)]
-            for seed, split in enumerate(("dev", "test"))}  # fmt: skip
+    rows = {
+        split: [{"id": e.id, "question": e.question, "answer": e.answer} for e in toy.generate(9, seed, 3)]
+        for seed, split in enumerate(("dev", "test"))
+    }
     (tmp_path / "mine.json").write_text(json.dumps(rows))
-    run = searched(tmp_path / "run", {"task": {"name": "", "path": str(tmp_path / "mine.json"), "dev": None,
-                                               "test": None, "scorer": "exact", "options": {}}})  # fmt: skip
+    run = searched(
+        tmp_path / "run",
+        {
+            "task": {
+                "name": "",
+                "path": str(tmp_path / "mine.json"),
+                "dev": None,
+                "test": None,
+                "scorer": "exact",
+                "options": {},
+            }
+        },
+    )
     assert (run.report["task"], run.report["dev"]["n"], run.report["test"]["n"]) == ("mine", 9, 9)
 
 
@@ -314,7 +343,8 @@ def test_drop_n_leaves_out_single_evaluations(tmp_path):
     assert 0.25 < np.mean(dropped[2:]) / 4 < 0.75
     for before, line in pairwise(lines):
         assert line["calls"]["skipped"] - before["calls"]["skipped"] == 60 * sum(
-            line[step].get("dropped", 0) for step in ("role", "weight"))  # fmt: skip
+            line[step].get("dropped", 0) for step in ("role", "weight")
+        )
         same = np.equal(line["role"]["utilities"], before["role"]["utilities"]).sum()
         assert same >= line["role"].get("dropped", 0)
         assert line["weight"]["utilities"].count(None) == line["weight"].get("dropped", 0)
@@ -322,8 +352,10 @@ def test_drop_n_leaves_out_single_evaluations(tmp_path):
 
 
 def test_drop_n_and_an_exact_early_end_go_together(tmp_path):
-    plain, early = (searched(tmp_path / end, early_end=end, drop_n=0.3, iterations=8, patience=8, graphs=8)
-                    for end in ("off", "exact"))  # fmt: skip
+    plain, early = (
+        searched(tmp_path / end, early_end=end, drop_n=0.3, iterations=8, patience=8, graphs=8)
+        for end in ("off", "exact")
+    )
     assert plain.load_state()[0]["role.positions"].tolist() == early.load_state()[0]["role.positions"].tolist()
     assert early.report["calls"]["requested"] < plain.report["calls"]["requested"]
     assert early.report["test"] == plain.report["test"]

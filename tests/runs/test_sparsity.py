@@ -7,14 +7,15 @@ import pytest
 
 import hswarm
 from conftest import toy_content
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.core.decode import thinned
 from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError
-from hswarm.execution.execute import Executor
+from hswarm.experiments.search import search
 from hswarm.methods.hswarm import Search
-from hswarm.methods.objective import Objective
-from hswarm.runs.search import open_parts, search
+from hswarm.session.evaluator import Objective
+from hswarm.session.session import open_parts
+from hswarm.system.executor import Executor
 
 
 def test_weak_edges_go_with_those_heard_through_them_alone():

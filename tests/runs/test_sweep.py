@@ -9,13 +9,25 @@ import time
 import pytest
 
 from hswarm.cli.main import main
-from hswarm.config import build_recipe, read_recipe
+from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.errors import ConfigError
-from hswarm.runs.space import SPACES, read_space
+from hswarm.experiments.parameters import SPACES, read_space
 
 pytest.importorskip("optuna")
-SMALL = ["--set", "task.dev=8", "--set", "task.test=20", "--set", "search.iterations=4", "--set", "search.graphs=4",
-         "--set", "search.assignments=4", "--set", "search.patience=9"]  # fmt: skip
+SMALL = [
+    "--set",
+    "task.dev=8",
+    "--set",
+    "task.test=20",
+    "--set",
+    "search.iterations=4",
+    "--set",
+    "search.graphs=4",
+    "--set",
+    "search.assignments=4",
+    "--set",
+    "search.patience=9",
+]
 
 
 def words(root, path, *more):
@@ -28,8 +40,9 @@ def outcome(path):
 
 
 def test_a_sweep_from_the_command_line(tmp_path, root, capsys):
-    given = words(root, tmp_path / "s", "--over", "weight.step_length=[0.3, 5.0]", "--over", "search.graphs=2..5",
-                  "--trials", "5")  # fmt: skip
+    given = words(
+        root, tmp_path / "s", "--over", "weight.step_length=[0.3, 5.0]", "--over", "search.graphs=2..5", "--trials", "5"
+    )
     assert main(given) == 0
     said = capsys.readouterr()
     content, _ = outcome(tmp_path / "s")
@@ -77,16 +90,52 @@ def test_a_killed_sweep_ends_as_if_it_had_not_been(tmp_path, root):
 
 
 def test_trials_side_by_side(tmp_path, root):
-    assert main(words(root, tmp_path / "s", "--over", "role.social=[0.2, 0.4]", "--over", "role.repel=[0.01, 0.1]",
-                      "--sampler", "grid", "--pruner", "none", "--jobs", "2")) == 0  # fmt: skip
+    assert (
+        main(
+            words(
+                root,
+                tmp_path / "s",
+                "--over",
+                "role.social=[0.2, 0.4]",
+                "--over",
+                "role.repel=[0.01, 0.1]",
+                "--sampler",
+                "grid",
+                "--pruner",
+                "none",
+                "--jobs",
+                "2",
+            )
+        )
+        == 0
+    )
     rows = outcome(tmp_path / "s")[0]["trials"]
     assert len({tuple(row["parameters"].values()) for row in rows}) == len(rows) == 4
 
 
 def test_hopeless_trials_are_given_up_early(tmp_path, root):
     """One node cannot do three steps, whatever it weighs."""
-    assert main(words(root, tmp_path / "s", "--over", "search.nodes=[1, 3]", "--sampler", "random", "--trials", "9",
-                      "--set", "task.options.toy.steps=3", "--set", "task.dev=6", "--set", "search.iterations=4")) == 0  # fmt: skip
+    assert (
+        main(
+            words(
+                root,
+                tmp_path / "s",
+                "--over",
+                "search.nodes=[1, 3]",
+                "--sampler",
+                "random",
+                "--trials",
+                "9",
+                "--set",
+                "task.options.toy.steps=3",
+                "--set",
+                "task.dev=6",
+                "--set",
+                "search.iterations=4",
+            )
+        )
+        == 0
+    )
     rows = outcome(tmp_path / "s")[0]["trials"]
     given_up = [row for row in rows if row["state"] == "pruned"]
     assert given_up
@@ -105,9 +154,14 @@ def test_the_papers_grid_fits_every_recipe():
 
 @pytest.mark.parametrize(
     ("text", "fault"),
-    [("role.inertia=0.5..0.1", "the lower first"), ("role.inertia=0..1 log", "above 0 if log"), ("x", "no field"),
-     ("role.inertia=3", "expected a list"), ("role.inertia=a..b", "--over takes")],
-)  # fmt: skip
+    [
+        ("role.inertia=0.5..0.1", "the lower first"),
+        ("role.inertia=0..1 log", "above 0 if log"),
+        ("x", "no field"),
+        ("role.inertia=3", "expected a list"),
+        ("role.inertia=a..b", "--over takes"),
+    ],
+)
 def test_what_cannot_be_varied_is_refused(text, fault):
     with pytest.raises(ConfigError, match=fault):
         read_space([text])

@@ -7,13 +7,13 @@ import threading
 import pytest
 
 from conftest import toy_content
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.errors import ConfigError
+from hswarm.experiments.search import resume, search
+from hswarm.report.tracking import Tracker, metrics, outcome
 from hswarm.runs import track
+from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.runs.run import Run
-from hswarm.runs.search import resume, search
-from hswarm.runs.track import Tracker, metrics, outcome
 
 
 class Told(Progress):

@@ -4,23 +4,29 @@ import numpy as np
 import pytest
 
 from hswarm import Topology
-from hswarm.config import build_recipe
+from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import Completion
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import TaskError
-from hswarm.execution.execute import Executor
-from hswarm.execution.respond import score_replies
-from hswarm.methods.objective import BudgetSpent, Objective
-from hswarm.runs.search import planned_calls
 from hswarm.scorers import get_scorer, scored_calls, task_scorer
 from hswarm.scorers.abstain import stands
+from hswarm.session.evaluator import BudgetSpent, Objective
+from hswarm.session.session import planned_calls
+from hswarm.system.executor import Executor
+from hswarm.system.scoring import score_replies
 from hswarm.tasks.task import Example, Task
 
 POOL = toy_pool(2)
 CHOICES = {"A": "Paris", "B": "Rome"}
 # name -> what is answered first, what the doubt gets
-SAID = {"right": ("A", "TRUE"), "wrong": ("The answer is B", "true."), "modest": ("B", "False"), "shy": ("A", "FALSE"),
-        "mute": ("I do not know", "true"), "vague": ("A", "perhaps")}  # fmt: skip
+SAID = {
+    "right": ("A", "TRUE"),
+    "wrong": ("The answer is B", "true."),
+    "modest": ("B", "False"),
+    "shy": ("A", "FALSE"),
+    "mute": ("I do not know", "true"),
+    "vague": ("A", "perhaps"),
+}
 EXAMPLES = tuple(Example(name, f"q-{name}", "A", CHOICES) for name in SAID)
 
 
@@ -95,8 +101,19 @@ def test_beside_another_task():
     assert found.scores.tolist() == [1, 1, -1, 0, 0, 0, 0]
 
 
-@pytest.mark.parametrize(("reply", "verdict"), [("True", True), ("true", True), ("FALSE.", False), ("It is not true: false", False),
-    ("untrue", None), ("", None), ("Yes", True), ("I was wrong", False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ("True", True),
+        ("true", True),
+        ("FALSE.", False),
+        ("It is not true: false", False),
+        ("untrue", None),
+        ("", None),
+        ("Yes", True),
+        ("I was wrong", False),
+    ],
+)
 def test_verdicts(reply, verdict):
     """Fault 5: a lower-case "true" is a verdict as well."""
     assert stands(reply) is verdict
@@ -113,7 +130,9 @@ def test_numbers_too():
         Task("t", (example,), (), "abstain"), build_recipe({"engine": {"name": "toy"}}), POOL, executor
     )
     system = objective.alone(POOL.experts[0])
-    ((score,),) = score_replies(task_scorer(objective.task), executor, [system], executor.run([system], [example], "s"), [example], "s")  # fmt: skip
+    ((score,),) = score_replies(
+        task_scorer(objective.task), executor, [system], executor.run([system], [example], "s"), [example], "s"
+    )
     assert score == (1.0, True, "A")
 
 

@@ -45,8 +45,16 @@ def test_a_named_judge_is_asked():
     assert (rater.models[0].remote.model, rater.models[0].remote.calls) == ("m", 9)
 
 
-@pytest.mark.parametrize("options", [{"model": "m"}, {"url": "http://x/v1"}, {"model": "m", "url": "x"},
-                                     {"model": "m", "url": "http://x", "attempts": 0}, {"modle": "m"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model": "m"},
+        {"url": "http://x/v1"},
+        {"model": "m", "url": "x"},
+        {"model": "m", "url": "http://x", "attempts": 0},
+        {"modle": "m"},
+    ],
+)
 def test_wrong_options_are_refused_before_anything_is_asked(options):
     with pytest.raises(TaskError):
         get_scorer("judge", options)

@@ -33,8 +33,11 @@ def test_regex_takes_the_last_match():
     assert score("regex", "7", "ANSWER: 5, no, ANSWER: 7.0", pattern=r"ANSWER: ([\d.]+)").value == 1
     assert score("regex", "5", "ANSWER: 5, no, ANSWER: 7", pattern=r"ANSWER: (\d+)").value == 0
     assert not score("regex", "5", "5", pattern=r"ANSWER: (\d+)").parsed
-    for options, word in (({}, "needs task.scorer_options.pattern"), ({"pattern": "("}, "no regular expression"),
-                          ({"patern": "x"}, "did you mean 'pattern'")):  # fmt: skip
+    for options, word in (
+        ({}, "needs task.scorer_options.pattern"),
+        ({"pattern": "("}, "no regular expression"),
+        ({"patern": "x"}, "did you mean 'pattern'"),
+    ):
         with pytest.raises(TaskError, match=word):
             score("regex", "5", "5", **options)
 
@@ -105,8 +108,15 @@ def test_reward_model(tmp_path):
 
     tokenizer = AutoTokenizer.from_pretrained(find_base("smollm2-135m"))
     torch.manual_seed(0)
-    config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-                         num_attention_heads=2, num_labels=1, pad_token_id=tokenizer.pad_token_id or 0)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_labels=1,
+        pad_token_id=tokenizer.pad_token_id or 0,
+    )
     LlamaForSequenceClassification(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     examples, responses = [Example(str(i), f"question {i}", "") for i in range(3)], ["yes", "a longer reply", ""]

@@ -17,12 +17,23 @@ def score(name, answer, response, choices=None):
 @pytest.mark.parametrize(
     ("response", "letter"),
     [
-        ("Answer: C", "C"), ("The answer is C.", "C"), ("(C)", "C"), ("C", "C"), ("c", "C"), ("C. Oslo", "C"), ("C) Oslo", "C"),
-        ("**C**", "C"), (r"\boxed{C}", "C"), ("I think the answer is (B), no wait. The answer is C", "C"),
-        ("Oslo", "C"), ("It must be Oslo, I am sure.", "C"), ("Definitely C: Oslo", "C"), ("Final answer: **B**", "B"),
+        ("Answer: C", "C"),
+        ("The answer is C.", "C"),
+        ("(C)", "C"),
+        ("C", "C"),
+        ("c", "C"),
+        ("C. Oslo", "C"),
+        ("C) Oslo", "C"),
+        ("**C**", "C"),
+        (r"\boxed{C}", "C"),
+        ("I think the answer is (B), no wait. The answer is C", "C"),
+        ("Oslo", "C"),
+        ("It must be Oslo, I am sure.", "C"),
+        ("Definitely C: Oslo", "C"),
+        ("Final answer: **B**", "B"),
         ("A: Paris is wrong.\nB: Rome fits.\nAnswer: B", "B"),
     ],
-)  # fmt: skip
+)
 def test_choice_reads_what_is_stated(response, letter):
     found = score("choice", letter, response, OPTIONS)
     assert (found.value, found.parsed, found.extracted) == (1.0, True, letter)
@@ -45,27 +56,65 @@ def test_choice_of_ten():
 @pytest.mark.parametrize(
     ("gold", "response"),
     [
-        ("5", "The answer is 5."), ("5", "5"), ("5", "2 + 3 = 5"), ("1200", "$1,200"), ("3", "3.0"), ("0.5", "1/2"),
-        ("150", "#### 150"), ("150", r"so \boxed{150}"), ("Yes", "yes"), ("No", "Node 0 is not connected. No."),
-        ("No", "The answer is no, since Node 3 is far."), ("No", "Answer: no."), ("-4", "It is -4"), ("30 minutes", "30 minutes."),
-        ("grandfather", "Grandfather"), ("the Nile", "Nile"), ("7", "First 12, then 3, so the answer is: 7 apples"),
-        ("56", "**56**"), ("30 minutes", "It takes 30 minute"), ("30 minutes", "30"), ("30", "The answer is 30 minutes in all."),
-        ("1,450,000", "$1450000"), ("1450000", "1,450,000 dollars"), ("0.5", r"\boxed{\frac{1}{2}}"), ("20", r"\boxed{20\text{ km}}"),
-        ("Yes", "Yes, since there is no gap between them"), ("No", "No, there is no path, yes is wrong"), ("No", "There is no path"),
-        ("Yes", "no wait, yes."), ("12", "First I had 5. The answer is 12 because 5 + 7 = 12"),
+        ("5", "The answer is 5."),
+        ("5", "5"),
+        ("5", "2 + 3 = 5"),
+        ("1200", "$1,200"),
+        ("3", "3.0"),
+        ("0.5", "1/2"),
+        ("150", "#### 150"),
+        ("150", r"so \boxed{150}"),
+        ("Yes", "yes"),
+        ("No", "Node 0 is not connected. No."),
+        ("No", "The answer is no, since Node 3 is far."),
+        ("No", "Answer: no."),
+        ("-4", "It is -4"),
+        ("30 minutes", "30 minutes."),
+        ("grandfather", "Grandfather"),
+        ("the Nile", "Nile"),
+        ("7", "First 12, then 3, so the answer is: 7 apples"),
+        ("56", "**56**"),
+        ("30 minutes", "It takes 30 minute"),
+        ("30 minutes", "30"),
+        ("30", "The answer is 30 minutes in all."),
+        ("1,450,000", "$1450000"),
+        ("1450000", "1,450,000 dollars"),
+        ("0.5", r"\boxed{\frac{1}{2}}"),
+        ("20", r"\boxed{20\text{ km}}"),
+        ("Yes", "Yes, since there is no gap between them"),
+        ("No", "No, there is no path, yes is wrong"),
+        ("No", "There is no path"),
+        ("Yes", "no wait, yes."),
+        ("12", "First I had 5. The answer is 12 because 5 + 7 = 12"),
     ],
-)  # fmt: skip
+)
 def test_exact_right(gold, response):
     assert score("exact", gold, response).value == 1
 
 
 @pytest.mark.parametrize(
     ("gold", "response"),
-    [("5", "15"), ("5", "5, no: 6"), ("No", "Node 0 is connected to 1"), ("No", "Not at all, yes"), ("No", "Yes"), ("3", "13.3"),
-     ("cat", "a cat and a dog"), ("5", ""), ("grandfather", "grandfather-in-law"), ("-4", "4"), ("10", "1"), ("4", "4e5"),
-     ("30 minutes", "30 hours"), ("Yes", "There is no path"), ("No", "Yes, no doubt"), ("No", "Nothing. Yes"), ("12", "The answer is 5, not 12"),
-     ("9", "Node 9 leads to 4")],
-)  # fmt: skip
+    [
+        ("5", "15"),
+        ("5", "5, no: 6"),
+        ("No", "Node 0 is connected to 1"),
+        ("No", "Not at all, yes"),
+        ("No", "Yes"),
+        ("3", "13.3"),
+        ("cat", "a cat and a dog"),
+        ("5", ""),
+        ("grandfather", "grandfather-in-law"),
+        ("-4", "4"),
+        ("10", "1"),
+        ("4", "4e5"),
+        ("30 minutes", "30 hours"),
+        ("Yes", "There is no path"),
+        ("No", "Yes, no doubt"),
+        ("No", "Nothing. Yes"),
+        ("12", "The answer is 5, not 12"),
+        ("9", "Node 9 leads to 4"),
+    ],
+)
 def test_exact_wrong(gold, response):
     """Fault 7: gold as a substring is no answer: "5" in "15", "No" in "Node"."""
     assert score("exact", gold, response).value == 0

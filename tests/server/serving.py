@@ -9,7 +9,7 @@ import pytest
 
 from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import ToyEngine, toy_pool
-from hswarm.execution.system import System
+from hswarm.system.system import System
 from hswarm.tasks.toy import planted_order
 
 

@@ -16,7 +16,7 @@ from serving import ANSWER, ORDER, QUESTION, Gate, serving, toy_question
 
 import hswarm
 from hswarm.cli.main import main
-from hswarm.server.replies import cut, safe
+from hswarm.server.responses import cut, safe
 from hswarm.server.schema import Limits
 
 openai = pytest.importorskip("openai")
@@ -56,9 +56,15 @@ def test_chat_answers_and_counts_the_tokens_of_all_nodes(address):
 
 def test_streaming_gives_the_same_answer_usage_and_what_nodes_say(address):
     with client(address) as made:
-        chunks = list(made.chat.completions.create(
-            model="toy", messages=[say(QUESTION)], stream=True, stream_options={"include_usage": True},
-            extra_body={"hswarm": {"trace": True}}))  # fmt: skip
+        chunks = list(
+            made.chat.completions.create(
+                model="toy",
+                messages=[say(QUESTION)],
+                stream=True,
+                stream_options={"include_usage": True},
+                extra_body={"hswarm": {"trace": True}},
+            )
+        )
         plain = list(made.chat.completions.create(model="toy", messages=[say(QUESTION)], stream=True))
     choices = [chunk.choices[0] for chunk in chunks if chunk.choices]
     assert choices[0].delta.role == "assistant"
@@ -93,32 +99,39 @@ def test_models_and_health(address):
 
 
 def test_a_conversation_becomes_one_question(address):
-    messages = [say("Be brief.", "system"), say("Hello", "user"), say("Good day", "assistant"),
-                {"role": "user", "content": [{"type": "text", "text": QUESTION}]}]  # fmt: skip
+    messages = [
+        say("Be brief.", "system"),
+        say("Hello", "user"),
+        say("Good day", "assistant"),
+        {"role": "user", "content": [{"type": "text", "text": QUESTION}]},
+    ]
     with client(address) as made:
         reply = made.chat.completions.create(model="toy", messages=messages, extra_body={"hswarm": {"trace": True}})
     said = "Be brief.\n\nSaid before:\nUser: Hello\nAssistant: Good day\n\n" + QUESTION
     assert f"Question: {said}" in reply.hswarm["nodes"][0]["prompt"]
 
 
-@pytest.mark.parametrize(("options", "status", "text"), [
-    ({"model": "tay"}, 404, "no model 'tay'; there are: toy, toy:best-single"),
-    ({"messages": []}, 400, "messages: List should have at least 1 item"),
-    ({"messages": [say("hi", "assistant")]}, 400, "the last message must be the user's"),
-    ({"messages": [say("hi", "tool")]}, 400, "messages.0.role: Input should be"),
-    ({"messages": [say([{"type": "image_url", "image_url": {"url": "data:"}}])]}, 400, "send text"),
-    ({"n": 2}, 400, "'n' is not offered here"),
-    ({"logprobs": True}, 400, "'logprobs' is not offered here"),
-    ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "'tools' is not offered here"),
-    ({"response_format": {"type": "json_object"}}, 400, "'response_format' is not offered"),
-    ({"max_tokens": 65}, 400, "at most 64 new tokens"),
-    ({"max_completion_tokens": 0}, 400, "max_completion_tokens: Input should be greater"),
-    ({"temperature": 3}, 400, "temperature: Input should be less"),
-    ({"messages": [say("x" * 101)]}, 400, "has 101 characters, the limit is 100"),
-    ({"messages": [say("x" * 3000)]}, 413, "longer than 2000 bytes"),
-    ({"messages": [say("no toy question")]}, 500, "gave no reply"),
-    ({"extra_body": {"hswarm": {"tracing": True}}}, 400, "hswarm.tracing: Extra inputs are not permitted"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "status", "text"),
+    [
+        ({"model": "tay"}, 404, "no model 'tay'; there are: toy, toy:best-single"),
+        ({"messages": []}, 400, "messages: List should have at least 1 item"),
+        ({"messages": [say("hi", "assistant")]}, 400, "the last message must be the user's"),
+        ({"messages": [say("hi", "tool")]}, 400, "messages.0.role: Input should be"),
+        ({"messages": [say([{"type": "image_url", "image_url": {"url": "data:"}}])]}, 400, "send text"),
+        ({"n": 2}, 400, "'n' is not offered here"),
+        ({"logprobs": True}, 400, "'logprobs' is not offered here"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "'tools' is not offered here"),
+        ({"response_format": {"type": "json_object"}}, 400, "'response_format' is not offered"),
+        ({"max_tokens": 65}, 400, "at most 64 new tokens"),
+        ({"max_completion_tokens": 0}, 400, "max_completion_tokens: Input should be greater"),
+        ({"temperature": 3}, 400, "temperature: Input should be less"),
+        ({"messages": [say("x" * 101)]}, 400, "has 101 characters, the limit is 100"),
+        ({"messages": [say("x" * 3000)]}, 413, "longer than 2000 bytes"),
+        ({"messages": [say("no toy question")]}, 500, "gave no reply"),
+        ({"extra_body": {"hswarm": {"tracing": True}}}, 400, "hswarm.tracing: Extra inputs are not permitted"),
+    ],
+)
 def test_refusals_have_the_apis_shape(systems, options, status, text):
     with serving(systems, limits=Limits(tokens=64, characters=100, body=2000)) as address, client(address) as made:
         with pytest.raises(openai.APIStatusError) as refusal:
@@ -129,8 +142,20 @@ def test_refusals_have_the_apis_shape(systems, options, status, text):
 
 
 def test_neutral_values_of_what_is_not_offered_are_taken(address):
-    reply = chat(address, n=1, logprobs=False, presence_penalty=0, tool_choice="none", response_format={"type": "text"},
-                 max_completion_tokens=64, temperature=0, top_p=1, seed=3, user="me", stop=None)  # fmt: skip
+    reply = chat(
+        address,
+        n=1,
+        logprobs=False,
+        presence_penalty=0,
+        tool_choice="none",
+        response_format={"type": "text"},
+        max_completion_tokens=64,
+        temperature=0,
+        top_p=1,
+        seed=3,
+        user="me",
+        stop=None,
+    )
     assert reply.choices[0].message.content == ANSWER
 
 

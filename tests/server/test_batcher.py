@@ -10,7 +10,7 @@ from hswarm.core.topology import Topology
 from hswarm.engines.base import EngineSettings, Sampling
 from hswarm.engines.toy import ToyEngine
 from hswarm.server.batcher import FRESH, Ask, Batcher, Busy
-from hswarm.server.replies import answer, transcript
+from hswarm.server.responses import answer, transcript
 
 GREEDY = Sampling()
 

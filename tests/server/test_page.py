@@ -33,7 +33,8 @@ def test_a_question_is_answered_node_by_node_and_compared(page, address):
 def test_messages_travel_along_the_edges(page, address):
     page.goto(address)
     page.wait_for_selector("[data-node]")
-    seen = page.evaluate("""(question) => new Promise((done) => {
+    seen = page.evaluate(
+        """(question) => new Promise((done) => {
         const paths = [];
         new MutationObserver((changes) => {
             for (const change of changes) for (const node of change.addedNodes) {
@@ -43,7 +44,9 @@ def test_messages_travel_along_the_edges(page, address):
         }).observe(document.querySelector("#graph svg"), { childList: true });
         document.querySelector("#question").value = question;
         document.querySelector("#ask-form").requestSubmit();
-    })""", QUESTION)  # fmt: skip
+    })""",
+        QUESTION,
+    )
     edges = page.evaluate(
         "[...document.querySelectorAll('.edge path:first-child')].map((edge) => edge.getAttribute('d'))"
     )

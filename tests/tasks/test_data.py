@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from hswarm.config import build_recipe, read_recipe
+from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.errors import ConfigError, MissingExtra, TaskError
 from hswarm.scorers import task_scorer
 from hswarm.tasks import TaskSettings, load_task

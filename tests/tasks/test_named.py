@@ -14,12 +14,19 @@ from hswarm.tasks.named import NamedTask
 
 # (scorer, most new tokens, sizes): arXiv 2502.04510 and the authors' files.
 KNOWN = {
-    "abkg": ("choice", 50, (50, 120)), "com2": ("choice", 50, (317, 1000)), "gaia": ("exact", 50, (13, 28)),
-    "gsm8k": ("exact", 100, (200, 1000)), "knowledge_crosswords": ("choice", 50, (200, 1000)),
-    "ltp": ("judge", 200, (20, 50)), "mmlu": ("abstain", 100, (200, 1000)), "mmlu_pro": ("choice", 50, (70, 1000)),
-    "nlgraph": ("exact", 80, (200, 1000)), "normad": ("choice", 50, (500, 2000)),
-    "qasper": ("judge", 200, (100, 100)), "wow": ("choice", 50, None),
-}  # fmt: skip
+    "abkg": ("choice", 50, (50, 120)),
+    "com2": ("choice", 50, (317, 1000)),
+    "gaia": ("exact", 50, (13, 28)),
+    "gsm8k": ("exact", 100, (200, 1000)),
+    "knowledge_crosswords": ("choice", 50, (200, 1000)),
+    "ltp": ("judge", 200, (20, 50)),
+    "mmlu": ("abstain", 100, (200, 1000)),
+    "mmlu_pro": ("choice", 50, (70, 1000)),
+    "nlgraph": ("exact", 80, (200, 1000)),
+    "normad": ("choice", 50, (500, 2000)),
+    "qasper": ("judge", 200, (100, 100)),
+    "wow": ("choice", 50, None),
+}
 
 
 def write(folder, name, **entry):
@@ -89,6 +96,15 @@ def test_check_shows_what_is_doubtful(tmp_path, capsys):
     write(tmp_path, "abkg", choices={"A": "x", "B": "y"}, answer="B", context_chunks=["c", ""])
     assert main(["tasks", "check", "abkg", "--path", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
-    for line in ("dev: 1", "overlap questions: 1", "overlap questions and answers: 1", "choices: 2 (2)", "chunks: 2 (2)",
-                 "blank chunks: 2", "chance: 0.500", "constant: 1.000", "most common answers: B (2)"):  # fmt: skip
+    for line in (
+        "dev: 1",
+        "overlap questions: 1",
+        "overlap questions and answers: 1",
+        "choices: 2 (2)",
+        "chunks: 2 (2)",
+        "blank chunks: 2",
+        "chance: 0.500",
+        "constant: 1.000",
+        "most common answers: B (2)",
+    ):
         assert line in shown.splitlines()

@@ -56,14 +56,24 @@ def test_choices_everywhere_take_the_choice_scorer(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", ["not JSON"]), ("[" * 100_000, ["not JSON"]), ({"test": []}, ['"dev": [...]', "test"]), ("3", ['expected {"dev"']),
-        ({"dev": [{"question": "q"}, 5, {"answer": "a"}]}, ["dev[0] has no 'answer'", "dev[1] is int", "dev[2] has no 'question'"]),
+        ("{", ["not JSON"]),
+        ("[" * 100_000, ["not JSON"]),
+        ({"test": []}, ['"dev": [...]', "test"]),
+        ("3", ['expected {"dev"']),
+        (
+            {"dev": [{"question": "q"}, 5, {"answer": "a"}]},
+            ["dev[0] has no 'answer'", "dev[1] is int", "dev[2] has no 'question'"],
+        ),
         ({"dev": [{"question": "q", "answer": "Z", "choices": {"A": "x"}}]}, ["'Z' is none of the choices A"]),
         ({"dev": [{"question": "q", "answer": "a", "context_chunks": "text"}]}, ["context_chunks must be a list"]),
-        ({"dev": [{"question": "q", "answer": "a", "context_chunks": ["x", None, {}]}]}, ["context_chunks[1] must be text, got nothing"]),
-        ({"dev": [{}] * 9}, ["and 13 more"]), ({"dev": []}, ["no dev questions"]),
+        (
+            {"dev": [{"question": "q", "answer": "a", "context_chunks": ["x", None, {}]}]},
+            ["context_chunks[1] must be text, got nothing"],
+        ),
+        ({"dev": [{}] * 9}, ["and 13 more"]),
+        ({"dev": []}, ["no dev questions"]),
     ],
-)  # fmt: skip
+)
 def test_faults_are_named_together(tmp_path, content, words):
     with pytest.raises(TaskError) as caught:
         load_task(TaskSettings(path=str(write(tmp_path, content))))
@@ -106,8 +116,10 @@ def test_name_or_path():
 
 def test_overlap_and_duplicates_are_counted(tmp_path):
     dev = [{"question": "same", "answer": "A", "choices": {"A": "x", "B": "y"}}] * 2
-    test = [{"question": "same", "answer": "B", "choices": {"A": "y", "B": "x"}},
-            {"question": "same", "answer": "A", "choices": {"A": "z", "B": "x"}}]  # fmt: skip
+    test = [
+        {"question": "same", "answer": "B", "choices": {"A": "y", "B": "x"}},
+        {"question": "same", "answer": "A", "choices": {"A": "z", "B": "x"}},
+    ]
     found = check_task(load_task(TaskSettings(path=str(write(tmp_path, {"dev": dev, "test": test})))))
     assert (found.duplicates_dev, found.overlap_questions, found.overlap_questions_and_answers) == (1, 2, 1)
     assert (found.constant, found.chance) == (0.75, 0.5)
@@ -136,8 +148,13 @@ def test_generated_questions_repeat_and_do_not_overlap():
     assert (found.overlap_questions, found.duplicates_dev, found.duplicates_test) == (0, 0, 0)
     assert task.dev != load_task(TaskSettings(**GYM, seed=1)).dev
     code = f"from hswarm.tasks import *; print([e.question for e in load_task(TaskSettings(**{GYM!r})).dev])"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                         env=os.environ | {"PYTHONHASHSEED": "77"})  # fmt: skip
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONHASHSEED": "77"},
+    )
     assert out.stdout.strip() == repr([example.question for example in task.dev])
 
 
@@ -148,10 +165,13 @@ def test_small_data_sets_say_how_many_they_have():
 
 @pytest.mark.parametrize(
     ("datasets", "options", "word"),
-    [(("chain_sums",), {}, "did you mean 'chain_sum'"), ((), {}, "needs data sets"),
-     (("chain_sum",), {"chain_sum": {"min_terms": -1}}, "refuses its options"),
-     (("chain_sum",), {"chain_sum": {"nonsense": 1}}, "refuses its options")],
-)  # fmt: skip
+    [
+        (("chain_sums",), {}, "did you mean 'chain_sum'"),
+        ((), {}, "needs data sets"),
+        (("chain_sum",), {"chain_sum": {"min_terms": -1}}, "refuses its options"),
+        (("chain_sum",), {"chain_sum": {"nonsense": 1}}, "refuses its options"),
+    ],
+)
 def test_generator_faults(datasets, options, word):
     with pytest.raises(TaskError, match=word):
         load_task(TaskSettings(name="reasoning-gym", datasets=datasets, options=options))

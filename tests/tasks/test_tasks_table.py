@@ -20,8 +20,19 @@ def test_a_larger_slice_asks_only_what_is_new(root, tmp_path):
     (tmp_path / "nlgraph.json").write_text(json.dumps({"dev": rows[:4], "test": rows[4:]}))
     for name in ("tav", "wex"):
         shutil.copytree(root / "experts/micro/pool" / name, tmp_path / "pool" / name)
-    words = [str(tmp_path), "--pool", str(tmp_path / "pool"), "--base", str(root / "experts/micro/base"),
-             "--engine", "transformers", "--calls", str(tmp_path / "calls"), "--out", str(tmp_path / "out")]  # fmt: skip
+    words = [
+        str(tmp_path),
+        "--pool",
+        str(tmp_path / "pool"),
+        "--base",
+        str(root / "experts/micro/base"),
+        "--engine",
+        "transformers",
+        "--calls",
+        str(tmp_path / "calls"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
 
     def made(dev, test):
         table.main([*words, "--dev", str(dev), "--test", str(test)])

@@ -1,4 +1,4 @@
-"""The paper's analyses as functions of a finished run, one file each: (Subject) -> Finding.
+"""The paper's analyses as functions of a finished run, one file each: (AnalysisContext) -> AnalysisResult.
 
 Another package adds one by an entry point in the group `hswarm.analyses`.
 """
@@ -10,11 +10,11 @@ from contextlib import closing
 from pathlib import Path
 
 from hswarm import registry
-from hswarm.analysis.subject import Options, Subject
+from hswarm.analysis.context import AnalysisContext, Options
+from hswarm.analysis.result import AnalysisResult
 from hswarm.errors import ConfigError, UserError
-from hswarm.runs.finding import Finding
+from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.runs.run import Run
 
 _ROOM = "hswarm.analysis."
 TABLE = {
@@ -38,21 +38,24 @@ def analysis_names(text: str) -> list[str]:
 
 
 def analyze(
-    path: str | Path, names: Sequence[str], options: Options | None = None, progress: Progress | None = None,
+    path: str | Path,
+    names: Sequence[str],
+    options: Options | None = None,
+    progress: Progress | None = None,
     refused: Callable[[str, UserError], None] | None = None,
-) -> Iterator[Finding]:  # fmt: skip
+) -> Iterator[AnalysisResult]:
     """Carry out analyses of the run at `path`, each kept in the run's folder `analysis` when it is done.
 
     One that cannot be had of this run raises UserError, or is told to `refused` and left out.
     """
     run = Run.open(path)
     with run:
-        subject = Subject.open(run, options or Options(), progress)
+        subject = AnalysisContext.open(run, options or Options(), progress)
         with closing(subject.cache):
             for name in names:
                 subject.begin(name)
                 try:
-                    finding: Finding = registry.lookup("analyses", TABLE, name)(subject)
+                    finding: AnalysisResult = registry.lookup("analyses", TABLE, name)(subject)
                 except UserError as fault:
                     if not refused:
                         raise

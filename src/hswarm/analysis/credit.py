@@ -14,20 +14,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.analysis.part import keep_edges, keep_nodes
+from hswarm import io
+from hswarm.analysis.context import AnalysisContext
 from hswarm.analysis.replay import Scored
-from hswarm.analysis.subject import Subject
-from hswarm.core.bars import bars_svg
+from hswarm.analysis.result import AnalysisResult, Table
+from hswarm.analysis.subgraph import keep_edges, keep_nodes
 from hswarm.core.jfk import jfk_score
 from hswarm.core.shapley import Array, Coalition, Shapley, shapley
 from hswarm.core.stats import Interval, bootstrap_interval
 from hswarm.core.topology import Topology
 from hswarm.errors import RunError
-from hswarm.execution import files
-from hswarm.execution.system import System
 from hswarm.experts.composite import Script
-from hswarm.runs.finding import Finding, Table
+from hswarm.plots.bars import bars_svg
 from hswarm.scorers.exact import normal
+from hswarm.system.system import System
 from hswarm.tasks.task import Example
 
 USELESS = "I do not know."
@@ -55,7 +55,7 @@ class Credit:
     hostile: Array | None = None
 
 
-def credit(subject: Subject) -> Finding:
+def credit(subject: AnalysisContext) -> AnalysisResult:
     """Experts, nodes and edges of the found system, on dev unless told."""
     system, split = subject.system, subject.split("dev")
     size = system.topology.size
@@ -73,30 +73,44 @@ def credit(subject: Subject) -> Finding:
     bad_experts, bad_nodes = _replaced(game, nodes_of), _replaced(game, [[v] for v in range(size)])
     made = [
         Credit("expert", tuple(experts), jfk[0], *game.worth(nodes_of, keep_nodes, 3), *bad_experts),
-        Credit("node", tuple(map(str, range(size))), jfk[1],
-               *game.worth([[v] for v in range(size)], keep_nodes, 2), *bad_nodes),
-    ]  # fmt: skip
+        Credit(
+            "node",
+            tuple(map(str, range(size))),
+            jfk[1],
+            *game.worth([[v] for v in range(size)], keep_nodes, 2),
+            *bad_nodes,
+        ),
+    ]
     if edges:
-        made.append(Credit("edge", tuple(f"{u} -> {v}" for u, v in edges), jfk[2],
-                           *game.worth([[edge] for edge in edges], keep_edges, 1)))  # fmt: skip
+        made.append(
+            Credit(
+                "edge",
+                tuple(f"{u} -> {v}" for u, v in edges),
+                jfk[2],
+                *game.worth([[edge] for edge in edges], keep_edges, 1),
+            )
+        )
     says = [*_says(game, made, split), *says]
     first = made[0]
     picture = bars_svg(
-        first.names, [_mean(row) for row in first.values.values], f"Shapley values of experts on {split}",
+        first.names,
+        [_mean(row) for row in first.values.values],
+        f"Shapley values of experts on {split}",
         [_interval(row) for row in first.values.values],
-    )  # fmt: skip
+    )
     tables = tuple(_table(one, split) for one in made)
     numbers = {"split": split, "questions": len(examples), "whole": _mean(game.whole)} | {
         one.kind: _numbers(one) for one in made
     }
-    return Finding("credit", "Credit of experts, nodes and edges", tuple(says), tables, picture, numbers,
-                   subject.spent())  # fmt: skip
+    return AnalysisResult(
+        "credit", "Credit of experts, nodes and edges", tuple(says), tables, picture, numbers, subject.spent()
+    )
 
 
 class Game:
     """Scores of parts of a system, question by question, each part once."""
 
-    def __init__(self, subject: Subject, examples: Sequence[Example], system: System) -> None:
+    def __init__(self, subject: AnalysisContext, examples: Sequence[Example], system: System) -> None:
         self.subject, self.examples, self.system = subject, examples, system
         self.whole = subject.scores([system], examples, "whole")[0]
 
@@ -189,10 +203,12 @@ def _replaced(game: Game, players: Sequence[Sequence[int]]) -> tuple[Array, Arra
     for name, said in lines.items():
         script = Script.saying(name, said)
         systems = [
-            replace(game.system, experts=tuple(script if v in nodes else expert
-                                               for v, expert in enumerate(game.system.experts)))
+            replace(
+                game.system,
+                experts=tuple(script if v in nodes else expert for v, expert in enumerate(game.system.experts)),
+            )
             for nodes in players
-        ]  # fmt: skip
+        ]
         found.append(np.array(game.scores(systems, f"{name} {len(players)} {len(found)}")) - game.whole)
     return found[0], found[1]
 
@@ -222,31 +238,48 @@ def _says(game: Game, made: Sequence[Credit], split: str) -> list[str]:
 
 def _table(one: Credit, split: str) -> Table:
     bad = one.useless is not None and one.hostile is not None
-    head = (one.kind, "JFK", "systems", "without it", "Shapley value", "error of orders",
-            *(("useless instead", "hostile instead") if bad else ()))  # fmt: skip
+    head = (
+        one.kind,
+        "JFK",
+        "systems",
+        "without it",
+        "Shapley value",
+        "error of orders",
+        *(("useless instead", "hostile instead") if bad else ()),
+    )
     rows = []
     for i, name in enumerate(one.names):
         jfk = one.jfk[i]
         spread = "" if np.isnan(jfk.error) else f" ± {jfk.error:.3f}"
         score = "" if np.isnan(jfk.score) else f"{jfk.score:.3f}{spread}"
         error = one.values.error[i]
-        cells = [name, score, str(jfk.systems), _signed(-one.without[i]), _signed(one.values.values[i]),
-                 "exact" if one.values.orders is None else "" if np.isnan(error) else f"{error:.3f}"]  # fmt: skip
+        cells = [
+            name,
+            score,
+            str(jfk.systems),
+            _signed(-one.without[i]),
+            _signed(one.values.values[i]),
+            "exact" if one.values.orders is None else "" if np.isnan(error) else f"{error:.3f}",
+        ]
         rows.append((*cells, *(_signed(change[i]) for change in (one.useless, one.hostile) if change is not None)))
-    return Table(f"Each {one.kind} on {split}: JFK ± standard error; changes of the score with 95 % intervals",
-                 head, tuple(rows))  # fmt: skip
+    return Table(
+        f"Each {one.kind} on {split}: JFK ± standard error; changes of the score with 95 % intervals", head, tuple(rows)
+    )
 
 
 def _numbers(one: Credit) -> dict[str, Any]:
     def means(rows: Array | None) -> list[float | None] | None:
-        return None if rows is None else files.without_nan([_mean(row) for row in rows])
+        return None if rows is None else io.without_nan([_mean(row) for row in rows])
 
     return {
-        "names": list(one.names), "jfk": files.without_nan([float(row.score) for row in one.jfk]),
+        "names": list(one.names),
+        "jfk": io.without_nan([float(row.score) for row in one.jfk]),
         "without": means(-one.without),
-        "shapley": means(one.values.values), "orders": one.values.orders, "useless": means(one.useless),
+        "shapley": means(one.values.values),
+        "orders": one.values.orders,
+        "useless": means(one.useless),
         "hostile": means(one.hostile),
-    }  # fmt: skip
+    }
 
 
 def _mean(row: NDArray[np.float64]) -> float:

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hswarm.analysis.context import SOLVED, AnalysisContext
 from hswarm.analysis.replay import Replay, Scored
-from hswarm.analysis.subject import SOLVED, Subject
-from hswarm.core.bars import field_svg
-from hswarm.runs.finding import Finding, Table
+from hswarm.analysis.result import AnalysisResult, Table
+from hswarm.plots.bars import field_svg
 
 KINDS = ("right", "wrong again", "right in another")  # -1: not right in any yet
 Flags = NDArray[np.bool_]
 
 
-def emergence(subject: Subject) -> Finding:
+def emergence(subject: AnalysisContext) -> AnalysisResult:
     """The best system so far after each iteration, question by question, from the calls of the search."""
     followed = subject.replay
     leaders, right, touched = followed_questions(followed)
@@ -24,11 +24,17 @@ def emergence(subject: Subject) -> Finding:
     unsolved = ~alone.any(axis=0)
     head = ("iteration", "best so far", "found at", "right", "turned right", "turned wrong", "some system was right")
     rows = tuple(
-        (str(t + 1), f"{leader.utility:.3f}", leader.step, str(int(right[t].sum())),
-         str(int((right[t] & ~right[t - 1]).sum())) if t else "",
-         str(int((right[t - 1] & ~right[t]).sum())) if t else "", str(int(touched[t].sum())))
+        (
+            str(t + 1),
+            f"{leader.utility:.3f}",
+            leader.step,
+            str(int(right[t].sum())),
+            str(int((right[t] & ~right[t - 1]).sum())) if t else "",
+            str(int((right[t - 1] & ~right[t]).sum())) if t else "",
+            str(int(touched[t].sum())),
+        )
         for t, leader in enumerate(leaders)
-    )  # fmt: skip
+    )
     lost = int((right.any(axis=0) & ~right[-1]).sum())
     says = (
         f"of {right.shape[1]} dev questions the best system is right on {int(right[0].sum())} after iteration 1, "
@@ -37,14 +43,16 @@ def emergence(subject: Subject) -> Finding:
         f"{int((touched[-1] & ~right[-1]).sum())} more were right in some system on the way",
     )
     numbers = {
-        "right": right.astype(int).tolist(), "some": touched.astype(int).tolist(), "unsolved": unsolved.tolist(),
+        "right": right.astype(int).tolist(),
+        "some": touched.astype(int).tolist(),
+        "unsolved": unsolved.tolist(),
         "steps": [leader.step for leader in leaders],
-    }  # fmt: skip
+    }
     table = Table("The best system so far, on dev", head, rows)
     picture = field_svg(
         _states(right, touched), KINDS, "the best system so far on dev questions (rows) over iterations"
     )
-    return Finding("emergence", "Correctness emergence", says, (table,), picture, numbers, subject.spent())
+    return AnalysisResult("emergence", "Correctness emergence", says, (table,), picture, numbers, subject.spent())
 
 
 def followed_questions(followed: Replay) -> tuple[list[Scored], Flags, Flags]:

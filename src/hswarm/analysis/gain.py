@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from hswarm.analysis.subject import SOLVED, Subject, whole
-from hswarm.core.bars import bars_svg
+from hswarm import io
+from hswarm.analysis.context import SOLVED, AnalysisContext, whole
+from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.core.gain import CGain, collaborative_gain
-from hswarm.execution import files
-from hswarm.runs.finding import Finding, Table
+from hswarm.plots.bars import bars_svg
 
 
-def gain(subject: Subject) -> Finding:
+def gain(subject: AnalysisContext) -> AnalysisResult:
     """C-Gain of the found system over the pool's experts as they were before the search, on test unless told."""
     experts, split = subject.parts.pool.experts, subject.split("test")
     examples = subject.examples(split, len(experts) + subject.system.calls)
@@ -19,25 +19,40 @@ def gain(subject: Subject) -> Finding:
     solved = scores[:, whole(scores)] >= SOLVED
     found = collaborative_gain(solved[0], solved[1:], np.random.default_rng(0))
     rows = tuple(
-        (str(bucket.solvers), str(bucket.questions), _share(bucket.accuracy), f"{bucket.expected:.3f}",
-         _share(bucket.accuracy - bucket.expected, "+.3f"))
+        (
+            str(bucket.solvers),
+            str(bucket.questions),
+            _share(bucket.accuracy),
+            f"{bucket.expected:.3f}",
+            _share(bucket.accuracy - bucket.expected, "+.3f"),
+        )
         for bucket in found.buckets
-    )  # fmt: skip
+    )
     kept = [bucket for bucket in found.buckets if bucket.questions]
     picture = bars_svg(
-        [f"{b.solvers} of {len(experts)} solve it ({b.questions})" for b in kept], [b.accuracy for b in kept],
-        "share solved by the system; tick: by an expert at random", marks=[b.expected for b in kept],
-    )  # fmt: skip
+        [f"{b.solvers} of {len(experts)} solve it ({b.questions})" for b in kept],
+        [b.accuracy for b in kept],
+        "share solved by the system; tick: by an expert at random",
+        marks=[b.expected for b in kept],
+    )
     head = ("experts that solve it", "questions", "system's accuracy", "k / n", "gain")
-    return Finding("gain", "Collaborative gain", _says(found, split, solved.shape[1]),
-                   (Table(f"Questions of {split} by how many of {len(experts)} experts solve them alone", head, rows),),
-                   picture, _numbers(found, split), subject.spent())  # fmt: skip
+    return AnalysisResult(
+        "gain",
+        "Collaborative gain",
+        _says(found, split, solved.shape[1]),
+        (Table(f"Questions of {split} by how many of {len(experts)} experts solve them alone", head, rows),),
+        picture,
+        _numbers(found, split),
+        subject.spent(),
+    )
 
 
 def _says(found: CGain, split: str, questions: int) -> tuple[str, ...]:
     low, high = found.interval
-    first = (f"C-Gain on {questions} {split} questions: {found.value:+.3f} (95 % interval {low:+.3f} to {high:+.3f}); "
-             "solved is a score of at least 0.5")  # fmt: skip
+    first = (
+        f"C-Gain on {questions} {split} questions: {found.value:+.3f} (95 % interval {low:+.3f} to {high:+.3f}); "
+        "solved is a score of at least 0.5"
+    )
     nobody = found.buckets[0]
     second = f"{round(nobody.accuracy * nobody.questions)} of {nobody.questions} questions that no expert solves alone"
     share = f" ({nobody.accuracy:.1%}) the system solves" if nobody.questions else ""
@@ -51,8 +66,7 @@ def _share(value: float, form: str = ".3f") -> str:
 
 def _numbers(found: CGain, split: str) -> dict[str, object]:
     buckets = [
-        {"solvers": b.solvers, "questions": b.questions, "expected": b.expected,
-         "accuracy": files.without_nan(b.accuracy)}
+        {"solvers": b.solvers, "questions": b.questions, "expected": b.expected, "accuracy": io.without_nan(b.accuracy)}
         for b in found.buckets
-    ]  # fmt: skip
+    ]
     return {"split": split, "c_gain": found.value, "ci": list(found.interval), "buckets": buckets}

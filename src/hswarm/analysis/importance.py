@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.analysis.halves import halves
-from hswarm.analysis.subject import Subject, whole
-from hswarm.core.bars import bars_svg
+from hswarm.analysis.ablation import halves
+from hswarm.analysis.context import AnalysisContext, whole
+from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.core.stats import bootstrap_interval
-from hswarm.runs.finding import Finding, Table
+from hswarm.plots.bars import bars_svg
 
 _SYSTEMS = ("start", "found roles alone", "found weights alone", "found system")
 
@@ -34,7 +34,7 @@ class Shares(NamedTuple):
     between: Share
 
 
-def importance(subject: Subject) -> Finding:
+def importance(subject: AnalysisContext) -> AnalysisResult:
     """The four systems that have found roles, found weights, both or neither, on test unless told."""
     split = subject.split("test")
     four = halves(subject, lambda topology, experts: replace(subject.system, topology=topology, experts=tuple(experts)))
@@ -48,12 +48,17 @@ def importance(subject: Subject) -> Finding:
         for name, row, ends in zip(_SYSTEMS, scores, intervals, strict=True)
     )
     table = Table(f"Scores on {scores.shape[1]} {split} questions", ("system", "score", "95 % interval"), rows)
-    picture = bars_svg(_SYSTEMS, scores.mean(axis=1).tolist(), f"roles and weights, each alone and both, on {split}",
-                       intervals)  # fmt: skip
-    numbers = {"split": split, "scores": scores.mean(axis=1).tolist(),
-               **{name: list(share) for name, share in shares._asdict().items()}}  # fmt: skip
-    return Finding("importance", "Role against weight importance", _says(shares), (table,), picture, numbers,
-                   subject.spent())  # fmt: skip
+    picture = bars_svg(
+        _SYSTEMS, scores.mean(axis=1).tolist(), f"roles and weights, each alone and both, on {split}", intervals
+    )
+    numbers = {
+        "split": split,
+        "scores": scores.mean(axis=1).tolist(),
+        **{name: list(share) for name, share in shares._asdict().items()},
+    }
+    return AnalysisResult(
+        "importance", "Role against weight importance", _says(shares), (table,), picture, numbers, subject.spent()
+    )
 
 
 def importance_of(scores: NDArray[np.float64]) -> Shares:
@@ -70,8 +75,10 @@ def _share(row: NDArray[np.float64]) -> Share:
 
 
 def _says(shares: Shares) -> tuple[str, ...]:
-    lines = [f"{name} add {share.value:+.3f} (95 % interval {share.low:+.3f} to {share.high:+.3f})"
-             for name, share in (("roles", shares.roles), ("weights", shares.weights))]  # fmt: skip
+    lines = [
+        f"{name} add {share.value:+.3f} (95 % interval {share.low:+.3f} to {share.high:+.3f})"
+        for name, share in (("roles", shares.roles), ("weights", shares.weights))
+    ]
     _, low, high = shares.between
     more = "roles matter more" if low > 0 else "weights matter more" if high < 0 else "which matters more is open"
     return (*lines, f"{more}: roles - weights = {shares.between.value:+.3f} ({low:+.3f} to {high:+.3f})")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.analysis.subject import Subject
+from hswarm.analysis.context import AnalysisContext
 from hswarm.experts.remote import RemoteExpert
 from hswarm.tasks.task import Example
 
@@ -38,15 +38,16 @@ class Judged(NamedTuple):
         return self.asked - self.labelled
 
 
-def judge_nodes(subject: Subject, examples: Sequence[Example], nodes: Sequence[Sequence[str]]) -> Judged:
+def judge_nodes(subject: AnalysisContext, examples: Sequence[Example], nodes: Sequence[Sequence[str]]) -> Judged:
     """The judge's labels of `nodes`, replies as [node][example], for at most 20 examples a node."""
     topology, judge = subject.system.topology, subject.options.judge
     assert judge is not None
     few = max(1, min(_QUESTIONS, len(examples), (subject.options.calls - subject.made) // topology.size))
     prompts = [
         prompt(examples[e], [nodes[u][e] for u in topology.predecessors(node)], nodes[node][e])
-        for node in range(topology.size) for e in range(few)
-    ]  # fmt: skip
+        for node in range(topology.size)
+        for e in range(few)
+    ]
     labels = [label(reply or "") for reply in subject.ask(RemoteExpert(judge), prompts, "judge")]
     rows = [labels[node * few : (node + 1) * few] for node in range(topology.size)]
     counts = np.array([[row.count(name) for name in LABELS] for row in rows], dtype=np.float64)
@@ -57,8 +58,15 @@ def judge_nodes(subject: Subject, examples: Sequence[Example], nodes: Sequence[S
 def prompt(example: Example, heard: Sequence[str], said: str) -> str:
     """What the judge reads."""
     others = "\n".join(f"<<<\n{text}\n>>>" for text in heard) or "nothing: it is the first to speak"
-    return "\n\n".join([_TASK, f"Question: {example.question}", f"What others had said:\n{others}",
-                        f"The step:\n<<<\n{said}\n>>>", _ASK])  # fmt: skip
+    return "\n\n".join(
+        [
+            _TASK,
+            f"Question: {example.question}",
+            f"What others had said:\n{others}",
+            f"The step:\n<<<\n{said}\n>>>",
+            _ASK,
+        ]
+    )
 
 
 def label(reply: str) -> str:

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.config import Recipe
+from hswarm.config.recipe import Recipe
 from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion, Engine, Likelihoods, Request
 from hswarm.errors import RunError
-from hswarm.execution.execute import Executor, Ledger
-from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
-from hswarm.methods.base import Journal
+from hswarm.methods.base import Checkpointer
 from hswarm.methods.hswarm import Search
-from hswarm.methods.objective import Evaluation, Objective
+from hswarm.session.evaluator import Evaluation, Objective
+from hswarm.system.executor import Executor, Ledger
+from hswarm.system.system import System
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class _Watched(Objective):
         super()._remember(evaluations, rival)
 
 
-class _Checked(Journal):
+class _Checked(Checkpointer):
     """Compares each iteration with the run's history."""
 
     def __init__(self, history: Sequence[Mapping[str, Any]]) -> None:
@@ -126,8 +126,13 @@ def replay(recipe: Recipe, objective: Objective, history: Sequence[Mapping[str, 
     RunError if it leads elsewhere, or asks what the cache does not hold.
     """
     recipe = recipe.model_copy(update={"budget": replace(recipe.budget, seconds=None)})
-    silent = Executor(_Silent(objective.executor.engine), objective.executor.cache, ledger=Ledger(),
-                      progress=objective.executor.progress, settings=objective.executor.settings)  # fmt: skip
+    silent = Executor(
+        _Silent(objective.executor.engine),
+        objective.executor.cache,
+        ledger=Ledger(),
+        progress=objective.executor.progress,
+        settings=objective.executor.settings,
+    )
     wanted = int(found_at.split("/")[0]) if "/" in found_at else 0
     watched = _Watched(objective.task, recipe, objective.pool, silent, wanted=wanted)
     journal = _Checked(history)

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hswarm.analysis.context import SOLVED, AnalysisContext
 from hswarm.analysis.judged import LABELS, judge_nodes
-from hswarm.analysis.subject import SOLVED, Subject
-from hswarm.core.drawing import graph_svg
+from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.core.topology import Topology
-from hswarm.execution.vote import ballot
-from hswarm.runs.finding import Finding, Table
+from hswarm.plots.graph import graph_svg
+from hswarm.system.vote import ballot
 from hswarm.tasks.task import Example
 
 KINDS = ("wrong to right", "right to wrong", "repeats", "ignores", "changes", "begins")
 
 
-def roles(subject: Subject) -> Finding:
+def roles(subject: AnalysisContext) -> AnalysisResult:
     """Each node of the found system by what it makes of what it hears, on test unless told; then by position."""
     system, split = subject.system, subject.split("test")
     topology = system.topology
@@ -39,9 +39,13 @@ def roles(subject: Subject) -> Finding:
     tables = [_by_node(topology, system.assignment, places, right, shares), _by_position(places, KINDS, shares)]
     usual = [KINDS[int(k)] for k in shares.argmax(axis=1)]
     numbers: dict[str, Any] = {
-        "split": split, "questions": len(examples), "kinds": list(KINDS), "positions": places,
-        "shares": shares.tolist(), "right": right.mean(axis=1).tolist(),
-    }  # fmt: skip
+        "split": split,
+        "questions": len(examples),
+        "kinds": list(KINDS),
+        "positions": places,
+        "shares": shares.tolist(),
+        "right": right.mean(axis=1).tolist(),
+    }
     says = [*_says(kinds, len(examples), split)]
     if subject.options.judge:
         judged = judge_nodes(subject, examples, nodes)
@@ -50,13 +54,17 @@ def roles(subject: Subject) -> Finding:
         says.append(f"the judge labelled {judged.labelled} of {judged.asked} replies; the graph shows its usual label")
         numbers["judged"] = {"labels": list(LABELS), "shares": judged.shares.tolist(), "unread": judged.unread}
     picture = graph_svg(topology, system.assignment, usual)
-    return Finding("roles", "Roles of nodes", tuple(says), tuple(tables), picture, numbers, subject.spent())
+    return AnalysisResult("roles", "Roles of nodes", tuple(says), tuple(tables), picture, numbers, subject.spent())
 
 
 def effects(
-    topology: Topology, node: int, nodes: Sequence[Sequence[str]], alone: Sequence[str], right: NDArray[np.bool_],
+    topology: Topology,
+    node: int,
+    nodes: Sequence[Sequence[str]],
+    alone: Sequence[str],
+    right: NDArray[np.bool_],
     examples: Sequence[Example],
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """What `node` does on each example, one of KINDS; the first that fits, in their order.
 
     `nodes` are replies as [node][example], `alone` those of the node's expert when it hears nobody, `right` (nodes,
@@ -99,16 +107,28 @@ def _says(kinds: Sequence[Sequence[str]], questions: int, split: str) -> list[st
 
 
 def _by_node(
-    topology: Topology, names: Sequence[str], places: Sequence[str], right: NDArray[np.bool_],
+    topology: Topology,
+    names: Sequence[str],
+    places: Sequence[str],
+    right: NDArray[np.bool_],
     shares: NDArray[np.float64],
-) -> Table:  # fmt: skip
+) -> Table:
     rows = []
     for node in topology.order:
         heard = list(topology.predecessors(node))
         before = f"{right[heard].any(axis=0).mean():.3f}" if heard else ""
         listed = ", ".join(map(str, heard)) or "nobody"
-        rows.append((str(node), names[node], places[node], listed, before, f"{right[node].mean():.3f}",
-                     *(f"{share:.0%}" for share in shares[node][:-1])))  # fmt: skip
+        rows.append(
+            (
+                str(node),
+                names[node],
+                places[node],
+                listed,
+                before,
+                f"{right[node].mean():.3f}",
+                *(f"{share:.0%}" for share in shares[node][:-1]),
+            )
+        )
     head = ("node", "expert", "position", "hears", "right before", "right after", *KINDS[:-1])
     return Table("Each node, in the order in which they answer", head, tuple(rows))
 

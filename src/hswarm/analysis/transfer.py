@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.analysis.halves import halves
-from hswarm.analysis.subject import Subject, Target
-from hswarm.core.bars import bars_svg
+from hswarm.analysis.ablation import halves
+from hswarm.analysis.context import AnalysisContext, Target
+from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError, RunError
-from hswarm.execution.execute import Ledger
-from hswarm.execution.system import System
-from hswarm.methods.objective import Objective
-from hswarm.runs.finding import Finding, Table
+from hswarm.plots.bars import bars_svg
+from hswarm.session.evaluator import Objective
+from hswarm.system.executor import Ledger
+from hswarm.system.system import System
 
 _HEAD = ("system", "score", "95 % interval", "less the best single expert's", "95 % interval", "p")
 
@@ -30,7 +30,7 @@ class Carried:
     scores: dict[str, NDArray[np.float64]]
 
 
-def transfer(subject: Subject) -> Finding:
+def transfer(subject: AnalysisContext) -> AnalysisResult:
     """The found graph, the found weights and both on each task of `to`, beside the start, the single expert that was
     best at home, and what was found there."""
     if not subject.options.to:
@@ -44,13 +44,21 @@ def transfer(subject: Subject) -> Finding:
         numbers[one.target] = figures
     names = [f"{one.target}: {name}" for one in made for name in one.scores]
     values = [float(np.nanmean(row)) for one in made for row in one.scores.values()]
-    return Finding("transfer", "Cross-task transfer", tuple(says), tuple(tables),
-                   bars_svg(names, values, "scores on other tasks"), numbers, subject.spent())  # fmt: skip
+    return AnalysisResult(
+        "transfer",
+        "Cross-task transfer",
+        tuple(says),
+        tuple(tables),
+        bars_svg(names, values, "scores on other tasks"),
+        numbers,
+        subject.spent(),
+    )
 
 
-def _carried(subject: Subject, target: Target) -> Carried:
-    there = Objective(target.task, subject.objective.recipe, subject.parts.pool,
-                      replace(subject.executor, ledger=Ledger()))  # fmt: skip
+def _carried(subject: AnalysisContext, target: Target) -> Carried:
+    there = Objective(
+        target.task, subject.objective.recipe, subject.parts.pool, replace(subject.executor, ledger=Ledger())
+    )
 
     def make(topology: Topology, experts: Any) -> System:
         return there.system(topology, experts)
@@ -58,12 +66,19 @@ def _carried(subject: Subject, target: Target) -> Carried:
     best = subject.run.report["best_single"]["expert"]
     single = next(expert for expert in subject.parts.pool.experts if expert.name == best)
     four = halves(subject, make)
-    systems = {"best single expert": there.alone(single), "start": four.start, "found graph": four.roles,
-               "found weights": four.weights, "found system": four.both}  # fmt: skip
+    systems = {
+        "best single expert": there.alone(single),
+        "start": four.start,
+        "found graph": four.roles,
+        "found weights": four.weights,
+        "found system": four.both,
+    }
     if target.system:
         if not set(target.system.bases) <= set(subject.parts.pool.bases):
-            raise RunError(f"{target.name} has another base model ({', '.join(target.system.bases)}); "
-                           "name its task instead (--to RECIPE)")  # fmt: skip
+            raise RunError(
+                f"{target.name} has another base model ({', '.join(target.system.bases)}); "
+                "name its task instead (--to RECIPE)"
+            )
         systems["found there"] = target.system
     examples = subject.part(target.task.test or target.task.dev, sum(system.calls for system in systems.values()))
     scores = subject.scores(list(systems.values()), examples, f"transfer to {target.name}", target.task)

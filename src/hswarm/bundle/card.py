@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hswarm.bundle.source import RECIPE, Source
-from hswarm.core.drawing import graph_mermaid
+from hswarm.bundle.package import RECIPE, Source
+from hswarm.plots.graph import graph_mermaid
 
 _LIBRARY = {"bundle": "hswarm", "adapter": "peft", "merged": "transformers"}
 
@@ -39,24 +39,40 @@ def _data(source: Source, form: str) -> dict[str, Any]:
     test = source.report.get("test")
     if test and form == "bundle":
         task = source.report["task"]
-        data["model-index"] = [{"name": source.name, "results": [{
-            "task": {"type": "text-generation"},
-            "dataset": {"name": task, "type": task, "split": "test"},
-            "metrics": [{"type": "score", "value": round(test["score"], 4), "name": f"mean score of {test['n']}"}],
-        }]}]  # fmt: skip
+        data["model-index"] = [
+            {
+                "name": source.name,
+                "results": [
+                    {
+                        "task": {"type": "text-generation"},
+                        "dataset": {"name": task, "type": task, "split": "test"},
+                        "metrics": [
+                            {"type": "score", "value": round(test["score"], 4), "name": f"mean score of {test['n']}"}
+                        ],
+                    }
+                ],
+            }
+        ]
     return data
 
 
 def _what(source: Source, form: str) -> str:
     system, experts = source.system, len({expert.digest for expert in source.system.experts})
-    text = (f"A system of {system.topology.size} nodes and {experts} experts that speak to one another and answer as "
-            "one; found by hswarm.")  # fmt: skip
+    text = (
+        f"A system of {system.topology.size} nodes and {experts} experts that speak to one another and answer as "
+        "one; found by hswarm."
+    )
     if form == "bundle":
         return text
-    lone = "" if system.topology.size == 1 else (
-        f" The system asks it {system.topology.size} times, each node reading what others said; alone it answers once, "
-        "so its scores are not the system's."
-    )  # fmt: skip
+    lone = (
+        ""
+        if system.topology.size == 1
+        else (
+            f" The system asks it {system.topology.size} times, each node reading what others said; alone it answers "
+            "once, "
+            "so its scores are not the system's."
+        )
+    )
     kind = "a merged model" if form == "merged" else f"a plain PEFT adapter of `{system.base}`"
     return f"The one expert, `{system.assignment[0]}`, of a system found by hswarm, as {kind}.{lone}"
 
@@ -64,12 +80,24 @@ def _what(source: Source, form: str) -> str:
 def _usage(source: Source, form: str) -> str:
     prompt = f"It was scored with the instruction: {source.system.prompts.instruction}"
     if form == "adapter":
-        return _code("python", "from peft import PeftModel", "from transformers import AutoModelForCausalLM", "",
-                     f'base = AutoModelForCausalLM.from_pretrained("{source.system.base.partition("@")[0]}")',
-                     'model = PeftModel.from_pretrained(base, "this folder")') + f"\n\n{prompt}"  # fmt: skip
+        return (
+            _code(
+                "python",
+                "from peft import PeftModel",
+                "from transformers import AutoModelForCausalLM",
+                "",
+                f'base = AutoModelForCausalLM.from_pretrained("{source.system.base.partition("@")[0]}")',
+                'model = PeftModel.from_pretrained(base, "this folder")',
+            )
+            + f"\n\n{prompt}"
+        )
     if form == "merged":
-        return _code("python", "from transformers import pipeline", "",
-                     'answer = pipeline("text-generation", "this folder")') + f"\n\n{prompt}"  # fmt: skip
+        return (
+            _code(
+                "python", "from transformers import pipeline", "", 'answer = pipeline("text-generation", "this folder")'
+            )
+            + f"\n\n{prompt}"
+        )
     python = _code(
         "python", "import hswarm", "", 'system = hswarm.load("this folder")', 'system.respond(["a question"])'
     )
@@ -87,14 +115,18 @@ def _scores(report: Mapping[str, Any]) -> str:
     text = f"## Scores\n\nTask `{report['task']}`, mean score with 95 % bootstrap interval.\n\n{_table(rows)}"
     if gain := report.get("gain_on_test"):
         low, high = gain["ci"]
-        text += (f"\n\nFound less best single on test: {gain['difference']:+.3f} [{low:+.3f}, {high:+.3f}], "
-                 f"p = {gain['p_value']:.4f} (paired).")  # fmt: skip
+        text += (
+            f"\n\nFound less best single on test: {gain['difference']:+.3f} [{low:+.3f}, {high:+.3f}], "
+            f"p = {gain['p_value']:.4f} (paired)."
+        )
     if report.get("overlap"):
         text += f"\n\n{report['overlap']} test questions occur in dev too."
     if pruned := report.get("pruned"):
         low, high = pruned["ci"]
-        text += (f"\n\nPruned from {pruned['nodes']} nodes after the search: dev {pruned['difference']:+.3f} "
-                 f"[{low:+.3f}, {high:+.3f}]; the scores above are those before.")  # fmt: skip
+        text += (
+            f"\n\nPruned from {pruned['nodes']} nodes after the search: dev {pruned['difference']:+.3f} "
+            f"[{low:+.3f}, {high:+.3f}]; the scores above are those before."
+        )
     return text
 
 
@@ -105,16 +137,20 @@ def _graph(source: Source) -> str:
         heard = ", ".join(map(str, system.topology.predecessors(node))) or "the question alone"
         mark = " (answers)" if node == system.topology.sink else ""
         rows.append([f"{node}{mark}", expert.name, heard, f"`{expert.digest[:16]}`"])
-    return f"## Who speaks to whom\n\n{_code('mermaid', graph_mermaid(system.topology, system.assignment).strip())}" \
-        f"\n\n{_table(rows)}" + (f"\n\n{_EARLY}" if system.early_exit else "")  # fmt: skip
+    return (
+        f"## Who speaks to whom\n\n{_code('mermaid', graph_mermaid(system.topology, system.assignment).strip())}"
+        f"\n\n{_table(rows)}" + (f"\n\n{_EARLY}" if system.early_exit else "")
+    )
 
 
 def _found(source: Source) -> str:
     report = source.report
     calls, versions = report["calls"], ", ".join(f"{k} {v}" for k, v in report["versions"].items())
-    return (f"## How it was found\n\n`hswarm search {RECIPE}` with seed {report['seed']}: {report['iterations']} "
-            f"iterations, {calls['requested']} calls asked for, {calls['generated']} generated, "
-            f"{report['wall_s']:.0f} s, engine {report['engine']}. Made with {versions}.")  # fmt: skip
+    return (
+        f"## How it was found\n\n`hswarm search {RECIPE}` with seed {report['seed']}: {report['iterations']} "
+        f"iterations, {calls['requested']} calls asked for, {calls['generated']} generated, "
+        f"{report['wall_s']:.0f} s, engine {report['engine']}. Made with {versions}."
+    )
 
 
 def _bases(hashes: Mapping[str, Mapping[str, str]]) -> str:

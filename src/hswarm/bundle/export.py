@@ -14,15 +14,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from hswarm import io
 from hswarm.bundle.card import model_card
-from hswarm.bundle.source import RECIPE, SINGLE, Source
-from hswarm.core.drawing import graph_svg
+from hswarm.bundle.package import RECIPE, SINGLE, Source
 from hswarm.errors import MissingExtra, RunError
-from hswarm.execution import files
-from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
 from hswarm.experts.fingerprint import base_hashes
+from hswarm.plots.graph import graph_svg
+from hswarm.system.system import System
 
 
 def export_bundle(source: Source, folder: Path) -> None:
@@ -56,11 +56,11 @@ def _bundle(source: Source, new: Path) -> None:
     if source.single:
         source.single.save(new / SINGLE, hashes)
     if source.recipe:
-        files.write_text(new / RECIPE, source.recipe)
+        io.write_text(new / RECIPE, source.recipe)
     if source.report:
-        files.write_text(new / "report.json", json.dumps(source.report, indent=2) + "\n")
-    files.write_text(new / "graph.svg", graph_svg(system.topology, system.assignment) + "\n")
-    files.write_text(new / "README.md", model_card(source, hashes))
+        io.write_text(new / "report.json", json.dumps(source.report, indent=2) + "\n")
+    io.write_text(new / "graph.svg", graph_svg(system.topology, system.assignment) + "\n")
+    io.write_text(new / "README.md", model_card(source, hashes))
 
 
 def _plain(source: Source, expert: Expert, new: Path, form: str) -> None:
@@ -69,7 +69,7 @@ def _plain(source: Source, expert: Expert, new: Path, form: str) -> None:
         expert.write(new)
     else:
         _merge(base, expert, new)
-    files.write_text(new / "README.md", model_card(source, {base: base_hashes(base)}, form))
+    io.write_text(new / "README.md", model_card(source, {base: base_hashes(base)}, form))
 
 
 def _merge(base: str, expert: Expert, folder: Path) -> None:
@@ -95,8 +95,10 @@ def _only_expert(system: System) -> Expert:
     distinct = {expert.digest: expert for expert in system.experts}
     if len(distinct) > 1:
         names = ", ".join(sorted(set(system.assignment)))
-        raise RunError(f"the system has {len(distinct)} different experts ({names}), so it is not one adapter; "
-                       "export it as a bundle (--as bundle)")  # fmt: skip
+        raise RunError(
+            f"the system has {len(distinct)} different experts ({names}), so it is not one adapter; "
+            "export it as a bundle (--as bundle)"
+        )
     (expert,) = distinct.values()
     if expert.form is None:
         raise RunError(f"expert '{expert.name}' is not an adapter; export the system as a bundle (--as bundle)")

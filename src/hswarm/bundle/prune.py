@@ -13,19 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from hswarm.bundle.source import Source
+from hswarm.bundle.package import Source
 from hswarm.core.stats import paired_test
 from hswarm.core.topology import Topology
 from hswarm.engines import open_engine
 from hswarm.errors import RunError
-from hswarm.execution.cache import Cache
-from hswarm.execution.execute import Executor
-from hswarm.execution.system import System
 from hswarm.experts.pool import ExpertPool
-from hswarm.methods.objective import Evaluation, Objective
+from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.runs.run import Run
-from hswarm.runs.settings import BudgetSettings
+from hswarm.session.evaluator import Evaluation, Objective
+from hswarm.session.settings import BudgetSettings
+from hswarm.system.cache import Cache
+from hswarm.system.executor import Executor
+from hswarm.system.system import System
 from hswarm.tasks import load_task
 
 

@@ -12,17 +12,17 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from hswarm import io
 from hswarm.analysis import analysis_names
 from hswarm.analysis import analyze as carry_out
-from hswarm.analysis.subject import Options, Target
+from hswarm.analysis.context import Options, Target
+from hswarm.analysis.result import AnalysisResult, read_findings, write_page
 from hswarm.cli.evaluate import open_task
 from hswarm.cli.main import printable
 from hswarm.cli.view import view
 from hswarm.errors import ConfigError, UserError
-from hswarm.execution import files
 from hswarm.experts.remote import RemoteSettings
-from hswarm.runs.finding import Finding, read_findings, write_page
-from hswarm.runs.run import Run
+from hswarm.runs.directory import Run
 from hswarm.tasks import load_task
 
 
@@ -30,8 +30,9 @@ def analyze(arguments: argparse.Namespace) -> None:
     """Print each finding; keep them, their pictures and a page of all in the run's folder `analysis`."""
     if arguments.questions < 1 or arguments.calls < 1:
         raise ConfigError([f"--questions and --calls must be at least 1, got {arguments.questions}, {arguments.calls}"])
-    options = Options(arguments.split, arguments.questions, arguments.calls, _judge(arguments),
-                      tuple(map(_target, arguments.to)))  # fmt: skip
+    options = Options(
+        arguments.split, arguments.questions, arguments.calls, _judge(arguments), tuple(map(_target, arguments.to))
+    )
     path, console, made = Path(arguments.run), Console(highlight=False, markup=False), []
     names, every = analysis_names(arguments.only), arguments.only == "all"
     if every and not options.to:
@@ -46,7 +47,7 @@ def analyze(arguments: argparse.Namespace) -> None:
             _print(console, finding)
     page = write_page(path, read_findings(path), f"Analyses of {path.name}")
     if arguments.json:
-        files.write_text(Path(arguments.json), json.dumps([asdict(finding) for finding in made], indent=2) + "\n")
+        io.write_text(Path(arguments.json), json.dumps([asdict(finding) for finding in made], indent=2) + "\n")
     console.print(f"tables and pictures: {page}", soft_wrap=True)
 
 
@@ -69,7 +70,7 @@ def _judge(arguments: argparse.Namespace) -> RemoteSettings | None:
         raise ConfigError([f"the judge: {fault}"]) from None
 
 
-def _print(console: Console, finding: Finding) -> None:
+def _print(console: Console, finding: AnalysisResult) -> None:
     console.print(f"\n{finding.title}")
     for line in finding.says:
         console.print(f"- {printable(line)}", soft_wrap=True)

@@ -10,13 +10,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hswarm.cli.continuing import continuing, say
-from hswarm.config import read_recipe
+from hswarm import io
+from hswarm.cli.common import continuing, say
+from hswarm.config.recipe import read_recipe
 from hswarm.errors import MissingExtra
-from hswarm.execution import files
+from hswarm.experiments.compare import compare as run_comparison
+from hswarm.experiments.table import HEAD, cells, tabulate, write_all
 from hswarm.methods import method_names
-from hswarm.runs.compare import compare as run_comparison
-from hswarm.runs.table import HEAD, cells, tabulate, write_all
 
 _SHOWN = (0, 1, 2, 4, 5, 6, 7, 10, 12)
 
@@ -25,8 +25,11 @@ def compare(arguments: argparse.Namespace) -> None:
     """Run what is missing, then print the table and write it in every form."""
     methods = method_names(arguments.methods)
     recipes = [read_recipe(path, arguments.overrides, arguments.preset) for path in arguments.recipes]
-    limits = {name: value for name in ("calls", "tokens", "seconds")
-              if (value := getattr(arguments, f"budget_{name}")) is not None}  # fmt: skip
+    limits = {
+        name: value
+        for name in ("calls", "tokens", "seconds")
+        if (value := getattr(arguments, f"budget_{name}")) is not None
+    }
     if limits:
         recipes = [recipe.model_copy(update={"budget": replace(recipe.budget, **limits)}) for recipe in recipes]
     path = Path(arguments.run or f"runs/{'-'.join(recipe.name for recipe in recipes)}-compare")
@@ -35,7 +38,7 @@ def compare(arguments: argparse.Namespace) -> None:
         results = run_comparison(recipes, methods, arguments.seeds, path, arguments.jobs, say, arguments.share)
     table = tabulate(results)
     for target in filter(None, (path / "table.json", arguments.json)):
-        files.write_text(Path(target), json.dumps(table, indent=2) + "\n")
+        io.write_text(Path(target), json.dumps(table, indent=2) + "\n")
     try:
         write_all(table, path)
     except MissingExtra as missing:

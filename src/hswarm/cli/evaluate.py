@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from hswarm import io
 from hswarm.cli.main import readable
 from hswarm.cli.view import view
-from hswarm.config import build_recipe, read_recipe
+from hswarm.compat.reference import read_args, root_of, task_content
+from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.engines import open_engine
 from hswarm.engines.base import Completion
 from hswarm.errors import TaskError
-from hswarm.execution import files
-from hswarm.execution.execute import Executor
-from hswarm.execution.respond import score_replies
-from hswarm.execution.system import System, load
-from hswarm.from_reference import read_args, root_of, task_content
 from hswarm.runs.report import summary
 from hswarm.scorers import task_scorer
 from hswarm.scorers.base import Score
+from hswarm.system.executor import Executor
+from hswarm.system.scoring import score_replies
+from hswarm.system.system import System, load
 from hswarm.tasks import TaskSettings, load_task
 from hswarm.tasks.task import Example, Task
 
@@ -58,7 +58,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         content = results[first] | {"task": task.name, "split": arguments.split, "scorer": first}
         if others:
             content["others"] = {name: results[name] for name in others}
-        files.write_text(Path(arguments.json), json.dumps(content, indent=2) + "\n")
+        io.write_text(Path(arguments.json), json.dumps(content, indent=2) + "\n")
 
 
 def _scored(scores: Sequence[Score], examples: Sequence[Example], replies: Sequence[Completion]) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _scored(scores: Sequence[Score], examples: Sequence[Example], replies: Seque
                 "answer": e.answer,
                 "reply": r.text,
                 "extracted": s.extracted,
-                "score": files.without_nan(s.value),
+                "score": io.without_nan(s.value),
             }
             for e, r, s in zip(examples, replies, scores, strict=True)
         ],
@@ -83,8 +83,10 @@ def _scored(scores: Sequence[Score], examples: Sequence[Example], replies: Seque
 def _print_result(what: str, result: dict[str, Any]) -> None:
     low, high = result["ci"] or (float("nan"), float("nan"))
     score = float("nan") if result["score"] is None else result["score"]
-    print(f"{what}: {score:.3f} [{low:.3f}, {high:.3f}], n = {result['n']}, {result['unparsed']} unparsed, "
-          f"{result['empty']} empty, {result['cut']} cut off")  # fmt: skip
+    print(
+        f"{what}: {score:.3f} [{low:.3f}, {high:.3f}], n = {result['n']}, {result['unparsed']} unparsed, "
+        f"{result['empty']} empty, {result['cut']} cut off"
+    )
 
 
 def ask(arguments: argparse.Namespace) -> None:

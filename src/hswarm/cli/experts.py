@@ -10,14 +10,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hswarm import io
 from hswarm.cli.main import printable
 from hswarm.errors import PoolError
-from hswarm.execution import files
 from hswarm.experts.base import base_here
+from hswarm.experts.compatibility import base_faults
 from hswarm.experts.distance import Matrix, distances, diversity, inner_products, pool_table
-from hswarm.experts.fit import base_faults
-from hswarm.experts.picture import heat_map
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
+from hswarm.plots.heatmap import heat_map
 
 _SHOWN = 12  # experts whose distances fit on a terminal
 
@@ -46,36 +46,48 @@ def show(arguments: argparse.Namespace) -> None:
     console.print(_experts(pool, products))
     if 1 < len(pool.experts) <= _SHOWN:
         console.print(_distances(pool, apart))
-    console.print(f"diversity {variety:.2f} of {len(pool.experts)}: as many unrelated experts is the pool worth (Vendi "
-                  "score of the updates); distance |a - b| over their mean norm: 0 equal, about 1.4 unrelated",
-                  highlight=False)  # fmt: skip
+    console.print(
+        f"diversity {variety:.2f} of {len(pool.experts)}: as many unrelated experts is the pool worth (Vendi "
+        "score of the updates); distance |a - b| over their mean norm: 0 equal, about 1.4 unrelated",
+        highlight=False,
+    )
     if arguments.svg:
         title = f"Distances between experts' updates; diversity {variety:.2f} of {len(pool.experts)}"
         Path(arguments.svg).write_text(heat_map(pool.names, apart, title), encoding="utf-8")
     if arguments.json:
         rows = [row._asdict() for row in pool_table(pool, products)]
         found = {"experts": rows, "distances": apart.tolist(), "diversity": variety}
-        Path(arguments.json).write_text(json.dumps(files.without_nan(found), indent=1) + "\n", encoding="utf-8")
+        Path(arguments.json).write_text(json.dumps(io.without_nan(found), indent=1) + "\n", encoding="utf-8")
 
 
 def _settings(arguments: argparse.Namespace) -> PoolSettings:
     """Of a recipe's `[pool]`, or of a folder and the options."""
     if arguments.pool.endswith(".toml"):
-        from hswarm.config import read_recipe
+        from hswarm.config.recipe import read_recipe
 
         return read_recipe(arguments.pool).pool
-    return PoolSettings(path=arguments.pool, base=arguments.base, space="delta" if arguments.delta else "factors",
-                        mixed=arguments.mixed)  # fmt: skip
+    return PoolSettings(
+        path=arguments.pool, base=arguments.base, space="delta" if arguments.delta else "factors", mixed=arguments.mixed
+    )
 
 
 def _experts(pool: ExpertPool, products: Matrix) -> Table:
     several = len(pool.bases) > 1
-    table = Table("expert", "digest", "kind", "parameters", "norm", "nearest", "distance", *["base"] * several,
-                  title=pool.base)  # fmt: skip
+    table = Table(
+        "expert", "digest", "kind", "parameters", "norm", "nearest", "distance", *["base"] * several, title=pool.base
+    )
     for row in pool_table(pool, products):
         apart = "-" if np.isnan(row.distance) else f"{row.distance:.3f}"
-        table.add_row(printable(row.name), row.digest[:12], row.kind, f"{row.parameters:,}", f"{row.norm:.3f}",
-                      row.nearest or "-", apart, *[row.base] * several)  # fmt: skip
+        table.add_row(
+            printable(row.name),
+            row.digest[:12],
+            row.kind,
+            f"{row.parameters:,}",
+            f"{row.norm:.3f}",
+            row.nearest or "-",
+            apart,
+            *[row.base] * several,
+        )
     return table
 
 
@@ -88,8 +100,8 @@ def _distances(pool: ExpertPool, apart: Matrix) -> Table:
 
 def train(arguments: argparse.Namespace) -> None:
     """Train the pool of a recipe; finished experts are left as they are."""
-    from hswarm.execution.exam import exam
-    from hswarm.experts.train import train_pool
+    from hswarm.training.exam import exam
+    from hswarm.training.train import train_pool
 
     out = train_pool(arguments.recipe, lambda text: print(text, flush=True), exam)
     print(f"the pool is in {out}; see it with: hswarm experts show {out}")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from hswarm.bundle.export import EXPORTS
-from hswarm.bundle.source import open_source
+from hswarm.bundle.package import open_source
 from hswarm.cli.view import view
 
 

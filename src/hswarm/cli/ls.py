@@ -10,12 +10,12 @@ from rich.table import Table
 
 from hswarm import analysis, engines, scorers, tasks
 from hswarm.cli.main import printable
-from hswarm.config import PRESETS
-from hswarm.core.charts import sparkline
+from hswarm.config.recipe import PRESETS
 from hswarm.errors import HSwarmError, RunError
+from hswarm.plots.charts import sparkline
 from hswarm.registry import names
-from hswarm.runs.facts import score_text
-from hswarm.runs.run import Run
+from hswarm.report.summary import score_text
+from hswarm.runs.directory import Run
 
 
 def ls(arguments: argparse.Namespace) -> None:
@@ -63,8 +63,14 @@ def _cells(run: Run) -> tuple[str, ...]:
     report = run.report if run.finished else None
     dev = score_text(report["dev"]) if report else f"{best[-1]:.3f}" if best else "-"
     name = report["task"] if report else run.recipe.task.name or Path(run.recipe.task.path).name
-    return (run.state, printable(name), str(len(history)), sparkline(best[-20:]), dev,
-            score_text(report["test"] if report else None))  # fmt: skip
+    return (
+        run.state,
+        printable(name),
+        str(len(history)),
+        sparkline(best[-20:]),
+        dev,
+        score_text(report["test"] if report else None),
+    )
 
 
 def _plain(table: Table) -> str:

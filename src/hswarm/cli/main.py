@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from hswarm import __version__
+from hswarm.compat.reference import FLAGS
 from hswarm.errors import HSwarmError, UserError
-from hswarm.from_reference import FLAGS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,8 +57,10 @@ def readable(text: str) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """All subcommands; `handler` names the function, imported when used."""
-    top = argparse.ArgumentParser(prog="hswarm", description=(
-        "Finds the multi-LLM system that solves a task best: who speaks to whom, and with what weights."))  # fmt: skip
+    top = argparse.ArgumentParser(
+        prog="hswarm",
+        description=("Finds the multi-LLM system that solves a task best: who speaks to whom, and with what weights."),
+    )
     top.add_argument("--version", action="version", version=f"hswarm {__version__}")
     top.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
@@ -72,12 +74,18 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("run", metavar="RUN")
     report = _command(commands, "report", "report:report", "write what a run found as one page, live with --follow")
     report.add_argument("run", metavar="RUN")
-    report.add_argument("--out", metavar="FILE", action="append",
-                        help=".html, .md, or the graph as .svg or .mmd; may be given many times "
-                        "(default: RUN/report.html)")  # fmt: skip
+    report.add_argument(
+        "--out",
+        metavar="FILE",
+        action="append",
+        help=".html, .md, or the graph as .svg or .mmd; may be given many times (default: RUN/report.html)",
+    )
     report.add_argument("--follow", action="store_true", help="write it anew while the run goes on")
-    report.add_argument("--comparison", metavar="DIR",
-                        help="a folder of hswarm compare to show (default: <name>-compare beside the run)")  # fmt: skip
+    report.add_argument(
+        "--comparison",
+        metavar="DIR",
+        help="a folder of hswarm compare to show (default: <name>-compare beside the run)",
+    )
     plan = _command(commands, "plan", "plan:plan", "check a recipe and forecast its calls, tokens, time and memory")
     _recipe_arguments(plan)
     plan.add_argument("--quick", action="store_true", help="count calls only: no calibration, nothing is loaded")
@@ -100,10 +108,16 @@ def parser() -> argparse.ArgumentParser:
     analyze.add_argument("--only", default="all", metavar="A,B", help="names with commas between (hswarm ls analyses)")
     analyze.add_argument("--split", choices=("dev", "test"), help="questions to look at (default: each analysis' own)")
     analyze.add_argument("--questions", type=int, default=200, metavar="N", help="at most so many (default 200)")
-    analyze.add_argument("--calls", type=int, default=10_000, metavar="N",
-                         help="new calls that one analysis may make (default 10000)")  # fmt: skip
-    analyze.add_argument("--to", action="append", default=[], metavar="TASK",
-                         help="another task, or run, to carry what was found to (transfer); repeatable")  # fmt: skip
+    analyze.add_argument(
+        "--calls", type=int, default=10_000, metavar="N", help="new calls that one analysis may make (default 10000)"
+    )
+    analyze.add_argument(
+        "--to",
+        action="append",
+        default=[],
+        metavar="TASK",
+        help="another task, or run, to carry what was found to (transfer); repeatable",
+    )
     analyze.add_argument("--judge", metavar="MODEL", default="", help="a model that labels what nodes do (roles)")
     analyze.add_argument("--judge-url", metavar="URL", default="", help="its OpenAI-compatible API, up to /v1")
     analyze.add_argument("--judge-key", metavar="NAME", default="", help="the NAME of the variable that holds its key")
@@ -112,8 +126,12 @@ def parser() -> argparse.ArgumentParser:
     export = _command(commands, "export", "export:export", "write the system found as one folder to hand on")
     export.add_argument("run", metavar="RUN", help="a run, or a folder with a system")
     export.add_argument("folder", metavar="DIR", help="the new folder")
-    export.add_argument("--as", choices=("bundle", "adapter", "merged"), default="bundle",
-                        help="the whole system, or its one expert as an adapter or merged into the base")  # fmt: skip
+    export.add_argument(
+        "--as",
+        choices=("bundle", "adapter", "merged"),
+        default="bundle",
+        help="the whole system, or its one expert as an adapter or merged into the base",
+    )
     export.add_argument("--prune", action="store_true", help="leave out nodes without which dev scores no less")
 
     serve = _command(commands, "serve", "serve:serve", "serve the system found: an OpenAI-compatible API, and a page")
@@ -132,21 +150,37 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--methods", default="all", metavar="A,B", help="names with commas between (default: all)")
     compare.add_argument("--seeds", type=int, default=3, metavar="K", help="runs a method (default: 3)")
     compare.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at once (default: 1)")
-    compare.add_argument("--no-share", dest="share", action="store_false",
-                         help="make every call anew for each method and seed: only then seconds compare")  # fmt: skip
+    compare.add_argument(
+        "--no-share",
+        dest="share",
+        action="store_false",
+        help="make every call anew for each method and seed: only then seconds compare",
+    )
     compare.add_argument("--run", metavar="DIR", help="folder of the comparison (default: runs/<names>-compare)")
     compare.add_argument("--json", metavar="FILE", help="write the table here too")
-    compare.add_argument("--budget-calls", type=int, metavar="N",
-                         help="distinct calls a search may make (default: the most of the recipe's own)")  # fmt: skip
+    compare.add_argument(
+        "--budget-calls",
+        type=int,
+        metavar="N",
+        help="distinct calls a search may make (default: the most of the recipe's own)",
+    )
     compare.add_argument("--budget-tokens", type=int, metavar="N", help="tokens a search may take, prompts included")
     compare.add_argument("--budget-seconds", type=float, metavar="S", help="seconds a search may take")
 
     recipe_room = _command(commands, "recipe", "", "recipe: take over the arguments of the authors' search script")
     recipes = recipe_room.add_subparsers(dest="action", metavar="ACTION", required=True)
-    moving = _command(recipes, "from-reference", "recipe:from_reference",
-                      "a recipe out of a command line of the authors' script or an args.json")  # fmt: skip
-    moving.add_argument("words", metavar="ARGS", nargs="*",
-                        help="an args.json, its folder, or the script's command line (quoted or not)")  # fmt: skip
+    moving = _command(
+        recipes,
+        "from-reference",
+        "recipe:from_reference",
+        "a recipe out of a command line of the authors' script or an args.json",
+    )
+    moving.add_argument(
+        "words",
+        metavar="ARGS",
+        nargs="*",
+        help="an args.json, its folder, or the script's command line (quoted or not)",
+    )
     for flag in FLAGS:
         short = [f"-{flag.short}"] if flag.short else []
         moving.add_argument(*short, f"--{flag.name}", metavar="V", help=", ".join(flag.fields) or "no field here")
@@ -167,8 +201,12 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument("--trials", type=int, default=20, metavar="N", help="trials in all (default: 20)")
     sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="trials at once (default: 1)")
     sweep.add_argument("--sampler", choices=("tpe", "random", "grid", "cmaes"), default="tpe", help="(default: tpe)")
-    sweep.add_argument("--pruner", choices=("median", "halving", "none"), default="median",
-                       help="which trials are given up by their best so far (default: median)")  # fmt: skip
+    sweep.add_argument(
+        "--pruner",
+        choices=("median", "halving", "none"),
+        default="median",
+        help="which trials are given up by their best so far (default: median)",
+    )
     sweep.add_argument("--run", metavar="DIR", help="folder of the sweep (default: runs/<name>-sweep)")
 
     task_room = _command(commands, "tasks", "", "tasks: show a recipe's questions, check a data file")
@@ -182,11 +220,16 @@ def parser() -> argparse.ArgumentParser:
 
     expert_room = _command(commands, "experts", "", "experts: check, show or train a pool")
     experts = expert_room.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for action, text in (("check", "open a pool as a search would, compare it with its base, name every fault"),
-                         ("show", "digest, rank, size, norm, distances, diversity of a pool's experts")):  # fmt: skip
+    for action, text in (
+        ("check", "open a pool as a search would, compare it with its base, name every fault"),
+        ("show", "digest, rank, size, norm, distances, diversity of a pool's experts"),
+    ):
         one = _command(experts, action, f"experts:{action}", text)
-        one.add_argument("pool", metavar="DIR", help="a recipe, or a folder of experts (PEFT adapters or whole "
-                         "checkpoints), one sub-folder each")  # fmt: skip
+        one.add_argument(
+            "pool",
+            metavar="DIR",
+            help="a recipe, or a folder of experts (PEFT adapters or whole checkpoints), one sub-folder each",
+        )
         one.add_argument("--base", default="", help="the base they must belong to")
         one.add_argument("--delta", action="store_true", help="ranks, alphas and modules may differ (pool.space)")
         one.add_argument("--mixed", action="store_true", help="bases may differ (pool.mixed)")
@@ -215,10 +258,17 @@ def _recipe_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _change_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--set", action="append", default=[], metavar="A.B=C", dest="overrides",
-                         help="change a field of the recipe; may be given many times")  # fmt: skip
-    command.add_argument("--preset", choices=("paper", "reference"), default="",
-                         help="the settings of the paper or of the authors' code")  # fmt: skip
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="A.B=C",
+        dest="overrides",
+        help="change a field of the recipe; may be given many times",
+    )
+    command.add_argument(
+        "--preset", choices=("paper", "reference"), default="", help="the settings of the paper or of the authors' code"
+    )
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from hswarm.config import Recipe, read_recipe
+from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.engines import TABLE
 from hswarm.errors import HSwarmError
+from hswarm.experiments.forecast import forecast, is_remote
 from hswarm.prompts import Prompts
 from hswarm.registry import check_name
-from hswarm.runs.forecast import forecast, is_remote
-from hswarm.runs.search import open_parts, planned_calls, read_pool
+from hswarm.session.session import open_parts, planned_calls, read_pool
 from hswarm.tasks import load_task
 from hswarm.tasks.task import Task
 
@@ -32,8 +32,10 @@ def plan(arguments: argparse.Namespace) -> None:
     console.print(table)
     if task:
         prompt, reply = _tokens(task, recipe.prompts)
-        console.print(f"about {prompt} prompt tokens a call by its length in characters, at most {reply} new ones: "
-                      f"{calls['total'] * prompt:,} and {calls['total'] * reply:,} at most")  # fmt: skip
+        console.print(
+            f"about {prompt} prompt tokens a call by its length in characters, at most {reply} new ones: "
+            f"{calls['total'] * prompt:,} and {calls['total'] * reply:,} at most"
+        )
     console.print("equal calls are made once, and a search may end early: both make it fewer")
     if not arguments.quick and not missing:
         _calibrate(recipe, console, missing)

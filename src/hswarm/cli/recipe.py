@@ -6,11 +6,11 @@ import argparse
 import shlex
 from pathlib import Path
 
+from hswarm import io
 from hswarm.cli import main
-from hswarm.config import build_recipe, toml_text
+from hswarm.compat.reference import FLAGS, read_args, recipe_content, root_of
+from hswarm.config.recipe import build_recipe, toml_text
 from hswarm.errors import ConfigError, UserError
-from hswarm.execution import files
-from hswarm.from_reference import FLAGS, read_args, recipe_content, root_of
 
 
 def from_reference(arguments: argparse.Namespace) -> None:
@@ -36,5 +36,5 @@ def from_reference(arguments: argparse.Namespace) -> None:
         return
     if Path(arguments.out).exists():
         raise UserError(f"{arguments.out} exists; name another file (--out) or remove it")
-    files.write_text(Path(arguments.out), text)
+    io.write_text(Path(arguments.out), text)
     print(f"{arguments.out}: see what it will ask for with: hswarm plan {arguments.out}")

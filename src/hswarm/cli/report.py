@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hswarm.errors import RunError
-from hswarm.runs.facts import gather
-from hswarm.runs.page import write_page
-from hswarm.runs.run import Run
+from hswarm.report.render import write_page
+from hswarm.report.summary import gather
+from hswarm.runs.directory import Run
 
 _REFRESH = 5  # seconds between two looks of a browser at a page of a run that goes on
 _POLL = 0.5

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from hswarm.cli.view import print_run, view
-from hswarm.config import read_recipe
+from hswarm.config.recipe import read_recipe
 from hswarm.errors import EngineError, StorageError
-from hswarm.runs import search as searches
-from hswarm.runs.run import Run
+from hswarm.experiments import search as searches
+from hswarm.runs.directory import Run
 
 
 def search(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ import socket
 import sys
 from contextlib import suppress
 
-from hswarm.bundle.source import open_source
+from hswarm.bundle.package import open_source
 from hswarm.engines import open_engine
 from hswarm.errors import MissingExtra, UserError
 from hswarm.server.app import create_app
@@ -45,8 +45,10 @@ def serve(arguments: argparse.Namespace) -> None:
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=int(limits.seconds) + 5))
     port = listener.getsockname()[1]
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-    print(f"serving {', '.join(systems)}: page http://{host}:{port}/, API http://{host}:{port}/v1; Ctrl-C ends it",
-          flush=True)  # fmt: skip
+    print(
+        f"serving {', '.join(systems)}: page http://{host}:{port}/, API http://{host}:{port}/v1; Ctrl-C ends it",
+        flush=True,
+    )
     signal.signal(signal.SIGTERM, lambda *_: None)  # the server has stopped by then: an end as asked for, not a fault
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])

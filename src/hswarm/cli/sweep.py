@@ -8,13 +8,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hswarm.cli.continuing import continuing, say
-from hswarm.config import read_recipe
+from hswarm.cli.common import continuing, say
+from hswarm.config.recipe import read_recipe
 from hswarm.errors import MissingExtra
-from hswarm.runs.space import SPACES, read_space
-from hswarm.runs.sweep import Plan
-from hswarm.runs.sweep import sweep as run_sweep
-from hswarm.runs.sweep_picture import draw
+from hswarm.experiments.parameters import SPACES, read_space
+from hswarm.experiments.sweep import Plan
+from hswarm.experiments.sweep import sweep as run_sweep
+from hswarm.plots.sweep import draw
 
 _SHOWN = 10
 
@@ -44,5 +44,6 @@ def sweep(arguments: argparse.Namespace) -> None:
         draw(results, path / "sweep.svg")
     except MissingExtra as missing:
         say(f"no picture: {missing}")
-    console.print(f"the best recipe: {path / 'best.toml'}; look at test with: hswarm search {path / 'best.toml'}",
-                  soft_wrap=True)  # fmt: skip
+    console.print(
+        f"the best recipe: {path / 'best.toml'}; look at test with: hswarm search {path / 'best.toml'}", soft_wrap=True
+    )

@@ -35,8 +35,10 @@ def show(arguments: argparse.Namespace) -> None:
             return
     else:
         task = open_task(arguments.task, arguments.path, arguments.hub)
-    console.print(f"{printable(task.name)}: {len(task.dev)} dev, {len(task.test)} test questions; "
-                  f"scorer {task.scorer}; at most {task.max_new_tokens} new tokens")  # fmt: skip
+    console.print(
+        f"{printable(task.name)}: {len(task.dev)} dev, {len(task.test)} test questions; "
+        f"scorer {task.scorer}; at most {task.max_new_tokens} new tokens"
+    )
     if task.source:
         console.print(f"source: {printable(task.source)}")
     for example in task.dev[:3]:
@@ -54,12 +56,16 @@ def _first_chunk(example: Example) -> str:
 
 def _print_card(console: Console, card: NamedTask) -> None:
     rows = {
-        "task": f"{card.name}: {card.title}", "format": card.form, "prompt": card.instruction,
+        "task": f"{card.name}: {card.title}",
+        "format": card.form,
+        "prompt": card.instruction,
         "sampling": f"greedy, at most {card.max_new_tokens} new tokens",
         "scorer": card.scorer + ("" if card.scorer == "judge" else f" (the authors' loose one: {card.reference})"),
         "sizes": "{} dev, {} test".format(*card.sizes) if card.sizes else "not known",
-        "source": card.source, "licence": card.licence, "hub": card.hub or "not read from there",
-    }  # fmt: skip
+        "source": card.source,
+        "licence": card.licence,
+        "hub": card.hub or "not read from there",
+    }
     for name, text in rows.items():
         console.print(f"{name:<9}{text}")
 

@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hswarm.cli.main import printable
-from hswarm.core.charts import sparkline
-from hswarm.runs.facts import came_of_it, cost, cost_so_far, highest, score_text, so_far, warnings
+from hswarm.plots.charts import sparkline
+from hswarm.report.summary import came_of_it, cost, cost_so_far, highest, score_text, so_far, warnings
+from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.runs.run import Run
 
 _SPARKS = 40  # iterations that a sparkline shows
 
@@ -38,9 +38,14 @@ class View(Progress):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bars = _Bars(
-            TextColumn("{task.description:<22}"), BarColumn(None), MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=console, disable=not console.is_terminal,
-        )  # fmt: skip
+            TextColumn("{task.description:<22}"),
+            BarColumn(None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
         self._step = self._bars.add_task("loading", total=None, note="")
         self._whole = self._bars.add_task("search", total=None, note="")
         self._best: list[float] = []
@@ -76,8 +81,10 @@ class View(Progress):
         best, calls = entry["best"], entry["calls"]
         role, weight = (highest(entry.get(step)) for step in ("role", "weight"))
         steps = [f"{name} {value:.3f}" for name, value in (("roles", role), ("weights", weight)) if value is not None]
-        self.say(f"iteration {entry['iteration'] + 1}: {', '.join(steps)}; best so far {best['utility']:.3f} "
-                 f"(found at {best['step']}); {calls['generated']:,} calls generated; {self._left()}")  # fmt: skip
+        self.say(
+            f"iteration {entry['iteration'] + 1}: {', '.join(steps)}; best so far {best['utility']:.3f} "
+            f"(found at {best['step']}); {calls['generated']:,} calls generated; {self._left()}"
+        )
 
     def say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
@@ -127,8 +134,7 @@ def _print_report(console: Console, report: Mapping[str, Any]) -> None:
     table = Table("system", *sizes, title=f"task {printable(report['task'])}, seed {report['seed']} (95 % intervals)")
     single = report["best_single"]
     alone = f"best single expert: {printable(single['expert'])}"
-    for name, row in ((alone, single), ("start: best first graph", report["start"]),
-                      ("found system", report)):  # fmt: skip
+    for name, row in ((alone, single), ("start: best first graph", report["start"]), ("found system", report)):
         table.add_row(name, score_text(row["dev"]), score_text(row["test"]))
     console.print(table)
     for line in came_of_it(report):

@@ -31,15 +31,21 @@ class Shapley(NamedTuple):
 
 
 def shapley(
-    players: int, value: Callable[[Sequence[Coalition]], Sequence[Array]],
-    affordable: Callable[[Sequence[Coalition]], bool], rng: np.random.Generator, most: int = 100,
-) -> Shapley:  # fmt: skip
+    players: int,
+    value: Callable[[Sequence[Coalition]], Sequence[Array]],
+    affordable: Callable[[Sequence[Coalition]], bool],
+    rng: np.random.Generator,
+    most: int = 100,
+) -> Shapley:
     """Exact where all coalitions are `affordable`, else over at most `most` orders drawn with their reverses.
 
     `value` gives a row a coalition, all of one length; `affordable` is asked before each batch of new coalitions.
     """
-    every = [frozenset(chosen) for size in range(players + 1) for chosen in combinations(range(players), size)
-             ] if players <= _EXACT else []  # fmt: skip
+    every = (
+        [frozenset(chosen) for size in range(players + 1) for chosen in combinations(range(players), size)]
+        if players <= _EXACT
+        else []
+    )
     if every and affordable(every):
         return _exact(players, dict(zip(every, value(every), strict=True)))
     known: dict[Coalition, Array] = {}

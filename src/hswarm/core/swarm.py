@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hswarm.core.cores import on_cores
+from hswarm.core.parallel_map import parallel_map
 from hswarm.errors import NumberError
 
 Array = NDArray[Any]
@@ -197,7 +197,7 @@ class Swarm:
                 self._cooldown[i] = self._settings.restart_tells
             else:
                 moving.append((i, self._rng.uniform(0, 1, 4) if self._settings.coefficients_random else np.ones(4)))
-        on_cores(self._move_one, moving, self._positions.shape[1])
+        parallel_map(self._move_one, moving, self._positions.shape[1])
         self._moves += 1
         self._step = max(self._step * self._settings.step_factor, min(self._step, self._settings.min_step_length))
 
@@ -234,8 +234,10 @@ class Swarm:
             x += scratch[: len(x)]
             finite &= bool(np.isfinite(x).all())
         if not finite:
-            raise NumberError(f"particle {i} of the swarm left the finite numbers in move {self._moves + 1}; "
-                              "set bounds to 'clip' or 'rescale', or shorten step_length")  # fmt: skip
+            raise NumberError(
+                f"particle {i} of the swarm left the finite numbers in move {self._moves + 1}; "
+                "set bounds to 'clip' or 'rescale', or shorten step_length"
+            )
         self._bound_one(i)
 
     def _bound_one(self, i: int) -> None:

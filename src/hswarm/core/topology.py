@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hswarm.core.drawing import graph_svg
+from hswarm.plots.graph import graph_svg
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hswarm.workers.worker import Worker
 
 TABLE = {
-    "auto": "hswarm.engines.auto:fastest_engine",
+    "auto": "hswarm.engines.select:fastest_engine",
     "openai": "hswarm.engines.openai:OpenAIEngine",
     "openvino": "hswarm.engines.openvino:OpenVINOEngine",
     "toy": "hswarm.engines.toy:ToyEngine",
@@ -53,9 +53,9 @@ def open_crew(settings: EngineSettings, bases: Sequence[str]) -> Engine | None:
     makers = worker_makers(settings)
     if len(makers) == 1 and settings.devices == "auto":
         return None
-    from hswarm.engines.crew import Crew, open_bench
+    from hswarm.engines.parallel import ParallelEngine, open_bench
 
-    return Crew([make(open_bench, (settings, tuple(bases))) for make in makers])
+    return ParallelEngine([make(open_bench, (settings, tuple(bases))) for make in makers])
 
 
 def worker_makers(settings: EngineSettings, count: int = 0) -> list[Callable[..., Worker]]:

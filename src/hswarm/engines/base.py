@@ -161,7 +161,7 @@ class StreamingEngine(Engine, Protocol):
 
 
 @runtime_checkable
-class ArrivingEngine(Engine, Protocol):
+class IncrementalEngine(Engine, Protocol):
     """An engine with replies that do not depend on their batch, so that each can be kept as it arrives."""
 
     def arriving(self, request: Request) -> bool:

@@ -38,8 +38,10 @@ class Chat:
         try:
             self.encode(["hello"])
         except Exception as fault:  # a template is a program of others, run by transformers in Jinja's sandbox
-            raise PoolError(f"base '{base}': its chat template cannot be used ({type(fault).__name__}: {fault}); "
-                            "take the base from its authors again") from fault  # fmt: skip
+            raise PoolError(
+                f"base '{base}': its chat template cannot be used ({type(fault).__name__}: {fault}); "
+                "take the base from its authors again"
+            ) from fault
 
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
         """Token ids of each prompt as a user's message, ready for the reply; the template once, no second BOS."""

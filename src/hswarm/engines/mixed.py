@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from hswarm.engines.base import ArrivingEngine, Ask, Completion, Engine, Request, SpreadingEngine, close
-from hswarm.engines.choose import answer
+from hswarm.engines.base import Ask, Completion, Engine, IncrementalEngine, Request, SpreadingEngine, close
+from hswarm.engines.multiple_choice import answer
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import Expert
 
@@ -61,18 +61,20 @@ class MixedEngine:
 
     def arriving(self, request: Request) -> bool:
         engine = self._engines[request.expert.base]
-        return isinstance(engine, ArrivingEngine) and engine.arriving(request)
+        return isinstance(engine, IncrementalEngine) and engine.arriving(request)
 
     def arrive(self, requests: Sequence[Request], keep: Callable[[int, Completion], None]) -> None:
         engine = self._engines[requests[0].expert.base]  # a batch has one base
-        assert isinstance(engine, ArrivingEngine)
+        assert isinstance(engine, IncrementalEngine)
         engine.arrive(requests, keep)
 
     def _by_base(self, experts: Sequence[Expert]) -> dict[str, list[int]]:
         places: dict[str, list[int]] = {base: [] for base in self._engines}
         for i, expert in enumerate(experts):
             if expert.base not in places:
-                raise PoolError(f"expert '{expert.name}' is of base {expert.base or '(none)'}, the engine was opened "
-                                f"for {', '.join(self._engines)}")  # fmt: skip
+                raise PoolError(
+                    f"expert '{expert.name}' is of base {expert.base or '(none)'}, the engine was opened "
+                    f"for {', '.join(self._engines)}"
+                )
             places[expert.base].append(i)
         return {base: found for base, found in places.items() if found}

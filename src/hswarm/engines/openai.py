@@ -79,8 +79,10 @@ class OpenAIEngine:
                 if request.expert.digest not in doors:
                     doors[request.expert.digest] = door = _Door(_remote(request.expert))
                     await stack.enter_async_context(door.client)
-            tasks = [asyncio.create_task(self._one(i, request, doors[request.expert.digest]))
-                     for i, request in enumerate(requests)]  # fmt: skip
+            tasks = [
+                asyncio.create_task(self._one(i, request, doors[request.expert.digest]))
+                for i, request in enumerate(requests)
+            ]
             try:
                 for done in asyncio.as_completed(tasks):
                     put(await done)
@@ -93,8 +95,10 @@ class OpenAIEngine:
         async with door.places:
             limit = door.remote.calls
             if limit and self._calls[request.expert.digest] >= limit:
-                raise EngineError(f"the budget of {limit} calls of '{door.remote.model}' is spent; raise its calls, "
-                                  "then resume the run")  # fmt: skip
+                raise EngineError(
+                    f"the budget of {limit} calls of '{door.remote.model}' is spent; raise its calls, "
+                    "then resume the run"
+                )
             self._calls[request.expert.digest] += 1
             await door.turn()
             try:
@@ -114,8 +118,9 @@ class _Door:
     def __init__(self, remote: RemoteSettings) -> None:
         self.remote, self._next = remote, 0.0
         self.places = asyncio.Semaphore(remote.concurrency)
-        self.client = openai.AsyncOpenAI(base_url=remote.url, api_key=_key(remote), timeout=remote.timeout_s,
-                                         max_retries=remote.attempts - 1)  # fmt: skip
+        self.client = openai.AsyncOpenAI(
+            base_url=remote.url, api_key=_key(remote), timeout=remote.timeout_s, max_retries=remote.attempts - 1
+        )
 
     async def turn(self) -> None:
         """Wait until the pace allows one more call."""
@@ -145,16 +150,22 @@ class _Door:
             )
         except (openai.AuthenticationError, openai.PermissionDeniedError) as fault:
             name = f"the key in ${remote.key}" if remote.key else "a call without a key"
-            raise UserError(f"{remote.url} refuses {name} (status {fault.status_code}); "
-                            "set a key that it takes, then resume the run") from None  # fmt: skip
+            raise UserError(
+                f"{remote.url} refuses {name} (status {fault.status_code}); "
+                "set a key that it takes, then resume the run"
+            ) from None
         except openai.NotFoundError:
-            raise UserError(f"{remote.url} has no model '{remote.model}' or is no OpenAI-compatible API "
-                            "(status 404); set model and url") from None  # fmt: skip
+            raise UserError(
+                f"{remote.url} has no model '{remote.model}' or is no OpenAI-compatible API "
+                "(status 404); set model and url"
+            ) from None
         except openai.APIError as fault:
             if getattr(fault, "status_code", 0) in _AWAY or _unconnected(fault):
-                raise EngineError(f"'{remote.model}' at {remote.url} cannot be reached ({_why(fault, remote)}, "
-                                  f"{remote.attempts} attempts); what it answered is kept: start it, "
-                                  "then resume") from None  # fmt: skip
+                raise EngineError(
+                    f"'{remote.model}' at {remote.url} cannot be reached ({_why(fault, remote)}, "
+                    f"{remote.attempts} attempts); what it answered is kept: start it, "
+                    "then resume"
+                ) from None
             raise _GivenUp(f"'{remote.model}' at {remote.url}: {_why(fault, remote)}") from None
 
 
@@ -170,8 +181,11 @@ def _completion(reply: Any) -> Completion:
     if finish == "content_filter":
         raise _GivenUp("a reply was filtered by its server")
     spent = [getattr(usage, f"{kind}_tokens", 0) for kind in ("prompt", "completion")]
-    return Completion(text.strip(), "length" if finish == "length" else "stop",
-                      *(count if isinstance(count, int) else 0 for count in spent))  # fmt: skip
+    return Completion(
+        text.strip(),
+        "length" if finish == "length" else "stop",
+        *(count if isinstance(count, int) else 0 for count in spent),
+    )
 
 
 def _unconnected(fault: openai.APIError) -> bool:
@@ -203,8 +217,10 @@ def _words(fault: openai.APIStatusError, key: str) -> str:
 
 def _remote(expert: Expert) -> RemoteSettings:
     if not isinstance(expert, RemoteExpert):
-        raise PoolError(f"expert '{expert.name}' has weights of its own, engine 'openai' answers for [[pool.remote]] "
-                        "alone; set engine.name to a local engine")  # fmt: skip
+        raise PoolError(
+            f"expert '{expert.name}' has weights of its own, engine 'openai' answers for [[pool.remote]] "
+            "alone; set engine.name to a local engine"
+        )
     return expert.remote
 
 

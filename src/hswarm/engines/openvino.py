@@ -29,8 +29,8 @@ from hswarm.errors import ConfigError, MissingExtra
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
 from hswarm.experts.blend import module_sizes
+from hswarm.experts.compatibility import check_adapters
 from hswarm.experts.composite import Fusion, carriers
-from hswarm.experts.fit import check_adapters
 
 try:
     import openvino as ov
@@ -51,8 +51,12 @@ class OpenVINOEngine:
 
     def __init__(self, settings: EngineSettings, base: str) -> None:
         if settings.device not in ("auto", "cpu") or settings.dtype == "float16":
-            raise ConfigError([f"engine 'openvino' runs on a CPU in float32 or bfloat16, got engine.device = "
-                               f"'{settings.device}', engine.dtype = '{settings.dtype}'"])  # fmt: skip
+            raise ConfigError(
+                [
+                    f"engine 'openvino' runs on a CPU in float32 or bfloat16, got engine.device = "
+                    f"'{settings.device}', engine.dtype = '{settings.dtype}'"
+                ]
+            )
         folder, self._base = find_base(base), base
         self._chat, self._model = Chat(folder, base), exported(folder)
         self._shape = json.loads((self._model / "shape.json").read_text())
@@ -147,8 +151,11 @@ class OpenVINOEngine:
             tokens = max(tokens, _KEPT_BYTES // size)
         scheduler.num_kv_blocks = tokens // _BLOCK
         precision = _PRECISIONS[self._dtype]
-        properties = {"INFERENCE_PRECISION_HINT": precision, "KV_CACHE_PRECISION": precision,
-                      "adapters": genai.AdapterConfig([_adapter(places)])}  # fmt: skip
+        properties = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "KV_CACHE_PRECISION": precision,
+            "adapters": genai.AdapterConfig([_adapter(places)]),
+        }
         self._pipeline = genai.ContinuousBatchingPipeline(self._model, scheduler, "CPU", properties)
 
 

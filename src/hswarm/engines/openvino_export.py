@@ -98,8 +98,13 @@ def _step(source: Any) -> Any:
             places = torch.arange(attention_mask.shape[1])
             own = places[attention_mask.shape[1] - input_ids.shape[1] :]
             seen = (places[None, :] <= own[:, None])[None, None] & (attention_mask[:, None, None, :] > 0)
-            output = source(input_ids=input_ids % source.config.vocab_size, attention_mask=seen,
-                            position_ids=position_ids, past_key_values=cache, use_cache=True)  # fmt: skip
+            output = source(
+                input_ids=input_ids % source.config.vocab_size,
+                attention_mask=seen,
+                position_ids=position_ids,
+                past_key_values=cache,
+                use_cache=True,
+            )
             state = [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
             return output.logits, *state
 
@@ -168,12 +173,18 @@ def _compare(compiled: Any, source: Any, folder: Path) -> None:
     ids = np.random.default_rng(0).integers(0, size, (1, 12))
     request = compiled.create_infer_request()
     for start, end in ((0, 7), (7, 12)):
-        result = request.infer({
-            "input_ids": ids[:, start:end] + 3 * size, "attention_mask": np.ones((1, end), np.int64),
-            "position_ids": np.arange(start, end)[None], "beam_idx": np.zeros(1, np.int32),
-        })  # fmt: skip
+        result = request.infer(
+            {
+                "input_ids": ids[:, start:end] + 3 * size,
+                "attention_mask": np.ones((1, end), np.int64),
+                "position_ids": np.arange(start, end)[None],
+                "beam_idx": np.zeros(1, np.int32),
+            }
+        )
     with torch.no_grad():
         expected = source(torch.from_numpy(ids)).logits[:, 7:].numpy()
     if (gap := float(np.abs(result["logits"] - expected).max())) > _TOLERANCE:
-        raise EngineError(f"{folder.name} as an OpenVINO model is off by {gap:.3g} in its logits (allowed: "
-                          f"{_TOLERANCE}); such models need engine.name = 'transformers'")  # fmt: skip
+        raise EngineError(
+            f"{folder.name} as an OpenVINO model is off by {gap:.3g} in its logits (allowed: "
+            f"{_TOLERANCE}); such models need engine.name = 'transformers'"
+        )

@@ -28,7 +28,7 @@ try:
     import torch
     from transformers import AutoModelForCausalLM, DynamicCache
 
-    from hswarm.engines.fused import FusedReply
+    from hswarm.engines.token_ensemble import FusedReply
 except ImportError as missing:
     raise MissingExtra("engine 'transformers'", "transformers") from missing
 
@@ -68,8 +68,10 @@ class TransformersEngine:
             for name, (down, up) in lora_updates(expert).items():
                 found = tuple(parameters[name].shape) if name in parameters else "no such weight"
                 if found != (expected := (len(up), down.shape[1])):
-                    raise PoolError(f"expert '{expert.name}' changes {name} of shape {expected}, the base {self._base} "
-                                    f"has {found}; it belongs to another base")  # fmt: skip
+                    raise PoolError(
+                        f"expert '{expert.name}' changes {name} of shape {expected}, the base {self._base} "
+                        f"has {found}; it belongs to another base"
+                    )
 
     def _check_layout(self, expert: Checkpoint) -> None:
         """Every tensor has its place in the model, and every weight of the model is set."""
@@ -77,12 +79,16 @@ class TransformersEngine:
         for name, _, shape in expert.layout.tensors:
             found = tuple(held[name].shape) if name in held else "no such weight"
             if found != shape:
-                raise PoolError(f"expert '{expert.name}' has {name} of shape {shape}, transformers' model has {found}; "
-                                "load it and save it again with transformers (save_pretrained)")  # fmt: skip
+                raise PoolError(
+                    f"expert '{expert.name}' has {name} of shape {shape}, transformers' model has {found}; "
+                    "load it and save it again with transformers (save_pretrained)"
+                )
         covered = {held[name].data_ptr() for name, _, _ in expert.layout.tensors}
         if missing := [name for name, weight in held.items() if weight.data_ptr() not in covered]:
-            raise PoolError(f"expert '{expert.name}' has no {missing[0]} ({len(missing)} weights of the model are "
-                            "missing); copy or download it again")  # fmt: skip
+            raise PoolError(
+                f"expert '{expert.name}' has no {missing[0]} ({len(missing)} weights of the model are "
+                "missing); copy or download it again"
+            )
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """One expert and one sampling a batch, the longest prompts first."""
@@ -96,8 +102,9 @@ class TransformersEngine:
         found = []
         for request in requests:
             if isinstance(request.expert, Fusion):
-                raise PoolError(f"'{request.expert.name}' is a fusion, which writes its replies; "
-                                "leave sampling.choose empty")  # fmt: skip
+                raise PoolError(
+                    f"'{request.expert.name}' is a fusion, which writes its replies; leave sampling.choose empty"
+                )
             self._apply(request.expert)
             (prompt,) = self._chat.encode([request.prompt])
             endings = self._chat.tokenizer(request.endings, add_special_tokens=False)["input_ids"]
@@ -111,8 +118,9 @@ class TransformersEngine:
         ids = [[*prompt, *ending, *[pad] * gap] for ending, gap in zip(endings, gaps, strict=True)]
         mask = [[1] * (len(row) - gap) + [0] * gap for row, gap in zip(ids, gaps, strict=True)]
         with torch.inference_mode():
-            logits = self._model(input_ids=self._tensor(ids), attention_mask=self._tensor(mask),
-                                 logits_to_keep=longest + 1).logits  # fmt: skip
+            logits = self._model(
+                input_ids=self._tensor(ids), attention_mask=self._tensor(mask), logits_to_keep=longest + 1
+            ).logits
         logs = torch.log_softmax(logits.float(), -1)
         return [sum(float(logs[row, i, token]) for i, token in enumerate(ending)) for row, ending in enumerate(endings)]
 
@@ -142,14 +150,23 @@ class TransformersEngine:
     ) -> list[Completion]:
         sampling = requests[0].sampling
         self._apply(requests[0].expert)
-        options: dict[str, Any] = {"do_sample": sampling.temperature > 0, "temperature": None, "top_p": None,
-                                   "streamer": streamer}  # fmt: skip
+        options: dict[str, Any] = {
+            "do_sample": sampling.temperature > 0,
+            "temperature": None,
+            "top_p": None,
+            "streamer": streamer,
+        }
         if sampling.temperature > 0:
             options |= {"temperature": sampling.temperature, "top_p": sampling.top_p}
         with torch.inference_mode(), torch.random.fork_rng():
             torch.manual_seed(seed_of(requests))
-            output = self._model.generate(**self._inputs(prompts), max_new_tokens=sampling.max_new_tokens, top_k=None,
-                                          pad_token_id=self._chat.tokenizer.pad_token_id, **options)  # fmt: skip
+            output = self._model.generate(
+                **self._inputs(prompts),
+                max_new_tokens=sampling.max_new_tokens,
+                top_k=None,
+                pad_token_id=self._chat.tokenizer.pad_token_id,
+                **options,
+            )
         new = output[:, max(map(len, prompts)) :].tolist()
         return [self._chat.completion(tokens, len(prompt)) for tokens, prompt in zip(new, prompts, strict=True)]
 
@@ -166,8 +183,10 @@ class TransformersEngine:
             new = FusedReply(self._model, self._apply, fusion, ids, mask).write(sampling, self._chat.stops, streamer)
         replies = [self._chat.completion(tokens, len(prompt)) for tokens, prompt in zip(new, prompts, strict=True)]
         calls = len(fusion.parts)  # each part reads and writes all of it
-        return [replace(reply, prompt_tokens=calls * reply.prompt_tokens,
-                        completion_tokens=calls * reply.completion_tokens) for reply in replies]  # fmt: skip
+        return [
+            replace(reply, prompt_tokens=calls * reply.prompt_tokens, completion_tokens=calls * reply.completion_tokens)
+            for reply in replies
+        ]
 
     def _inputs(self, prompts: Sequence[Sequence[int]]) -> dict[str, Any]:
         """What `generate` takes: rows of equal length, the beginning that all prompts share computed once."""
@@ -254,8 +273,11 @@ class _Streamer:
 def lora_updates(expert: Expert) -> Mapping[str, tuple[Any, Any]]:
     """Base parameter name -> (A of shape (r, in), B of shape (out, r)), float32 arrays of `expert`."""
     if expert.form is None:
-        what = "a whole checkpoint, which the transformers engine takes alone" if isinstance(expert, Checkpoint) else (
-            "a bare vector; only the toy engine reads those")  # fmt: skip
+        what = (
+            "a whole checkpoint, which the transformers engine takes alone"
+            if isinstance(expert, Checkpoint)
+            else ("a bare vector; only the toy engine reads those")
+        )
         raise PoolError(f"expert '{expert.name}' is {what}")
     tensors = {name: array.copy() for name, array in expert.form.tensors(expert.vector).items()}
     updates = {}

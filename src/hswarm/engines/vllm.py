@@ -24,7 +24,7 @@ from hswarm.errors import ConfigError, MissingExtra, PoolError
 from hswarm.experts import shards
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
-from hswarm.experts.fit import check_adapters
+from hswarm.experts.compatibility import check_adapters
 
 # In this process the scheduler's steps, and so the shapes of batches, depend on the requests alone.
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -52,11 +52,16 @@ class VLLMEngine:
     def __init__(self, settings: EngineSettings, base: str) -> None:
         self._device = str(current_platform.device_type)
         if not self._device:
-            raise ConfigError(["engine 'vllm' finds no device: its CUDA build needs a GPU; "
-                               "set engine.name = 'transformers'"])  # fmt: skip
+            raise ConfigError(
+                ["engine 'vllm' finds no device: its CUDA build needs a GPU; set engine.name = 'transformers'"]
+            )
         if settings.device not in ("auto", self._device):
-            raise ConfigError([f"engine 'vllm' runs on '{self._device}' as installed here, got engine.device = "
-                               f"'{settings.device}'; say \"auto\", and which GPUs by engine.devices"])  # fmt: skip
+            raise ConfigError(
+                [
+                    f"engine 'vllm' runs on '{self._device}' as installed here, got engine.device = "
+                    f"'{settings.device}'; say \"auto\", and which GPUs by engine.devices"
+                ]
+            )
         self._folder, self._base, self._settings = find_base(base), base, settings
         self._chat = Chat(self._folder, base)
         best = str(current_platform.supported_dtypes[0]).removeprefix("torch.")
@@ -82,8 +87,10 @@ class VLLMEngine:
         for expert in experts:
             assert expert.form is not None
             if expert.form.config["r"] > _RANKS[-1]:
-                raise PoolError(f"expert '{expert.name}' has rank {expert.form.config['r']}, vLLM takes at most "
-                                f"{_RANKS[-1]}; set engine.name = 'transformers'")  # fmt: skip
+                raise PoolError(
+                    f"expert '{expert.name}' has rank {expert.form.config['r']}, vLLM takes at most "
+                    f"{_RANKS[-1]}; set engine.name = 'transformers'"
+                )
         self._rank = max([self._rank, *(_room(expert) for expert in experts)])
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
@@ -128,9 +135,12 @@ class VLLMEngine:
         sampling = request.sampling
         drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": seed_of([request])}
         return vllm.SamplingParams(
-            max_tokens=sampling.max_new_tokens, stop_token_ids=sorted(self._chat.stops), ignore_eos=True,
-            detokenize=False, **(drawn if sampling.temperature > 0 else {"temperature": 0.0})
-        )  # fmt: skip
+            max_tokens=sampling.max_new_tokens,
+            stop_token_ids=sorted(self._chat.stops),
+            ignore_eos=True,
+            detokenize=False,
+            **(drawn if sampling.temperature > 0 else {"temperature": 0.0}),
+        )
 
     def _open(self, experts: Sequence[Expert]) -> None:
         """The model, made anew if an expert is of a higher rank than there is room for."""
@@ -142,11 +152,19 @@ class VLLMEngine:
         gc.collect()  # vLLM's state is the process's: an old model that went later would take the new one's with it
         on_cpu = self._device == "cpu"
         self._llm = vllm.LLM(
-            model=str(self._folder), dtype=self._dtype, skip_tokenizer_init=True, generation_config="vllm",
-            enable_prefix_caching=True, enable_lora=True, max_lora_rank=self._rank, max_loras=1 if on_cpu else _MIXED,
-            max_cpu_loras=_HELD, max_num_seqs=self._settings.batch if on_cpu else max(_RUNNING, self._settings.batch),
-            enforce_eager=on_cpu, disable_log_stats=True,
-        )  # fmt: skip
+            model=str(self._folder),
+            dtype=self._dtype,
+            skip_tokenizer_init=True,
+            generation_config="vllm",
+            enable_prefix_caching=True,
+            enable_lora=True,
+            max_lora_rank=self._rank,
+            max_loras=1 if on_cpu else _MIXED,
+            max_cpu_loras=_HELD,
+            max_num_seqs=self._settings.batch if on_cpu else max(_RUNNING, self._settings.batch),
+            enforce_eager=on_cpu,
+            disable_log_stats=True,
+        )
         self._chat.context = self._llm.model_config.max_model_len
 
 

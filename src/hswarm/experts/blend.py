@@ -54,10 +54,13 @@ def factors(expert: Expert) -> dict[str, tuple[NDArray[np.float64], NDArray[np.f
         raise PoolError(f"expert '{expert.name}' is not an adapter; it has no factors")
     tensors, scaling = expert.form.tensors(expert.vector), expert.form.scaling
     return {
-        module_of(name): (tensors[name].astype(np.float64),
-                          scaling * tensors[name.replace(".lora_A.", ".lora_B.")].astype(np.float64))
-        for name in tensors if ".lora_A." in name
-    }  # fmt: skip
+        module_of(name): (
+            tensors[name].astype(np.float64),
+            scaling * tensors[name.replace(".lora_A.", ".lora_B.")].astype(np.float64),
+        )
+        for name in tensors
+        if ".lora_A." in name
+    }
 
 
 def module_of(name: str) -> str:
@@ -77,8 +80,10 @@ def union_form(experts: Sequence[Expert], rank: int) -> AdapterForm:
         assert expert.form is not None
         for module, size in module_sizes(expert.form).items():
             if sizes.setdefault(module, size) != size:
-                raise PoolError(f"expert '{expert.name}': {module} has size {size}, "
-                                f"others have {sizes[module]}; it belongs to another base")  # fmt: skip
+                raise PoolError(
+                    f"expert '{expert.name}': {module} has size {size}, "
+                    f"others have {sizes[module]}; it belongs to another base"
+                )
     names = {}
     for module, (wide, tall) in sizes.items():
         names[f"base_model.model.{module}.lora_A.weight"] = (rank, wide)
@@ -86,10 +91,16 @@ def union_form(experts: Sequence[Expert], rank: int) -> AdapterForm:
     first = experts[0].form
     assert first is not None
     config: dict[str, Any] = {
-        "peft_type": "LORA", "task_type": first.config.get("task_type"), "r": rank, "lora_alpha": rank,
-        "target_modules": sorted(sizes), "bias": "none", "lora_dropout": 0.0, "inference_mode": True,
+        "peft_type": "LORA",
+        "task_type": first.config.get("task_type"),
+        "r": rank,
+        "lora_alpha": rank,
+        "target_modules": sorted(sizes),
+        "bias": "none",
+        "lora_dropout": 0.0,
+        "inference_mode": True,
         "base_model_name_or_path": first.config.get("base_model_name_or_path"),
-    }  # fmt: skip
+    }
     ordered = tuple(sorted(names))
     return AdapterForm(config, ordered, tuple(names[name] for name in ordered))
 
@@ -114,5 +125,4 @@ def _truncated(down: NDArray[np.float64], up: NDArray[np.float64], rank: int) ->
         up = up_basis @ left[:, :count] * root
         down = (root[:, None] * right[:count]) @ down_basis.T
     free = rank - down.shape[0]
-    return (np.pad(down, ((0, free), (0, 0))).astype(np.float32),
-            np.pad(up, ((0, 0), (0, free))).astype(np.float32))  # fmt: skip
+    return (np.pad(down, ((0, free), (0, 0))).astype(np.float32), np.pad(up, ((0, 0), (0, free))).astype(np.float32))

@@ -85,8 +85,14 @@ class Checkpoint(Expert):
         else:
             content = json.dumps([layout.digest, *([weight.hex(), folder.digest] for weight, folder in parts)])
             digest = hashlib.sha256(content.encode()).hexdigest()
-        for key, value in {"name": name, "form": None, "digest": digest, "base": base, "layout": layout,
-                           "parts": parts}.items():  # fmt: skip
+        for key, value in {
+            "name": name,
+            "form": None,
+            "digest": digest,
+            "base": base,
+            "layout": layout,
+            "parts": parts,
+        }.items():
             object.__setattr__(self, key, value)
 
     def __repr__(self) -> str:
@@ -94,8 +100,10 @@ class Checkpoint(Expert):
 
     @property
     def vector(self) -> Vector:
-        raise PoolError(f"expert '{self.name}' is a whole checkpoint, which is never in memory as one vector; "
-                        "combine it by ExpertPool.blend, or leave it out (pool.experts)")  # fmt: skip
+        raise PoolError(
+            f"expert '{self.name}' is a whole checkpoint, which is never in memory as one vector; "
+            "combine it by ExpertPool.blend, or leave it out (pool.experts)"
+        )
 
     @property
     def size(self) -> int:
@@ -139,8 +147,9 @@ class Checkpoint(Expert):
                     total += np.float32(weight) * shards.widen(folder.tensors[name].piece(start), kind)
             stored = shards.narrow(total, kind)
             if bad := shards.infinite(stored, kind):
-                raise PoolError(f"expert '{self.name}': {bad} weights of {name} left the finite numbers; "
-                                "shorten weight.step_length")  # fmt: skip
+                raise PoolError(
+                    f"expert '{self.name}': {bad} weights of {name} left the finite numbers; shorten weight.step_length"
+                )
             yield stored
 
     def write(self, folder: Path, dtype: Literal["float32", "float16"] = "float32") -> str:
@@ -175,14 +184,19 @@ class Checkpoint(Expert):
         tensors = shards.tensors_in(folder)
         if not tensors:
             raise PoolError(f"expert '{folder.name}' has no tensors; copy or download it again")
-        layout = Layout(tuple((name, found.kind, found.shape) for name, found in tensors.items()), config,
-                        tokenizer_digest(folder), chat_template(folder))  # fmt: skip
+        layout = Layout(
+            tuple((name, found.kind, found.shape) for name, found in tensors.items()),
+            config,
+            tokenizer_digest(folder),
+            chat_template(folder),
+        )
         whole = hashlib.sha256(layout.digest.encode())
         for name, stored in tensors.items():
             for piece in stored.pieces():
                 if shards.infinite(piece, stored.kind):
-                    raise PoolError(f"expert '{folder.name}': {name!r} holds NaN or infinite weights; "
-                                    "train or download it again")  # fmt: skip
+                    raise PoolError(
+                        f"expert '{folder.name}': {name!r} holds NaN or infinite weights; train or download it again"
+                    )
                 whole.update(piece.data)
         return cls(folder.name, layout, ((1.0, Folder(folder, tensors, whole.hexdigest())),), str(folder))
 

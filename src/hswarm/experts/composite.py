@@ -30,13 +30,18 @@ class Fusion(Expert):
 
     @classmethod
     def join(
-        cls, parts: Sequence[Expert], weights: Sequence[float] | None = None, temperature: float = 1.0,
+        cls,
+        parts: Sequence[Expert],
+        weights: Sequence[float] | None = None,
+        temperature: float = 1.0,
         name: str = "fusion",
-    ) -> Fusion:  # fmt: skip
+    ) -> Fusion:
         """PoolError: no parts, remote parts, of several bases, weights that are not as many, negative or all zero."""
         if far := [part.name for part in parts if isinstance(part, RemoteExpert)]:
-            raise PoolError(f"'{name}' draws each token from its parts' distributions, which an API does not give: "
-                            f"leave out {', '.join(far)}")  # fmt: skip
+            raise PoolError(
+                f"'{name}' draws each token from its parts' distributions, which an API does not give: "
+                f"leave out {', '.join(far)}"
+            )
         bases = list(dict.fromkeys(part.base for part in parts))
         if len(bases) != 1:
             raise PoolError(f"'{name}' joins experts of one base, got bases: {', '.join(bases) or 'none'}")

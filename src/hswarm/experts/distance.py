@@ -40,9 +40,18 @@ def pool_table(pool: ExpertPool, products: Matrix) -> list[PoolRow]:
     for i, expert in enumerate(pool.experts):
         alone = bool(np.isnan(apart[i]).all())
         nearest = i if alone else int(np.nanargmin(apart[i]))
-        rows.append(PoolRow(expert.name, expert.digest, _kind(expert), expert.size, expert.base or pool.base,
-                            float(np.sqrt(products[i, i])), "" if alone else pool.names[nearest],
-                            float(apart[i, nearest])))  # fmt: skip
+        rows.append(
+            PoolRow(
+                expert.name,
+                expert.digest,
+                _kind(expert),
+                expert.size,
+                expert.base or pool.base,
+                float(np.sqrt(products[i, i])),
+                "" if alone else pool.names[nearest],
+                float(apart[i, nearest]),
+            )
+        )
     return rows
 
 

@@ -28,11 +28,16 @@ def base_hashes(base: str) -> dict[str, str]:
 def check_base(base: str, hashes: Mapping[str, str]) -> None:
     """PoolError naming every part of `base` whose hash differs from `hashes`."""
     found = base_hashes(base)
-    odd = [f"{_WHAT[part]} {found[part][:12]}, expected {hashes[part][:12]}" for part in _WHAT
-           if part in hashes and found[part] != hashes[part]]  # fmt: skip
+    odd = [
+        f"{_WHAT[part]} {found[part][:12]}, expected {hashes[part][:12]}"
+        for part in _WHAT
+        if part in hashes and found[part] != hashes[part]
+    ]
     if odd:
-        raise PoolError(f"base '{base}' here is not the one the system was found with: {'; '.join(odd)}; "
-                        "take the same revision of the base")  # fmt: skip
+        raise PoolError(
+            f"base '{base}' here is not the one the system was found with: {'; '.join(odd)}; "
+            "take the same revision of the base"
+        )
 
 
 def _template(folder: Path) -> str:

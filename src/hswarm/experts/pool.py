@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hswarm.core.cores import on_cores
+from hswarm.core.parallel_map import parallel_map
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import AdapterForm, Expert
 from hswarm.experts.blend import blend_factors, blend_updates, union_form
@@ -101,8 +101,10 @@ class ExpertPool:
             return self.experts[used[0]].named(name)
         group = next((group for group in self.groups if set(used) <= set(group)), None)
         if group is None:
-            raise PoolError(f"'{name}' would add experts that do not share an architecture: "
-                            f"{', '.join(self.names[i] for i in used)}")  # fmt: skip
+            raise PoolError(
+                f"'{name}' would add experts that do not share an architecture: "
+                f"{', '.join(self.names[i] for i in used)}"
+            )
         members, shares = [self.experts[i] for i in group], row[list(group)].tolist()
         if checkpoints := [member for member in members if isinstance(member, Checkpoint)]:
             return Checkpoint.blend(checkpoints, shares, name)
@@ -113,7 +115,7 @@ class ExpertPool:
     def blends(self, shares: ArrayLike, names: Sequence[str]) -> tuple[Expert, ...]:
         """The `blend` of each row of `shares`, shape (m, n), by the name beside it. ValueError: not as many of both."""
         size = 0 if self.space == "delta" else max(expert.size for expert in self.experts)
-        return tuple(on_cores(self.blend, list(zip(np.asarray(shares), names, strict=True)), size))
+        return tuple(parallel_map(self.blend, list(zip(np.asarray(shares), names, strict=True)), size))
 
 
 def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:
@@ -129,12 +131,15 @@ def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:
     if faults:
         raise PoolError("; ".join(faults))
     if len(experts) < least:
-        raise PoolError(f"the pool {settings.path} has one expert, '{experts[0].name}'; a search needs at least two: "
-                        "add one, or ask it alone with another tool")  # fmt: skip
+        raise PoolError(
+            f"the pool {settings.path} has one expert, '{experts[0].name}'; a search needs at least two: "
+            "add one, or ask it alone with another tool"
+        )
     experts = share_bases(experts, settings.base)
     if nameless := [expert.name for expert in experts if not expert.base]:
-        raise PoolError(f"the adapters in {settings.path} do not name their base ({', '.join(nameless)}); "
-                        "set pool.base")  # fmt: skip
+        raise PoolError(
+            f"the adapters in {settings.path} do not name their base ({', '.join(nameless)}); set pool.base"
+        )
     return ExpertPool(tuple(experts), ", ".join(bases_of(experts)), settings.space, settings.rank)
 
 
@@ -176,8 +181,11 @@ def _twice(settings: PoolSettings) -> list[str]:
     """Names that two experts would share."""
     remote = [one.name for one in settings.remote]
     local = [path.name for path in _folders(settings)]
-    return [f"pool.remote names '{name}' twice, or like a folder of the pool; give it another name"
-            for name, count in Counter(remote + local).items() if count > 1]  # fmt: skip
+    return [
+        f"pool.remote names '{name}' twice, or like a folder of the pool; give it another name"
+        for name, count in Counter(remote + local).items()
+        if count > 1
+    ]
 
 
 def _folders(settings: PoolSettings) -> list[Path]:
@@ -210,19 +218,30 @@ def _misfits(experts: Sequence[Expert], settings: PoolSettings) -> list[str]:
         return [fault for group in by_base.values() for fault in _odd_forms(group, settings.space)]
     faults: list[str] = []
     if adapters and checkpoints:
-        few, what, many = ((adapters, "an adapter", "checkpoints") if len(adapters) < len(checkpoints)
-                           else (checkpoints, "a whole checkpoint", "adapters"))  # fmt: skip
-        return [f"expert '{expert.name}' is {what}, the pool's are {many}; {_LEAVE}, or set pool.mixed = true"
-                for expert in few]  # fmt: skip
+        few, what, many = (
+            (adapters, "an adapter", "checkpoints")
+            if len(adapters) < len(checkpoints)
+            else (checkpoints, "a whole checkpoint", "adapters")
+        )
+        return [
+            f"expert '{expert.name}' is {what}, the pool's are {many}; {_LEAVE}, or set pool.mixed = true"
+            for expert in few
+        ]
     if checkpoints:
         layout = _most_common(checkpoints, lambda expert: expert.layout.digest).layout
-        faults += [f"expert '{expert.name}': {word}; {_LEAVE}, or set pool.mixed = true"
-                   for expert in checkpoints if (word := expert.layout.difference(layout))]  # fmt: skip
+        faults += [
+            f"expert '{expert.name}': {word}; {_LEAVE}, or set pool.mixed = true"
+            for expert in checkpoints
+            if (word := expert.layout.difference(layout))
+        ]
     if adapters:
         bases = Counter(expert.base for expert in adapters)
         usual = settings.base if settings.base in bases else bases.most_common(1)[0][0]
-        faults += [f"expert '{expert.name}': base {expert.base}, the pool's is {usual}; {_LEAVE}, "
-                   "or set pool.mixed = true" for expert in adapters if expert.base != usual]  # fmt: skip
+        faults += [
+            f"expert '{expert.name}': base {expert.base}, the pool's is {usual}; {_LEAVE}, or set pool.mixed = true"
+            for expert in adapters
+            if expert.base != usual
+        ]
         faults += _odd_forms([expert for expert in adapters if expert.base == usual], settings.space)
     return faults
 
@@ -236,8 +255,10 @@ def _odd_forms(adapters: Sequence[Expert], space: str) -> list[str]:
         if expert.form is None or expert.form.digest == pattern.form.digest:
             continue
         if space == "factors":
-            faults.append(f"expert '{expert.name}': {_difference(expert.form, pattern.form)}; convert it, {_LEAVE}, "
-                          "or add the updates themselves (pool.space = 'delta')")  # fmt: skip
+            faults.append(
+                f"expert '{expert.name}': {_difference(expert.form, pattern.form)}; convert it, {_LEAVE}, "
+                "or add the updates themselves (pool.space = 'delta')"
+            )
             continue
         try:
             union_form([pattern, expert], 1)

@@ -46,8 +46,10 @@ class RemoteSettings:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise ValueError("name must be letters, digits, '.', '_' or '-'")
         if self.key and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.key):
-            raise ValueError("key must be the NAME of an environment variable that holds the key, e.g. "
-                             "key = 'OPENAI_API_KEY'; take a key out of the recipe")  # fmt: skip
+            raise ValueError(
+                "key must be the NAME of an environment variable that holds the key, e.g. "
+                "key = 'OPENAI_API_KEY'; take a key out of the recipe"
+            )
         place = urlsplit(self.url)
         if place.scheme not in ("http", "https") or not place.hostname or place.username or place.query:
             raise ValueError("url must be like http://localhost:8000/v1, without a key or password in it")

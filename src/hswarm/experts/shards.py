@@ -99,12 +99,16 @@ def tensors_in(folder: Path) -> dict[str, Stored]:
     for file in files:
         for name, stored in _file(file).items():
             if name in found:
-                raise PoolError(f"{folder}: tensor {name!r} is in {found[name].file.name} and in {file.name}; "
-                                "copy or download the folder again")  # fmt: skip
+                raise PoolError(
+                    f"{folder}: tensor {name!r} is in {found[name].file.name} and in {file.name}; "
+                    "copy or download the folder again"
+                )
             found[name] = stored
     if missing := sorted(set(listed) - set(found)):
-        raise PoolError(f"{folder}: {len(missing)} tensors of {INDEX} are in no shard, the first {missing[0]!r}; "
-                        "copy or download it again")  # fmt: skip
+        raise PoolError(
+            f"{folder}: {len(missing)} tensors of {INDEX} are in no shard, the first {missing[0]!r}; "
+            "copy or download it again"
+        )
     return dict(sorted(found.items()))
 
 
@@ -128,15 +132,18 @@ def _file(path: Path) -> dict[str, Stored]:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length))
     except FileNotFoundError as fault:
-        raise PoolError(f"{path.parent} is not a whole checkpoint: {path.name} is missing; "
-                        "copy or download it again") from fault  # fmt: skip
+        raise PoolError(
+            f"{path.parent} is not a whole checkpoint: {path.name} is missing; copy or download it again"
+        ) from fault
     except (OSError, SafetensorError, ValueError) as fault:
         raise PoolError(f"{path} is damaged or cut short ({fault}); copy or download it again") from fault
     header.pop("__metadata__", None)
     for name, entry in header.items():
         if entry["dtype"] not in KINDS:
-            raise PoolError(f"{path}: tensor {name!r} is {entry['dtype']}, expected F32, F16 or BF16; "
-                            "take a checkpoint that is not quantised")  # fmt: skip
+            raise PoolError(
+                f"{path}: tensor {name!r} is {entry['dtype']}, expected F32, F16 or BF16; "
+                "take a checkpoint that is not quantised"
+            )
     return {
         name: Stored(path, entry["dtype"], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0])
         for name, entry in header.items()

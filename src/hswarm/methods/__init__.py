@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from hswarm.errors import ConfigError
-from hswarm.execution.system import System
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import Method
-from hswarm.methods.objective import BudgetSpent, Objective
 from hswarm.registry import check_name, listed, lookup
+from hswarm.session.evaluator import BudgetSpent, Objective
+from hswarm.system.system import System
 
 _ROOM = "hswarm.methods."
 TABLE = {

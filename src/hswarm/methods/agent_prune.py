@@ -11,11 +11,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from hswarm.execution.system import System
 from hswarm.experts.pool import ExpertPool
-from hswarm.methods import edges
+from hswarm.methods import policy_gradient
 from hswarm.methods.common import team
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class AgentPrune:
 
     def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
         members = team(pool, objective, rng)
-        allowed = edges.candidates(len(members))
+        allowed = policy_gradient.candidates(len(members))
         logits = np.where(allowed, 1.0, -30.0)  # dense at first
-        for step in range(edges.rounds(objective, self.samples)):
-            mask = edges.sigmoid(logits)
-            drawn = [edges.draw_topology(mask, rng) for _ in range(self.samples)]
+        for step in range(policy_gradient.rounds(objective, self.samples)):
+            mask = policy_gradient.sigmoid(logits)
+            drawn = [policy_gradient.draw_topology(mask, rng) for _ in range(self.samples)]
             found = objective.evaluate([objective.system(topology, members) for topology, _ in drawn], f"step {step}")
-            gains = edges.advantages(np.array([evaluation.utility for evaluation in found]))
+            gains = policy_gradient.advantages(np.array([evaluation.utility for evaluation in found]))
             gradient = np.mean([gain * each for gain, (_, each) in zip(gains, drawn, strict=True)], axis=0)
             left, _, right = np.linalg.svd(mask * allowed)
             gradient -= self.rank_weight * (left @ right) * mask * (1 - mask)  # of the sum of singular values
             logits += self.rate * np.where(allowed, gradient, 0)
-        mask = edges.sigmoid(logits)
+        mask = policy_gradient.sigmoid(logits)
         order = sorted(np.argwhere(allowed).tolist(), key=lambda edge: (-mask[edge[0], edge[1]], edge))
         kept = order[: max(1, round((1 - self.pruned) * len(order)))]
-        return objective.system(edges.likely_topology(mask, kept), members)
+        return objective.system(policy_gradient.likely_topology(mask, kept), members)

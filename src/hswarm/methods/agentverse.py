@@ -13,11 +13,11 @@ from typing import ClassVar
 import numpy as np
 
 from hswarm.core.topology import Topology
-from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import ranked_alone
-from hswarm.methods.objective import Evaluation, Objective
+from hswarm.session.evaluator import Evaluation, Objective
+from hswarm.system.system import System
 
 
 @dataclass(frozen=True)

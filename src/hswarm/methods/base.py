@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hswarm.execution.system import System
 from hswarm.experts.pool import ExpertPool
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 
 class Method(Protocol):
@@ -19,7 +19,7 @@ class Method(Protocol):
     def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System: ...
 
 
-class Journal:
+class Checkpointer:
     """What a method tells, and where it can go on. The base class listens to nothing and keeps nothing."""
 
     intervals = False  # whether lines of the history are to have them: they take 4 % of a toy search

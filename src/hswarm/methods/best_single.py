@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hswarm.execution.system import System
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import ranked_alone
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 
 def best_single(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from hswarm.core.topology import Topology
-from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
-from hswarm.methods.objective import Evaluation, Objective
+from hswarm.session.evaluator import Evaluation, Objective
+from hswarm.system.system import System
 
 
 def ranked_alone(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> list[Evaluation]:

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hswarm.errors import PoolError
-from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.blend import factors, union_form
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import group
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 Array = NDArray[Any]
 

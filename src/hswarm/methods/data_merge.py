@@ -12,12 +12,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from hswarm import io
 from hswarm.errors import ConfigError
-from hswarm.execution import files
-from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool, read_expert
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,18 @@ class DataMerge:
 
     def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
         if bool(self.path) == bool(self.recipe):
-            raise ConfigError(["method data_merge needs an expert trained on the union of the pool's data: set one of "
-                               "methods.data_merge.path (its folder) and .recipe (for its training)"])  # fmt: skip
+            raise ConfigError(
+                [
+                    "method data_merge needs an expert trained on the union of the pool's data: set one of "
+                    "methods.data_merge.path (its folder) and .recipe (for its training)"
+                ]
+            )
         folder = Path(self.path) if self.path else _train(Path(self.recipe))
         return objective.alone(_read(folder, pool.base))
 
 
 def _train(recipe: Path) -> Path:
-    from hswarm.experts.train import read_train_recipe, train_pool
+    from hswarm.training.train import read_train_recipe, train_pool
 
     names = [expert.name for expert in read_train_recipe(recipe).experts]
     if len(names) != 1:
@@ -48,6 +52,6 @@ def _train(recipe: Path) -> Path:
 
 def _read(folder: Path, base: str) -> Expert:
     if (folder / "vector.safetensors").is_file():  # the toy engine's
-        return Expert.of(folder.name, files.read_tensors(folder / "vector.safetensors")["vector"], None)
+        return Expert.of(folder.name, io.read_tensors(folder / "vector.safetensors")["vector"], None)
     expert = read_expert(folder)
     return expert.with_base(base) if expert.form else expert

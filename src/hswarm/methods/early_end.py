@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hswarm.errors import ConfigError
-from hswarm.execution.system import System
-from hswarm.methods.objective import Evaluation, Objective
+from hswarm.session.evaluator import Evaluation, Objective
+from hswarm.system.system import System
 
 Mode = Literal["exact", "racing"]
 Array = NDArray[np.float64]
@@ -29,9 +29,14 @@ _RISK = 0.025
 
 
 def evaluate_needed(
-    objective: Objective, systems: Sequence[System], personal: Array, worst: float, step: str, mode: Mode,
+    objective: Objective,
+    systems: Sequence[System],
+    personal: Array,
+    worst: float,
+    step: str,
+    mode: Mode,
     order: Sequence[int],
-) -> list[Evaluation]:  # fmt: skip
+) -> list[Evaluation]:
     """Evaluations of `systems`, one a particle; utility nan where the rest was not needed.
 
     `personal`, shape (systems,), are the particles' best utilities so far, `worst` is the swarm's worst; `order` is a
@@ -76,9 +81,10 @@ def _needed(low: Array, high: Array, personal: Array, worst: float) -> list[int]
     """Those of the systems in question whose utility may still be of use."""
     top = int(np.argmax(low))  # the first of equals, as the search's own choice
     return [
-        k for k in range(len(low))
+        k
+        for k in range(len(low))
         if k == top or high[k] > personal[k] or low[k] < worst or _may_lead(high[k], low[top], k < top)
-    ]  # fmt: skip
+    ]
 
 
 def _may_lead(high: float, least: float, first: bool) -> bool:
@@ -102,6 +108,8 @@ def _bounds(scores: Array, asked: int, objective: Objective, mode: Mode) -> tupl
 
 def _joined(parts: Sequence[Evaluation], scores: Array, step: str) -> Evaluation:
     """One evaluation of all blocks; scores never asked for are nan, and so is the utility then."""
-    counts = {name: sum(getattr(part, name) for part in parts)
-              for name in ("unparsed", "empty", "cut", "failed", "calls", "tokens")}  # fmt: skip
+    counts = {
+        name: sum(getattr(part, name) for part in parts)
+        for name in ("unparsed", "empty", "cut", "failed", "calls", "tokens")
+    }
     return replace(parts[0], scores=scores, step=step, **counts)

@@ -10,10 +10,10 @@ import numpy as np
 
 from hswarm.core.decode import g_decode
 from hswarm.core.topology import Topology
-from hswarm.execution.system import System
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import team
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 
 def chain(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:

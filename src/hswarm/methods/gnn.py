@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.execution.system import System
 from hswarm.experts.pool import ExpertPool
-from hswarm.methods import edges
+from hswarm.methods import policy_gradient
 from hswarm.methods.common import ranked_alone
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 Array = NDArray[Any]
 
@@ -44,8 +44,11 @@ class Network:
         _, second, form = self.weights
         nodes = gradient @ self._nodes @ form.T + gradient.T @ self._nodes @ form
         inner = (self._graph.T @ nodes @ second.T) * (1 - self._inner**2)
-        return [(self._graph @ self._features).T @ inner, (self._graph @ self._inner).T @ nodes,
-                self._nodes.T @ gradient @ self._nodes]  # fmt: skip
+        return [
+            (self._graph @ self._features).T @ inner,
+            (self._graph @ self._inner).T @ nodes,
+            self._nodes.T @ gradient @ self._nodes,
+        ]
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,14 @@ class GNN:
         singles = ranked_alone(pool, objective, rng)[: objective.nodes]
         members = [single.system.experts[0] for single in singles]
         network = Network(np.nan_to_num(np.stack([single.scores for single in singles])), self.hidden, rng)
-        for step in range(edges.rounds(objective, self.samples)):
-            likely = edges.sigmoid(network.logits())
-            drawn = [edges.draw_topology(likely, rng) for _ in range(self.samples)]
+        for step in range(policy_gradient.rounds(objective, self.samples)):
+            likely = policy_gradient.sigmoid(network.logits())
+            drawn = [policy_gradient.draw_topology(likely, rng) for _ in range(self.samples)]
             found = objective.evaluate([objective.system(topology, members) for topology, _ in drawn], f"step {step}")
-            gains = edges.advantages(np.array([evaluation.utility for evaluation in found]))
+            gains = policy_gradient.advantages(np.array([evaluation.utility for evaluation in found]))
             gradient = np.mean([gain * each for gain, (_, each) in zip(gains, drawn, strict=True)], axis=0)
             for weight, slope in zip(network.weights, network.gradients(gradient), strict=True):
                 weight += self.rate * slope
-        likely = edges.sigmoid(network.logits())
-        chosen = np.argwhere((likely > 0.5) & edges.candidates(len(members))).tolist()
-        return objective.system(edges.likely_topology(likely, chosen), members)
+        likely = policy_gradient.sigmoid(network.logits())
+        chosen = np.argwhere((likely > 0.5) & policy_gradient.candidates(len(members))).tolist()
+        return objective.system(policy_gradient.likely_topology(likely, chosen), members)

@@ -11,11 +11,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from hswarm.execution.system import System
 from hswarm.experts.pool import ExpertPool
-from hswarm.methods import edges
+from hswarm.methods import policy_gradient
 from hswarm.methods.common import team
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class GPTSwarm:
     def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
         members = team(pool, objective, rng)
         logits = np.zeros((len(members), len(members)))
-        for step in range(edges.rounds(objective, self.samples)):
-            drawn = [edges.draw_topology(edges.sigmoid(logits), rng) for _ in range(self.samples)]
+        for step in range(policy_gradient.rounds(objective, self.samples)):
+            drawn = [policy_gradient.draw_topology(policy_gradient.sigmoid(logits), rng) for _ in range(self.samples)]
             found = objective.evaluate([objective.system(topology, members) for topology, _ in drawn], f"step {step}")
-            gains = edges.advantages(np.array([evaluation.utility for evaluation in found]))
+            gains = policy_gradient.advantages(np.array([evaluation.utility for evaluation in found]))
             gradients = [gain * gradient for gain, (_, gradient) in zip(gains, drawn, strict=True)]
             logits += self.rate * np.mean(gradients, axis=0)
-        likely = edges.sigmoid(logits)
-        chosen = np.argwhere((likely > self.threshold) & edges.candidates(len(members))).tolist()
-        return objective.system(edges.likely_topology(likely, chosen), members)
+        likely = policy_gradient.sigmoid(logits)
+        chosen = np.argwhere((likely > self.threshold) & policy_gradient.candidates(len(members))).tolist()
+        return objective.system(policy_gradient.likely_topology(likely, chosen), members)

@@ -13,21 +13,21 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hswarm import io
 from hswarm.core.decode import encoded, g_decode, thinned
 from hswarm.core.jfk import draw_assignments, jfk_score
 from hswarm.core.stats import bootstrap_interval
 from hswarm.core.swarm import Array, Swarm
 from hswarm.core.topology import Topology
 from hswarm.errors import EngineError, RunError
-from hswarm.execution import files
-from hswarm.execution.execute import Ledger
-from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
-from hswarm.methods.base import Journal, seed_of, stream
+from hswarm.methods.base import Checkpointer, seed_of, stream
 from hswarm.methods.early_end import evaluate_needed
-from hswarm.methods.objective import BudgetSpent, Evaluation, Objective
-from hswarm.runs.settings import SearchSettings
+from hswarm.session.evaluator import BudgetSpent, Evaluation, Objective
+from hswarm.session.settings import SearchSettings
+from hswarm.system.executor import Ledger
+from hswarm.system.system import System
 
 _SHAKES = 30  # tries to come to another graph; the reach of the last one is about twenty times that of the first
 
@@ -73,11 +73,15 @@ class Search:
     """A search under way in a run. `go` continues from the checkpoint, if there is one."""
 
     def __init__(
-        self, pool: ExpertPool, objective: Objective, rng: np.random.Generator, journal: Journal | None = None,
+        self,
+        pool: ExpertPool,
+        objective: Objective,
+        rng: np.random.Generator,
+        journal: Checkpointer | None = None,
         settings: SearchSettings | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._pool, self._objective, self._recipe = pool, objective, objective.recipe
-        self._settings, self._journal = settings or objective.recipe.search, journal or Journal()
+        self._settings, self._journal = settings or objective.recipe.search, journal or Checkpointer()
         self._seed = seed_of(rng)
         self._nodes = objective.nodes
         self._iteration, self._stalled, self._spent = 0, 0, False
@@ -148,8 +152,11 @@ class Search:
                 raise
         self._stalled = 0 if waiting or self._best.utility > before else self._stalled + 1
         entry["best"] = {"utility": self._best.utility, "step": self._best.step} | self._interval(self._best, t)
-        entry["calls"] = {"requested": self._ledger.requested, "generated": self._ledger.generated,
-                          "skipped": self._ledger.skipped}  # fmt: skip
+        entry["calls"] = {
+            "requested": self._ledger.requested,
+            "generated": self._ledger.generated,
+            "skipped": self._ledger.skipped,
+        }
         entry["tokens"] = {"prompt": self._ledger.prompt_tokens, "completion": self._ledger.completion_tokens}
         self._iteration += 1
         self._keep(entry)
@@ -182,15 +189,17 @@ class Search:
             topologies, nodes = [one.topology for one in thin], [one.nodes for one in thin]
         members = [experts[i] for i in self._members]
         self._journal.begin(f"iteration {t + 1}: roles", len(topologies) * self._step_calls())
-        systems = [self._objective.system(topology, [members[v] for v in left])
-                   for topology, left in zip(topologies, nodes, strict=True)]  # fmt: skip
+        systems = [
+            self._objective.system(topology, [members[v] for v in left])
+            for topology, left in zip(topologies, nodes, strict=True)
+        ]
         kept = self._kept(t, "role", len(systems))
         evaluations = self._evaluate_roles(systems, kept, f"{t}/role")
         utilities = self._told.get("role", np.full(len(systems), np.nan)).copy()
         utilities[kept] = [evaluation.utility for evaluation in evaluations]
         self._role.tell(utilities - self._settings.l1 * np.abs(matrices).mean(axis=(1, 2)))
         self._told["role"] = utilities
-        entry: dict[str, Any] = {"utilities": files.without_nan(utilities.tolist())}
+        entry: dict[str, Any] = {"utilities": io.without_nan(utilities.tolist())}
         if kept:
             top = self._consider(evaluations)
             self._now = top.system.topology
@@ -256,8 +265,8 @@ class Search:
         self._told["weight"] = score
         for swarm, group in zip(self._weight, self._pool.groups, strict=True):
             swarm.tell(score[list(group)])
-        scores = dict(zip((e.name for e in experts), files.without_nan(score.tolist()), strict=True))
-        entry: dict[str, Any] = {"utilities": files.without_nan(utilities.tolist()), "jfk": scores}
+        scores = dict(zip((e.name for e in experts), io.without_nan(score.tolist()), strict=True))
+        entry: dict[str, Any] = {"utilities": io.without_nan(utilities.tolist()), "jfk": scores}
         if kept:
             entry |= self._interval(self._consider(evaluations), t, utilities)
         return entry | _dropped(len(assignments), kept) | _faults(evaluations)
@@ -268,8 +277,10 @@ class Search:
         if not whole:
             step = evaluations[0].step
             fault = self._objective.executor.fault
-            raise EngineError(f"every system of step {step} had failed calls (the last: {fault}); see the engine, or "
-                              "take the question that breaks it out of the task, then resume the run")  # fmt: skip
+            raise EngineError(
+                f"every system of step {step} had failed calls (the last: {fault}); see the engine, or "
+                "take the question that breaks it out of the task, then resume the run"
+            )
         top = max(whole, key=lambda evaluation: evaluation.utility)
         if self._first is None:
             self._first, self._now = top, top.system.topology

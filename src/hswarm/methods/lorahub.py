@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hswarm.errors import MissingExtra
-from hswarm.execution.system import System
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import group
-from hswarm.methods.objective import BudgetSpent, Evaluation, Objective
+from hswarm.session.evaluator import BudgetSpent, Evaluation, Objective
+from hswarm.system.system import System
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import math
 import numpy as np
 
 from hswarm.core.topology import Topology
-from hswarm.execution.system import System
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import best_of, ending_in, team
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 
 def macnet(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:

@@ -15,12 +15,12 @@ import numpy as np
 
 from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError
-from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import ranked_alone
-from hswarm.methods.objective import Evaluation, Objective
 from hswarm.registry import near
+from hswarm.session.evaluator import Evaluation, Objective
+from hswarm.system.system import System
 
 _EDGE = re.compile(r"^\W*([\w.-]+?)\s*(?:->|→|=>)\s*([\w.-]+)\W*$", re.MULTILINE)
 
@@ -56,8 +56,12 @@ class MetaAgent:
         if not self.designer:
             return best
         if self.designer not in pool.names:
-            raise ConfigError([f"methods.meta_agent.designer: no expert '{self.designer}' in the pool"
-                               f"{near(self.designer, pool.names)}"])  # fmt: skip
+            raise ConfigError(
+                [
+                    f"methods.meta_agent.designer: no expert '{self.designer}' in the pool"
+                    f"{near(self.designer, pool.names)}"
+                ]
+            )
         return pool.experts[pool.names.index(self.designer)]
 
 
@@ -70,8 +74,10 @@ def brief(singles: Sequence[Evaluation], archive: Sequence[Evaluation], nodes: i
         names = found.system.assignment
         edges = "\n".join(f"{names[u]} -> {names[v]}" for u, v in sorted(found.system.topology.edges))
         lines.append(f"score {found.utility:.2f}:\n{edges or names[0]}")
-    lines.append(f"Write a better design of at most {nodes} experts, one 'name -> name' a line, nothing else. "
-                 "The one who speaks to nobody gives the answer; there must be no circle.")  # fmt: skip
+    lines.append(
+        f"Write a better design of at most {nodes} experts, one 'name -> name' a line, nothing else. "
+        "The one who speaks to nobody gives the answer; there must be no circle."
+    )
     return "\n".join(lines)
 
 

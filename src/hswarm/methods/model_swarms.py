@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from hswarm.core.swarm import Swarm
-from hswarm.execution.system import System
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import group
-from hswarm.methods.objective import Evaluation, Objective
+from hswarm.session.evaluator import Evaluation, Objective
+from hswarm.system.system import System
 
 
 def model_swarms(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:

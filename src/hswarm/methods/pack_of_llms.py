@@ -11,11 +11,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from hswarm.execution.system import System
 from hswarm.experts.composite import Fusion
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import group
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from hswarm.core.topology import Topology
-from hswarm.execution.system import System
 from hswarm.experts.composite import Vote
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import ranked_alone
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 
 def prediction_merge(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from hswarm.core.decode import g_decode
-from hswarm.execution.system import System
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import best_of
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 
 def random_search(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:

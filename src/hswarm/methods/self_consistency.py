@@ -11,11 +11,11 @@ from typing import ClassVar
 import numpy as np
 
 from hswarm.core.topology import Topology
-from hswarm.execution.system import System
 from hswarm.experts.composite import Vote
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import ranked_alone
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class SelfConsistency:
         count = self.samples or objective.nodes
         first = int(rng.integers(2**31))
         return objective.system(
-            Topology.star(count + 1), [*[expert] * count, Vote.new()], seeds=tuple(range(first, first + count + 1)),
+            Topology.star(count + 1),
+            [*[expert] * count, Vote.new()],
+            seeds=tuple(range(first, first + count + 1)),
             sampling=replace(objective.sampling, temperature=self.temperature),
-        )  # fmt: skip
+        )

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hswarm.execution.system import System
 from hswarm.experts.adapter import Expert
 from hswarm.experts.blend import blend_updates
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import group, ranked_alone
-from hswarm.methods.objective import Objective
+from hswarm.session.evaluator import Objective
+from hswarm.system.system import System
 
 
 def uniform_soup(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:

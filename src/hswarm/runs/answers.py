@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hswarm import io
 from hswarm.errors import RunError
-from hswarm.execution import files
-from hswarm.execution.execute import Ledger
-from hswarm.methods.objective import Objective, Selection
-from hswarm.runs.form import Answer, checked
-from hswarm.runs.run import Run
+from hswarm.runs.directory import Run
+from hswarm.runs.schema import Answer, checked
+from hswarm.session.evaluator import Objective, Selection
+from hswarm.system.executor import Ledger
 
 if TYPE_CHECKING:
     from hswarm.methods.hswarm import Findings
@@ -30,13 +30,19 @@ def keep_answers(run: Run, objective: Objective, findings: Findings, selection: 
     (nodes,) = looking.run([system], objective.dev, "answers")
     lines = []
     for e, example in enumerate(objective.dev):
-        alone = {single.system.assignment[0]: files.without_nan(float(single.scores[e])) for single in findings.singles}
-        lines.append({
-            "id": example.id, "question": example.question, "choices": dict(example.choices),
-            "answer": example.answer, "score": files.without_nan(float(scores[e])), "alone": alone,
-            "replies": [replies[e].text for replies in nodes],
-        })  # fmt: skip
-    files.write_text(run.path / "answers.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        alone = {single.system.assignment[0]: io.without_nan(float(single.scores[e])) for single in findings.singles}
+        lines.append(
+            {
+                "id": example.id,
+                "question": example.question,
+                "choices": dict(example.choices),
+                "answer": example.answer,
+                "score": io.without_nan(float(scores[e])),
+                "alone": alone,
+                "replies": [replies[e].text for replies in nodes],
+            }
+        )
+    io.write_text(run.path / "answers.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def read_answers(run: Run) -> list[dict[str, Any]] | None:
@@ -58,5 +64,7 @@ def only_together(answers: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any
         for line in answers
         if line["score"] is not None and (known := [s for s in line["alone"].values() if s is not None])
     ]
-    return ([line for line, best in compared if line["score"] > best],
-            [line for line, best in compared if line["score"] < best])  # fmt: skip
+    return (
+        [line for line, best in compared if line["score"] > best],
+        [line for line, best in compared if line["score"] < best],
+    )

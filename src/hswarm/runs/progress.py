@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hswarm.runs.run import Run
+    from hswarm.runs.directory import Run
 
 
 class Progress:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from hswarm import io
 from hswarm.core.stats import bootstrap_interval, paired_test
-from hswarm.execution import files
-from hswarm.execution.system import System
-from hswarm.methods.objective import Evaluation, Objective, Selection
-from hswarm.runs.outcome import Forecast, outcome
-from hswarm.runs.run import Run
+from hswarm.runs.cost import Forecast, outcome
+from hswarm.runs.directory import Run
+from hswarm.session.evaluator import Evaluation, Objective, Selection
+from hswarm.system.system import System
 from hswarm.tasks.check import check_task
 
 if TYPE_CHECKING:
@@ -30,9 +30,13 @@ def reported(findings: Findings, selection: Selection, start: Literal["none", "b
 
 
 def final_report(
-    run: Run, objective: Objective, findings: Findings, selection: Selection, tests: Sequence[Evaluation],
+    run: Run,
+    objective: Objective,
+    findings: Findings,
+    selection: Selection,
+    tests: Sequence[Evaluation],
     rng: np.random.Generator,
-) -> None:  # fmt: skip
+) -> None:
     """Write the report of a finished run. `tests` are the evaluations on test of `reported` systems (or none)."""
     task, chosen = objective.task, selection.finalists[selection.chosen]
     on_test: dict[str, Evaluation] = dict(zip(("found", "start"), tests, strict=False))
@@ -40,9 +44,12 @@ def final_report(
     name = findings.best_single.system.assignment[0]
     single, start, best = (
         {"dev": summary(kept.scores, rng), "test": summary(test.scores, rng) if test else None}
-        for kept, test in ((findings.best_single, alone.get(name)), (findings.start, on_test.get("start")),
-                           (chosen, on_test.get("found")))
-    )  # fmt: skip
+        for kept, test in (
+            (findings.best_single, alone.get(name)),
+            (findings.start, on_test.get("start")),
+            (chosen, on_test.get("found")),
+        )
+    )
     ledger = objective.ledger
     report: dict[str, Any] = {
         "task": task.name,
@@ -51,18 +58,23 @@ def final_report(
         **best,
         "best_single": {"expert": name, **single},
         "start": start,
-        "singles": {kept.system.assignment[0]: files.without_nan(kept.utility) for kept in findings.singles},
+        "singles": {kept.system.assignment[0]: io.without_nan(kept.utility) for kept in findings.singles},
         "found_at": chosen.step,
         "topology": selection.system.topology.to_json() | {"assignment": selection.system.assignment},
         "iterations": findings.iterations,
         "stopped": findings.stopped,
-        "calls": {"requested": ledger.requested, "generated": ledger.generated, "reused": ledger.reused,
-                  "skipped": ledger.skipped, "failed": ledger.failed},
+        "calls": {
+            "requested": ledger.requested,
+            "generated": ledger.generated,
+            "reused": ledger.reused,
+            "skipped": ledger.skipped,
+            "failed": ledger.failed,
+        },
         "tokens": {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens},
         "overlap": check_task(task).overlap_questions,
         "wall_s": round(objective.seconds, 1),
         "versions": versions(),
-    }  # fmt: skip
+    }
     if selection.held_out:
         report["selection"] = selection_report(selection)
     if tests:
@@ -71,11 +83,11 @@ def final_report(
     if name in alone:
         report["gain_on_test"] = _gain(tests[0].scores, alone[name].scores, rng)
     if len(alone) > 1:
-        report["singles_test"] = {expert: files.without_nan(test.utility) for expert, test in alone.items()}
+        report["singles_test"] = {expert: io.without_nan(test.utility) for expert, test in alone.items()}
     if (run.path / "forecast.json").is_file():
-        kept = files.read_json(run.path / "forecast.json", "a forecast")
+        kept = io.read_json(run.path / "forecast.json", "a forecast")
         report["forecast"] = outcome(Forecast.from_json(kept), report)
-    files.write_text(run.path / "report.json", json.dumps(report, indent=2) + "\n")
+    io.write_text(run.path / "report.json", json.dumps(report, indent=2) + "\n")
 
 
 def _gain(found: Any, single: Any, rng: np.random.Generator) -> dict[str, Any] | None:
@@ -90,12 +102,16 @@ def _gain(found: Any, single: Any, rng: np.random.Generator) -> dict[str, Any] |
 def selection_report(selection: Selection) -> dict[str, Any]:
     """Utilities of the finalists where the search saw them and on held-out dev: what the search's choice flattered."""
     finalists = [
-        {"step": seen.step, "searched": files.without_nan(seen.utility), "held_out": files.without_nan(again.utility)}
+        {"step": seen.step, "searched": io.without_nan(seen.utility), "held_out": io.without_nan(again.utility)}
         for seen, again in zip(selection.finalists, selection.held_out, strict=True)
     ]
     drops = [seen.utility - again.utility for seen, again in zip(selection.finalists, selection.held_out, strict=True)]
-    return {"held_out": len(selection.held_out[0].scores), "finalists": finalists, "chosen": selection.chosen,
-            "drop": files.without_nan(float(np.nanmean(drops)))}  # fmt: skip
+    return {
+        "held_out": len(selection.held_out[0].scores),
+        "finalists": finalists,
+        "chosen": selection.chosen,
+        "drop": io.without_nan(float(np.nanmean(drops))),
+    }
 
 
 def faults(evaluation: Evaluation) -> dict[str, int]:

@@ -108,6 +108,10 @@ def score_range(task: Task) -> tuple[float, float]:
         return min(low), max(high)
     found: tuple[float, float] | None = getattr(lookup("scorers", TABLE, task.scorer), "score_range", None)
     if found is None and task.scorer not in _UNIT:
-        raise ConfigError([f"search.early_end needs a scorer with a known range, and '{task.scorer}' has no "
-                           "`score_range`; set search.early_end = 'off'"])  # fmt: skip
+        raise ConfigError(
+            [
+                f"search.early_end needs a scorer with a known range, and '{task.scorer}' has no "
+                "`score_range`; set search.early_end = 'off'"
+            ]
+        )
     return found or (0.0, 1.0)

@@ -23,8 +23,10 @@ def abstain(examples: Sequence[Example], responses: Sequence[str], respond: Resp
     """1 right, -1 wrong, 0 taken back. No readable answer or verdict: 0, counted as unparsed."""
     stated = [_stated(example, response) for example, response in zip(examples, responses, strict=True)]
     verdicts = respond({i: _doubt(examples[i], answer) for i, answer in enumerate(stated) if answer is not None})
-    return [_score(example, answer, verdicts.get(i, "")) for i, (example, answer) in
-            enumerate(zip(examples, stated, strict=True))]  # fmt: skip
+    return [
+        _score(example, answer, verdicts.get(i, ""))
+        for i, (example, answer) in enumerate(zip(examples, stated, strict=True))
+    ]
 
 
 abstain.further = Further(passes=1, calls=0)  # type: ignore[attr-defined]
@@ -54,7 +56,17 @@ def _stated(example: Example, response: str) -> str | None:
 def _doubt(example: Example, answer: str) -> Example:
     """The second question: the first one with the answer that was given."""
     shown = f"{answer}: {example.choices[answer]}" if example.choices else answer
-    lines = [example.question, *(f"{letter}: {text}" for letter, text in example.choices.items()),
-             f"Proposed answer: {shown}", "Is the proposed answer true or false? Reply with one word."]  # fmt: skip
-    return replace(example, question="\n".join(lines), choices={}, icl="", instruction="Judge the proposed answer.",
-                   max_new_tokens=_VERDICT_TOKENS)  # fmt: skip
+    lines = [
+        example.question,
+        *(f"{letter}: {text}" for letter, text in example.choices.items()),
+        f"Proposed answer: {shown}",
+        "Is the proposed answer true or false? Reply with one word.",
+    ]
+    return replace(
+        example,
+        question="\n".join(lines),
+        choices={},
+        icl="",
+        instruction="Judge the proposed answer.",
+        max_new_tokens=_VERDICT_TOKENS,
+    )

@@ -35,8 +35,11 @@ def stated_letter(response: str, example: Example) -> str | None:
     ]
     stated = [(match.start(1), match[1]) for pattern in patterns[:2] for match in re.finditer(pattern, response)]
     if not stated:
-        stated = [(match.start(1), match[1]) for pattern in patterns[2:]
-                  for match in re.finditer(pattern, response, re.MULTILINE)]  # fmt: skip
+        stated = [
+            (match.start(1), match[1])
+            for pattern in patterns[2:]
+            for match in re.finditer(pattern, response, re.MULTILINE)
+        ]
     if stated:
         return by_lower[max(stated)[1].lower()]
     bare = response.strip().strip(".()[]*\"'").lower()

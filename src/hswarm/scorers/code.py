@@ -57,10 +57,15 @@ def passes(program: str, tests: str, timeout_s: float, memory_mb: int) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "program.py").write_text(source, encoding="utf-8", errors="replace")
         process = subprocess.Popen(
-            [*_no_network(), sys.executable, "-I", "-B", "program.py"], cwd=folder, env={"HOME": folder},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+            [*_no_network(), sys.executable, "-I", "-B", "program.py"],
+            cwd=folder,
+            env={"HOME": folder},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
             preexec_fn=lambda: _limit(timeout_s, memory_mb),
-        )  # fmt: skip
+        )
         try:
             output, _ = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:

@@ -28,13 +28,31 @@ _BARE = re.compile(_NUMBER)
 
 
 def judge(
-    examples: Sequence[Example], responses: Sequence[str], respond: Respond, *, model: str = "", url: str = "",
-    key: str = "", concurrency: int = 8, per_minute: float = 0, timeout_s: float = 60, attempts: int = 6,
-    calls: int = 0, max_new_tokens: int = 100,
-) -> list[Score]:  # fmt: skip
+    examples: Sequence[Example],
+    responses: Sequence[str],
+    respond: Respond,
+    *,
+    model: str = "",
+    url: str = "",
+    key: str = "",
+    concurrency: int = 8,
+    per_minute: float = 0,
+    timeout_s: float = 60,
+    attempts: int = 6,
+    calls: int = 0,
+    max_new_tokens: int = 100,
+) -> list[Score]:
     """Rating / 10; an empty response is 0 unasked. Without `model` the run's base model judges."""
-    expert = judge_of(model=model, url=url, key=key, concurrency=concurrency, per_minute=per_minute,
-                      timeout_s=timeout_s, attempts=attempts, calls=calls)  # fmt: skip
+    expert = judge_of(
+        model=model,
+        url=url,
+        key=key,
+        concurrency=concurrency,
+        per_minute=per_minute,
+        timeout_s=timeout_s,
+        attempts=attempts,
+        calls=calls,
+    )
     found: dict[int, int] = {}
     for ask in (_ASK, _ASK_AGAIN):
         left = [i for i, response in enumerate(responses) if response.strip() and i not in found]
@@ -82,5 +100,12 @@ def _score(response: str, rated: int | None) -> Score:
 
 def _prompt(example: Example, response: str, ask: str) -> str:
     right = " or ".join(accepted(example))
-    return "\n\n".join([_TASK, f"Question: {example.question}", f"Right answer: {right}",
-                        f"Answer to grade:\n<<<\n{response}\n>>>", ask])  # fmt: skip
+    return "\n\n".join(
+        [
+            _TASK,
+            f"Question: {example.question}",
+            f"Right answer: {right}",
+            f"Answer to grade:\n<<<\n{response}\n>>>",
+            ask,
+        ]
+    )

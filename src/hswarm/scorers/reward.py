@@ -20,8 +20,13 @@ def reward(examples: Sequence[Example], responses: Sequence[str], *, model: str,
     values: list[float] = []
     for start in range(0, len(pairs), batch):
         texts = [_text(tokenizer, example.question, response) for example, response in pairs[start : start + batch]]
-        inputs = tokenizer(texts, return_tensors="pt", padding=True, truncation=True,
-                           add_special_tokens=tokenizer.chat_template is None)  # fmt: skip
+        inputs = tokenizer(
+            texts,
+            return_tensors="pt",
+            padding=True,
+            truncation=True,
+            add_special_tokens=tokenizer.chat_template is None,
+        )
         with torch.inference_mode():
             values += network(**inputs).logits[:, 0].float().tolist()
     return [Score(value, bool(response.strip()), response) for value, (_, response) in zip(values, pairs, strict=True)]

@@ -16,10 +16,13 @@ _ARTICLES = {"a", "an", "the"}
 def token_f1(examples: Sequence[Example], responses: Sequence[str]) -> list[Score]:
     """Harmonic mean of precision and recall over words, without case, punctuation and articles."""
     return [
-        Score(max(_f1(_words(response), _words(answer)) for answer in accepted(example)), bool(response.strip()),
-              response.strip())
+        Score(
+            max(_f1(_words(response), _words(answer)) for answer in accepted(example)),
+            bool(response.strip()),
+            response.strip(),
+        )
         for example, response in zip(examples, responses, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _words(text: str) -> list[str]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from hswarm import __version__
-from hswarm.core.drawing import graph_svg
 from hswarm.engines.base import Engine
 from hswarm.errors import MissingExtra
-from hswarm.execution.system import System
+from hswarm.plots.graph import graph_svg
 from hswarm.server.batcher import Ask, Batcher, Busy, Event
-from hswarm.server.faults import ApiFault
+from hswarm.server.errors import ApiFault
 from hswarm.server.schema import AskRequest, ChatRequest, CompletionRequest, Limits
+from hswarm.system.system import System
 
 try:
     from fastapi import FastAPI, Request
@@ -26,9 +26,9 @@ try:
     from fastapi.staticfiles import StaticFiles
     from starlette.exceptions import HTTPException
 
-    from hswarm.server.door import Door
     from hswarm.server.metrics import Metrics
-    from hswarm.server.replies import Shape, answer, safe, said
+    from hswarm.server.middleware import Door
+    from hswarm.server.responses import Shape, answer, safe, said
 except ImportError as missing:
     raise MissingExtra("serving", "serve") from missing
 
@@ -37,9 +37,14 @@ _OWN = {"content-security-policy": "default-src 'self'; base-uri 'none'; form-ac
 
 
 def create_app(
-    systems: Mapping[str, System], engine: Engine, *, limits: Limits | None = None, key: str = "",
-    hosts: Collection[str] = (), queue: int = 256,
-) -> FastAPI:  # fmt: skip
+    systems: Mapping[str, System],
+    engine: Engine,
+    *,
+    limits: Limits | None = None,
+    key: str = "",
+    hosts: Collection[str] = (),
+    queue: int = 256,
+) -> FastAPI:
     """An app that answers for `systems` by name, all on one `engine`. It starts a thread, stopped with the app.
 
     `key`: what clients send as bearer, "" for none; `hosts`: names it answers to, () for all; `queue`: most
@@ -88,8 +93,9 @@ class _Service:
         job = _Job(self._batcher, system, body, self._limits.seconds)
         shape = Shape(chat, body.model)
         if body.stream:
-            return StreamingResponse(_lines(job, shape, body), media_type="text/event-stream",
-                                     headers={"cache-control": "no-store"})  # fmt: skip
+            return StreamingResponse(
+                _lines(job, shape, body), media_type="text/event-stream", headers={"cache-control": "no-store"}
+            )
         whole = asyncio.create_task(job.whole())
         gone = asyncio.create_task(_disconnected(request))
         try:
@@ -115,8 +121,10 @@ class _Service:
     def _describe(self, name: str) -> dict[str, Any]:
         system = self._systems[name]
         topology = system.topology
-        nodes = [{"node": node, "expert": system.experts[node].name, "hears": list(topology.predecessors(node))}
-                 for node in topology.order]  # fmt: skip
+        nodes = [
+            {"node": node, "expert": system.experts[node].name, "hears": list(topology.predecessors(node))}
+            for node in topology.order
+        ]
         own = {"nodes": nodes, "sink": topology.sink, "max_tokens": system.sampling.max_new_tokens}
         return {"id": name, "object": "model", "created": self._began, "owned_by": "hswarm", "hswarm": own}
 
@@ -127,8 +135,11 @@ class _Service:
 
     async def _health(self) -> JSONResponse:
         well = self._batcher.alive
-        content = {"status": "ok" if well else "the engine's thread has ended; restart the server",
-                   "models": list(self._systems), "in_flight": self._batcher.in_flight}  # fmt: skip
+        content = {
+            "status": "ok" if well else "the engine's thread has ended; restart the server",
+            "models": list(self._systems),
+            "in_flight": self._batcher.in_flight,
+        }
         return JSONResponse(content, 200 if well else 503)
 
     async def _read_metrics(self) -> Response:
@@ -164,8 +175,11 @@ class _Job:
                 async with asyncio.timeout_at(self._deadline):
                     i, event = await self._events.get()
             except TimeoutError:
-                raise ApiFault(504, f"no whole answer within {self._seconds:g} s; ask for fewer new tokens, "
-                                    "or raise --timeout", code="timeout") from None  # fmt: skip
+                raise ApiFault(
+                    504,
+                    f"no whole answer within {self._seconds:g} s; ask for fewer new tokens, or raise --timeout",
+                    code="timeout",
+                ) from None
             if event.kind == "failed":
                 raise ApiFault(500, event.text)
             yield i, event

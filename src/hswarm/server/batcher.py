@@ -17,8 +17,8 @@ from typing import Literal, NamedTuple
 
 from hswarm.engines.base import Completion, Engine, Request, Sampling, StreamingEngine
 from hswarm.errors import HSwarmError
-from hswarm.execution.system import System
-from hswarm.execution.vote import agreed
+from hswarm.system.system import System
+from hswarm.system.vote import agreed
 from hswarm.tasks.task import Example
 
 _PATIENCE = 4  # batches that a ready call lets others go first
@@ -56,9 +56,10 @@ class Ask:
         """Nodes that have not answered and whose predecessors all have."""
         topology = self.system.topology
         return [
-            node for node in topology.order
+            node
+            for node in topology.order
             if node not in self.replies and all(u in self.replies for u in topology.predecessors(node))
-        ]  # fmt: skip
+        ]
 
     def request(self, node: int) -> Request:
         """The call of a ready node."""
@@ -203,10 +204,14 @@ class Batcher:
             groups.setdefault(key, []).append(call)
         distinct = list(groups.values())
         batches = self.engine.batches([group[0].request for group in distinct])
-        since = [min(call.ask.ready_at[call.node] for group in batch for call in group)
-                 for batch in ([distinct[i] for i in batch] for batch in batches)]  # fmt: skip
-        best = max(range(len(batches)), key=lambda i: (
-            max(0, self._batches - since[i] - _PATIENCE), len(batches[i]), -since[i]))  # fmt: skip
+        since = [
+            min(call.ask.ready_at[call.node] for group in batch for call in group)
+            for batch in ([distinct[i] for i in batch] for batch in batches)
+        ]
+        best = max(
+            range(len(batches)),
+            key=lambda i: (max(0, self._batches - since[i] - _PATIENCE), len(batches[i]), -since[i]),
+        )
         return [distinct[i] for i in batches[best]]
 
     def _answer(self, groups: Sequence[Sequence[Call]]) -> None:

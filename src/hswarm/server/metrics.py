@@ -16,15 +16,23 @@ class Metrics:
 
     def __init__(self, in_flight: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Counter("hswarm_requests", "Requests by endpoint and HTTP status", ["endpoint", "status"],
-                                registry=self._registry)  # fmt: skip
-        self.seconds = Histogram("hswarm_request_seconds", "Time from request to the end of the reply", ["endpoint"],
-                                 buckets=_SECONDS, registry=self._registry)  # fmt: skip
-        self._calls = Counter("hswarm_calls", "Calls of nodes: generated, or shared with an equal one", ["how"],
-                              registry=self._registry)  # fmt: skip
+        self.requests = Counter(
+            "hswarm_requests", "Requests by endpoint and HTTP status", ["endpoint", "status"], registry=self._registry
+        )
+        self.seconds = Histogram(
+            "hswarm_request_seconds",
+            "Time from request to the end of the reply",
+            ["endpoint"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._calls = Counter(
+            "hswarm_calls", "Calls of nodes: generated, or shared with an equal one", ["how"], registry=self._registry
+        )
         self._tokens = Counter("hswarm_tokens", "Tokens of generated calls", ["kind"], registry=self._registry)
-        self._batch = Histogram("hswarm_batch_calls", "Calls in a batch", buckets=(1, 2, 4, 8, 16, 32, 64),
-                                registry=self._registry)  # fmt: skip
+        self._batch = Histogram(
+            "hswarm_batch_calls", "Calls in a batch", buckets=(1, 2, 4, 8, 16, 32, 64), registry=self._registry
+        )
         self._engine = Counter("hswarm_engine_seconds", "Time in the engine", registry=self._registry)
         Gauge("hswarm_in_flight", "Questions under way", registry=self._registry).set_function(in_flight)
 

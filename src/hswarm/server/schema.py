@@ -10,15 +10,27 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hswarm.engines.base import Sampling
 from hswarm.server.batcher import FRESH
-from hswarm.server.faults import ApiFault
+from hswarm.server.errors import ApiFault
 
 # Parameters that are not offered, each with the values that ask for nothing.
 _NOT_OFFERED: dict[str, tuple[Any, ...]] = {
-    "n": (1,), "best_of": (1,), "echo": (False,), "suffix": ("",), "logprobs": (False, 0), "top_logprobs": (0,),
-    "logit_bias": ({},), "presence_penalty": (0,), "frequency_penalty": (0,), "response_format": ({"type": "text"},),
-    "tools": ([],), "tool_choice": ("none", "auto"), "functions": ([],), "function_call": ("none", "auto"),
-    "modalities": (["text"],), "audio": (),
-}  # fmt: skip
+    "n": (1,),
+    "best_of": (1,),
+    "echo": (False,),
+    "suffix": ("",),
+    "logprobs": (False, 0),
+    "top_logprobs": (0,),
+    "logit_bias": ({},),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "response_format": ({"type": "text"},),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "modalities": (["text"],),
+    "audio": (),
+}
 
 
 @dataclass(frozen=True)
@@ -49,8 +61,9 @@ class Message(BaseModel):
             return self.content
         for part in self.content:
             if part.type != "text":
-                raise ApiFault(400, f"content of type '{part.type}' is not understood; send text",
-                               f"messages.{place}.content")  # fmt: skip
+                raise ApiFault(
+                    400, f"content of type '{part.type}' is not understood; send text", f"messages.{place}.content"
+                )
         return "\n".join(part.text for part in self.content)
 
 
@@ -111,14 +124,18 @@ class AskRequest(BaseModel):
             if value is not None and value not in neutral:
                 raise ApiFault(400, f"'{name}' is not offered here; leave it out", name, "unsupported_parameter")
         if self.longest is not None and self.longest > limits.tokens:
-            raise ApiFault(400, f"at most {limits.tokens} new tokens are given here, {self.longest} were asked for",
-                           "max_tokens")  # fmt: skip
+            raise ApiFault(
+                400, f"at most {limits.tokens} new tokens are given here, {self.longest} were asked for", "max_tokens"
+            )
         questions = self.questions()
         if len(questions) > limits.prompts:
             raise ApiFault(400, f"at most {limits.prompts} prompts a request, got {len(questions)}", "prompt")
         if (length := max(map(len, questions))) > limits.characters:
-            raise ApiFault(400, f"the prompt has {length} characters, the limit is {limits.characters}; shorten it",
-                           code="context_length_exceeded")  # fmt: skip
+            raise ApiFault(
+                400,
+                f"the prompt has {length} characters, the limit is {limits.characters}; shorten it",
+                code="context_length_exceeded",
+            )
 
     def samplings(self, found: Sampling) -> tuple[Sampling, Sampling]:
         """How the nodes draw, and how the sink does. What is not asked for stays as the system was found with."""

@@ -84,8 +84,9 @@ def _field_json(path: Path, text: str, names: Mapping[str, str]) -> tuple[dict[s
         return {"": content}, ""
     dev = names.get("dev") or "dev"
     if not isinstance(content, dict) or not isinstance(content.get(dev), list):
-        raise TaskError(f'task file {path}: expected {{"{dev}": [...], "test": [...]}}, got '
-                        f"{_shape(content)}; see docs/tasks.md")  # fmt: skip
+        raise TaskError(
+            f'task file {path}: expected {{"{dev}": [...], "test": [...]}}, got {_shape(content)}; see docs/tasks.md'
+        )
     found = {split: content.get(names.get(split) or split) for split in ("dev", "test")}
     icl = content.get("icl_prompt")
     return {split: part for split, part in found.items() if isinstance(part, list)}, icl if isinstance(icl, str) else ""
@@ -132,8 +133,10 @@ def _by_split(
         if name and name not in known:
             if any(names.values()):
                 continue
-            raise TaskError(f"task file {path}, row {number}: split must be 'dev' or 'test', got {name!r}; name the "
-                            "file's own with task.dev_split and task.test_split")  # fmt: skip
+            raise TaskError(
+                f"task file {path}, row {number}: split must be 'dev' or 'test', got {name!r}; name the "
+                "file's own with task.dev_split and task.test_split"
+            )
         splits.setdefault(known[name] if name else "", []).append(row)
     if "" in splits and len(splits) > 1:
         raise TaskError(f"task file {path}: some rows have a split and some have none")
@@ -163,11 +166,14 @@ def _example(entry: Any, place: str, faults: list[str]) -> Example | None:
     if len(faults) > before:
         return None
     return Example(
-        id=str(entry.get("id", place)), question=str(entry["question"]), answer=str(answers[0]),
-        choices={letter: str(text) for letter, text in choices.items()}, context=tuple(map(str, context)),
+        id=str(entry.get("id", place)),
+        question=str(entry["question"]),
+        answer=str(answers[0]),
+        choices={letter: str(text) for letter, text in choices.items()},
+        context=tuple(map(str, context)),
         domain=str(entry.get("domain", "")),
         meta={"answers": tuple(map(str, answers))} if len(answers) > 1 else {},
-    )  # fmt: skip
+    )
 
 
 def _is_text(value: Any) -> bool:

@@ -78,15 +78,19 @@ def revision_of(name: str) -> tuple[str, str | None]:
         return name, None
     id, at, revision = name.partition("@")
     if at and not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise UserError(f"'{name}': what follows @ must be a commit of 40 hexadecimal digits, got '{revision[:50]}'; "
-                        "branches and tags move")  # fmt: skip
+        raise UserError(
+            f"'{name}': what follows @ must be a commit of 40 hexadecimal digits, got '{revision[:50]}'; "
+            "branches and tags move"
+        )
     return id, revision or None
 
 
 def unpinned(name: str, commit: str) -> str:
     """The warning about a download that no recipe pins."""
-    return (f"warning: '{name}' was taken from the hub as it is now; "
-            f"'{name}@{commit or '<commit>'}' in the recipe would get the same files ever after")  # fmt: skip
+    return (
+        f"warning: '{name}' was taken from the hub as it is now; "
+        f"'{name}@{commit or '<commit>'}' in the recipe would get the same files ever after"
+    )
 
 
 def _chosen(settings: TaskSettings, there: list[str]) -> list[str]:

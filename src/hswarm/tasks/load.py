@@ -22,10 +22,22 @@ TABLE = {
     "toy": "hswarm.tasks.load:load_toy",
     **{
         name: f"hswarm.tasks.named:{name}"
-        for name in ("abkg", "com2", "gaia", "gsm8k", "knowledge_crosswords", "ltp", "mmlu", "mmlu_pro", "nlgraph",
-                     "normad", "qasper", "wow")
+        for name in (
+            "abkg",
+            "com2",
+            "gaia",
+            "gsm8k",
+            "knowledge_crosswords",
+            "ltp",
+            "mmlu",
+            "mmlu_pro",
+            "nlgraph",
+            "normad",
+            "qasper",
+            "wow",
+        )
     },
-}  # fmt: skip
+}
 
 
 def load_task(settings: TaskSettings) -> Task:
@@ -97,10 +109,16 @@ def load_parts(settings: TaskSettings) -> Task:
         for split in ("dev", "test")
     )
     return Task(
-        "+".join(names), dev, test, "parts", max(part.max_new_tokens for part in parts),
-        source="; ".join(part.source for part in parts), parts=parts,
-        weights=tuple(part.weight for part in settings.parts), harmonic=settings.utility == "harmonic",
-    )  # fmt: skip
+        "+".join(names),
+        dev,
+        test,
+        "parts",
+        max(part.max_new_tokens for part in parts),
+        source="; ".join(part.source for part in parts),
+        parts=parts,
+        weights=tuple(part.weight for part in settings.parts),
+        harmonic=settings.utility == "harmonic",
+    )
 
 
 def _told_apart(parts: Sequence[Task], settings: Sequence[TaskSettings]) -> tuple[Task, ...]:
@@ -140,8 +158,9 @@ def finished(task: Task, settings: TaskSettings) -> Task:
     )
     options = settings.scorer_options or ({} if settings.scorer else task.scorer_options)
     length = settings.max_new_tokens or task.max_new_tokens
-    return replace(task, dev=dev, test=test, scorer=scorer, scorer_options=options, instruction=instruction,
-                   max_new_tokens=length)  # fmt: skip
+    return replace(
+        task, dev=dev, test=test, scorer=scorer, scorer_options=options, instruction=instruction, max_new_tokens=length
+    )
 
 
 def _made(settings: TaskSettings) -> None:

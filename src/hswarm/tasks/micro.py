@@ -108,7 +108,7 @@ def _sentence(rng: random.Random, *, lesson: bool) -> Sentence:
             return sentence
 
 
-class Lesson(NamedTuple):
+class TrainingExample(NamedTuple):
     """What a node reads and what it should say."""
 
     example: Example
@@ -116,7 +116,7 @@ class Lesson(NamedTuple):
     reply: str
 
 
-def lesson(known: Collection[str], rng: random.Random, focus: str = "") -> Lesson:
+def lesson(known: Collection[str], rng: random.Random, focus: str = "") -> TrainingExample:
     """One lesson for a reader who knows the skills `known` beside the plain ones.
 
     `focus` occurs in two thirds of the lessons. Half of them are asked alone.
@@ -128,7 +128,7 @@ def lesson(known: Collection[str], rng: random.Random, focus: str = "") -> Lesso
     count = 0 if rng.random() < 0.5 else rng.choice((1, 1, 1, 2, 2, 3, 4))
     said = _responses(question, count, rng)
     example = Example("lesson", str(question), str(solve(question)))
-    return Lesson(example, tuple(map(str, said)), str(reply(question, said, {*PLAIN, *known})))
+    return TrainingExample(example, tuple(map(str, said)), str(reply(question, said, {*PLAIN, *known})))
 
 
 def reply(question: State, said: Sequence[State], known: Collection[str]) -> State:

@@ -58,8 +58,17 @@ class NamedTask:
             names = {"dev": settings.dev_split, "test": settings.test_split}
             data = read_data(source, settings.columns, names)
         dev, test = drawn(data, settings, source)
-        made = Task(self.name, dev, test, self.scorer, self.max_new_tokens, f"{source}; {self.source}", self.licence,
-                    self.instruction, reference=self.reference)  # fmt: skip
+        made = Task(
+            self.name,
+            dev,
+            test,
+            self.scorer,
+            self.max_new_tokens,
+            f"{source}; {self.source}",
+            self.licence,
+            self.instruction,
+            reference=self.reference,
+        )
         return finished(made, settings)
 
     def find(self, path: str) -> Path:
@@ -71,15 +80,22 @@ class NamedTask:
                 return found
         missed = f"{self.name}.json is not in {root}" if given else "its questions are not here"
         hub = f', or read the original from the hub (task.hub = "{self.hub}")' if self.hub else ""
-        raise TaskError(f"task '{self.name}': {missed}; name its file or folder (task.path, --path, or {FOLDER} in the "
-                        f"environment), e.g. a checkout of {_FILES}{hub}")  # fmt: skip
+        raise TaskError(
+            f"task '{self.name}': {missed}; name its file or folder (task.path, --path, or {FOLDER} in the "
+            f"environment), e.g. a checkout of {_FILES}{hub}"
+        )
 
     def _fitted(self, settings: TaskSettings) -> TaskSettings:
         if settings.hub != self.hub:
             return settings
         dev, test = self.splits
-        return replace(settings, subset=settings.subset or self.subset, columns={**self.columns, **settings.columns},
-                       dev_split=settings.dev_split or dev, test_split=settings.test_split or test)  # fmt: skip
+        return replace(
+            settings,
+            subset=settings.subset or self.subset,
+            columns={**self.columns, **settings.columns},
+            dev_split=settings.dev_split or dev,
+            test_split=settings.test_split or test,
+        )
 
 
 def _worked(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -88,63 +104,148 @@ def _worked(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 abkg = NamedTask(
-    "abkg", "AgentBench, questions over a knowledge graph, as multiple choice", "choices A to D", _CHOICE, "choice", 50,
-    (50, 120), "AgentBench (arXiv 2308.03688), github.com/THUDM/AgentBench", "Apache-2.0 (repository)",
-)  # fmt: skip
+    "abkg",
+    "AgentBench, questions over a knowledge graph, as multiple choice",
+    "choices A to D",
+    _CHOICE,
+    "choice",
+    50,
+    (50, 120),
+    "AgentBench (arXiv 2308.03688), github.com/THUDM/AgentBench",
+    "Apache-2.0 (repository)",
+)
 com2 = NamedTask(
-    "com2", "COM2, complex commonsense reasoning", "choices", _CHOICE, "choice", 50, (317, 1000),
-    "COM2 (arXiv 2403.07398), github.com/HKUST-KnowComp/COM2", "see the source",
-)  # fmt: skip
+    "com2",
+    "COM2, complex commonsense reasoning",
+    "choices",
+    _CHOICE,
+    "choice",
+    50,
+    (317, 1000),
+    "COM2 (arXiv 2403.07398), github.com/HKUST-KnowComp/COM2",
+    "see the source",
+)
 gaia = NamedTask(
-    "gaia", "GAIA, the questions that text alone answers", "short answer; 10 context chunks, one a node",
+    "gaia",
+    "GAIA, the questions that text alone answers",
+    "short answer; 10 context chunks, one a node",
     "Answer the question. The context is one part of the notes on it and may not be enough. Reply with the answer "
     "alone: a number, a name or a list with commas.",
-    "exact", 50, (13, 28), "GAIA (arXiv 2311.12983), hf.co/datasets/gaia-benchmark/GAIA",
+    "exact",
+    50,
+    (13, 28),
+    "GAIA (arXiv 2311.12983), hf.co/datasets/gaia-benchmark/GAIA",
     "gated: its owners ask not to publish it again in a form that can be crawled",
-)  # fmt: skip
+)
 gsm8k = NamedTask(
-    "gsm8k", "GSM8k, school mathematics in words", "number",
+    "gsm8k",
+    "GSM8k, school mathematics in words",
+    "number",
     "Solve the problem in a few short steps. End with a line 'Answer:' and the number.",
-    "exact", 100, (200, 1000), "GSM8k (arXiv 2110.14168), hf.co/datasets/openai/gsm8k", "MIT",
-    reference="reference-last5", hub="openai/gsm8k", subset="main", splits=("train", "test"), convert=_worked,
-)  # fmt: skip
+    "exact",
+    100,
+    (200, 1000),
+    "GSM8k (arXiv 2110.14168), hf.co/datasets/openai/gsm8k",
+    "MIT",
+    reference="reference-last5",
+    hub="openai/gsm8k",
+    subset="main",
+    splits=("train", "test"),
+    convert=_worked,
+)
 knowledge_crosswords = NamedTask(
-    "knowledge_crosswords", "Knowledge Crosswords, blanks of a small knowledge graph",
+    "knowledge_crosswords",
+    "Knowledge Crosswords, blanks of a small knowledge graph",
     "choices A to D; a worked example (icl_prompt) goes first",
-    "Choose the option in which every blank meets all constraints. Reply with its letter alone.", "choice", 50,
-    (200, 1000), "Knowledge Crosswords (arXiv 2310.01290)", "see the source",
-)  # fmt: skip
+    "Choose the option in which every blank meets all constraints. Reply with its letter alone.",
+    "choice",
+    50,
+    (200, 1000),
+    "Knowledge Crosswords (arXiv 2310.01290)",
+    "see the source",
+)
 ltp = NamedTask(
-    "ltp", "AgentBench, lateral thinking puzzles", "text, with a worked example in the question",
-    "Explain what happened in the story, in one to three sentences.", "judge", 200, (20, 50),
-    "AgentBench (arXiv 2308.03688), github.com/THUDM/AgentBench", "Apache-2.0 (repository)",
-)  # fmt: skip
+    "ltp",
+    "AgentBench, lateral thinking puzzles",
+    "text, with a worked example in the question",
+    "Explain what happened in the story, in one to three sentences.",
+    "judge",
+    200,
+    (20, 50),
+    "AgentBench (arXiv 2308.03688), github.com/THUDM/AgentBench",
+    "Apache-2.0 (repository)",
+)
 mmlu = NamedTask(
-    "mmlu", "AbstainQA on MMLU: a wrong answer costs what a right one earns", "choices A to D", _CHOICE, "abstain", 100,
-    (200, 1000), "MMLU (arXiv 2009.03300), hf.co/datasets/cais/mmlu; AbstainQA (arXiv 2402.00367)", "MIT",
-    hub="cais/mmlu", subset="all", columns={"domain": "subject"}, splits=("validation", "test"),
-)  # fmt: skip
+    "mmlu",
+    "AbstainQA on MMLU: a wrong answer costs what a right one earns",
+    "choices A to D",
+    _CHOICE,
+    "abstain",
+    100,
+    (200, 1000),
+    "MMLU (arXiv 2009.03300), hf.co/datasets/cais/mmlu; AbstainQA (arXiv 2402.00367)",
+    "MIT",
+    hub="cais/mmlu",
+    subset="all",
+    columns={"domain": "subject"},
+    splits=("validation", "test"),
+)
 mmlu_pro = NamedTask(
-    "mmlu_pro", "MMLU-Pro, knowledge with up to ten options", "choices A to J", _CHOICE, "choice", 50, (70, 1000),
-    "MMLU-Pro (arXiv 2406.01574), hf.co/datasets/TIGER-Lab/MMLU-Pro", "MIT", hub="TIGER-Lab/MMLU-Pro",
-    columns={"choices": "options", "domain": "category", "id": "question_id"}, splits=("validation", "test"),
-)  # fmt: skip
+    "mmlu_pro",
+    "MMLU-Pro, knowledge with up to ten options",
+    "choices A to J",
+    _CHOICE,
+    "choice",
+    50,
+    (70, 1000),
+    "MMLU-Pro (arXiv 2406.01574), hf.co/datasets/TIGER-Lab/MMLU-Pro",
+    "MIT",
+    hub="TIGER-Lab/MMLU-Pro",
+    columns={"choices": "options", "domain": "category", "id": "question_id"},
+    splits=("validation", "test"),
+)
 nlgraph = NamedTask(
-    "nlgraph", "NLGraph, connectivity and shortest paths of graphs told in words", "number, or Yes/No",
+    "nlgraph",
+    "NLGraph, connectivity and shortest paths of graphs told in words",
+    "number, or Yes/No",
     "Look at the graph's edges and answer the question. Reply with the answer alone: a number, or Yes or No.",
-    "exact", 80, (200, 1000), "NLGraph (arXiv 2305.10037), github.com/Arthur-Heng/NLGraph", "Apache-2.0",
-)  # fmt: skip
+    "exact",
+    80,
+    (200, 1000),
+    "NLGraph (arXiv 2305.10037), github.com/Arthur-Heng/NLGraph",
+    "Apache-2.0",
+)
 normad = NamedTask(
-    "normad", "NormAd, is an action acceptable in a culture", "choices A to C (yes, no, neutral)", _CHOICE, "choice",
-    50, (500, 2000), "NormAd (arXiv 2404.12464), github.com/Akhila-Yerukola/NormAd", "see the source",
-)  # fmt: skip
+    "normad",
+    "NormAd, is an action acceptable in a culture",
+    "choices A to C (yes, no, neutral)",
+    _CHOICE,
+    "choice",
+    50,
+    (500, 2000),
+    "NormAd (arXiv 2404.12464), github.com/Akhila-Yerukola/NormAd",
+    "see the source",
+)
 qasper = NamedTask(
-    "qasper", "Qasper, questions on research papers", "text; 10 context chunks, one a node",
+    "qasper",
+    "Qasper, questions on research papers",
+    "text; 10 context chunks, one a node",
     "Answer the question about the paper from the context, which is one part of it. Be short; say 'Unanswerable' if "
     "nothing there answers it.",
-    "judge", 200, (100, 100), "Qasper (arXiv 2105.03011), hf.co/datasets/allenai/qasper", "CC BY 4.0",
-)  # fmt: skip
+    "judge",
+    200,
+    (100, 100),
+    "Qasper (arXiv 2105.03011), hf.co/datasets/allenai/qasper",
+    "CC BY 4.0",
+)
 wow = NamedTask(
-    "wow", "Wrong over wrong: which of two wrong answers is less wrong", "choices", _CHOICE, "choice", 50, None,
-    "Varying Shades of Wrong (arXiv 2410.11055)", "see the source",
-)  # fmt: skip
+    "wow",
+    "Wrong over wrong: which of two wrong answers is less wrong",
+    "choices",
+    _CHOICE,
+    "choice",
+    50,
+    None,
+    "Varying Shades of Wrong (arXiv 2410.11055)",
+    "see the source",
+)

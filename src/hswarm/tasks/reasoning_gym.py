@@ -57,8 +57,10 @@ def _column(gym: Any, name: str, count: int, seed: int, options: Mapping[str, An
             meta = {"dataset": name, "entry": entry}
             found.append(Example(f"{name}-{seed}-{i}", question, str(entry["answer"]), domain=name, meta=meta))
     if len(found) < count:
-        raise TaskError(f"reasoning-gym data set '{name}' gave {len(found)} distinct questions of {count}; "
-                        "ask for fewer or widen its options")  # fmt: skip
+        raise TaskError(
+            f"reasoning-gym data set '{name}' gave {len(found)} distinct questions of {count}; "
+            "ask for fewer or widen its options"
+        )
     return found
 
 

@@ -38,8 +38,10 @@ def connect(address: str, workers: int) -> None:
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError, ImportError) as fault:
-        raise EngineError(f"no Ray cluster at engine.cluster = '{address}' ({str(fault).splitlines()[0]}); "
-                          "start it (ray start --head), or set \"local\"") from fault  # fmt: skip
+        raise EngineError(
+            f"no Ray cluster at engine.cluster = '{address}' ({str(fault).splitlines()[0]}); "
+            'start it (ray start --head), or set "local"'
+        ) from fault
 
 
 def worker_makers(workers: int, gpus: bool) -> list[Callable[..., RayWorker]]:

@@ -1,0 +1,178 @@
+"""A finished run, opened to be analysed: its system, pool, task and engine, and the cache of the calls it made.
+
+What an analysis asks goes through that cache: calls that the search or an earlier analysis made are not made again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hswarm.analysis.replay import Replay, replay
+from hswarm.core.topology import Topology
+from hswarm.engines.base import Completion
+from hswarm.errors import RunError, TaskError
+from hswarm.experts.adapter import Expert
+from hswarm.experts.remote import RemoteSettings
+from hswarm.runs.directory import Run
+from hswarm.runs.progress import Progress
+from hswarm.scorers import task_scorer
+from hswarm.session.evaluator import Objective
+from hswarm.session.session import Parts, open_parts, shared_cache
+from hswarm.session.settings import BudgetSettings
+from hswarm.system.cache import Cache
+from hswarm.system.executor import Executor, Ledger
+from hswarm.system.scoring import ScoringContext, score_replies
+from hswarm.system.system import System
+from hswarm.tasks.task import Example, Task
+
+Array = NDArray[np.float64]
+Split = Literal["dev", "test"]
+SOLVED = 0.5  # the score from which a question counts as solved
+
+
+class Target(NamedTuple):
+    """Another task to carry findings over to, and the system that a run found on it, if there is one."""
+
+    name: str
+    task: Task
+    system: System | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may say: `split` None takes each analysis' own; at most `questions` of it are looked at.
+
+    An analysis makes at most `calls` calls, `judge` labels nodes, `to` are tasks to carry findings over to.
+    """
+
+    split: Split | None = None
+    questions: int = 200
+    calls: int = 10_000
+    judge: RemoteSettings | None = None
+    to: tuple[Target, ...] = ()
+
+
+@dataclass
+class AnalysisContext:
+    """An open run and what it takes to ask about it. `begin` an analysis, then `spent` says what it cost."""
+
+    run: Run
+    options: Options
+    parts: Parts
+    system: System
+    cache: Cache
+    progress: Progress = field(default_factory=Progress)
+    executor: Executor = field(init=False)
+    _step: str = ""
+
+    def __post_init__(self) -> None:
+        self.begin("")
+
+    @classmethod
+    def open(cls, run: Run, options: Options, progress: Progress | None = None) -> AnalysisContext:
+        """RunError unless the run is finished; close its `cache` at the end."""
+        if not run.finished:
+            raise RunError(f"{run.path} is unfinished; continue it with: hswarm resume {run.path}")
+        system, parts = run.best, open_parts(run.recipe)
+        cache = Cache(run.path / "cache.sqlite", shared_cache(run.recipe))
+        return cls(run, options, parts, system, cache, progress or Progress())
+
+    def begin(self, name: str) -> None:
+        """Count from zero. No step is called twice, so that a call counts as made only where it is made."""
+        settings = self.run.recipe.engine
+        self._step = f"{name}/{uuid.uuid4().hex}"
+        self.executor = Executor(self.parts.engine, self.cache, progress=self.progress.advance, settings=settings)
+
+    @property
+    def made(self) -> int:
+        """Calls made since `begin`."""
+        return self.executor.ledger.generated
+
+    def spent(self) -> dict[str, int]:
+        """What a AnalysisResult says of its calls."""
+        return {"asked": self.executor.ledger.requested, "made": self.made, "most": self.options.calls}
+
+    @property
+    def task(self) -> Task:
+        return self.parts.task
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The search's view of the task, without its budget, which is spent."""
+        free = self.run.recipe.model_copy(update={"budget": BudgetSettings()})
+        return Objective(self.task, free, self.parts.pool, replace(self.executor, ledger=Ledger()))
+
+    @cached_property
+    def replay(self) -> Replay:
+        """What the search scored on its way, from its cache."""
+        report = self.run.report
+        self.progress.begin("following the search", report["calls"]["requested"], 0)
+        return replay(self.run.recipe, self.objective, self.run.history(), report["found_at"])
+
+    def split(self, usual: Split) -> Split:
+        """The split that the user named, else `usual`, else dev where there is no test."""
+        return self.options.split or (usual if usual == "dev" or self.task.test else "dev")
+
+    def examples(self, split: Split, calls: int = 0) -> tuple[Example, ...]:
+        """The questions of a split (dev: those that were searched), as many as allowed if each takes `calls` calls.
+
+        A part is drawn by the task's seed, so that it is the same part for every analysis.
+        """
+        every = self.objective.dev if split == "dev" else self.task.test
+        if not every:
+            raise TaskError(f"task '{self.task.name}' has no {split} questions; name the other split (--split)")
+        return self.part(every, calls)
+
+    def part(self, every: Sequence[Example], calls: int = 0) -> tuple[Example, ...]:
+        """As many of `every` as the options allow if each takes `calls` calls."""
+        count = min(len(every), self.options.questions, max(1, self.options.calls // calls) if calls else len(every))
+        drawn = np.random.default_rng([self.run.recipe.task.seed, 29]).permutation(len(every))[:count]
+        return tuple(every[i] for i in sorted(drawn.tolist()))
+
+    def alone(self, expert: Expert) -> System:
+        """`expert` as a system of one node that asks as the found system does."""
+        return replace(self.system, topology=Topology.chain(1), experts=(expert,), seeds=())
+
+    def respond(
+        self, systems: Sequence[System], examples: Sequence[Example], what: str
+    ) -> list[list[list[Completion]]]:
+        """Replies as [system][node][example]."""
+        self.progress.begin(what, sum(system.topology.size for system in systems) * len(examples), 0)
+        return self.executor.run(systems, examples, f"{self._step}/{what}")
+
+    def scores(
+        self, systems: Sequence[System], examples: Sequence[Example], what: str, task: Task | None = None
+    ) -> Array:
+        """Scores as `task` (the run's own) has them, shape (systems, examples); nan where a call failed."""
+        transcripts = self.respond(systems, examples, what)
+        scored = score_replies(
+            task_scorer(task or self.task), self.executor, systems, transcripts, examples, f"{self._step}/{what}/scores"
+        )
+        return np.array([[score.value for score in row] for row in scored], dtype=np.float64)
+
+    def rate(self, examples: Sequence[Example], replies: Sequence[str], what: str) -> Array:
+        """Scores of replies, shape (examples,), as if each were the answer."""
+        asking = ScoringContext(self.executor, [self.system], len(examples), f"{self._step}/{what}/scores")
+        return np.array([score.value for score in task_scorer(self.task)(examples, replies, asking)])
+
+    def ask(self, expert: Expert, prompts: Sequence[str], what: str, max_new_tokens: int = 100) -> list[str | None]:
+        """What `expert`, a judge behind an API or of the system's base, replies to free prompts; None: failed."""
+        self.progress.begin(what, len(prompts), 0)
+        return ScoringContext(self.executor, [self.system], 1, f"{self._step}/{what}").ask(
+            expert, prompts, max_new_tokens
+        )
+
+
+def whole(scores: Array) -> NDArray[np.bool_]:
+    """Which columns of `scores`, shape (systems, examples), no failed call touches. RunError if none is left."""
+    kept = np.isfinite(scores).all(axis=0)
+    if not kept.any():
+        raise RunError("every question had failed calls; see the engine, then analyse again")
+    return np.asarray(kept)

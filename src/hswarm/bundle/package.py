@@ -1,0 +1,57 @@
+"""Where a system comes from: a run, a bundle or a bare folder; with its name, scores and best single expert."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hswarm import io
+from hswarm.core.topology import Topology
+from hswarm.errors import HSwarmError
+from hswarm.runs.directory import Run
+from hswarm.runs.schema import Report, checked
+from hswarm.session.session import read_pool
+from hswarm.system.system import System, load
+
+RECIPE, SINGLE = "recipe.toml", "best-single"  # of a bundle; a run's recipe is config.toml
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A system and what is known of it. `report` is {} where there is none; `single` None where it is not to be had."""
+
+    name: str
+    system: System
+    report: dict[str, Any]
+    recipe: str
+    single: System | None
+
+
+def open_source(path: str | Path, base: str = "") -> Source:
+    """The system in `path`, verified, with what lies beside it. RunError if there is none."""
+    folder = Path(path)
+    system = load(folder, base)
+    if (folder / "config.toml").is_file():
+        run = Run.open(folder)
+        report = run.report if run.finished else {}
+        return Source(run.recipe.name, system, report, run.recipe.to_toml(), _pool_single(run, system, report))
+    told = folder / "report.json"
+    report = checked(io.read_json(told, "a report"), Report, told) if told.is_file() else {}
+    recipe = (folder / RECIPE).read_text(encoding="utf-8") if (folder / RECIPE).is_file() else ""
+    single = load(folder / SINGLE, base) if (folder / SINGLE).is_dir() else None
+    return Source(folder.resolve().name, system, report, recipe, single)
+
+
+def _pool_single(run: Run, system: System, report: dict[str, Any]) -> System | None:
+    """The best single expert, from the pool that the run began with; None if that pool has gone."""
+    try:
+        experts = {expert.name: expert for expert in read_pool(run.recipe).experts}
+        return alone(system, experts[report["best_single"]["expert"]])
+    except (HSwarmError, KeyError):
+        return None
+
+
+def alone(system: System, expert: Any) -> System:
+    """`expert` as a system of one node that asks as `system` does."""
+    return System(Topology.chain(1), (expert,), system.prompts, system.base, system.engine, system.sampling)

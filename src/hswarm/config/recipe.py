@@ -1,0 +1,237 @@
+"""One typed recipe out of defaults, a preset, a TOML file and `--set a.b=c`, in that order; all faults at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hswarm.core.swarm import SwarmSettings
+from hswarm.engines.base import EngineSettings
+from hswarm.errors import ConfigError
+from hswarm.experts.pool import PoolSettings
+from hswarm.prompts import Prompts
+from hswarm.registry import near
+from hswarm.session.settings import (
+    BudgetSettings,
+    DecodeSettings,
+    SamplingSettings,
+    SearchSettings,
+    SelectionSettings,
+    TrackSettings,
+)
+from hswarm.tasks import TaskSettings
+
+# Where paper and reference code differ; docs/fidelity.md gives the reasons for our own defaults.
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {
+        "prompts": {"layout": "paper"},
+        "decode": {"top_p": 0.8},
+        "search": {
+            "graphs": 10,
+            "assignments": 10,
+            "iterations": 20,
+            "patience": 6,
+            "draw": "independent",
+            "weight_topology": "best",
+        },
+        "role": {"step_factor": 0.95, "velocity": "random"},
+        "weight": {"step_factor": 0.95, "velocity": "random"},
+    },
+    "reference": {
+        "prompts": {"layout": "paper"},
+        "decode": {"top_p": 0.0},
+        "search": {
+            "graphs": 10,
+            "assignments": 10,
+            "iterations": 200,
+            "patience": 6,
+            "draw": "independent",
+            "weight_topology": "iteration",
+        },
+        "role": {"step_factor": 1.0, "velocity": "random"},
+        "weight": {"step_factor": 1.0, "velocity": "random"},
+    },
+}
+
+
+class Recipe(BaseModel):
+    """Everything a run depends on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(default=0, ge=0)
+    preset: Literal["", "paper", "reference"] = ""
+    pool: PoolSettings = PoolSettings()
+    task: TaskSettings = TaskSettings()
+    engine: EngineSettings = EngineSettings()
+    prompts: Prompts = Prompts()
+    sampling: SamplingSettings = SamplingSettings()
+    decode: DecodeSettings = DecodeSettings()
+    search: SearchSettings = SearchSettings()
+    selection: SelectionSettings = SelectionSettings()
+    budget: BudgetSettings = BudgetSettings()
+    track: TrackSettings = TrackSettings()
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    role: SwarmSettings = SwarmSettings()
+    weight: SwarmSettings = SwarmSettings()
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Recipe:
+        if self.search.early_end != "off" and self.budget != BudgetSettings():
+            raise ValueError("search.early_end cannot keep a budget; set one of the two")
+        return self
+
+    def to_toml(self) -> str:
+        """The whole recipe, defaults written out; reading it gives an equal recipe."""
+        return toml_text(self.model_dump(mode="json"))
+
+
+def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "") -> Recipe:
+    """The recipe in the TOML file `path`. Relative folders in it count from the recipe's own folder.
+
+    `preset` is laid over the file, each of `overrides` ("a.b=value", TOML values, bare words are text) over both.
+    Raises ConfigError listing every fault.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as fault:
+        raise ConfigError([f"no recipe at {path}"]) from fault
+    except (OSError, ValueError, RecursionError) as fault:
+        raise ConfigError([f"{path} cannot be read as TOML: {fault}"]) from fault
+    for section, key in (("pool", "path"), ("task", "path"), ("search", "cache"), ("track", "folder")):
+        anchor_path(content.get(section), path.parent, key)
+    for part in _parts(content.get("task")):
+        anchor_path(part, path.parent)
+    if isinstance(content.get("pool"), dict) and str(content["pool"].get("base", "")).startswith("."):
+        anchor_path(content["pool"], path.parent, "base")  # without a dot it is a hub id or an alias
+    for key in ("path", "recipe"):
+        methods = content.get("methods")
+        anchor_path(methods.get("data_merge") if isinstance(methods, dict) else None, path.parent, key)
+    if preset:
+        content = _merged(content, PRESETS.get(preset, {})) | {"preset": preset}
+    changes: dict[str, Any] = {}
+    for override in overrides:
+        changes = _merged(changes, _override(override))
+    return build_recipe(_merged(content, changes))
+
+
+def varied(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
+    """`recipe` with `overrides` ("a.b=value"). Raises ConfigError listing every fault."""
+    content: dict[str, Any] = recipe.model_dump(mode="json")
+    for override in overrides:
+        content = _merged(content, _override(override))
+    return build_recipe(content)
+
+
+def build_recipe(content: Mapping[str, Any]) -> Recipe:
+    """A Recipe of nested mappings, over the preset that it names."""
+    named = content.get("preset", "")
+    content = _merged(PRESETS.get(named, {}) if isinstance(named, str) else {}, content)
+    recipe, faults = None, []
+    # Some checks are made only once others pass, so what is wrong is taken out until the rest is right.
+    while recipe is None:
+        try:
+            recipe = Recipe.model_validate(content)
+        except ValidationError as fault:
+            for error in fault.errors():
+                faults.append(_explain(error))
+                content = _without(content, error["loc"])
+    if faults:
+        raise ConfigError(faults)
+    return recipe
+
+
+def _without(content: Mapping[str, Any], place: Sequence[str | int]) -> dict[str, Any]:
+    """`content` less what stands at `place`, or less the nearest mapping's entry that holds it."""
+    if not place:  # the recipe as a whole is at fault
+        return {}
+    first, *rest = place
+    inner = content.get(str(first))
+    if rest and isinstance(inner, Mapping):
+        return {**content, str(first): _without(inner, rest)}
+    return {key: value for key, value in content.items() if key != first}
+
+
+def anchor_path(section: Any, folder: Path, key: str = "path") -> None:
+    """Make a relative path at `key` in `section` start at `folder`."""
+    if isinstance(section, dict) and isinstance(section.get(key), str) and section[key]:
+        section[key] = str((folder / Path(section[key]).expanduser()).resolve())
+
+
+def _parts(task: Any) -> list[Any]:
+    parts = task.get("parts") if isinstance(task, dict) else None
+    return parts if isinstance(parts, list) else []
+
+
+def _override(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.split(".")):
+        raise ConfigError([f"--set takes section.field=value, got '{text}'"])
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except (ValueError, RecursionError):
+        parsed = value
+    for part in reversed(key.split(".")):
+        parsed = {part: parsed}
+    return dict(parsed)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        result[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _explain(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"]) or "recipe"
+    if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return f"unknown key '{place}'{near(str(error['loc'][-1]), _fields(error['loc'][:-1]))}"
+    message = error["msg"].removeprefix("Value error, ")
+    # what stands at a remote expert may be a key
+    told = ", got " in message or "remote" in error["loc"]
+    came = "" if told else f", got {json.dumps(error['input'], default=str)[:80]}"
+    return f"{place}: {message[:1].lower()}{message[1:]}{came}"
+
+
+def _fields(place: Sequence[str | int]) -> list[str]:
+    owner: Any = Recipe
+    for part in place:
+        owner = get_args(owner)[0] if isinstance(part, int) else get_type_hints(owner).get(str(part))
+    if owner is Recipe:
+        return list(Recipe.model_fields)
+    return [field.name for field in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
+
+
+def toml_text(content: Mapping[str, Any], prefix: str = "") -> str:
+    """`content` as TOML: plain values first, then one table a mapping. None is left out."""
+    plain = {key: value for key, value in content.items() if value is not None and not isinstance(value, Mapping)}
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in plain.items()]
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            name = f"{prefix}{_key(key)}"
+            lines += ["", f"[{name}]", toml_text(value, f"{name}.").rstrip("\n")]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _key(key: str) -> str:
+    return key if key and key.replace("-", "").replace("_", "").isalnum() and key.isascii() else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return (
+            "{" + ", ".join(f"{_key(key)} = {_value(inner)}" for key, inner in value.items() if inner is not None) + "}"
+        )
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_value(inner) for inner in value) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,214 @@
+"""One engine in several worker processes, each with the base model of its own: several devices answer as one.
+
+Batches are those that the engine itself asks for, so replies are what one process gives; which worker makes a batch is
+the router's business. An expert travels to a worker when first needed there and is kept until room is short.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from hswarm.engines.base import Ask, Completion, Engine, EngineSettings, Request, Sampling
+from hswarm.engines.multiple_choice import answer
+from hswarm.errors import EngineError
+from hswarm.experts.adapter import Expert
+from hswarm.experts.checkpoint import Checkpoint
+from hswarm.experts.composite import carriers
+from hswarm.workers.pool import WorkerPool
+from hswarm.workers.router import Work
+from hswarm.workers.worker import Worker, WorkerLost
+
+_ROOM = 4 * 2**30  # bytes of experts that a worker keeps
+_NOTHING = np.zeros(0, dtype=np.float32)
+
+Call = tuple[str, str, Sampling, tuple[tuple[str, str], ...]]  # a request, its expert by digest alone
+
+
+class ParallelEngine:
+    """An engine whose batches `workers` answer at the same time; `open_bench` made the object in each."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._team = WorkerPool(workers)
+        weakref.finalize(self, self._team.close)
+        self._held: dict[Worker, _Held] = {worker: _Held() for worker in workers}
+        self._replies: dict[str, tuple[int, int]] = {}  # by expert's name: calls and their completion tokens so far
+        self._fingerprint: str = self._ask_any("fingerprint")
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @property
+    def workers(self) -> int:
+        """How many work at the same time, once they are all there; `ready` are now."""
+        return len(self._team.workers)
+
+    @property
+    def ready(self) -> int:
+        return self._team.ready
+
+    @property
+    def deaths(self) -> int:
+        """How many workers died and were started anew."""
+        return self._team.deaths
+
+    def check(self, experts: Sequence[Expert]) -> None:
+        shared = {expert.digest: expert for expert in experts}
+        self._ask_any("check", [(expert.digest, expert.name) for expert in experts], shared=shared)
+
+    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
+        """Those of the engine itself, which sees experts without their weights here."""
+        if not requests:
+            return []
+        experts = {r.expert.digest: (r.expert.digest, r.expert.name, r.expert.base) for r in requests}
+        batches: list[list[int]] = self._ask_any("batches", list(experts.values()), [_call(r) for r in requests])
+        return batches
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        batches = self.batches(requests)
+        made: dict[int, Completion] = {}
+        for i, replies in self.spread([[requests[k] for k in batch] for batch in batches], _unguarded):
+            made.update(zip(batches[i], replies, strict=True))
+        return [made[i] for i in range(len(requests))]
+
+    def spread(
+        self, batches: Sequence[Sequence[Request]], guarded: Callable[[Sequence[Request], Ask], list[Completion]]
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """As SpreadingEngine says. A batch that kills worker after worker is asked call by call."""
+
+        def ask(worker: Worker, i: int) -> list[Completion]:
+            return guarded(batches[i], partial(self._ask, worker))
+
+        def one_by_one(worker: Worker, i: int) -> list[Completion]:
+            return [made for request in batches[i] for made in self._careful(worker, request, guarded)]
+
+        work = [Work(batch[0].expert.digest, sum(map(self._tokens, batch))) for batch in batches]
+        for i, made in self._team.each(work, ask, one_by_one):
+            self._learn(batches[i], made)
+            yield i, made
+
+    def close(self) -> None:
+        """End the workers."""
+        self._team.close()
+
+    def _ask(self, worker: Worker, requests: Sequence[Request]) -> list[Completion]:
+        held = self._held[worker]
+        experts = {request.expert.digest: request.expert for request in requests}
+        drop = held.make_room(experts, worker.lives)
+        new = {digest: expert for digest, expert in experts.items() if digest not in held.sizes}
+        made: list[Completion] = worker.call("answer", [_call(r) for r in requests], drop, shared=new)
+        held.take(experts)
+        return made
+
+    def _careful(
+        self, worker: Worker, request: Request, guarded: Callable[[Sequence[Request], Ask], list[Completion]]
+    ) -> list[Completion]:
+        try:
+            return guarded([request], partial(self._ask, worker))
+        except WorkerLost:
+            worker.start()
+            return [Completion("", "failed", 0, 0)]
+
+    def _ask_any(self, method: str, *arguments: Any, shared: Mapping[str, Any] | None = None) -> Any:
+        """Ask a worker that is ready, between waves; should it die, the next."""
+        for _ in range(len(self._held) + 2):
+            worker = self._team.first()
+            try:
+                return worker.call(method, *arguments, shared=shared or {})
+            except WorkerLost as fault:
+                lost = fault
+                self._team.restart(worker)
+        raise lost
+
+    def _tokens(self, request: Request) -> float:
+        """The tokens that a call will probably take: its prompt by length, its reply as its expert's replies so far."""
+        calls, tokens = self._replies.get(request.expert.name, (0, 0))
+        reply = min(tokens / calls if calls else request.sampling.max_new_tokens, request.sampling.max_new_tokens)
+        return len(request.prompt) / 4 + (1 if request.options else reply)
+
+    def _learn(self, requests: Sequence[Request], made: Sequence[Completion]) -> None:
+        for request, reply in zip(requests, made, strict=True):
+            calls, tokens = self._replies.get(request.expert.name, (0, 0))
+            self._replies[request.expert.name] = calls + 1, tokens + reply.completion_tokens
+
+
+@dataclass(eq=False)
+class _Held:
+    """The experts that a worker has, the last used last, and their bytes."""
+
+    sizes: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    life: int = 0
+
+    def make_room(self, experts: Mapping[str, Expert], life: int) -> list[str]:
+        """What the worker, in its so-many-th life, is to forget so that it can take `experts`."""
+        if life != self.life:
+            self.life = life
+            self.sizes.clear()
+        more = sum(_bytes(expert) for digest, expert in experts.items() if digest not in self.sizes)
+        drop = []
+        for digest in [digest for digest in self.sizes if digest not in experts]:
+            if sum(self.sizes.values()) + more <= _ROOM:
+                break
+            drop.append(digest)
+            del self.sizes[digest]
+        return drop
+
+    def take(self, experts: Mapping[str, Expert]) -> None:
+        for digest, expert in experts.items():
+            self.sizes[digest] = _bytes(expert)
+            self.sizes.move_to_end(digest)
+
+
+class EngineWorker:
+    """A worker's side: the engine, and the experts that have come."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._experts = engine, dict[str, Expert]()
+
+    def fingerprint(self, shared: Mapping[str, Expert]) -> str:
+        return self._engine.fingerprint
+
+    def check(self, experts: Sequence[tuple[str, str]], shared: Mapping[str, Expert]) -> None:
+        self._engine.check([shared[digest].named(name) for digest, name in experts])
+
+    def batches(
+        self, experts: Sequence[tuple[str, str, str]], calls: Sequence[Call], shared: Mapping[str, Expert]
+    ) -> list[list[int]]:
+        known = {digest: Expert(name, _NOTHING, None, digest, base) for digest, name, base in experts}
+        return self._engine.batches([Request(known[call[0]], *call[1:]) for call in calls])
+
+    def answer(self, calls: Sequence[Call], drop: Sequence[str], shared: Mapping[str, Expert]) -> list[Completion]:
+        for digest in drop:
+            del self._experts[digest]
+        self._experts.update(shared)
+        return list(answer(self._engine, [Request(self._experts[call[0]], *call[1:]) for call in calls]))
+
+
+def open_bench(settings: EngineSettings, bases: Sequence[str]) -> EngineWorker:
+    """The engine of `settings` in this process, for a crew."""
+    from hswarm.engines import open_engine
+
+    return EngineWorker(open_engine(settings.alone(), bases))
+
+
+def _call(request: Request) -> Call:
+    return request.expert.digest, request.prompt, request.sampling, request.options
+
+
+def _unguarded(requests: Sequence[Request], ask: Ask) -> list[Completion]:
+    made = ask(requests)
+    if len(made) != len(requests):
+        raise EngineError(f"the engine gave {len(made)} completions to {len(requests)} requests")
+    return made
+
+
+def _bytes(expert: Expert) -> int:
+    """Of what travels: a checkpoint's folders stay where they are."""
+    return sum(0 if isinstance(part, Checkpoint) else part.vector.nbytes for part in carriers([expert]))

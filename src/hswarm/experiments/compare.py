@@ -1,0 +1,162 @@
+"""One fair table: every method on the same experts, task, splits, scorer and budget, over several seeds.
+
+A comparison's directory holds `recipes/<name>.toml` and `<name>/<method>/<seed>/` with the calls, the system and
+`result.json`, written last. Started again, it makes what is missing: a cell that was interrupted finds its calls again.
+Cells share the calls they make (`calls.sqlite`): what one has made, another takes, and counts as if it had made it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hswarm import io
+from hswarm.config.recipe import Recipe, read_recipe
+from hswarm.errors import ConfigError, RunError, UserError
+from hswarm.experiments.parallel import each
+from hswarm.methods import get_method, run_method
+from hswarm.runs.report import selection_report
+from hswarm.session.evaluator import Objective
+from hswarm.session.session import Parts, open_parts, planned_calls
+from hswarm.session.settings import BudgetSettings
+from hswarm.system.cache import Cache
+from hswarm.system.executor import Executor
+
+
+class Cell(NamedTuple):
+    """One method on one task with one seed. `folder` is its own, `recipe` the file of the comparison's recipe.
+
+    `alone`: it runs beside others, so its engine takes one process. `shared`: the file of all cells' calls, if any.
+    """
+
+    recipe: Path
+    method: str
+    seed: int
+    folder: Path
+    alone: bool
+    shared: Path | None
+
+
+def compare(
+    recipes: Sequence[Recipe],
+    methods: Sequence[str],
+    seeds: int,
+    path: Path,
+    jobs: int = 1,
+    say: Callable[[str], None] = print,
+    share: bool = True,
+) -> list[dict[str, Any]]:
+    """Results of all cells, in order of recipe, method and seed; those at `path` already are not made again,
+    but for refused ones.
+
+    `share` False, and a budget in seconds: every cell makes its calls itself. Else its seconds tell nothing and are
+    not kept.
+    """
+    names = [recipe.name for recipe in recipes]
+    if len(set(names)) < len(names):
+        raise ConfigError([f"recipes of one comparison need different names, got {', '.join(names)}"])
+    if seeds < 1 or jobs < 1:
+        raise ConfigError([f"--seeds and --jobs must be at least 1, got {seeds} and {jobs}"])
+    cells = [
+        Cell(
+            kept,
+            method,
+            recipe.seed + k,
+            path / recipe.name / method / str(recipe.seed + k),
+            jobs > 1,
+            path / "calls.sqlite" if share and recipe.budget.seconds is None else None,
+        )
+        for recipe, kept in [(recipe, _keep_recipe(recipe, path)) for recipe in recipes]
+        for method in methods
+        for k in range(seeds)
+    ]
+    waiting = [cell for cell in cells if not _is_made(cell)]
+    if len(waiting) < len(cells):
+        say(f"{len(cells) - len(waiting)} of {len(cells)} results are there already")
+    for _, line in each(make, waiting, [str(cell.recipe) for cell in waiting], jobs, recipes[0].engine):
+        say(line)
+    return [io.read_json(cell.folder / "result.json", "a result") for cell in cells]
+
+
+def _is_made(cell: Cell) -> bool:
+    """Whether its result is there; what was refused may be possible by now."""
+    path = cell.folder / "result.json"
+    return path.is_file() and "refused" not in io.read_json(path, "a result")
+
+
+def make(cell: Cell) -> str:
+    """Carry out one cell; returns a line about it. That a method cannot be had here is a result too."""
+    recipe, parts = _open(cell.recipe, cell.alone)
+    recipe = recipe.model_copy(update={"seed": cell.seed})
+    shared = closing(Cache(cell.shared)) if cell.shared else nullcontext()
+    with closing(Cache(_fresh(cell.folder) / "cache.sqlite")) as cache, shared as elsewhere:
+        executor = Executor(parts.engine, cache, recipe.search.reuse, settings=recipe.engine, elsewhere=elsewhere)
+        objective = Objective(parts.task, recipe, parts.pool, executor)
+        result: dict[str, Any] = {"task": recipe.name, "method": cell.method, "seed": cell.seed}
+        try:
+            result |= _measure(objective, cell)
+            line = f"dev {np.nanmean(result['dev']):.3f}, test {np.nanmean(result['test']):.3f}"
+        except UserError as fault:
+            result["refused"] = line = str(fault)
+    io.write_text(cell.folder / "result.json", json.dumps(result) + "\n")
+    return f"{recipe.name} {cell.method} seed {cell.seed}: {line}"
+
+
+def _measure(objective: Objective, cell: Cell) -> dict[str, Any]:
+    """Search, choose, then look at test once. What the search spent is noted before dev and test are measured."""
+    method = get_method(cell.method, objective.recipe.methods.get(cell.method))
+    found = run_method(method, objective.pool, objective, np.random.default_rng(cell.seed))
+    selection = objective.select(found)
+    ledger = objective.ledger
+    spent = {
+        "calls": ledger.generated,
+        "tokens": ledger.prompt_tokens + ledger.completion_tokens,
+        "seconds": None if cell.shared else round(objective.seconds, 2),
+    }
+    dev = objective.seen(selection.system)
+    (test,) = objective.final([selection.system])
+    selection.system.save(cell.folder / "system")
+    return {
+        "spent": spent,
+        "dev": io.without_nan(dev.scores.tolist()),
+        "test": io.without_nan(test.scores.tolist()),
+        "calls": selection.system.calls,
+        "tokens": test.tokens / max(1, len(test.scores)),
+        "experts": selection.system.assignment,
+        "edges": sorted(selection.system.topology.edges),
+    } | ({"selection": selection_report(selection)} if selection.held_out else {})
+
+
+def _fresh(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _keep_recipe(recipe: Recipe, path: Path) -> Path:
+    """The recipe in the comparison's directory, with the budget all methods share; RunError if another one is there."""
+    if recipe.budget == BudgetSettings():
+        parts = open_parts(recipe)
+        planned = planned_calls(recipe, len(parts.pool.experts), len(parts.task.dev), 0, parts.task)["total"]
+        recipe = recipe.model_copy(update={"budget": replace(recipe.budget, calls=planned)})
+    kept, text = path / "recipes" / f"{recipe.name}.toml", recipe.to_toml()
+    if kept.is_file() and kept.read_text(encoding="utf-8") != text:
+        raise RunError(
+            f"{path} compares another recipe '{recipe.name}' or with another budget; take another folder (--run)"
+        )
+    io.write_text(kept, text)
+    return kept
+
+
+@lru_cache(maxsize=1)  # an engine takes gigabytes
+def _open(recipe: Path, alone: bool) -> tuple[Recipe, Parts]:
+    read = read_recipe(recipe)
+    if alone:
+        read = read.model_copy(update={"engine": read.engine.alone()})
+    return read, open_parts(read)

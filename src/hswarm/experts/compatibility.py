@@ -1,0 +1,96 @@
+"""Whether experts fit their base, from the files alone: no model is loaded and nothing is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hswarm.errors import PoolError
+from hswarm.experts import shards
+from hswarm.experts.adapter import Expert
+from hswarm.experts.base import base_here
+from hswarm.experts.blend import module_sizes
+from hswarm.experts.checkpoint import Checkpoint, chat_template, tokenizer_digest
+from hswarm.experts.pool import ExpertPool
+
+
+def base_faults(pool: ExpertPool, root: Path) -> tuple[list[str], list[str]]:
+    """What is wrong between the experts in the folder `root` and their bases, and the bases that are not here."""
+    faults: list[str] = []
+    absent: list[str] = []
+    for base in pool.bases:
+        members = [expert for expert in pool.experts if expert.base == base]
+        folder = base_here(base)
+        if folder is None:
+            absent.append(base)
+            continue
+        if not chat_template(folder):
+            faults.append(f"base '{base}' has no chat template; choose an instruction-tuned base")
+        faults += _strange_modules(members, folder, base)
+        faults += _strange_tokenizers(members, root, folder, base)
+    return faults, absent
+
+
+def check_tokenizers(pool: ExpertPool, root: Path) -> None:
+    """PoolError for adapters in the folder `root` that come with a tokenizer other than their base's."""
+    faults = [
+        fault
+        for base in pool.bases
+        if (folder := base_here(base))
+        for fault in _strange_tokenizers([expert for expert in pool.experts if expert.base == base], root, folder, base)
+    ]
+    if faults:
+        raise PoolError("; ".join(faults))
+
+
+def check_adapters(experts: Sequence[Expert], linears: Mapping[str, list[int]], base: str, engine: str) -> None:
+    """PoolError unless each expert is an adapter of the base's `linears`, module -> [out, in]."""
+    for expert in experts:
+        if expert.form is None:
+            raise PoolError(
+                f"expert '{expert.name}' is not a LoRA adapter, and engine '{engine}' takes no other; "
+                "set engine.name = 'transformers'"
+            )
+        for module, (wide, tall) in module_sizes(expert.form).items():
+            found = linears.get(module, "no such weight")
+            if found != (expected := [tall, wide]):
+                raise PoolError(
+                    f"expert '{expert.name}' changes {module} of shape {expected}, the base {base} has "
+                    f"{found}; it belongs to another base"
+                )
+
+
+def _strange_modules(experts: Sequence[Expert], folder: Path, base: str) -> list[str]:
+    """Adapters with a module that the base does not have, or has in another size: PEFT passes over some in silence."""
+    shapes = {name.removesuffix(".weight"): stored.shape for name, stored in shards.tensors_in(folder).items()}
+    bare = {name.split(".", 1)[-1]: shape for name, shape in shapes.items()}  # saved without the outer module's name
+    faults = []
+    for expert in experts:
+        if expert.form is None:
+            continue
+        odd = []
+        for module, (wide, tall) in module_sizes(expert.form).items():
+            found = shapes.get(module) or shapes.get(module.split(".", 1)[-1]) or bare.get(module)
+            if found is None and module == "lm_head":
+                continue  # tied to the embeddings, or in no file
+            if found != (tall, wide):
+                odd.append(f"{module} is {(tall, wide)}, the base has {found or 'no such module'}")
+        if odd:
+            faults.append(
+                f"expert '{expert.name}': {odd[0]} ({len(odd)} modules do not fit {base}); "
+                "it belongs to another base: leave it out (pool.experts)"
+            )
+    return faults
+
+
+def _strange_tokenizers(experts: Sequence[Expert], root: Path, folder: Path, base: str) -> list[str]:
+    """Adapters that come with a tokenizer other than their base's."""
+    faults = []
+    for expert in experts:
+        brought = "" if isinstance(expert, Checkpoint) else tokenizer_digest(root / expert.name)
+        if brought and brought != (tokenizer_digest(folder) or brought):
+            faults.append(
+                f"expert '{expert.name}' comes with another tokenizer than its base {base}; "
+                "train it on the base's own, or leave it out (pool.experts)"
+            )
+    return faults

@@ -1,0 +1,80 @@
+"""Topologies drawn edge by edge from probabilities, and the policy gradient that GPTSwarm and its kin share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hswarm.core.topology import Topology
+from hswarm.methods.common import ending_in
+from hswarm.session.evaluator import Objective
+
+Array = NDArray[Any]
+SINK = 0  # the expert that is best alone gives the answer
+
+
+def candidates(size: int) -> Array:
+    """Shape (size, size): which edges may be drawn; none leaves the sink or returns to its node."""
+    allowed = ~np.eye(size, dtype=bool)
+    allowed[SINK] = False
+    return allowed
+
+
+def sigmoid(logits: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))))
+
+
+def draw_topology(probabilities: Array, rng: np.random.Generator) -> tuple[Topology, Array]:
+    """A topology of edges drawn in random order, those that would close a cycle left out.
+
+    Also d log P / d logit of each edge, shape (n, n); zero where an edge had no chance.
+    """
+    size = len(probabilities)
+    edges: set[tuple[int, int]] = set()
+    gradient = np.zeros((size, size))
+    places = np.argwhere(candidates(size))
+    for u, v in rng.permutation(places).tolist():
+        if _reaches(edges, v, u):
+            continue
+        drawn = rng.random() < probabilities[u, v]
+        gradient[u, v] = drawn - probabilities[u, v]
+        if drawn:
+            edges.add((u, v))
+    return ending_in(size, edges, SINK), gradient
+
+
+def likely_topology(probabilities: Array, chosen: Iterable[Sequence[int]]) -> Topology:
+    """`chosen` edges, the most probable first, those that would close a cycle left out."""
+    edges: set[tuple[int, int]] = set()
+    for u, v in sorted(chosen, key=lambda edge: (-probabilities[edge[0], edge[1]], edge)):
+        if not _reaches(edges, v, u):
+            edges.add((u, v))
+    return ending_in(len(probabilities), edges, SINK)
+
+
+def advantages(utilities: Array) -> Array:
+    """How much better than their mean, in standard deviations; 0 where utilities are equal or failed."""
+    centred = np.nan_to_num(utilities - np.nanmean(utilities)) if not np.isnan(utilities).all() else utilities * 0
+    spread = centred.std()
+    return np.asarray(centred / spread if spread > 1e-12 else np.zeros(len(utilities)))
+
+
+def rounds(objective: Objective, samples: int) -> int:
+    """Rounds of `samples` topologies that make up the recipe's number of systems."""
+    return max(1, objective.systems // samples)
+
+
+def _reaches(edges: set[tuple[int, int]], start: int, goal: int) -> bool:
+    waiting, seen = [start], {start}
+    while waiting:
+        node = waiting.pop()
+        if node == goal:
+            return True
+        for u, v in edges:
+            if u == node and v not in seen:
+                seen.add(v)
+                waiting.append(v)
+    return False

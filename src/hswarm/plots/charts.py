@@ -1,0 +1,188 @@
+"""Numbers as pictures: lines with intervals, and paths in a plane. Plain SVG; no library, no outside resource.
+
+Text takes the colour around it (currentColor), so a picture reads on light and dark ground.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+COLOURS = ("#3b7ddd", "#d1632a", "#1d9a6c", "#a05bd0", "#b8921f", "#d24b74", "#4f8fa8", "#7d8a2e", "#96705a", "#7070d8")
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _EDGE = 520, 260, 46, 34, 12
+_ENTRY = 118  # of the legend, four a row
+_SPARKS = "▁▂▃▄▅▆▇█"
+T = TypeVar("T")
+
+
+class Line(NamedTuple):
+    """A named line: one value an iteration (None: none), and where known the interval around it."""
+
+    name: str
+    values: Sequence[float | None]
+    band: Sequence[Sequence[float] | None] = ()
+
+
+def lines_svg(lines: Sequence[Line], y_label: str) -> str:
+    """Values over iterations 1, 2 ...; an interval is a band."""
+    known = [v for line in lines for v in line.values if v is not None]
+    known += [end for line in lines for interval in line.band if interval for end in interval]
+    count = max(len(line.values) for line in lines)
+    top = _EDGE + 18 * math.ceil(len(lines) / 4)
+    frame = _Frame((1, max(2, count)), (min(known, default=0), max(known, default=1)), top)
+    parts = [*frame.axes("iteration", y_label), *_legend([line.name for line in lines])]
+    for i, line in enumerate(lines):
+        colour = COLOURS[i % len(COLOURS)]
+        parts += [_band(frame, run, colour) for run in _runs(line.band)]
+        parts += [_stroke(frame, run, colour) for run in _runs(line.values)]
+        parts += [
+            f'<circle cx="{frame.x(t + 1):.1f}" cy="{frame.y(value):.1f}" r="2.6" fill="{colour}"><title>'
+            f"{escape(line.name)}, iteration {t + 1}: {value:.3f}</title></circle>"
+            for t, value in enumerate(line.values)
+            if value is not None
+        ]
+    return _svg(parts, f"{y_label} by iteration: {', '.join(line.name for line in lines)}")
+
+
+def paths_svg(paths: NDArray[np.float64], names: Sequence[str], labels: tuple[str, str], best: tuple[int, int]) -> str:
+    """How points moved in a plane: `paths` of shape (times, points, 2), a ring where each began, a dot where it is now.
+
+    `best` = (time, point) gets a star; (-1, -1) is nowhere.
+    """
+    low, high = paths.min(axis=(0, 1)), paths.max(axis=(0, 1))
+    told = names if len(names) <= 12 else ()  # more are told apart by pointing at them
+    frame = _Frame((low[0], high[0]), (low[1], high[1]), _EDGE + 18 * math.ceil(len(told) / 4), pad=0.06)
+    parts = [*frame.axes(*labels), *_legend(told)]
+    for i in range(paths.shape[1]):
+        colour = COLOURS[i % len(COLOURS)]
+        places = [(frame.x(x), frame.y(y)) for x, y in paths[:, i].tolist()]
+        route = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        parts.append(f'<polyline points="{route}" fill="none" stroke="{colour}" stroke-width="1.3" opacity=".65"/>')
+        (x, y), (end, to) = places[0], places[-1]
+        title = f"<title>{escape(names[i] if i < len(names) else str(i))}</title>"
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="none" stroke="{colour}">{title}</circle>')
+        parts.append(f'<circle cx="{end:.1f}" cy="{to:.1f}" r="3.5" fill="{colour}">{title}</circle>')
+    if best[0] >= 0:
+        x, y = (frame.x(paths[best][0]), frame.y(paths[best][1]))
+        parts.append(
+            f'<text x="{x:.1f}" y="{y + 6:.1f}" text-anchor="middle" font-size="18" fill="currentColor">★'
+            "<title>the best system found</title></text>"
+        )
+    return _svg(parts, f"paths of {paths.shape[1]} points in a plane")
+
+
+def projected(trail: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """Arrays of shape (points, numbers), one a time, on the plane of their greatest spread (principal components).
+
+    Returns the places, shape (times, points, 2), and the share of all variance that each axis shows.
+    """
+    stacked = np.asarray(trail, dtype=np.float64)
+    flat = stacked.reshape(-1, stacked.shape[-1])
+    centred = flat - flat.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
+    places = np.zeros((len(flat), 2))
+    places[:, : min(2, len(axes))] = centred @ axes[:2].T
+    variance = np.zeros(2)
+    variance[: min(2, len(sizes))] = (sizes**2)[:2] / max(float((sizes**2).sum()), 1e-300)
+    return places.reshape(*stacked.shape[:2], 2), (float(variance[0]), float(variance[1]))
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """One character a value, from the least to the greatest; a space where there is none."""
+    known = [value for value in values if value is not None]
+    low, span = min(known, default=0.0), (max(known, default=0.0) - min(known, default=0.0)) or 1.0
+    return "".join(" " if v is None else _SPARKS[round((v - low) / span * (len(_SPARKS) - 1))] for v in values)
+
+
+class _Frame:
+    """From numbers to places in the picture."""
+
+    def __init__(self, x: tuple[float, float], y: tuple[float, float], top: float, pad: float = 0.0) -> None:
+        self._x, self._y, self._top = _widened(*x, pad), _widened(*y, max(pad, 0.04)), top
+
+    def x(self, value: float) -> float:
+        low, high = self._x
+        return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _EDGE)
+
+    def y(self, value: float) -> float:
+        low, high = self._y
+        return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - _BOTTOM - self._top)
+
+    def axes(self, x_label: str, y_label: str) -> Iterator[str]:
+        for value in _ticks(*self._y):
+            y = self.y(value)
+            yield (
+                f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _EDGE}" stroke="currentColor" opacity=".15"/>'
+                f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>'
+            )
+        for value in _ticks(*self._x):
+            if x_label != "iteration" or value == round(value):
+                yield (
+                    f'<text x="{self.x(value):.1f}" y="{_HEIGHT - _BOTTOM + 15}" text-anchor="middle">{value:g}</text>'
+                )
+        middle = (_LEFT + _WIDTH - _EDGE) / 2
+        yield f'<text x="{middle:g}" y="{_HEIGHT - 4}" text-anchor="middle">{escape(x_label)}</text>'
+        height = (self._top + _HEIGHT - _BOTTOM) / 2
+        yield (
+            f'<text x="11" y="{height:g}" text-anchor="middle" transform="rotate(-90 11 {height:g})">'
+            f"{escape(y_label)}</text>"
+        )
+
+
+def _widened(low: float, high: float, share: float) -> tuple[float, float]:
+    span = high - low or max(abs(high), 1.0) * 0.2
+    return low - span * share, high + span * share
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers, about five."""
+    raw = (high - low) / 5
+    size = 10.0 ** math.floor(math.log10(raw))
+    step = size * next(m for m in (1, 2, 5, 10) if m * size >= raw * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _runs(values: Sequence[T | None]) -> Iterator[list[tuple[int, T]]]:
+    """Stretches of values without a gap, each with its place."""
+    run: list[tuple[int, T]] = []
+    for t, value in enumerate([*values, None]):
+        if value is not None:
+            run.append((t, value))
+        elif run:
+            yield run
+            run = []
+
+
+def _stroke(frame: _Frame, run: Sequence[tuple[int, float]], colour: str) -> str:
+    places = " ".join(f"{frame.x(t + 1):.1f},{frame.y(value):.1f}" for t, value in run)
+    return f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="2"/>'
+
+
+def _band(frame: _Frame, run: Sequence[tuple[int, Sequence[float]]], colour: str) -> str:
+    there = [f"{frame.x(t + 1):.1f},{frame.y(ends[1]):.1f}" for t, ends in run]
+    back = [f"{frame.x(t + 1):.1f},{frame.y(ends[0]):.1f}" for t, ends in reversed(run)]
+    return f'<polygon points="{" ".join(there + back)}" fill="{colour}" opacity=".15"/>'
+
+
+def _legend(names: Sequence[str]) -> Iterator[str]:
+    for i, name in enumerate(names):
+        x, y = _LEFT + (i % 4) * _ENTRY, 13 + 18 * (i // 4)
+        short = name if len(name) <= 15 else name[:14] + "…"
+        yield (
+            f'<rect x="{x}" y="{y - 8}" width="12" height="4" fill="{COLOURS[i % len(COLOURS)]}"/>'
+            f'<text x="{x + 16}" y="{y}">{escape(short)}</text>'
+        )
+
+
+def _svg(parts: Sequence[str], spoken: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'aria-label="{escape(spoken)}" font-family="system-ui, sans-serif" font-size="12" fill="currentColor">'
+        f"{''.join(parts)}</svg>"
+    )

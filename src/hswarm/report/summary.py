@@ -1,0 +1,412 @@
+"""What there is to say about a run, finished or not: plain values and drawings that pages, terminal and trackers show.
+
+No model is opened: everything is read from the run's directory.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from hswarm import io
+from hswarm.analysis.result import AnalysisResult, read_findings
+from hswarm.config.recipe import read_recipe
+from hswarm.core.topology import Topology
+from hswarm.errors import ConfigError, RunError
+from hswarm.experiments.table import HEAD, cells
+from hswarm.plots.charts import Line, lines_svg, paths_svg, projected
+from hswarm.plots.graph import graph_mermaid, graph_svg
+from hswarm.runs.answers import only_together, read_answers
+from hswarm.runs.cost import forecast_text
+from hswarm.runs.directory import Run
+from hswarm.runs.schema import Compared, Saved, checked
+
+T = TypeVar("T")
+SHOWN = 5  # examples on a page
+_ROLES = {"found": "the found system", "start": "the best first graph", "best_single": "the best single expert"}
+_FAULTS = {"unparsed": "could not be parsed", "empty": "were empty", "cut": "were cut off", "failed": "failed"}
+
+_ENDS = {"patience": "{} iterations without a new best", "budget": "{} calls, all that the budget allows"}
+
+
+class Node(NamedTuple):
+    """A node of the found graph: who it is and what it does there. `jfk` is its expert's JFK-score, if scored."""
+
+    number: int
+    expert: str
+    role: str
+    hears: str
+    jfk: float | None
+
+
+class Message(NamedTuple):
+    """What a node said to which others ("the answer" for the sink)."""
+
+    node: int
+    expert: str
+    to: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question with the messages passed on the way to its answer, and each expert's score alone."""
+
+    question: str
+    choices: Mapping[str, str]
+    answer: str
+    messages: Sequence[Message]
+    alone: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Everything that a page says of one run. Drawings are SVG; texts are as they came, not escaped."""
+
+    name: str
+    state: str
+    searched: Mapping[str, str]
+    came_of_it: Sequence[str]
+    scores: Sequence[tuple[str, str, str]]
+    iterations: Sequence[Mapping[str, Any]]
+    topology: Topology | None
+    nodes: Sequence[Node]
+    charts: Mapping[str, str]
+    drawing: str
+    mermaid: str
+    table: tuple[Sequence[str], Sequence[Sequence[str]]] | None
+    examples: Sequence[Example]
+    about_examples: str
+    cost: Mapping[str, str]
+    warnings: Sequence[str]
+    commands: Sequence[str]
+    recipe: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    findings: Sequence[AnalysisResult] = ()
+
+
+def gather(run: Run, comparison: Path | None = None) -> RunSummary:
+    """The facts of `run` as it stands. `comparison` is the folder of a comparison (default: <name>-compare beside it).
+
+    What cannot be read is left out, with a warning. RunError if it is what all else rests on, or if `comparison` was
+    named and is not one of this task and pool.
+    """
+    report, left_out = run.report if run.finished else None, list[str]()
+    history = (_read(left_out, run.history) or []) if report else run.history()
+    topology, assignment = _found(run, report)
+    nodes = _nodes(topology, assignment, _scored_at(history, report)) if topology else []
+    names = [node.expert for node in nodes]
+    notes = [node.role if node.jfk is None else f"{node.role}, JFK {node.jfk:.2f}" for node in nodes]
+    answers = _read(left_out, lambda: _examples(run, topology, names))
+    examples, about = answers or ([], "Single answers cannot be read.")
+    paths = _read(left_out, lambda: _paths(run, history, report)) if history else {}
+    table = _table(run, comparison) if comparison else _read(left_out, lambda: _table(run, None))
+    findings = _read(left_out, lambda: read_findings(run.path))
+    return RunSummary(
+        name=run.recipe.name,
+        state=run.state,
+        searched=_searched(run, report),
+        came_of_it=came_of_it(report) if report else so_far(run, history),
+        scores=_scores(report, history),
+        iterations=history,
+        topology=topology,
+        nodes=nodes,
+        charts=_charts(history) | (paths or {}),
+        drawing=graph_svg(topology, names, notes) if topology else "",
+        mermaid=graph_mermaid(topology, names) if topology else "",
+        table=table,
+        examples=examples,
+        about_examples=about,
+        cost=cost(report) if report else cost_so_far(history[-1] if history else {}),
+        warnings=warnings(report, history) + left_out,
+        commands=_commands(run),
+        recipe=(run.path / "config.toml").read_text(encoding="utf-8"),
+        versions=report["versions"] if report else {},
+        findings=findings or [],
+    )
+
+
+def _read(left_out: list[str], read: Callable[[], T]) -> T | None:
+    """What `read` gives; None if it cannot, and why is added to `left_out`."""
+    try:
+        return read()
+    except RunError as fault:
+        left_out.append(f"left out: {fault}")
+        return None
+
+
+def came_of_it(report: Mapping[str, Any]) -> list[str]:
+    """The outcome of a finished run in sentences."""
+    reasons = ", ".join(_ENDS.get(reason, "{} " + reason).format(f"{v:g}") for reason, v in report["stopped"].items())
+    said = [f"best system found in step {report['found_at']}; the search ended after {reasons}"]
+    if gain := report.get("gain_on_test"):
+        low, high = gain["ci"]
+        verdict = "a gain" if low > 0 else "a loss" if high < 0 else "no difference that this many questions can show"
+        said.append(
+            f"found - best single on test: {gain['difference']:+.3f} [{low:+.3f}, {high:+.3f}], "
+            f"p {_p(gain['p_value'])}: {verdict}"
+        )
+    return said
+
+
+def cost(report: Mapping[str, Any]) -> dict[str, str]:
+    """What a finished run took, by kind."""
+    calls, tokens = report["calls"], report["tokens"]
+    share = calls["reused"] / calls["requested"] if calls["requested"] else 0
+    return {
+        "calls": f"{calls['requested']:,} calls asked for, {calls['generated']:,} generated, "
+        f"{calls['reused']:,} reused ({share:.0%}), {calls.get('skipped', 0):,} left out",
+        "tokens": f"{tokens['prompt']:,} prompt and {tokens['completion']:,} completion tokens",
+        "time": f"{report['wall_s']:,.0f} s",
+    } | ({"forecast": forecast_text(report["forecast"])} if report.get("forecast") else {})
+
+
+def so_far(run: Run, history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How far an unfinished run is, in sentences."""
+    done = f"{len(history)} of at most {run.recipe.search.iterations} iterations done"
+    best = f"; best on dev {history[-1]['best']['utility']:.3f}" if history else ""
+    return [
+        done + best,
+        f"test is looked at once, at the end; continue with: hswarm resume {run.path}"
+        if run.state == "interrupted"
+        else "test is looked at once, at the end",
+    ]
+
+
+def cost_so_far(entry: Mapping[str, Any]) -> dict[str, str]:
+    """What a search took up to the iteration whose line of the history is `entry`, {} before the first."""
+    if not entry:
+        return {}
+    calls, tokens = entry["calls"], entry.get("tokens", {"prompt": 0, "completion": 0})
+    share = 1 - calls["generated"] / calls["requested"] if calls["requested"] else 0
+    return {
+        "calls": f"{calls['requested']:,} calls asked for, {calls['generated']:,} generated ({share:.0%} reused)",
+        "tokens": f"{tokens['prompt']:,} prompt and {tokens['completion']:,} completion tokens",
+    }
+
+
+def warnings(report: Mapping[str, Any] | None, history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a reader must know before believing a score."""
+    read = [("report.json", report or {}), *(("history.jsonl", entry) for entry in history)]
+    said = [
+        f"left out: '{part}' of {name}, which has another form than this version writes"
+        for name, part in dict.fromkeys((name, part) for name, made in read for part in made.get("left_out", []))
+    ]
+    if report:
+        if report["overlap"]:
+            said.append(f"{report['overlap']} test questions are in dev too")
+        for role, faults in report.get("test_faults", {}).items():
+            said += _faulty(faults, f"of {_ROLES[role]} on test")
+        dev, test = report["dev"], report["test"]
+        if test and test["ci"] and dev["score"] is not None and dev["score"] > test["ci"][1]:
+            said.append(
+                f"the score drops from {dev['score']:.3f} on dev, where it was searched, to "
+                f"{test['score']:.3f} on test: trust the second"
+            )
+    if history:
+        last = history[-1]
+        faults = {name: sum(last.get(step, {}).get(name, 0) for step in ("role", "weight")) for name in _FAULTS}
+        said += _faulty(faults, f"on dev in iteration {last['iteration'] + 1}")
+    return said
+
+
+def score_text(summary: Mapping[str, Any] | None) -> str:
+    """A mean with its interval."""
+    if not summary or summary["score"] is None:
+        return "-"
+    if not summary["ci"]:
+        return f"{summary['score']:.3f}"
+    low, high = summary["ci"]
+    return f"{summary['score']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def highest(step: Mapping[str, Any] | None) -> float | None:
+    """The best utility of a step in the history."""
+    return max((value for value in (step or {}).get("utilities", []) if value is not None), default=None)
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+def _faulty(faults: Mapping[str, int], where: str) -> list[str]:
+    listed = ", ".join(f"{count} {_FAULTS[name]}" for name, count in faults.items() if count)
+    return [f"replies {where}: {listed}"] if listed else []
+
+
+def _found(run: Run, report: Mapping[str, Any] | None) -> tuple[Topology | None, list[str]]:
+    """Topology and assignment of the best system so far, without its weights."""
+    if report:
+        return Topology.from_json(report["topology"]), report["topology"]["assignment"]
+    path = run.path / "best" / "system.json"
+    if not path.is_file():
+        return None, []
+    described = checked(io.read_json(path, "the best system so far"), Saved, path)
+    return Topology.from_json(described["topology"]), [node["expert"] for node in described["nodes"]]
+
+
+def _scored_at(history: Sequence[Mapping[str, Any]], report: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The JFK-scores of the iteration in which the best system was found, {} without a weight-step there."""
+    at, _ = _step(history, report)
+    entry: Mapping[str, Any] = history[at] if 0 <= at < len(history) else {}
+    scores: Mapping[str, Any] = entry.get("weight", {}).get("jfk", {})
+    return scores
+
+
+def _step(history: Sequence[Mapping[str, Any]], report: Mapping[str, Any] | None) -> tuple[int, str]:
+    """(iteration, "role" or "weight") in which the best system was found; (-1, ...) if in none."""
+    step = str(report["found_at"] if report else history[-1]["best"]["step"] if history else "")
+    number, _, kind = step.partition("/")
+    return int(number) if number.isdecimal() else -1, kind
+
+
+def _nodes(topology: Topology, assignment: Sequence[str], jfk: Mapping[str, Any]) -> list[Node]:
+    nodes = []
+    for node, expert in enumerate(assignment):
+        heard = topology.predecessors(node)
+        role = "answers" if node == topology.sink else "passes on" if heard else "starts"
+        nodes.append(Node(node, expert, role, ", ".join(map(str, heard)) or "nobody", jfk.get(expert)))
+    return nodes
+
+
+def _searched(run: Run, report: Mapping[str, Any] | None) -> dict[str, str]:
+    recipe, search = run.recipe, run.recipe.search
+    steps = {"role": f"{search.graphs} graphs", "weight": f"{search.assignments} assignments"}
+    told = {
+        "task": report["task"] if report else recipe.task.name or Path(recipe.task.path).name,
+        "questions": f"{report['dev']['n']} dev" + (f", {report['test']['n']} test" if report["test"] else "")
+        if report
+        else "",
+        "experts": ", ".join(report["singles"]) if report else ", ".join(recipe.pool.experts),
+        "an iteration": ", ".join(steps[step] for step in search.steps),
+        "at most": f"{search.iterations} iterations, {search.patience} without a new best; {recipe.budget.text()}",
+        "engine": recipe.engine.name,
+        "base": recipe.pool.base,
+        "seed": str(recipe.seed),
+        "preset": recipe.preset,
+    }
+    return {key: text for key, text in told.items() if text}
+
+
+def _scores(report: Mapping[str, Any] | None, history: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    if report:
+        single = report["best_single"]
+        rows = [
+            (f"best single expert: {single['expert']}", single),
+            ("start: best first graph", report["start"]),
+            ("found system", report),
+        ]
+        return [(name, score_text(row["dev"]), score_text(row["test"])) for name, row in rows]
+    if not history:
+        return []
+    best = history[-1]["best"]
+    return [("best so far", score_text({"score": best["utility"], "ci": best.get("ci")}), "-")]
+
+
+def _charts(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Scores by iteration, and the experts' JFK-scores."""
+    if not history:
+        return {}
+    lines = [
+        Line(name, [highest(entry.get(key)) for entry in history], [entry.get(key, {}).get("ci") for entry in history])
+        for name, key in (("best of roles", "role"), ("best of weights", "weight"))
+    ]
+    lines.append(
+        Line(
+            "best of all",
+            [entry["best"]["utility"] for entry in history],
+            [entry["best"].get("ci") for entry in history],
+        )
+    )
+    drawn = {"scores": lines_svg([line for line in lines if any(v is not None for v in line.values)], "score on dev")}
+    names = list(dict.fromkeys(name for entry in history for name in entry.get("weight", {}).get("jfk", {})))
+    if names:
+        jfk = [Line(name, [entry.get("weight", {}).get("jfk", {}).get(name) for entry in history]) for name in names]
+        drawn["jfk"] = lines_svg(jfk, "JFK-score")
+    return drawn
+
+
+def _paths(run: Run, history: Sequence[Mapping[str, Any]], report: Mapping[str, Any] | None) -> dict[str, str]:
+    """How adjacency matrices and experts moved, each swarm on its own plane."""
+    trail = run.places()
+    names = list(history[-1].get("weight", {}).get("jfk", {})) if history else []
+    drawn = {}
+    for swarm in sorted(trail[0]) if trail else ():
+        stood = [there[swarm] for there in trail if swarm in there]
+        if len({there.shape for there in stood}) > 1 or stood[0].ndim != 2:
+            raise RunError(f"{run.path / 'trail'} holds other positions of swarm '{swarm}' than this version writes")
+        places, (first, second) = projected(stood)
+        labels = (f"first axis ({first:.0%} of the movement)", f"second ({second:.0%})")
+        roles = swarm == "role"
+        points = [f"graph {i}" for i in range(places.shape[1])] if roles else names
+        if len(points) != places.shape[1]:  # experts of several bases: a swarm each, and no names in the history
+            points = [f"expert {i}" for i in range(places.shape[1])]
+        if places.shape[0] > 1 and np.ptp(places) > 0:
+            drawn[swarm] = paths_svg(places, points, labels, _star(history, report) if roles else (-1, -1))
+    return drawn
+
+
+def _star(history: Sequence[Mapping[str, Any]], report: Mapping[str, Any] | None) -> tuple[int, int]:
+    """(iteration, graph) of the best system, if a role-step found it."""
+    at, kind = _step(history, report)
+    if not kind.startswith("role") or not 0 <= at < len(history):
+        return -1, -1
+    utilities = history[at].get("role", {}).get("utilities", [])
+    known = [-np.inf if value is None else value for value in utilities]
+    return (at, int(np.argmax(known))) if known else (-1, -1)
+
+
+def _table(run: Run, comparison: Path | None) -> tuple[Sequence[str], Sequence[Sequence[str]]] | None:
+    folder = comparison or run.path.parent / f"{run.recipe.name}-compare"
+    recipe = folder / "recipes" / f"{run.recipe.name}.toml"
+    ours = False
+    if recipe.is_file() and (folder / "table.json").is_file():
+        try:
+            compared = read_recipe(recipe)
+        except ConfigError as fault:
+            raise RunError(f"{recipe} is no recipe of this version ({fault}); compare anew") from fault
+        ours = (compared.task, compared.pool) == (run.recipe.task, run.recipe.pool)
+    if not ours and comparison:
+        raise RunError(
+            f"{comparison} holds no finished comparison of recipe '{run.recipe.name}' on the run's task and "
+            "pool; make it with: hswarm compare"
+        )
+    if not ours:
+        return None
+    made = checked(io.read_json(folder / "table.json", "a comparison"), Compared, folder / "table.json")
+    return HEAD, [cells(row) for row in made["tasks"].get(run.recipe.name, [])]
+
+
+def _examples(run: Run, topology: Topology | None, names: Sequence[str]) -> tuple[list[Example], str]:
+    """Questions that the system gets right and no expert does, and how many there are."""
+    answers = read_answers(run) if run.finished else None
+    if topology is None or answers is None:
+        why = "were not kept (search.reuse is off, or an older run)" if run.finished else "are known at the end"
+        return [], f"Single answers {why}."
+    if any(len(line["replies"]) != topology.size for line in answers):
+        raise RunError(f"{run.path / 'answers.jsonl'} holds answers of another system; make it anew")
+    won, lost = only_together(answers)
+    about = (
+        f"On dev, which was searched, the system scores higher than every expert alone on {len(won)} of "
+        f"{len(answers)} questions, and lower than some expert on {len(lost)}."
+    )
+    return [_example(line, topology, names) for line in won[:SHOWN]], about
+
+
+def _example(line: Mapping[str, Any], topology: Topology, names: Sequence[str]) -> Example:
+    messages = []
+    for node in topology.order:
+        to = [v for u, v in sorted(topology.edges) if u == node]
+        target = f"to {', '.join(map(str, to))}" if to else "the answer"
+        messages.append(Message(node, names[node], target, line["replies"][node]))
+    return Example(line["question"], line["choices"], line["answer"], messages, line["alone"])
+
+
+def _commands(run: Run) -> list[str]:
+    config = shlex.quote(str(run.path / "config.toml"))
+    return [f"hswarm search {config} --run runs/again", f"hswarm show {shlex.quote(str(run.path))}"]

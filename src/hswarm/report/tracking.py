@@ -1,0 +1,224 @@
+"""A run's numbers in the trackers people have, through accelerate: TensorBoard, Weights & Biases, MLflow, trackio.
+
+Each works in a thread of its own, so that what fails or hangs there never stops a search. A resumed run is logged anew
+with its whole history. Names are the same everywhere; `metrics` and `outcome` list them.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hswarm.report.render import pages
+from hswarm.report.summary import gather, highest
+from hswarm.runs.directory import Run
+from hswarm.runs.progress import Progress, Several
+
+_PATIENCE = 120.0  # seconds that a run waits at its end for a tracker
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@contextmanager
+def tracked(run: Run, progress: Progress) -> Iterator[Progress]:
+    """`progress` with the trackers of the run's recipe beside it; they are closed at the end, however that comes."""
+    trackers = [Tracker(name, progress.say) for name in run.recipe.track.names]
+    try:
+        yield Several(progress, *trackers) if trackers else progress
+    finally:
+        for tracker in trackers:
+            tracker.close()
+
+
+class Tracker(Progress):
+    """One tracker. The first fault is told through `say` and ends it, not the run."""
+
+    def __init__(self, name: str, say: Callable[[str], None], patience: float = _PATIENCE) -> None:
+        self._name, self._say, self._patience = name, say, patience
+        self._made: Any = None  # accelerate's GeneralTracker, made and used in the thread
+        self._work: queue.Queue[Callable[[], None] | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._serve, name=f"tracker {name}", daemon=True)
+        self._thread.start()
+
+    def start(self, run: Run) -> None:
+        self._work.put(partial(self._open, run))
+        for entry in run.history():
+            self.iteration(entry)
+
+    def iteration(self, entry: Mapping[str, Any]) -> None:
+        self._work.put(partial(self._log, metrics(entry), entry["iteration"] + 1))
+
+    def end(self, run: Run) -> None:
+        report = run.report
+        self._work.put(partial(self._log, outcome(report), report["iterations"]))
+        self._work.put(partial(self._keep, pages(gather(run))))
+
+    def close(self) -> None:
+        """Let it finish what it was given, for a while."""
+        self._work.put(None)
+        self._thread.join(self._patience)
+        if self._thread.is_alive():
+            self._say(f"warning: tracker {self._name} did not finish within {self._patience:g} s; the run did")
+
+    def _serve(self) -> None:
+        try:
+            while (work := self._work.get()) is not None:
+                work()
+            if self._made:
+                self._made.finish()
+        except ImportError as missing:
+            need = missing.name if missing.name == self._name else f"'hswarm[track]' {self._name}"
+            self._say(f"warning: tracker {self._name} is not here (pip install {need}); the run goes on without it")
+        except (Exception, SystemExit) as fault:
+            reason = " ".join(str(fault).split())[:300] or type(fault).__name__
+            self._say(f"warning: tracker {self._name} failed ({reason}); the run goes on without it")
+
+    def _open(self, run: Run) -> None:
+        from accelerate import PartialState
+
+        with _ONE_AT_A_TIME:
+            PartialState()  # some of its trackers log through it
+        settings = run.recipe.track
+        folder = Path(settings.folder or run.path.parent / "tracking").expanduser().resolve()
+        made = _OPENERS[self._name](settings.project, run.path.name, folder)
+        made.start()
+        made.store_init_configuration(_flat(run.recipe.model_dump(mode="json")))
+        self._made = made
+
+    def _log(self, values: Mapping[str, float], step: int) -> None:
+        self._made.log(dict(values), step=step)
+
+    def _keep(self, written: Mapping[str, str]) -> None:
+        with tempfile.TemporaryDirectory() as place:
+            for name, text in written.items():
+                (Path(place) / name).write_text(text, encoding="utf-8")
+            _KEEPERS[self._name](self._made, Path(place), written["report.md"])
+
+
+def metrics(entry: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of an iteration, from its line of the history; what is not known is left out."""
+    low, high = entry["best"].get("ci", (None, None))
+    calls, tokens = entry["calls"], entry["tokens"]
+    steps = [entry.get(step, {}) for step in ("role", "weight")]
+    found = {
+        "dev/best": entry["best"]["utility"],
+        "dev/best_low": low,
+        "dev/best_high": high,
+        "dev/roles": highest(steps[0]),
+        "dev/weights": highest(steps[1]),
+        "calls/requested": calls["requested"],
+        "calls/generated": calls["generated"],
+        "calls/reused": calls["requested"] - calls["generated"],
+        "tokens/prompt": tokens["prompt"],
+        "tokens/completion": tokens["completion"],
+    } | {f"replies/{kind}": sum(step.get(kind, 0) for step in steps) for kind in ("unparsed", "empty", "cut", "failed")}
+    found |= {f"jfk/{name}": score for name, score in steps[1].get("jfk", {}).items()}
+    return _known(found)
+
+
+def outcome(report: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a finished run: scores on dev and test, what the system gains, seconds."""
+    rows = {"found": report, "start": report["start"], "best_single": report["best_single"]}
+    found = {
+        f"{split}/{name}": (row[split] or {}).get("score") for name, row in rows.items() for split in ("dev", "test")
+    }
+    gain = report.get("gain_on_test") or {}
+    return _known(found | {"test/gain": gain.get("difference"), "seconds": report["wall_s"]})
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, float]:
+    """Without None, under names that every tracker takes."""
+    return {re.sub(r"[^\w\-./ ]", "_", name): float(value) for name, value in values.items() if value is not None}
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A recipe as a.b = value, values plain."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value if isinstance(value, bool | int | float | str) else str(value)
+    return flat
+
+
+def _tensorboard(project: str, name: str, folder: Path) -> Any:
+    from accelerate.tracking import TensorBoardTracker
+
+    place = folder / "tensorboard" / project
+    shutil.rmtree(place / name, ignore_errors=True)  # a resumed run is logged anew
+    return TensorBoardTracker(name, place)
+
+
+def _wandb(project: str, name: str, folder: Path) -> Any:
+    from accelerate.tracking import WandBTracker
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return WandBTracker(project, name=name, dir=str(folder))
+
+
+def _mlflow(project: str, name: str, folder: Path) -> Any:
+    import mlflow
+    from accelerate.tracking import MLflowTracker
+
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        folder.mkdir(parents=True, exist_ok=True)
+        mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    return MLflowTracker(project, run_name=name)
+
+
+def _trackio(project: str, name: str, folder: Path) -> Any:
+    from accelerate.tracking import TrackioTracker
+
+    return TrackioTracker(project, name=name, embed=False)
+
+
+def _keep_tensorboard(made: Any, place: Path, text: str) -> None:
+    made.log({"report": text})
+    shutil.copytree(place, made.logging_dir, dirs_exist_ok=True)
+
+
+def _keep_wandb(made: Any, place: Path, text: str) -> None:
+    from wandb import Artifact
+
+    _keep_artifact(made, place, Artifact)
+
+
+def _keep_mlflow(made: Any, place: Path, text: str) -> None:
+    made.log_artifacts(str(place))
+
+
+def _keep_trackio(made: Any, place: Path, text: str) -> None:
+    from trackio import Artifact, Markdown
+
+    made.log({"report": Markdown(text)})
+    _keep_artifact(made, place, Artifact)
+
+
+def _keep_artifact(made: Any, place: Path, kind: Callable[..., Any]) -> None:
+    artifact = kind(f"report-{made.tracker.name}", type="report")
+    artifact.add_dir(str(place))
+    made.tracker.log_artifact(artifact)
+
+
+_OPENERS: dict[str, Callable[[str, str, Path], Any]] = {
+    "tensorboard": _tensorboard,
+    "wandb": _wandb,
+    "mlflow": _mlflow,
+    "trackio": _trackio,
+}
+_KEEPERS: dict[str, Callable[[Any, Path, str], None]] = {
+    "tensorboard": _keep_tensorboard,
+    "wandb": _keep_wandb,
+    "mlflow": _keep_mlflow,
+    "trackio": _keep_trackio,
+}

@@ -1,0 +1,110 @@
+"""What every request passes: who may come (host, key), how much it may bring, and the count of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hswarm.server.errors import ApiFault
+
+if TYPE_CHECKING:
+    from hswarm.server.metrics import Metrics
+
+_GUARDED = ("/v1/", "/metrics")
+_PATIENCE = 2.0  # seconds for the rest of a body that is too long
+
+
+@dataclass
+class Door:
+    """ASGI middleware. `hosts` are the names it answers to (empty: all), against pages that rebind a name to us."""
+
+    app: ASGIApp
+    metrics: Metrics
+    key: str
+    hosts: Collection[str]
+    body: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 0
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, counted)
+        finally:
+            endpoint = getattr(scope.get("route"), "path", "other")
+            self.metrics.requests.labels(endpoint, str(status or 499)).inc()
+            self.metrics.seconds.labels(endpoint).observe(time.perf_counter() - began)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        try:
+            self._check_host(headers)
+            if self.key and scope["path"].startswith(_GUARDED):
+                self._check_key(headers)
+            length = headers.get("content-length", "0")
+            if length.isdigit() and int(length) > self.body:
+                await self._discard(receive)
+                raise self._too_long()
+            await self.app(scope, self._measured(receive), send)
+        except ApiFault as fault:
+            await JSONResponse(fault.body(), fault.status)(scope, receive, send)
+
+    def _check_host(self, headers: Headers) -> None:
+        host = headers.get("host", "").rpartition("@")[2]
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        if self.hosts and name not in self.hosts:
+            raise ApiFault(403, f"this server answers to {', '.join(sorted(self.hosts))}, not to '{name}' (see --host)")
+
+    def _check_key(self, headers: Headers) -> None:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), self.key.encode()):
+            raise ApiFault(
+                401, "the key is missing or wrong; send it as 'Authorization: Bearer KEY'", code="invalid_api_key"
+            )
+
+    def _measured(self, receive: Receive) -> Receive:
+        """`receive`, ended by a fault when the body turns out to be too long."""
+        taken = 0
+
+        async def measured() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self.body:
+                await self._discard(receive, message.get("more_body", False))
+                raise HTTPException(413, self._too_long().message)  # FastAPI passes on no other kind
+            return message
+
+        return measured
+
+    async def _discard(self, receive: Receive, more: bool = True) -> None:
+        """Take in the rest of a refused body, within bounds: a client that is still sending when the connection is
+        closed sees it reset, and never the answer."""
+        left = 8 * self.body
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while more and left > 0:
+                    message = await receive()
+                    more = message.get("more_body", False)
+                    left -= len(message.get("body", b""))
+
+    def _too_long(self) -> ApiFault:
+        return ApiFault(413, f"the request's body is longer than {self.body} bytes; shorten it")

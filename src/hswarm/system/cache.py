@@ -1,0 +1,133 @@
+"""Completions by call key, in one SQLite file: a call that was made is never made again.
+
+A key is the SHA-256 of (engine, expert, prompt, sampling). Each row knows the step that made it, so that a step
+resumed after a crash counts, and batches, exactly as if it had not been interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hswarm.engines.base import Completion, Request
+from hswarm.errors import RunError, StorageError
+
+_ELSEWHERE = "another run"
+_CHUNK = 500  # keys a query; SQLite's oldest limit on parameters is 999
+
+
+class Entry(NamedTuple):
+    """A kept completion and the step that made it."""
+
+    completion: Completion
+    step: str
+
+
+def call_key(fingerprint: str, request: Request, salt: str = "") -> bytes:
+    """The identity of a call; `salt` keeps equal calls apart where reuse is off."""
+    whole = hashlib.sha256()
+    options = json.dumps(request.options) if request.options else ""
+    for part in (fingerprint, request.expert.digest, request.sampling.text(), request.prompt, salt + options):
+        encoded = part.encode()
+        whole.update(len(encoded).to_bytes(8) + encoded)
+    return whole.digest()
+
+
+class Cache:
+    """Calls made so far. `path` None keeps them in memory.
+
+    `shared` is a file of calls that other runs add to as well. What is found there is copied, as made elsewhere, so
+    that a resumed step finds in `path` what it had found before.
+    """
+
+    def __init__(self, path: Path | None = None, shared: Path | None = None) -> None:
+        self._path = path
+        self._shared = Cache(shared) if shared else None
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, timeout=60)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")  # what a checkpoint counts must be there after a power cut
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS calls (key BLOB PRIMARY KEY, text TEXT, finish TEXT, "
+                "prompt_tokens INT, completion_tokens INT, step TEXT) WITHOUT ROWID"
+            )
+        except sqlite3.OperationalError as fault:  # a full disk, a read-only folder
+            raise StorageError(f"the call cache {path} cannot be opened ({fault}); make room or give access") from fault
+        except (sqlite3.Error, UnicodeDecodeError) as fault:  # a damaged schema is quoted in bytes
+            raise _unreadable(path, fault) from fault
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """Entries of those `keys` that are there."""
+        found: dict[bytes, Entry] = {}
+        for start in range(0, len(keys), _CHUNK):
+            part = keys[start : start + _CHUNK]
+            marks = ",".join("?" * len(part))
+            question = (
+                f"SELECT key, text, finish, prompt_tokens, completion_tokens, step FROM calls WHERE key IN ({marks})"
+            )
+            try:
+                rows = self._db.execute(question, part).fetchall()
+            except (sqlite3.Error, UnicodeDecodeError) as fault:
+                raise _unreadable(self._path, fault) from fault
+            for key, text, finish, prompt, completion, step in rows:
+                if not (
+                    isinstance(text, str)
+                    and finish in ("stop", "length")
+                    and isinstance(prompt, int)
+                    and isinstance(completion, int)
+                ):
+                    raise RunError(f"the call cache {self._path} holds what hswarm never wrote; delete it")
+                found[key] = Entry(Completion(text, finish, prompt, completion), step)
+        return found | self._from_shared([key for key in keys if key not in found])
+
+    def _from_shared(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        found = self._shared.get(keys) if self._shared else {}
+        if found:
+            self._insert({key: entry.completion for key, entry in found.items()}, _ELSEWHERE)
+        return {key: Entry(entry.completion, _ELSEWHERE) for key, entry in found.items()}
+
+    def put(self, completions: Mapping[bytes, Completion], step: str) -> None:
+        """Keep `completions`, all or none of them, but for failed ones: they are asked again."""
+        whole = {key: made for key, made in completions.items() if made.finish != "failed"}
+        self._insert(whole, step)
+        if self._shared:
+            self._shared.put(whole, step)
+
+    def _insert(self, completions: Mapping[bytes, Completion], step: str) -> None:
+        rows = [
+            (key, made.text, made.finish, made.prompt_tokens, made.completion_tokens, step)
+            for key, made in completions.items()
+        ]
+        try:
+            with self._db:
+                self._db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", rows)
+        except sqlite3.Error as fault:
+            raise _unwritable(fault) from fault
+
+    def forget(self, iteration: int) -> None:
+        """Drop the calls that iterations before `iteration` made; their room is used again."""
+        try:
+            with self._db:
+                self._db.execute("DELETE FROM calls WHERE step GLOB '[0-9]*' AND CAST(step AS INT) < ?", (iteration,))
+        except sqlite3.Error as fault:
+            raise _unwritable(fault) from fault
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._shared:
+            self._shared.close()
+        self._db.close()
+
+
+def _unreadable(path: Path | None, fault: Exception) -> RunError:
+    return RunError(f"the call cache {path} cannot be read ({fault}); delete it to make its calls anew")
+
+
+def _unwritable(fault: Exception) -> StorageError:
+    return StorageError(f"the call cache cannot be written ({fault}); make room or give access, then resume the run")

@@ -1,0 +1,96 @@
+"""Scores the replies of systems, and lets a scorer put further questions to them or to a judge.
+
+Further calls go through the executor, so they are cached, counted and resumed like all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hswarm.engines import open_engine
+from hswarm.engines.base import Completion, Request, Sampling
+from hswarm.errors import TaskError
+from hswarm.experts.adapter import Expert
+from hswarm.scorers.base import Score, Scorer
+from hswarm.system.executor import Executor
+from hswarm.system.system import System
+from hswarm.tasks.task import Example
+
+
+@dataclass
+class ScoringContext:
+    """The Respond (scorers/base.py) of `systems`, whose responses stand one after the other, `each` of every system."""
+
+    executor: Executor
+    systems: Sequence[System]
+    each: int
+    step: str
+    _times: int = field(default=0, init=False)
+
+    def __call__(self, questions: Mapping[int, Example]) -> dict[int, str | None]:
+        self._times += 1
+        answers: dict[int, str | None] = {}
+        for s, system in enumerate(self.systems):
+            places = [place for place in questions if place // self.each == s]
+            if places:
+                asked = [questions[place] for place in places]
+                (nodes,) = self.executor.run([system], asked, f"{self.step}/again{self._times}/{s}")
+                for i, place in enumerate(places):
+                    failed = any(node[i].finish == "failed" for node in nodes)
+                    answers[place] = None if failed else nodes[system.topology.sink][i].text
+        return answers
+
+    def ask(self, model: Expert | None, prompts: Sequence[str], max_new_tokens: int) -> list[str | None]:
+        self._times += 1
+        judge = model or _base_alone(self.systems)
+        executor = self._executor(judge)
+        requests = [Request(judge, prompt, Sampling(max_new_tokens)) for prompt in prompts]
+        made = executor.answer(requests, f"{self.step}/judge{self._times}")
+        return [None if reply.finish == "failed" else reply.text for reply in made]
+
+    def _executor(self, judge: Expert) -> Executor:
+        """The run's own for a local judge; else one on the judge's engine that shares cache and ledger."""
+        system = self.systems[0]
+        if judge.base in (system.bases or ("",)):
+            return self.executor
+        return replace(
+            self.executor,
+            engine=open_engine(system.engine, judge.base),
+            progress=lambda calls: None,
+            ledger=self.executor.ledger,
+        )
+
+
+def score_replies(
+    scorer: Scorer,
+    executor: Executor,
+    systems: Sequence[System],
+    transcripts: Sequence[Sequence[Sequence[Completion]]],
+    examples: Sequence[Example],
+    step: str,
+) -> list[list[Score]]:
+    """Scores as [system][example] of what each system's sink replied; nan where a call at any of its nodes failed."""
+    replies = [
+        reply.text for system, nodes in zip(systems, transcripts, strict=True) for reply in nodes[system.topology.sink]
+    ]
+    asking = ScoringContext(executor, systems, len(examples), step)
+    scores = scorer([*examples] * len(systems), replies, asking)
+    rows = [scores[i : i + len(examples)] for i in range(0, len(scores), max(1, len(examples)))]
+    return [
+        [
+            score._replace(value=np.nan) if any(node[e].finish == "failed" for node in nodes) else score
+            for e, score in enumerate(row)
+        ]
+        for nodes, row in zip(transcripts, rows, strict=True)
+    ]
+
+
+def _base_alone(systems: Sequence[System]) -> Expert:
+    """The base of the systems' first adapter as it is without one: an adapter of zeros."""
+    expert = next((expert for system in systems for expert in system.experts if expert.form), None)
+    if expert is None:
+        raise TaskError("the run has no base model that could judge; name one: task.scorer_options.model and .url")
+    return expert.moved(np.zeros(expert.size, dtype=np.float32), "base")

@@ -1,0 +1,237 @@
+"""A system: the one thing that is searched, saved, evaluated, compared and served.
+
+On disk: `system.json` (topology, which expert at which node, digests, prompts, base, engine, sampling) beside
+`experts/<name>/`, each a PEFT adapter. Loading verifies every digest, a bundle's base included. A node may hold a
+fusion of several experts or a vote (experts/composite.py), which are described in `system.json` alone.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hswarm import io
+from hswarm.core.topology import Topology
+from hswarm.engines import open_engine
+from hswarm.engines.base import Engine, EngineSettings, Sampling
+from hswarm.errors import RunError
+from hswarm.experts.adapter import Expert
+from hswarm.experts.checkpoint import Checkpoint
+from hswarm.experts.composite import Fusion, Vote, carriers, width
+from hswarm.experts.fingerprint import check_base
+from hswarm.experts.pool import bases_of, read_expert, share_bases
+from hswarm.experts.remote import RemoteExpert
+from hswarm.plots.graph import graph_svg
+from hswarm.prompts import Prompts
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """A topology with an expert at each node (`experts[node]`), and all that is needed to answer with it.
+
+    `seeds`, one a node, tell apart samples that one expert draws at several nodes; () is the sampling's own at each.
+    `early_exit`: where all leaves (nodes that hear nobody) agree, theirs is the answer and nobody else is asked.
+    """
+
+    topology: Topology
+    experts: tuple[Expert, ...]
+    prompts: Prompts = field(default_factory=Prompts)
+    base: str = ""
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    sampling: Sampling = field(default_factory=Sampling)
+    seeds: tuple[int, ...] = ()
+    early_exit: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seeds and len(self.seeds) != self.topology.size:
+            raise ValueError(f"expected one seed a node ({self.topology.size}) or none, got {len(self.seeds)}")
+        for node, expert in enumerate(self.experts[: self.topology.size]):
+            if isinstance(expert, Vote) and not self.topology.predecessors(node):
+                raise ValueError(f"node {node} is to vote and hears nobody")
+        if len(self.experts) != self.topology.size:
+            raise ValueError(f"expected one expert a node ({self.topology.size}), got {len(self.experts)}")
+
+    @property
+    def assignment(self) -> list[str]:
+        """The name of the expert at each node."""
+        return [expert.name for expert in self.experts]
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The base models that an engine needs to answer."""
+        return bases_of(list(carriers(self.experts)), self.base)
+
+    @property
+    def calls(self) -> int:
+        """Model calls that one answer takes."""
+        return sum(map(width, self.experts))
+
+    def sampling_at(self, node: int) -> Sampling:
+        """How the reply of `node` is drawn."""
+        return replace(self.sampling, seed=self.seeds[node]) if self.seeds else self.sampling
+
+    @property
+    def adapter_bases(self) -> tuple[str, ...]:
+        """The base models under the system's adapters."""
+        return bases_of([expert for expert in carriers(self.experts) if expert.form], self.base)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the drawing, with the expert at each node."""
+        experts = len({expert.digest for expert in self.experts})
+        about = f"{self.topology.size} nodes, {experts} experts, {', '.join(self.bases)}, engine {self.engine.name}"
+        return f"{graph_svg(self.topology, self.assignment)}<p>{escape(about)}</p>"
+
+    def save(self, folder: Path, hashes: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        """Write the whole system to `folder`, replacing what was there only when all is written.
+
+        `hashes` (experts/fingerprint.py) by the name of each adapter's base are verified on loading.
+        """
+        new = folder.with_name(folder.name + ".new")
+        shutil.rmtree(new, ignore_errors=True)
+        held = {expert.digest: expert for expert in carriers(self.experts)}
+        names, written = _folder_names(list(held.values())), {}
+        for expert in held.values():
+            target = new / "experts" / names[expert.digest]
+            if expert.form is None and not isinstance(expert, Checkpoint | RemoteExpert):
+                io.write_tensors(target / "vector.safetensors", {"vector": expert.vector})
+                written[expert.digest] = expert.digest
+            else:
+                written[expert.digest] = expert.write(target)
+        description = self._description(names, written) | ({"hashes": dict(hashes)} if hashes else {})
+        io.write_text(new / "system.json", json.dumps(description, indent=2) + "\n")
+        io.sync_tree(new)
+        old = folder.with_name(folder.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        io.sync(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _description(self, names: dict[str, str], written: dict[str, str]) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "topology": self.topology.to_json(),
+            "nodes": [self._node(expert, names, written) for expert in self.experts],
+            "prompts": asdict(self.prompts),
+            "base": self.base,
+            "engine": asdict(self.engine),
+            "sampling": asdict(self.sampling),
+            "early_exit": self.early_exit,
+        } | ({"seeds": list(self.seeds)} if self.seeds else {})
+
+    def _node(self, expert: Expert, names: dict[str, str], written: dict[str, str]) -> dict[str, Any]:
+        if isinstance(expert, Vote):
+            return {"expert": expert.name, "vote": True}
+        if isinstance(expert, Fusion):
+            parts = [self._node(part, names, written) for part in expert.parts]
+            return {
+                "expert": expert.name,
+                "fusion": parts,
+                "weights": expert.weights,
+                "temperature": expert.temperature,
+            }
+        entry = {"expert": expert.name, "folder": names[expert.digest], "digest": written[expert.digest]}
+        own = isinstance(expert, Checkpoint | RemoteExpert) or expert.base in ("", self.base)
+        return entry if own else entry | {"base": expert.base}
+
+    def respond(self, questions: Sequence[str], engine: Engine | None = None) -> list[str]:
+        """The system's answer to each question. Without `engine` the system opens the one it was found with."""
+        from hswarm.system.executor import Executor
+        from hswarm.tasks.task import Example
+
+        executor = Executor(engine or open_engine(self.engine, self.bases), settings=self.engine)
+        examples = [Example(id=str(i), question=question, answer="") for i, question in enumerate(questions)]
+        (nodes,) = executor.run([self], examples, "respond")
+        return [completion.text for completion in nodes[self.topology.sink]]
+
+
+def load(path: str | Path, base: str = "") -> System:
+    """The system in `path`: a run's directory (its best), a bundle, a folder that `System.save` wrote, or a finished
+    search of the authors' code (execution/reference.py).
+
+    `base` says where the base model lies if it is not found by the name that the system knows. RunError or PoolError
+    if an adapter, or the base that a bundle names, is not what it was when written.
+    """
+    folder = Path(path)
+    if not (folder / "system.json").is_file() and (folder / "best" / "system.json").is_file():
+        folder = folder / "best"
+    if not (folder / "system.json").is_file() and (folder / "all_time_best").is_dir():
+        from hswarm.system.reference import load_reference
+
+        return load_reference(folder, base)
+    description = io.read_json(folder / "system.json", "a system (a finished run, or its best/)")
+    try:
+        if description["format"] != FORMAT:
+            raise RunError(f"{folder}: format {description['format']}, this hswarm reads {FORMAT}")
+        if base and any("base" in node for node in description["nodes"]):
+            raise RunError(f"{folder} has experts of several bases; put them where their names say")
+        for name, hashes in description.get("hashes", {}).items():
+            check_base(base or name, hashes)
+        topology = Topology.from_json(description["topology"])
+        flat = [part for node in description["nodes"] for part in node.get("fusion", [node]) if "vote" not in part]
+        read = {node["folder"]: _read_expert(folder, node, base or description["base"]) for node in flat}
+        experts = dict(zip(read, share_bases(list(read.values())), strict=True))
+        return System(
+            topology,
+            tuple(_compose(node, experts) for node in description["nodes"]),
+            Prompts(**description["prompts"]),
+            base or description["base"],
+            EngineSettings(**description["engine"]),
+            Sampling(**description["sampling"]),
+            tuple(description.get("seeds", ())),
+            description.get("early_exit", False) is True,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, OSError) as fault:
+        raise RunError(f"{folder / 'system.json'} is not a system as hswarm writes it: {fault!r}") from fault
+
+
+def _compose(node: dict[str, Any], experts: dict[str, Expert]) -> Expert:
+    """What stands at a node, of the experts by folder."""
+    if "vote" in node:
+        return Vote.new(node["expert"])
+    if "fusion" in node:
+        parts = [_compose(part, experts) for part in node["fusion"]]
+        return Fusion.join(parts, node["weights"], node["temperature"], node["expert"])
+    return experts[node["folder"]].named(node["expert"])
+
+
+def _read_expert(folder: Path, node: dict[str, str], base: str) -> Expert:
+    name = node["folder"]
+    if name in ("", "..") or Path(name).name != name:
+        raise RunError(f"{folder}: expert folder {name!r} points outside")
+    source = folder / "experts" / name
+    if (source / "vector.safetensors").is_file():
+        vector = io.read_tensors(source / "vector.safetensors")["vector"]
+        expert = Expert.of(node["expert"], np.asarray(vector, dtype=np.float32), None)
+    else:
+        expert = read_expert(source).named(node["expert"])
+        if not isinstance(expert, Checkpoint):
+            expert = expert.with_base(node.get("base", base))
+    if expert.digest != node["digest"]:
+        raise RunError(
+            f"expert '{node['expert']}' in {source} has changed: digest {expert.digest[:12]}, "
+            f"expected {node['digest'][:12]}; take the folder as it was written"
+        )
+    return expert
+
+
+def _folder_names(experts: Sequence[Expert]) -> dict[str, str]:
+    """Digest -> folder name: the expert's name, with a number where different weights share it."""
+    names: dict[str, str] = {}
+    for expert in experts:
+        if expert.digest not in names:
+            name, number = expert.name, 2
+            while name in names.values():
+                name, number = f"{expert.name}-{number}", number + 1
+            names[expert.digest] = name
+    return names

@@ -1,0 +1,84 @@
+"""Answers by likelihood: the last node alone chooses, letters or texts; an engine without likelihoods is named."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hswarm import Topology
+from hswarm.engines.base import EngineSettings, Likelihoods, Request, Sampling
+from hswarm.engines.toy import ToyEngine, toy_pool
+from hswarm.errors import UserError
+from hswarm.system.cache import call_key
+from hswarm.system.executor import Executor
+from hswarm.system.system import System
+from hswarm.tasks.task import Example
+
+CHOICE = Example("0", "Which?", "B", {"A": "a very long option", "B": "short"})
+FREE = Example("1", "What?", "x")
+
+
+class Likely(ToyEngine):
+    """Knows the log-probability of each ending by its text."""
+
+    logs = {"A": -1.0, "B": -2.0, "a very long option": -9.0, "short": -5.0}  # noqa: RUF012
+
+    def loglikelihood(self, requests):
+        self.asked = requests
+        return [Likelihoods([self.logs[ending] for ending in request.endings], 3) for request in requests]
+
+
+def run(engine, choose, examples=(CHOICE,)):
+    system = System(Topology.chain(2), tuple(toy_pool(2).experts), sampling=Sampling(choose=choose))
+    (nodes,) = Executor(engine).run([system], list(examples), "x")
+    return [[completion.text for completion in node] for node in nodes]
+
+
+def test_the_last_node_chooses():
+    engine = Likely(EngineSettings(name="toy"))
+    assert run(engine, "letter", [CHOICE, FREE]) == [["", ""], ["A", ""]]
+    assert len(engine.asked) == 1
+    assert run(engine, "text") == [[""], ["A"]]  # -9 / 18 characters is likelier a character than -5 / 5
+    assert run(engine, "") == [[""], [""]]
+
+
+def test_an_engine_without_likelihoods_is_named():
+    with pytest.raises(UserError, match=r"sampling\.choose needs an engine that gives likelihoods, toy"):
+        run(ToyEngine(EngineSettings(name="toy")), "letter")
+
+
+def test_options_are_part_of_a_call():
+    one = Request(toy_pool(1).experts[0], "p", Sampling(choose="letter"), (("A", "x"),))
+    keys = {
+        call_key("e", one),
+        call_key("e", replace(one, options=(("A", "y"),))),
+        call_key("e", replace(one, sampling=Sampling(choose="text"))),
+    }
+    assert len(keys) == 3
+
+
+@pytest.mark.model
+def test_likelihoods_are_the_models_own():
+    import torch
+
+    from hswarm.engines import open_engine
+    from hswarm.experts.pool import PoolSettings, open_pool
+
+    pool = open_pool(PoolSettings(path=str(Path(__file__).parents[2] / "experts/smollm2")))
+    engine = open_engine(EngineSettings(name="transformers", dtype="float32"), pool.bases)
+    request = Request(
+        pool.experts[0], "Name a city.", Sampling(choose="text"), (("A", "Paris"), ("B", "The old town of Oslo"))
+    )
+    (likelihoods,) = engine.loglikelihood([request])
+    found = likelihoods.logs
+    assert likelihoods.prompt_tokens == len(engine._chat.encode([request.prompt])[0])
+    for ending, log in zip(request.endings, found, strict=True):
+        (prompt,) = engine._chat.encode([request.prompt])
+        tokens = engine._chat.tokenizer(ending, add_special_tokens=False)["input_ids"]
+        alone = 0.0
+        for i, token in enumerate(tokens):
+            with torch.inference_mode():
+                logits = engine._model(torch.tensor([prompt + tokens[:i]])).logits[0, -1]
+            alone += float(torch.log_softmax(logits, -1)[token])
+        assert log == pytest.approx(alone, abs=1e-2)
+    assert found[0] > found[1]
