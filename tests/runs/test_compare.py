@@ -8,7 +8,7 @@ import pytest
 
 from hswarm.cli.main import main
 from hswarm.core.stats import holm
-from hswarm.experiments.table import labels, tabulate
+from hswarm.report.table import labels, tabulate
 
 
 def test_holm_against_values_worked_by_hand():

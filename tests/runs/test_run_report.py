@@ -20,9 +20,9 @@ from hswarm.engines.toy import ToyEngine
 from hswarm.errors import RunError
 from hswarm.experiments.compare import compare
 from hswarm.experiments.search import search
-from hswarm.experiments.table import tabulate
 from hswarm.report.render import html_page, markdown_page
 from hswarm.report.summary import gather, warnings
+from hswarm.report.table import tabulate
 from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress

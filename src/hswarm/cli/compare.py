@@ -15,8 +15,8 @@ from hswarm.cli.common import continuing, say
 from hswarm.config.recipe import read_recipe
 from hswarm.errors import MissingExtra
 from hswarm.experiments.compare import compare as run_comparison
-from hswarm.experiments.table import HEAD, cells, tabulate, write_all
 from hswarm.methods import method_names
+from hswarm.report.table import HEAD, cells, tabulate, write_all
 
 _SHOWN = (0, 1, 2, 4, 5, 6, 7, 10, 12)
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from hswarm import io
 from hswarm.config.recipe import Recipe, read_recipe
+from hswarm.core.streams import stream
 from hswarm.engines.base import close
 from hswarm.errors import RunError
-from hswarm.methods.base import Checkpointer, stream
+from hswarm.methods.base import Checkpointer
 from hswarm.methods.hswarm import Search
 from hswarm.report.tracking import tracked
 from hswarm.runs.answers import keep_answers

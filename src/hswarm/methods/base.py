@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -35,14 +34,3 @@ class Checkpointer:
     def kept(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """`tensors` and `state` of the last iteration kept; None at a fresh start."""
         return None
-
-
-def seed_of(rng: np.random.Generator) -> int:
-    """The number that `rng` was seeded with: streams that start from it can be drawn again after an interruption."""
-    entropy = getattr(rng.bit_generator.seed_seq, "entropy", None)
-    return entropy if isinstance(entropy, int) else int(rng.integers(2**32))
-
-
-def stream(seed: int, purpose: str, iteration: int = 0) -> np.random.Generator:
-    """The random numbers of one purpose in one iteration: the same whatever was drawn elsewhere."""
-    return np.random.default_rng([seed, zlib.crc32(purpose.encode()), iteration])

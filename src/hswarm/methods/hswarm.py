@@ -17,12 +17,13 @@ from hswarm import io
 from hswarm.core.decode import encoded, g_decode, thinned
 from hswarm.core.jfk import draw_assignments, jfk_score
 from hswarm.core.stats import bootstrap_interval
+from hswarm.core.streams import seed_of, stream
 from hswarm.core.swarm import Array, Swarm
 from hswarm.core.topology import Topology
 from hswarm.errors import EngineError, RunError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
-from hswarm.methods.base import Checkpointer, seed_of, stream
+from hswarm.methods.base import Checkpointer
 from hswarm.methods.early_end import evaluate_needed
 from hswarm.session.evaluator import BudgetSpent, Evaluation, Objective
 from hswarm.session.settings import SearchSettings

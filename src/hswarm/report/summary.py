@@ -18,9 +18,9 @@ from hswarm.analysis.result import AnalysisResult, read_findings
 from hswarm.config.recipe import read_recipe
 from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError, RunError
-from hswarm.experiments.table import HEAD, cells
 from hswarm.plots.charts import Line, lines_svg, paths_svg, projected
 from hswarm.plots.graph import graph_mermaid, graph_svg
+from hswarm.report.table import HEAD, cells
 from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.cost import forecast_text
 from hswarm.runs.directory import Run

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hswarm.config.recipe import Recipe
+from hswarm.core.streams import stream
 from hswarm.engines import TABLE, open_engine
 from hswarm.engines.base import Engine
 from hswarm.errors import ConfigError
 from hswarm.experts.compatibility import check_tokenizers
 from hswarm.experts.interpolate import populated
 from hswarm.experts.pool import ExpertPool, open_pool
-from hswarm.methods.base import stream
 from hswarm.registry import check_name
 from hswarm.scorers import scored_calls, task_scorer
 from hswarm.tasks import load_task
