@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "faults"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
 
-from harness import Disk, go_on, kill_after, make_recipe, phase, result, run, start, timed
+from tests.faults.harness import Disk, go_on, kill_after, make_recipe, phase, result, run, start, timed
 
 SLOW = {"slow": 0.002}  # seconds a call, so that a good part of a run is generation
 

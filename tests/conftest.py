@@ -16,7 +16,7 @@ from hswarm.runs.progress import Progress
 settings.register_profile("hswarm", deadline=None)  # machines are busy
 settings.load_profile("hswarm")
 
-pytest_plugins = ["breaking"]  # tests/faults
+pytest_plugins = ["tests.faults.breaking"]
 
 ROOT = Path(__file__).parent.parent
 

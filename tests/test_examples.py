@@ -33,11 +33,9 @@ def test_an_example_runs(name, tmp_path):
 
 def test_a_role_step_over_an_api_finds_a_better_graph(tmp_path):
     """Four models behind a real server, each right on one step: alone they score next to nothing."""
-    sys.path.insert(0, str(Path(__file__).parent / "server"))
-    from serving import serving, toy_system
-
     from hswarm.core.topology import Topology
     from hswarm.tasks.toy import generate
+    from tests.server.serving import serving, toy_system
 
     questions = [{"question": e.question, "answer": e.answer} for e in generate(24, 0)]
     file = tmp_path / "questions.json"

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-from hand import FIRST, SECOND, THIRD, hand_run, question, toy_system
 
-from conftest import toy_content
 from hswarm import Topology
 from hswarm.analysis import analyze
 from hswarm.analysis.context import Options
@@ -15,6 +13,8 @@ from hswarm.config.recipe import build_recipe
 from hswarm.core.shapley import shapley
 from hswarm.experiments.search import search
 from hswarm.tasks.task import Example
+from tests.analysis.hand import FIRST, SECOND, THIRD, hand_run, question, toy_system
+from tests.conftest import toy_content
 
 CHAIN = [FIRST, SECOND, THIRD]
 TOGETHER = [question(FIRST, SECOND), question(FIRST), question(FIRST, SECOND), question(SECOND)]

@@ -4,9 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hand import FIRST, SECOND, hand_run, toy_system
 
-from conftest import toy_content
 from hswarm import Topology
 from hswarm.analysis import analyze
 from hswarm.analysis.context import AnalysisContext, Options
@@ -16,6 +14,8 @@ from hswarm.config.recipe import build_recipe
 from hswarm.errors import RunError
 from hswarm.experiments.search import search
 from hswarm.runs.directory import Run
+from tests.analysis.hand import FIRST, SECOND, hand_run, toy_system
+from tests.conftest import toy_content
 
 PAIR = Topology.chain(2)
 

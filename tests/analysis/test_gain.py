@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hand import FIRST, QUESTIONS, SECOND, hand_run, toy_system
 
 from hswarm import Topology
 from hswarm.analysis import analyze
@@ -13,6 +12,7 @@ from hswarm.analysis.result import read_findings
 from hswarm.cli.main import main
 from hswarm.core.gain import collaborative_gain
 from hswarm.errors import ConfigError, RunError
+from tests.analysis.hand import FIRST, QUESTIONS, SECOND, hand_run, toy_system
 
 
 def test_gain_of_the_hand_worked_case(tmp_path):

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from hand import FIRST, SECOND, THIRD, hand_run, question, toy_system
 
 from hswarm import Topology
 from hswarm.analysis import analyze
@@ -16,6 +15,7 @@ from hswarm.cli.main import main
 from hswarm.engines.toy import planted_weights, toy_pool
 from hswarm.errors import ConfigError
 from hswarm.system.system import System
+from tests.analysis.hand import FIRST, SECOND, THIRD, hand_run, question, toy_system
 
 TEST = [question(FIRST), question(FIRST, SECOND), question(FIRST, SECOND, THIRD), question(THIRD)]
 

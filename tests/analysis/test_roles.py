@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from hand import EASY, FIRST, SECOND, THIRD, hand_run, question, toy_system
 
 from hswarm import Topology
 from hswarm.analysis import analyze
@@ -14,6 +13,7 @@ from hswarm.engines.base import Completion, EngineSettings
 from hswarm.engines.toy import ToyEngine
 from hswarm.experts.remote import RemoteSettings
 from hswarm.tasks.task import Example
+from tests.analysis.hand import EASY, FIRST, SECOND, THIRD, hand_run, question, toy_system
 
 TEST = [
     question(FIRST, SECOND),  # the first begins, the second brings to an end, the third repeats
@@ -82,7 +82,7 @@ class Labeller(ToyEngine):
 
 def test_a_judge_labels_the_nodes(tmp_path, monkeypatch):
     pytest.importorskip("openai")
-    from serving import serving
+    from tests.server.serving import serving
 
     run = hand_run(tmp_path, toy_system(Topology.chain(3), [FIRST, SECOND, THIRD]), TEST)
     with serving({"judge": toy_system(Topology.chain(1), [FIRST])}, Labeller()) as url:

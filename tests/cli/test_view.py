@@ -11,13 +11,13 @@ import termios
 
 import pytest
 
-from conftest import toy_content
 from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe
 from hswarm.experiments.search import search
 from hswarm.plots.charts import sparkline
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
+from tests.conftest import toy_content
 
 WORDS = [sys.executable, "-m", "hswarm.cli.main"]
 

@@ -1,14 +1,12 @@
 """Whole models as experts of the transformers engine: a small llama built on the spot, in files as transformers saves."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from tiny import adapter_of, llama
+from tests.engines.tiny import adapter_of, llama
 
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
 

@@ -5,9 +5,7 @@ import os
 import threading
 
 import pytest
-from crew_parts import open_faulty, open_slow
 
-from conftest import toy_content
 from hswarm.config.recipe import build_recipe
 from hswarm.engines import open_engine
 from hswarm.engines.base import Completion, EngineSettings, Request, Sampling
@@ -18,6 +16,8 @@ from hswarm.experiments.search import search
 from hswarm.system.executor import Executor
 from hswarm.workers.devices import Place
 from hswarm.workers.worker import ProcessWorker
+from tests.conftest import toy_content
+from tests.engines.crew_parts import open_faulty, open_slow
 
 
 def result(path):
@@ -29,7 +29,7 @@ def result(path):
 def assert_the_same_while(happening, made, recipe, folder, monkeypatch):
     """A search on `made`, some of whose workers die while `happening(stop)` goes on, ends as one in this process."""
     search(recipe, folder / "one")
-    monkeypatch.setattr("hswarm.experiments.search.open_engine", lambda settings, bases: made)
+    monkeypatch.setattr("hswarm.session.session.open_engine", lambda settings, bases: made)
     stop = threading.Event()
     meanwhile = threading.Thread(target=happening, args=(stop,))
     meanwhile.start()

@@ -6,7 +6,6 @@ import subprocess
 import time
 
 import pytest
-from served import HSWARM, Server, kept
 
 from hswarm import Topology, load
 from hswarm.config.recipe import build_recipe
@@ -23,6 +22,7 @@ from hswarm.scorers.judge import rating
 from hswarm.system.executor import Executor
 from hswarm.system.system import System
 from hswarm.tasks.toy import generate, planted_order
+from tests.engines.served import HSWARM, Server, kept
 
 pytest.importorskip("openai")
 pytest.importorskip("fastapi")

@@ -5,7 +5,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from served import Server, kept
 
 from hswarm.config.recipe import build_recipe
 from hswarm.engines import open_engine
@@ -14,6 +13,7 @@ from hswarm.errors import EngineError
 from hswarm.experiments.search import resume, search
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
 from hswarm.runs.progress import Progress
+from tests.engines.served import Server, kept
 
 pytest.importorskip("openai")
 COMMAND = Path(sys.executable).parent / "transformers"

@@ -4,16 +4,16 @@ import os
 import signal
 
 import pytest
-from crew_parts import open_slow
 from test_crew import assert_the_same_while, result
 
-from conftest import ROOT, toy_content
 from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.engines.parallel import ParallelEngine
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import ConfigError
+from tests.conftest import ROOT, toy_content
+from tests.engines.crew_parts import open_slow
 
 ray = pytest.importorskip("ray")
 
@@ -24,7 +24,7 @@ def cluster():
     from hswarm.workers import on_ray
 
     before = os.environ.get("PYTHONPATH", "")
-    os.environ["PYTHONPATH"] = f"{ROOT / 'src'}:{ROOT / 'tests/engines'}"
+    os.environ["PYTHONPATH"] = f"{ROOT / 'src'}:{ROOT}"
     on_ray.connect("local", 3)
     yield on_ray
     ray.shutdown()

@@ -4,12 +4,12 @@ import os
 import time
 
 import pytest
-from crew_parts import open_slow
 from test_crew import assert_the_same_while
 
-from conftest import ROOT, toy_content
 from hswarm.config.recipe import build_recipe
 from hswarm.engines.parallel import ParallelEngine
+from tests.conftest import ROOT, toy_content
+from tests.engines.crew_parts import open_slow
 
 pytestmark = pytest.mark.slow
 ray = pytest.importorskip("ray")
@@ -23,7 +23,7 @@ def test_a_machine_is_lost_and_another_joins(tmp_path, monkeypatch):
     content = toy_content(iterations=10, patience=10)
     content["engine"]["batch"] = 4
     recipe = build_recipe(content)
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}:{ROOT / 'tests/engines'}")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}:{ROOT}")
     ray.shutdown()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     other = cluster.add_node(num_cpus=1)

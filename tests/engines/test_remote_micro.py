@@ -5,7 +5,6 @@ import subprocess
 import time
 
 import pytest
-from served import HSWARM, Server, kept
 
 from hswarm import Topology
 from hswarm.config.recipe import build_recipe
@@ -14,6 +13,7 @@ from hswarm.errors import EngineError
 from hswarm.experiments.search import search
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.system.system import System
+from tests.engines.served import HSWARM, Server, kept
 
 pytest.importorskip("openai")
 pytest.importorskip("fastapi")

@@ -3,7 +3,6 @@
 import json
 import struct
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-sys.path.insert(0, str(Path(__file__).parent))
-from adapters import KEY, adapter, config, tensors
-
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import AdapterForm, Expert
+from tests.experts.adapters import KEY, adapter, config, tensors
 
 FIRST = KEY.format(0, "A")
 

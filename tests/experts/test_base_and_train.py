@@ -2,14 +2,10 @@
 
 import json
 import random
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from adapters import adapter
 
 from hswarm.errors import ConfigError, PoolError, UserError
 from hswarm.experts import base as bases
@@ -18,6 +14,7 @@ from hswarm.experts.base import find_base
 from hswarm.tasks.reasoning_gym import generate
 from hswarm.tasks.task import Example
 from hswarm.training.train import lesson, read_train_recipe, train_pool, training_questions
+from tests.experts.adapters import adapter
 
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 RECIPE = """

@@ -1,21 +1,16 @@
 """Blends: "factors" adds A and B apart, "delta" adds the updates, in any ranks, and goes back to the best of a rank."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent))
-from adapters import adapter, tensors
 
 from hswarm.core.swarm import Swarm, SwarmSettings
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.blend import factors
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
+from tests.experts.adapters import adapter, tensors
 
 
 def updates(expert):

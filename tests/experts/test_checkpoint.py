@@ -1,9 +1,7 @@
 """Whole checkpoints: shards, number formats, sums that are exact, memory that does not grow, faults by their message."""
 
 import json
-import sys
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-sys.path.insert(0, str(Path(__file__).parent))
-from adapters import adapter
-from checkpoints import TOKENIZER, checkpoint, weights
-
 from hswarm.errors import PoolError
 from hswarm.experts import shards
 from hswarm.experts.checkpoint import Checkpoint
 from hswarm.experts.pool import PoolSettings, open_pool
+from tests.experts.adapters import adapter
+from tests.experts.checkpoints import TOKENIZER, checkpoint, weights
 
 
 @pytest.fixture

@@ -1,18 +1,13 @@
 """Distances and diversity are those of the updates themselves, whatever they are written as."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from adapters import adapter, tensors
 
 from hswarm.experts.adapter import Expert
 from hswarm.experts.blend import factors
 from hswarm.experts.distance import distances, diversity, inner_products, pool_table
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
+from tests.experts.adapters import adapter, tensors
 
 
 def update(expert):

@@ -2,22 +2,18 @@
 
 import json
 import shutil
-import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from adapters import adapter, tensors
-from checkpoints import TOKENIZER, checkpoint
 
 from hswarm.cli.main import main
 from hswarm.config.recipe import read_recipe
 from hswarm.errors import PoolError
 from hswarm.plots.heatmap import heat_map
 from hswarm.session.session import read_pool
+from tests.experts.adapters import adapter, tensors
+from tests.experts.checkpoints import TOKENIZER, checkpoint
 
 Q = "model.layers.{}.self_attn.q_proj.weight"
 

@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from hub import COMMIT, hub
 
 from hswarm.errors import TaskError
 from hswarm.training.data import Domain, TrainingExample, ask, make, read_rows
 from hswarm.training.train import TrainSettings, _course, _exercise, _mark, read_train_recipe
+from tests.experts.hub import COMMIT, hub
 
 CHAT = [
     {"role": "system", "content": "Be short."},

@@ -1,16 +1,13 @@
 """A pool: what is taken, what it is checked for, and what is said of it."""
 
-import sys
 from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-sys.path.insert(0, str(Path(__file__).parent))
-from adapters import KEY, adapter, tensors
-
 from hswarm.errors import PoolError
 from hswarm.experts.pool import PoolSettings, open_pool
+from tests.experts.adapters import KEY, adapter, tensors
 
 
 @pytest.fixture

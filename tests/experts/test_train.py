@@ -2,20 +2,16 @@
 
 import json
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
-from tiny import llama
 
 from hswarm.cli.main import main
 from hswarm.errors import PoolError, TaskError
 from hswarm.experts.adapter import Expert
 from hswarm.training.exam import exam
 from hswarm.training.train import train_pool
+from tests.engines.tiny import llama
 
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
 

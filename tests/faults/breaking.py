@@ -5,7 +5,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from harness import Disk, make_recipe, result, timed
+
+from tests.faults.harness import Disk, make_recipe, result, timed
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import sys
 import time
 
 import pytest
-from harness import HERE, go_on, kill_after, make_recipe, result, run, start, timed
+
+from tests.faults.harness import HERE, go_on, kill_after, make_recipe, result, run, start, timed
 
 ISOLATED = ["unshare", "--map-root-user", "--mount"]  # a mount that no other process sees
 

@@ -5,7 +5,6 @@ import time
 
 import numpy as np
 import pytest
-from harness import result, run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from hswarm.engines.base import Completion, Request, Sampling
 from hswarm.engines.retry import Guard
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import EngineError, PoolError
+from tests.faults.harness import result, run
 
 
 def test_retries_help_and_leave_no_trace(tmp_path, faulty_recipe, whole):

@@ -11,12 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import make_recipe
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 import hswarm
-from conftest import toy_content
 from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.errors import HSwarmError
 from hswarm.experiments.search import resume, search
@@ -24,6 +22,8 @@ from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.runs.directory import Run
 from hswarm.system.cache import Cache
 from hswarm.tasks.formats import read_data
+from tests.conftest import toy_content
+from tests.faults.harness import make_recipe
 
 FUZZ_INPUTS = int(os.environ.get("FUZZ_INPUTS", "60"))
 DATA = {

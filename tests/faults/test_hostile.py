@@ -12,11 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import HERE, make_recipe, run
 from safetensors.numpy import save_file
 
 import hswarm
-from conftest import toy_content
 from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.errors import HSwarmError, PoolError, RunError, TaskError
@@ -24,6 +22,8 @@ from hswarm.experiments.search import resume, search
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.runs.directory import Run
 from hswarm.tasks.formats import read_data
+from tests.conftest import toy_content
+from tests.faults.harness import HERE, make_recipe, run
 
 ISOLATED = ["unshare", "--map-root-user", "--net"]  # no network but a loopback that is down
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from conftest import toy_content
 from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import ToyEngine, planted_weights, toy_pool
@@ -12,6 +11,7 @@ from hswarm.session.evaluator import Objective
 from hswarm.system.executor import Executor
 from hswarm.tasks.task import Example, Task
 from hswarm.tasks.toy import generate
+from tests.conftest import toy_content
 
 
 def question(steps, difficulty, number=0):

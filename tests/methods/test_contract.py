@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-from bench import bench
 
 from hswarm import io, load
 from hswarm.engines.base import EngineSettings
@@ -15,6 +14,7 @@ from hswarm.methods import TABLE, get_method, method_names, run_method
 from hswarm.methods.base import Checkpointer
 from hswarm.methods.hswarm import Search
 from hswarm.session.evaluator import BudgetSpent
+from tests.methods.bench import bench
 
 
 @pytest.fixture(params=TABLE)

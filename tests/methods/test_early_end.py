@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from conftest import Interrupt, toy_content
 from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import Completion
 from hswarm.engines.toy import ToyEngine
 from hswarm.errors import ConfigError
 from hswarm.experiments.search import resume, search
 from hswarm.runs.directory import Run
+from tests.conftest import Interrupt, toy_content
 
 
 def content(mode, seed=0, **search):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from bench import bench, question, skilled
 
 from hswarm.engines.toy import planted_weights, toy_pool
 from hswarm.experts.adapter import Expert
@@ -11,6 +10,7 @@ from hswarm.methods import get_method, run_method
 from hswarm.methods.dare_ties import merge_updates
 from hswarm.methods.gnn import Network
 from hswarm.methods.macnet import shapes
+from tests.methods.bench import bench, question, skilled
 
 SINGLE_STEPS = [question([step], 0.5, number) for number, step in enumerate([0, 1, 2] * 4)]
 

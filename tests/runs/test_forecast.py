@@ -7,9 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import timed
 
-from conftest import toy_content
 from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe
 from hswarm.experiments.forecast import _Batch, fit_seconds, forecast
@@ -19,6 +17,8 @@ from hswarm.runs.cost import Cost, Forecast, clock
 from hswarm.session.evaluator import Objective
 from hswarm.session.session import open_parts
 from hswarm.system.executor import Executor
+from tests.conftest import toy_content
+from tests.runs import timed
 
 
 def recipe(**engine):
@@ -33,8 +33,8 @@ def _timed(monkeypatch):
     """`timed:Timed` has toy experts."""
     from hswarm.engines.toy import toy_pool
 
-    monkeypatch.setattr("hswarm.experiments.search.open_pool", lambda settings: toy_pool(4))
-    monkeypatch.setattr("hswarm.experiments.search.check_tokenizers", lambda pool, path: None)
+    monkeypatch.setattr("hswarm.session.session.open_pool", lambda settings: toy_pool(4))
+    monkeypatch.setattr("hswarm.session.session.check_tokenizers", lambda pool, path: None)
     virtual = SimpleNamespace(perf_counter=lambda: timed.clock[0], monotonic=time.monotonic)
     monkeypatch.setattr("hswarm.experiments.forecast.time", virtual)
 

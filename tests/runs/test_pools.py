@@ -1,19 +1,15 @@
 """Searches over whole checkpoints, over mixed pools, over updates: they run from the command line and resume byte-equal."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
-from tiny import adapter_of, llama
 
 import hswarm
 from hswarm.config.recipe import build_recipe
 from hswarm.experiments.search import resume, search
 from hswarm.runs.progress import Progress
+from tests.engines.tiny import adapter_of, llama
 
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
 

@@ -12,7 +12,6 @@ from itertools import cycle
 import numpy as np
 import pytest
 
-from conftest import toy_content
 from hswarm import io
 from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe
@@ -26,6 +25,7 @@ from hswarm.report.table import tabulate
 from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
+from tests.conftest import toy_content
 
 HOSTILE = [
     "<script>document.title = 'taken'</script>",

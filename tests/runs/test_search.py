@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 import hswarm
-from conftest import Interrupt, toy_content
 from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.errors import HSwarmError, RunError
 from hswarm.experiments.search import resume, search
@@ -21,6 +20,7 @@ from hswarm.runs.directory import Run
 from hswarm.session.evaluator import BudgetSpent, Objective
 from hswarm.session.session import open_parts
 from hswarm.system.executor import Executor
+from tests.conftest import Interrupt, toy_content
 
 
 def result(path):

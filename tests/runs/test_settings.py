@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import hswarm
-from conftest import toy_content
 from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe
 from hswarm.core.decode import g_decode
@@ -26,6 +25,7 @@ from hswarm.session.evaluator import Objective
 from hswarm.session.session import open_parts, planned_calls
 from hswarm.system.executor import Executor
 from hswarm.tasks import toy
+from tests.conftest import toy_content
 
 SWARMS = pytest.mark.parametrize("swarm", ["role", "weight"])
 STILL = {

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import hswarm
-from conftest import toy_content
 from hswarm.config.recipe import build_recipe
 from hswarm.core.decode import thinned
 from hswarm.core.topology import Topology
@@ -16,6 +15,7 @@ from hswarm.methods.hswarm import Search
 from hswarm.session.evaluator import Objective
 from hswarm.session.session import open_parts
 from hswarm.system.executor import Executor
+from tests.conftest import toy_content
 
 
 def test_weak_edges_go_with_those_heard_through_them_alone():

@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from conftest import toy_content
 from hswarm.config.recipe import build_recipe
 from hswarm.errors import ConfigError
 from hswarm.experiments.search import resume, search
+from hswarm.report import tracking as track
 from hswarm.report.tracking import Tracker, metrics, outcome
-from hswarm.runs import track
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
+from tests.conftest import toy_content
 
 
 class Told(Progress):

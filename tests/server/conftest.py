@@ -1,9 +1,9 @@
 """Fixtures of the server's tests."""
 
 import pytest
-from serving import ORDER, Gate, serving, toy_system
 
 from hswarm.core.topology import Topology
+from tests.server.serving import ORDER, Gate, serving, toy_system
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from serving import ANSWER, ORDER, QUESTION, Gate, serving, toy_question
 
 import hswarm
 from hswarm.cli.main import main
 from hswarm.server.responses import cut, safe
 from hswarm.server.schema import Limits
+from tests.server.serving import ANSWER, ORDER, QUESTION, Gate, serving, toy_question
 
 openai = pytest.importorskip("openai")
 

@@ -4,13 +4,13 @@ import threading
 from dataclasses import replace
 
 import pytest
-from serving import ANSWER, ORDER, QUESTION, toy_question, toy_system
 
 from hswarm.core.topology import Topology
 from hswarm.engines.base import EngineSettings, Sampling
 from hswarm.engines.toy import ToyEngine
 from hswarm.server.batcher import FRESH, Ask, Batcher, Busy
 from hswarm.server.responses import answer, transcript
+from tests.server.serving import ANSWER, ORDER, QUESTION, toy_question, toy_system
 
 GREEDY = Sampling()
 

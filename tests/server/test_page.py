@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from serving import ANSWER, ORDER, QUESTION, serving
+
+from tests.server.serving import ANSWER, ORDER, QUESTION, serving
 
 
 def ask(page, question):

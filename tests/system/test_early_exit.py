@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from conftest import toy_content
 from hswarm import Topology, load
 from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe
@@ -16,6 +15,7 @@ from hswarm.system.executor import Executor
 from hswarm.system.system import System
 from hswarm.system.vote import agreed
 from hswarm.tasks.task import Example
+from tests.conftest import toy_content
 
 TOGETHER = Topology.of(4, [(0, 2), (1, 2), (2, 3)])  # two leaves
 
