@@ -10,6 +10,7 @@ import hswarm
 
 ORDER = [
     "errors",
+    "consent",
     "io",
     "registry",
     "workers",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hswarm.config.recipe import Recipe as Recipe
+    from hswarm.consent import allow as allow
     from hswarm.core.decode import g_decode as g_decode
     from hswarm.core.jfk import jfk_score as jfk_score
     from hswarm.core.swarm import Swarm as Swarm
@@ -37,6 +38,7 @@ _HOMES = {
     "System": "system.system",
     "Task": "tasks.task",
     "Topology": "core.topology",
+    "allow": "consent",
     "g_decode": "core.decode",
     "jfk_score": "core.jfk",
     "load": "system.system",

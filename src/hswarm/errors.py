@@ -6,6 +6,7 @@
     + PoolError          an expert, a pool or a base model
     + TaskError          a task's data or its splits
     + RunError           a run's directory
+    + ConsentError       a file asks for a connection, a key or code that the user has not allowed
     + MissingExtra       an optional dependency is not installed
   x EngineError          an engine could not answer
   x StorageError         a run's files cannot be written: full disk, no access, a failing device
@@ -50,6 +51,10 @@ class TaskError(UserError):
 
 class RunError(UserError):
     """A run's directory cannot be used as asked."""
+
+
+class ConsentError(UserError):
+    """A recipe, run, bundle or pool asks for what the user has not allowed (consent.py)."""
 
 
 class MissingExtra(UserError):

@@ -1,7 +1,7 @@
 """Lookup of named parts: tables of "module:attribute" strings, imported only when used.
 
 Another package adds a part by an entry point in the group `hswarm.<room>`, e.g. `hswarm.scorers`. Any part may also be
-named as "module:attribute".
+named as "module:attribute", which the user must allow (consent.py).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
+from hswarm.consent import check_python
 from hswarm.errors import ConfigError
 
 
@@ -67,8 +68,11 @@ def lookup(room: str, table: Mapping[str, str], name: str) -> Any:
 
 
 def _imported(name: str) -> Any:
-    """What "module:attribute" names; modules in the working folder are found too."""
+    """What "module:attribute" names, if the user allows it; modules in the working folder are found too."""
     module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise ConfigError([f"'{name}' cannot be imported; expected module:attribute"])
+    check_python(name)
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:

@@ -123,7 +123,7 @@ def test_options_are_chosen_by_the_engine_itself(crew):
 
 
 def test_devices_on_a_cpu_are_pinned_shares_of_its_cores():
-    engine = open_engine(EngineSettings("crew_parts:Pinned", device="cpu", devices=[0, 1]), "toy")
+    engine = open_engine(EngineSettings("tests.engines.crew_parts:Pinned", device="cpu", devices=[0, 1]), "toy")
     try:
         said = {reply.text for _ in range(20) for reply in engine.generate(requests(["x"]))}
     finally:

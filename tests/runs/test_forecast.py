@@ -23,7 +23,7 @@ from tests.runs import timed
 
 def recipe(**engine):
     content = toy_content(nodes=4, graphs=4, assignments=4, iterations=2)
-    content["engine"] = {"name": "timed:Timed", "batch": 16} | engine
+    content["engine"] = {"name": "tests.runs.timed:Timed", "batch": 16} | engine
     content["task"] |= {"dev": 32, "test": 20, "options": {"toy": {"steps": 4}}}
     return build_recipe(content)
 

@@ -20,6 +20,7 @@ from hswarm.analysis.result import AnalysisResult, read_findings, write_page
 from hswarm.cli.evaluate import open_task
 from hswarm.cli.main import printable
 from hswarm.cli.view import view
+from hswarm.consent import allow
 from hswarm.errors import ConfigError, UserError
 from hswarm.experts.remote import RemoteSettings
 from hswarm.runs.directory import Run
@@ -64,10 +65,13 @@ def _judge(arguments: argparse.Namespace) -> RemoteSettings | None:
         raise ConfigError(["a judge needs both --judge MODEL and --judge-url URL"])
     if not arguments.judge:
         return None
+    url, key = arguments.judge_url, arguments.judge_key
     try:
-        return RemoteSettings("judge", arguments.judge, arguments.judge_url, arguments.judge_key)
+        judge = RemoteSettings("judge", arguments.judge, url, key)
     except ValueError as fault:
         raise ConfigError([f"the judge: {fault}"]) from None
+    allow(f"{url}={key}" if key else url)  # whoever names it here wants it
+    return judge
 
 
 def _print(console: Console, finding: AnalysisResult) -> None:

@@ -11,6 +11,7 @@ from importlib import import_module
 
 from hswarm import __version__
 from hswarm.compat.reference import FLAGS
+from hswarm.consent import allowed
 from hswarm.errors import HSwarmError, UserError
 
 
@@ -23,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         module, _, function = arguments.handler.partition(":")
-        getattr(import_module(f"hswarm.cli.{module}"), function)(arguments)
+        with allowed(*arguments.allow):
+            getattr(import_module(f"hswarm.cli.{module}"), function)(arguments)
         return 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -249,6 +251,16 @@ def _command(
 ) -> argparse.ArgumentParser:
     made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     made.set_defaults(handler=handler)
+    if not handler:  # a room, whose commands have it
+        return made
+    made.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help="let a file connect to URL, send a key there (URL=VARIABLE), or run Python (module:attribute, code); "
+        "repeatable",
+    )
     return made
 
 

@@ -22,10 +22,16 @@ KEY = "HSWARM_API_KEY"
 def serve(arguments: argparse.Namespace) -> None:
     """Serve until interrupted; then finish what was begun."""
     try:
-        import uvicorn
+        import uvicorn as _uvicorn  # noqa: F401
     except ImportError as missing:
         raise MissingExtra("serving", "serve") from missing
-    listener = _listen(arguments.host, arguments.port)  # before the engine is loaded, which takes longer
+    with _listen(arguments.host, arguments.port) as listener:  # before the engine is loaded, which takes longer
+        _serve(arguments, listener)
+
+
+def _serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
+    import uvicorn
+
     key = os.environ.get(KEY, "")
     at_home = arguments.host in _HERE
     if not at_home and not key:

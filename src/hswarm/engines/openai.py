@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from queue import SimpleQueue
 from typing import Any, ClassVar
 
+from hswarm.consent import check_address
 from hswarm.engines.base import Completion, EngineSettings, Request
 from hswarm.errors import EngineError, MissingExtra, PoolError, UserError
 from hswarm.experts.adapter import Expert
@@ -119,8 +120,13 @@ class _Door:
         self.remote, self._next = remote, 0.0
         self.places = asyncio.Semaphore(remote.concurrency)
         self.client = openai.AsyncOpenAI(
-            base_url=remote.url, api_key=_key(remote), timeout=remote.timeout_s, max_retries=remote.attempts - 1
+            base_url=remote.url,
+            api_key=_key(remote),
+            timeout=remote.timeout_s,
+            max_retries=remote.attempts - 1,
+            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),  # elsewhere is not allowed
         )
+        self.client.organization = self.client.project = None  # it takes them from variables that nobody allowed
 
     async def turn(self) -> None:
         """Wait until the pace allows one more call."""
@@ -225,6 +231,8 @@ def _remote(expert: Expert) -> RemoteSettings:
 
 
 def _key(remote: RemoteSettings) -> str:
+    """What is sent as the key. ConsentError unless the user allows calls to this address with this variable."""
+    check_address(remote.url, remote.key, what=f"expert '{remote.name}'")
     if not remote.key:
         return "none"
     if not os.environ.get(remote.key):

@@ -1,6 +1,7 @@
 """An expert without weights here: a model behind an OpenAI-compatible API. Knows nothing of HTTP.
 
-The key is read from the environment when a call is made; recipes, runs and messages hold the variable's name alone.
+The key is read from the environment when a call is made, if the user allows it (consent.py); recipes, runs and messages
+hold the variable's name alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
@@ -51,12 +53,24 @@ class RemoteSettings:
                 "key = 'OPENAI_API_KEY'; take a key out of the recipe"
             )
         place = urlsplit(self.url)
-        if place.scheme not in ("http", "https") or not place.hostname or place.username or place.query:
+        strange = not re.fullmatch(r"[!-~]+", self.url) or set(self.url) & set("\\?#@")
+        if strange or place.scheme not in ("http", "https") or not place.hostname:
             raise ValueError("url must be like http://localhost:8000/v1, without a key or password in it")
+        if self.key and place.scheme == "http" and not _loopback(place.hostname):
+            raise ValueError(f"a key goes over https or to this machine alone, and url is {self.url}; use https")
         if min(self.concurrency, self.attempts) < 1 or self.timeout_s <= 0:
             raise ValueError("concurrency and attempts must be at least 1, timeout_s above 0")
         if min(self.per_minute, self.calls) < 0:
             raise ValueError("per_minute and calls must be at least 0")
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class RemoteExpert(Expert):

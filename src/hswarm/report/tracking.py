@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hswarm.consent import check_word
 from hswarm.report.render import pages
 from hswarm.report.summary import gather, highest
 from hswarm.runs.directory import Run
@@ -160,6 +161,7 @@ def _tensorboard(project: str, name: str, folder: Path) -> Any:
 
 
 def _wandb(project: str, name: str, folder: Path) -> Any:
+    check_word("wandb", "track.to would send the run's numbers to Weights & Biases")
     from accelerate.tracking import WandBTracker
 
     folder.mkdir(parents=True, exist_ok=True)

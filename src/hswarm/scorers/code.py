@@ -20,6 +20,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from hswarm.consent import check_word
 from hswarm.scorers.base import Score
 from hswarm.tasks.task import Example
 
@@ -37,6 +38,13 @@ def code(
         passed = bool(program) and passes(program, example.answer, timeout_s, memory_mb)
         scores.append(Score(float(passed), bool(program), program))
     return scores
+
+
+def _check(**options: float) -> None:
+    check_word("code", "the scorer 'code' would run replies and the task's tests as programs on this machine")
+
+
+code.check = _check  # type: ignore[attr-defined]  # before anything is spent or run
 
 
 def stated_code(response: str) -> str:

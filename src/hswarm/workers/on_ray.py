@@ -12,6 +12,7 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
+from hswarm.consent import check_address
 from hswarm.errors import EngineError, MissingExtra
 from hswarm.workers.worker import NONE_SHARED, WorkerLost, attempt
 
@@ -27,7 +28,12 @@ _KEPT = 128  # things that the object store is told to keep
 
 
 def connect(address: str, workers: int) -> None:
-    """Join the cluster at `address`, or begin one here ("local") with room for `workers`. EngineError without one."""
+    """Join the cluster at `address`, or begin one here ("local") with room for `workers`. EngineError without one.
+
+    ConsentError for another machine's cluster that the user has not allowed: what it sends back is unpickled.
+    """
+    if "://" in address:
+        check_address(address, what="engine.cluster")
     if ray.is_initialized():
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
