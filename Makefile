@@ -37,7 +37,6 @@ audit: $(READY)  # asks for advisories over the network
 bench: $(READY)
 	$(BIN)/python benchmarks/pso_update.py --size 5000000
 	$(BIN)/python benchmarks/overhead.py
-	$(BIN)/python benchmarks/early_end.py --seeds 1 --set search.iterations=8 --set search.graphs=6
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/table.py
 	$(BIN)/python benchmarks/serving.py --toy

@@ -21,7 +21,7 @@ from studies import interval
 
 from hswarm import io
 from hswarm.config.recipe import read_recipe
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import open_parts
 from hswarm.system.cache import Cache
 from hswarm.system.executor import Executor
@@ -60,8 +60,8 @@ def measured(recipe, folder):
     if not system.early_exit and recipe.decode.out_edges == 1:
         systems[AFTERWARDS] = replace(system, early_exit=True)
     with closing(Cache(run.path / "cache.sqlite")) as cache:
-        objective = Objective(parts.task, recipe, parts.pool, Executor(parts.engine, cache, settings=recipe.engine))
-        found = objective.final(list(systems.values()))
+        evaluator = Evaluator(parts.task, recipe, parts.pool, Executor(parts.engine, cache, settings=recipe.engine))
+        found = evaluator.final(list(systems.values()))
     made = {
         name: {
             "scores": one.scores.tolist(),

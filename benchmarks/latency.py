@@ -15,7 +15,7 @@ from hswarm.config.recipe import build_recipe
 from hswarm.core.topology import Topology
 from hswarm.engines.parallel import ParallelEngine
 from hswarm.engines.toy import toy_pool
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.executor import Executor
 from hswarm.tasks import load_task
 from hswarm.workers.devices import Place
@@ -44,10 +44,10 @@ def main():
         while crew.ready < workers:
             time.sleep(0.1)
         for name, topology in SHAPES.items():
-            objective = Objective(task, recipe, pool, Executor(crew, settings=recipe.engine))  # knows no call yet
-            system = objective.system(topology, pool.experts)
+            evaluator = Evaluator(task, recipe, pool, Executor(crew, settings=recipe.engine))  # knows no call yet
+            system = evaluator.system(topology, pool.experts)
             began = time.monotonic()
-            objective.executor.run([system], task.dev[:1], "answer")
+            evaluator.executor.run([system], task.dev[:1], "answer")
             calls = (time.monotonic() - began) / (given.ms / 1000)
             row = table.setdefault(name, {"nodes": NODES, "depth": len(topology.stages)})
             row[f"calls' time, {workers} workers"] = round(calls, 2)

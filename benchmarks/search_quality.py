@@ -20,7 +20,7 @@ from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.core.topology import Topology
 from hswarm.experiments.search import resume, search
 from hswarm.runs.directory import Run
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import open_parts
 from hswarm.system.cache import Cache
 from hswarm.system.executor import Executor
@@ -33,15 +33,15 @@ def finished(recipe, folder):
     return run if (run := Run.open(folder)).finished else resume(folder)
 
 
-def chains(objective, singles):
+def chains(evaluator, singles):
     """Chains of two to four experts in every order: see the head of this file."""
-    named = {skill for name in objective.recipe.task.datasets for skill in name.split("+")}
-    experts = [e for e in objective.pool.experts if e.name in named]
+    named = {skill for name in evaluator.recipe.task.datasets for skill in name.split("+")}
+    experts = [e for e in evaluator.pool.experts if e.name in named]
     if len(experts) < 2:
         best = sorted(singles, key=singles.get, reverse=True)[:4]
-        experts = [e for e in objective.pool.experts if e.name in best]
+        experts = [e for e in evaluator.pool.experts if e.name in best]
     orders = [order for length in range(2, min(4, len(experts)) + 1) for order in permutations(experts, length)]
-    return [objective.system(Topology.chain(len(order)), order) for order in orders]
+    return [evaluator.system(Topology.chain(len(order)), order) for order in orders]
 
 
 def main():
@@ -55,13 +55,13 @@ def main():
     runs = [finished(recipe, given.runs / recipe.name / str(recipe.seed)) for recipe in recipes]
     parts, reports = open_parts(recipes[0]), [run.report for run in runs]
     with closing(Cache(given.runs / recipes[0].name / "known.sqlite")) as cache:
-        objective = Objective(parts.task, recipes[0], parts.pool, Executor(parts.engine, cache))
+        evaluator = Evaluator(parts.task, recipes[0], parts.pool, Executor(parts.engine, cache))
         found = [run.best for run in runs]
-        known = chains(objective, reports[0]["singles"]) if recipes[0].search.nodes != 1 else []
-        seen = objective.evaluate([*found, *known], "known")
+        known = chains(evaluator, reports[0]["singles"]) if recipes[0].search.nodes != 1 else []
+        seen = evaluator.evaluate([*found, *known], "known")
         best = max(seen, key=lambda evaluation: evaluation.utility)
         single = next(e for e in parts.pool.experts if e.name == reports[0]["best_single"]["expert"])
-        scores = [e.scores for e in objective.final([objective.alone(single), best.system, *found])]
+        scores = [e.scores for e in evaluator.final([evaluator.alone(single), best.system, *found])]
     rng, mean = np.random.default_rng(0), np.mean(scores[2:], axis=0)
     gain, regret = paired_test(mean, scores[0], rng), paired_test(scores[1], mean, rng)
     publish(
@@ -72,7 +72,7 @@ def main():
             "set": given.overrides,
             "seeds": given.seeds,
             "engine": parts.engine.fingerprint,
-            "dev": len(objective.dev),
+            "dev": len(evaluator.dev),
             "test": len(mean),
             "best single expert": {"expert": single.name, "test": float(scores[0].mean())},
             "found, test": {

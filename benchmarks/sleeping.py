@@ -10,7 +10,7 @@ from hswarm.engines.base import Completion, EngineSettings, group_batches
 from hswarm.engines.parallel import EngineWorker
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.methods.hswarm import Search
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.executor import Executor
 from hswarm.tasks import load_task
 
@@ -54,7 +54,7 @@ def paper_shape(dev, experts=10, iterations=1, batch=32):
 def searched(recipe, engine):
     """(seconds, ledger) of the recipe's search on `engine`."""
     pool = toy_pool(recipe.search.nodes)
-    objective = Objective(load_task(recipe.task), recipe, pool, Executor(engine, settings=recipe.engine))
+    evaluator = Evaluator(load_task(recipe.task), recipe, pool, Executor(engine, settings=recipe.engine))
     began = time.monotonic()
-    Search(pool, objective, np.random.default_rng(recipe.seed)).go()
-    return time.monotonic() - began, objective.ledger
+    Search(pool, evaluator, np.random.default_rng(recipe.seed)).go()
+    return time.monotonic() - began, evaluator.budget.ledger

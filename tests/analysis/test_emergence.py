@@ -48,7 +48,7 @@ def test_the_hand_worked_case():
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"early_end": "exact"}, {"steps": ["role"]}, {"steps": ["weight"]}, {"threshold": 0.5, "drop_n": 0.3}],
+    [{}, {"steps": ["role"]}, {"steps": ["weight"]}, {"threshold": 0.5, "drop_n": 0.3}],
 )
 def test_a_search_is_followed_without_a_call(tmp_path, changes):
     run = search(build_recipe(toy_content(**changes)), tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Objectives on the toy engine, for any pool and questions."""
+"""Evaluators on the toy engine, for any pool and questions."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import ToyEngine, planted_weights, toy_pool
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.executor import Executor
 from hswarm.tasks.task import Example, Task
 from hswarm.tasks.toy import generate
@@ -22,13 +22,13 @@ def question(steps, difficulty, number=0):
 
 
 def bench(pool, dev=None, *, test=None, content=None, **search):
-    """(pool, objective) on the toy engine."""
+    """(pool, evaluator) on the toy engine."""
     size = len(pool.experts)
     settings = {"nodes": size, "graphs": 4, "assignments": 4, "iterations": 3, "patience": 3} | search
     recipe = build_recipe(toy_content(**settings) | (content or {}))
     dev = tuple(dev) if dev is not None else generate(12, 0, size)
     task = Task("toy", dev, tuple(test or generate(12, 1, size)), "exact")
-    return pool, Objective(task, recipe, pool, Executor(ToyEngine(EngineSettings(name="toy"))))
+    return pool, Evaluator(task, recipe, pool, Executor(ToyEngine(EngineSettings(name="toy"))))
 
 
 def skilled(*skills):

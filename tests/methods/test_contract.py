@@ -13,7 +13,7 @@ from hswarm.errors import ConfigError
 from hswarm.methods import TABLE, get_method, method_names, run_method
 from hswarm.methods.base import Checkpointer
 from hswarm.methods.hswarm import Search
-from hswarm.session.evaluator import BudgetSpent
+from hswarm.session.budget import BudgetSpent
 from tests.methods.bench import bench
 
 
@@ -27,8 +27,8 @@ def method(request, tmp_path):
 
 
 def made(method, experts, seed=0, **content):
-    pool, objective = bench(toy_pool(experts), content=content)
-    return run_method(method, pool, objective, np.random.default_rng(seed)), objective
+    pool, evaluator = bench(toy_pool(experts), content=content)
+    return run_method(method, pool, evaluator, np.random.default_rng(seed)), evaluator
 
 
 def identity(system):
@@ -36,20 +36,20 @@ def identity(system):
 
 
 def test_same_seed_same_system_saved_and_loaded_equal(method, tmp_path):
-    system, objective = made(method, 4)
+    system, evaluator = made(method, 4)
     assert identity(system) == identity(made(method, 4)[0])
     system.save(tmp_path / "system")
     again = load(tmp_path / "system")
     assert identity(again) == identity(system)
-    questions = [example.question for example in objective.task.test]
+    questions = [example.question for example in evaluator.task.test]
     engine = ToyEngine(EngineSettings(name="toy"))
     assert again.respond(questions, engine) == system.respond(questions, engine)
 
 
 @pytest.mark.parametrize("experts", [2, 12])
 def test_works_with_few_and_many_experts(method, experts):
-    system, objective = made(method, experts)
-    (found,) = objective.final([system])
+    system, evaluator = made(method, experts)
+    (found,) = evaluator.final([system])
     assert found.failed == 0
     assert 0 <= found.utility <= 1
 
@@ -57,20 +57,20 @@ def test_works_with_few_and_many_experts(method, experts):
 @pytest.mark.parametrize("calls", [60, 250])
 def test_a_budget_of_calls_is_respected(method, calls):
     """60 calls score the experts alone and one system of four; every method still returns a system."""
-    system, objective = made(method, 4, budget={"calls": calls})
-    assert objective.ledger.generated <= calls
+    system, evaluator = made(method, 4, budget={"calls": calls})
+    assert evaluator.budget.ledger.generated <= calls
     assert system.topology.size >= 1
 
 
 @pytest.mark.parametrize("budget", [{"tokens": 900}, {"seconds": 1e-9}])
 def test_budgets_of_tokens_and_seconds_end_a_search(budget):
-    pool, objective = bench(toy_pool(4), content={"budget": budget})
+    pool, evaluator = bench(toy_pool(4), content={"budget": budget})
     if "seconds" in budget:
         with pytest.raises(BudgetSpent, match="seconds"):
-            run_method(get_method("hswarm"), pool, objective, np.random.default_rng(0))
+            run_method(get_method("hswarm"), pool, evaluator, np.random.default_rng(0))
         return
-    run_method(get_method("random_search"), pool, objective, np.random.default_rng(0))
-    spent = objective.ledger.prompt_tokens + objective.ledger.completion_tokens
+    run_method(get_method("random_search"), pool, evaluator, np.random.default_rng(0))
+    spent = evaluator.budget.ledger.prompt_tokens + evaluator.budget.ledger.completion_tokens
     assert 900 <= spent < 900 + 12 * 4 * 40  # the last system may exceed it
 
 
@@ -101,9 +101,9 @@ class Lines(Checkpointer):
 def test_intervals_are_computed_for_who_keeps_them_and_change_nothing():
     lines = {}
     for wanted in (True, False):
-        pool, objective = bench(toy_pool(3))
+        pool, evaluator = bench(toy_pool(3))
         journal = Lines(wanted)
-        Search(pool, objective, np.random.default_rng(0), journal).go()
+        Search(pool, evaluator, np.random.default_rng(0), journal).go()
         lines[wanted] = journal.lines
     assert all(line.count('"ci"') >= 2 for line in lines[True])
     assert [re.sub(r', "ci": \[.*?\]', "", line) for line in lines[True]] == lines[False]

@@ -16,9 +16,9 @@ SINGLE_STEPS = [question([step], 0.5, number) for number, step in enumerate([0, 
 
 
 def utility(name, pool, dev=None, settings=None, **search):
-    pool, objective = bench(pool, dev, **search)
-    system = run_method(get_method(name, settings), pool, objective, np.random.default_rng(0))
-    return objective.seen(system).utility, system
+    pool, evaluator = bench(pool, dev, **search)
+    system = run_method(get_method(name, settings), pool, evaluator, np.random.default_rng(0))
+    return evaluator.seen(system).utility, system
 
 
 def around_the_target(*offsets):
@@ -126,7 +126,7 @@ def test_the_order_of_the_pool_helps_nobody():
     equal = skilled([0.9, 0, 0], [0, 0.9, 0], [0, 0, 0.9])
     orders = set()
     for seed in range(12):
-        pool, objective = bench(equal, SINGLE_STEPS)
-        system = run_method(get_method("chain"), pool, objective, np.random.default_rng(seed))
+        pool, evaluator = bench(equal, SINGLE_STEPS)
+        system = run_method(get_method("chain"), pool, evaluator, np.random.default_rng(seed))
         orders.add(tuple(system.assignment))
     assert len(orders) > 3

@@ -14,7 +14,7 @@ from hswarm.experiments.forecast import _Batch, fit_seconds, forecast
 from hswarm.experiments.search import search
 from hswarm.methods.hswarm import Search
 from hswarm.runs.cost import Cost, Forecast, clock
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import open_parts
 from hswarm.system.executor import Executor
 from tests.conftest import toy_content
@@ -59,8 +59,8 @@ def test_seconds_are_forecast_from_a_few_questions():
     made = forecast(settings, parts)
     began = timed.clock[0]
     executor = Executor(parts.engine, settings=settings.engine)
-    objective = Objective(replace(parts.task, test=()), settings, parts.pool, executor)
-    Search(parts.pool, objective, np.random.default_rng(settings.seed)).go()
+    evaluator = Evaluator(replace(parts.task, test=()), settings, parts.pool, executor)
+    Search(parts.pool, evaluator, np.random.default_rng(settings.seed)).go()
     came = timed.clock[0] - began
     said = made.whole(2).seconds - made.test.seconds
     assert abs(said / came - 1) < 0.25

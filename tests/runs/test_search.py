@@ -17,7 +17,8 @@ from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.errors import HSwarmError, RunError
 from hswarm.experiments.search import resume, search
 from hswarm.runs.directory import Run
-from hswarm.session.evaluator import BudgetSpent, Objective
+from hswarm.session.budget import BudgetSpent
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import open_parts
 from hswarm.system.executor import Executor
 from tests.conftest import Interrupt, toy_content
@@ -166,10 +167,10 @@ def size(path):
 
 def test_test_is_looked_at_once(toy_recipe):
     parts = open_parts(toy_recipe)
-    objective = Objective(parts.task, toy_recipe, parts.pool, Executor(parts.engine))
-    objective.final([objective.alone(parts.pool.experts[0])])
+    evaluator = Evaluator(parts.task, toy_recipe, parts.pool, Executor(parts.engine))
+    evaluator.final([evaluator.alone(parts.pool.experts[0])])
     with pytest.raises(HSwarmError, match="already looked at"):
-        objective.final([])
+        evaluator.final([])
 
 
 def test_a_budget_ends_a_search_and_is_not_exceeded(tmp_path):

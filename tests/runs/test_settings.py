@@ -20,8 +20,7 @@ from hswarm.experts.remote import RemoteExpert, RemoteSettings
 from hswarm.methods.base import Checkpointer
 from hswarm.methods.hswarm import Search
 from hswarm.runs.directory import Run
-from hswarm.runs.progress import Progress
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import open_parts, planned_calls
 from hswarm.system.executor import Executor
 from hswarm.tasks import toy
@@ -69,8 +68,8 @@ class Moves:
     def __init__(self, swarm, iterations, **settings):
         recipe = recipe_of({swarm: STILL | settings}, iterations=iterations, patience=99)
         parts, recorder = open_parts(recipe), Recorder()
-        objective = Objective(parts.task, recipe, parts.pool, Executor(parts.engine))
-        Search(parts.pool, objective, np.random.default_rng(recipe.seed), recorder).go()
+        evaluator = Evaluator(parts.task, recipe, parts.pool, Executor(parts.engine))
+        Search(parts.pool, evaluator, np.random.default_rng(recipe.seed), recorder).go()
         key = "role" if swarm == "role" else "weight0"
         self.states = [
             {
@@ -301,40 +300,6 @@ def test_ranked_first_graphs_are_a_chain_and_a_star_to_the_best_expert(tmp_path)
     assert all(alone[u] <= alone[v] for tree in (chain, star) for u, v in tree.edges)
 
 
-def test_fresh_graphs_scores_no_graph_twice_on_the_same_experts(tmp_path):
-    sections = {"role": {"social": 3.0, "step_length": 1.0, "step_factor": 1.0}}  # draws together at once
-    changes = {"steps": ["role"], "graphs": 4, "iterations": 8, "patience": 8, "nodes": 4}
-
-    def new(path, **more):
-        run = searched(path, sections, **changes, **more)
-        return run.report["calls"]["generated"], run
-
-    drawn_together, _ = new(tmp_path / "plain")
-    looking, run = new(tmp_path / "fresh", fresh_graphs=True)
-    assert looking > drawn_together
-    seen = run.load_state()[1]["scored"][1]
-    graphs = {tuple(map(tuple, graph["edges"])) for graph in seen}
-    assert len(graphs) >= 0.9 * len(seen) == 0.9 * 32
-
-
-def test_fresh_graphs_are_the_same_after_a_stop(tmp_path):
-    changes = {"fresh_graphs": True, "patience": 9, "iterations": 6, "steps": ["role"]}
-    whole = searched(tmp_path / "whole", **changes)
-    recipe = recipe_of(**changes)
-
-    class Stopped(Exception):
-        pass
-
-    class Stop(Progress):
-        def iteration(self, entry):
-            if entry["iteration"] == 2:
-                raise Stopped
-
-    with pytest.raises(Stopped):
-        search(recipe, tmp_path / "stopped", Stop())
-    assert resume(tmp_path / "stopped").history() == whole.history()
-
-
 def test_drop_n_leaves_out_single_evaluations(tmp_path):
     lines = searched(tmp_path / "run", drop_n=0.5, iterations=8, patience=8).history()
     dropped = [line[step].get("dropped", 0) for line in lines for step in ("role", "weight")]
@@ -349,16 +314,6 @@ def test_drop_n_leaves_out_single_evaluations(tmp_path):
         assert same >= line["role"].get("dropped", 0)
         assert line["weight"]["utilities"].count(None) == line["weight"].get("dropped", 0)
         assert None not in line["weight"]["jfk"].values()  # not drawn: the last score stays
-
-
-def test_drop_n_and_an_exact_early_end_go_together(tmp_path):
-    plain, early = (
-        searched(tmp_path / end, early_end=end, drop_n=0.3, iterations=8, patience=8, graphs=8)
-        for end in ("off", "exact")
-    )
-    assert plain.load_state()[0]["role.positions"].tolist() == early.load_state()[0]["role.positions"].tolist()
-    assert early.report["calls"]["requested"] < plain.report["calls"]["requested"]
-    assert early.report["test"] == plain.report["test"]
 
 
 def test_populate(tmp_path):

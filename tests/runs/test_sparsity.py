@@ -12,7 +12,7 @@ from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError
 from hswarm.experiments.search import search
 from hswarm.methods.hswarm import Search
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import open_parts
 from hswarm.system.executor import Executor
 from tests.conftest import toy_content
@@ -45,8 +45,8 @@ def test_l1_is_taken_from_what_the_swarm_is_told_and_from_nothing_else(tmp_path)
     for l1 in (0.0, 0.5):
         recipe = build_recipe(toy_content(l1=l1, iterations=1, steps=["role"]))
         parts = open_parts(recipe)
-        objective = Objective(parts.task, recipe, parts.pool, Executor(parts.engine))
-        made = Search(parts.pool, objective, np.random.default_rng(0))
+        evaluator = Evaluator(parts.task, recipe, parts.pool, Executor(parts.engine))
+        made = Search(parts.pool, evaluator, np.random.default_rng(0))
         made.go()
         told[l1] = made._role.personal_best_utilities
         sizes = np.abs(made._role.state()["personal"]).mean(axis=1)
@@ -56,7 +56,14 @@ def test_l1_is_taken_from_what_the_swarm_is_told_and_from_nothing_else(tmp_path)
     assert one == two
 
 
-@pytest.mark.parametrize("wrong", [{"l1": -1.0}, {"l1": 0.1, "early_end": "exact"}])
+@pytest.mark.parametrize("wrong", [{"l1": -1.0}, {"l1": "inf"}])
 def test_refusals(wrong):
     with pytest.raises(ConfigError, match="l1"):
         build_recipe(toy_content(**wrong))
+
+
+@pytest.mark.parametrize(("retired", "off", "on"), [("early_end", "off", "exact"), ("fresh_graphs", False, True)])
+def test_a_retired_field_may_stand_in_a_recipe_if_it_is_off(retired: str, off: object, on: object) -> None:
+    assert build_recipe({"search": {retired: off}}) == build_recipe({})
+    with pytest.raises(ConfigError, match=f"unknown key 'search.{retired}'"):
+        build_recipe({"search": {retired: on}})

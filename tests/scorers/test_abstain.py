@@ -10,7 +10,8 @@ from hswarm.engines.toy import toy_pool
 from hswarm.errors import TaskError
 from hswarm.scorers import get_scorer, scored_calls, task_scorer
 from hswarm.scorers.abstain import stands
-from hswarm.session.evaluator import BudgetSpent, Objective
+from hswarm.session.budget import BudgetSpent
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import planned_calls
 from hswarm.system.executor import Executor
 from hswarm.system.scoring import score_replies
@@ -58,8 +59,8 @@ class Speaker:
 
 def evaluate(engine, systems=1, task=None):
     task = task or Task("t", EXAMPLES, (), "abstain")
-    objective = Objective(task, build_recipe({"engine": {"name": "toy"}}), POOL, Executor(engine))
-    return objective.evaluate([objective.system(Topology.chain(2), POOL.experts)] * systems, "s")
+    evaluator = Evaluator(task, build_recipe({"engine": {"name": "toy"}}), POOL, Executor(engine))
+    return evaluator.evaluate([evaluator.system(Topology.chain(2), POOL.experts)] * systems, "s")
 
 
 def test_right_less_wrong_over_all():
@@ -126,12 +127,12 @@ def test_alone_it_says_why_it_cannot():
 
 def test_numbers_too():
     executor, example = Executor(Speaker()), Example("0", "q-right", "A")
-    objective = Objective(
+    evaluator = Evaluator(
         Task("t", (example,), (), "abstain"), build_recipe({"engine": {"name": "toy"}}), POOL, executor
     )
-    system = objective.alone(POOL.experts[0])
+    system = evaluator.alone(POOL.experts[0])
     ((score,),) = score_replies(
-        task_scorer(objective.task), executor, [system], executor.run([system], [example], "s"), [example], "s"
+        task_scorer(evaluator.task), executor, [system], executor.run([system], [example], "s"), [example], "s"
     )
     assert score == (1.0, True, "A")
 
@@ -139,10 +140,10 @@ def test_numbers_too():
 def test_budgets_and_plans_count_the_second_pass():
     task = Task("t", EXAMPLES, EXAMPLES[:2], "abstain")
     recipe = build_recipe({"engine": {"name": "toy"}, "budget": {"calls": 45}})
-    objective = Objective(task, recipe, POOL, Executor(Speaker()))
-    systems = [objective.system(Topology.of(2, {edge}), POOL.experts) for edge in ((0, 1), (1, 0))]
+    evaluator = Evaluator(task, recipe, POOL, Executor(Speaker()))
+    systems = [evaluator.system(Topology.of(2, {edge}), POOL.experts) for edge in ((0, 1), (1, 0))]
     with pytest.raises(BudgetSpent) as spent:
-        objective.evaluate(systems, "s")
+        evaluator.evaluate(systems, "s")
     assert len(spent.value.evaluations) == 1  # 6 questions, 2 nodes, 2 passes: 24 calls a system at most
     asked, doubled = (planned_calls(recipe, 2, 6, 2, task) for task in (None, task))
     assert doubled == {phase: 2 * calls for phase, calls in asked.items()}

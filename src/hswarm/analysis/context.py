@@ -23,7 +23,7 @@ from hswarm.experts.remote import RemoteSettings
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 from hswarm.scorers import task_scorer
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import Parts, open_parts, shared_cache
 from hswarm.session.settings import BudgetSettings
 from hswarm.system.cache import Cache
@@ -104,17 +104,17 @@ class AnalysisContext:
         return self.parts.task
 
     @cached_property
-    def objective(self) -> Objective:
+    def evaluator(self) -> Evaluator:
         """The search's view of the task, without its budget, which is spent."""
         free = self.run.recipe.model_copy(update={"budget": BudgetSettings()})
-        return Objective(self.task, free, self.parts.pool, replace(self.executor, ledger=Ledger()))
+        return Evaluator(self.task, free, self.parts.pool, replace(self.executor, ledger=Ledger()))
 
     @cached_property
     def replay(self) -> Replay:
         """What the search scored on its way, from its cache."""
         report = self.run.report
         self.progress.begin("following the search", report["calls"]["requested"], 0)
-        return replay(self.run.recipe, self.objective, self.run.history(), report["found_at"])
+        return replay(self.run.recipe, self.evaluator, self.run.history(), report["found_at"])
 
     def split(self, usual: Split) -> Split:
         """The split that the user named, else `usual`, else dev where there is no test."""
@@ -125,7 +125,7 @@ class AnalysisContext:
 
         A part is drawn by the task's seed, so that it is the same part for every analysis.
         """
-        every = self.objective.dev if split == "dev" else self.task.test
+        every = self.evaluator.dev if split == "dev" else self.task.test
         if not every:
             raise TaskError(f"task '{self.task.name}' has no {split} questions; name the other split (--split)")
         return self.part(every, calls)

@@ -20,7 +20,8 @@ from hswarm.errors import RunError
 from hswarm.experts.adapter import Expert
 from hswarm.methods.base import Checkpointer
 from hswarm.methods.hswarm import Search
-from hswarm.session.evaluator import Evaluation, Objective
+from hswarm.session.evaluation import Evaluation
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.executor import Executor, Ledger
 from hswarm.system.system import System
 
@@ -61,20 +62,19 @@ class _End(Exception):
 
 
 @dataclass
-class _Watched(Objective):
-    """Keeps every evaluation. Systems of the iteration `wanted` leave their experts."""
+class _Watcher:
+    """Keeps every evaluation on all of dev, and the experts of iteration `wanted`."""
 
-    wanted: int = 0
+    wanted: int
     scored: list[Scored] = field(default_factory=list)
     experts: dict[str, Expert] = field(default_factory=dict)
 
-    def _remember(self, evaluations: Sequence[Evaluation], rival: bool) -> None:
-        for found in evaluations:
+    def __call__(self, evaluations: Sequence[Evaluation], whole: bool) -> None:
+        for found in evaluations if whole else ():
             topology, names = found.system.topology, tuple(found.system.assignment)
             self.scored.append(Scored(found.step, topology, names, found.scores, found.utility))
             if self.scored[-1].iteration == self.wanted:
                 self.experts |= {expert.name: expert for expert in found.system.experts}
-        super()._remember(evaluations, rival)
 
 
 class _Checked(Checkpointer):
@@ -120,28 +120,29 @@ def _not_kept() -> RunError:
     )
 
 
-def replay(recipe: Recipe, objective: Objective, history: Sequence[Mapping[str, Any]], found_at: str) -> Replay:
-    """Follow the search of `recipe` again, with pool, task and cache of `objective`.
+def replay(recipe: Recipe, evaluator: Evaluator, history: Sequence[Mapping[str, Any]], found_at: str) -> Replay:
+    """Follow the search of `recipe` again, with pool, task and cache of `evaluator`.
 
     RunError if it leads elsewhere, or asks what the cache does not hold.
     """
     recipe = recipe.model_copy(update={"budget": replace(recipe.budget, seconds=None)})
     silent = Executor(
-        _Silent(objective.executor.engine),
-        objective.executor.cache,
+        _Silent(evaluator.executor.engine),
+        evaluator.executor.cache,
         ledger=Ledger(),
-        progress=objective.executor.progress,
-        settings=objective.executor.settings,
+        progress=evaluator.executor.progress,
+        settings=evaluator.executor.settings,
     )
     wanted = int(found_at.split("/")[0]) if "/" in found_at else 0
-    watched = _Watched(objective.task, recipe, objective.pool, silent, wanted=wanted)
+    watcher = _Watcher(wanted)
+    watched = Evaluator(evaluator.task, recipe, evaluator.pool, silent, watcher)
     journal = _Checked(history)
     try:
-        Search(objective.pool, watched, np.random.default_rng(recipe.seed), journal).go()
+        Search(evaluator.pool, watched, np.random.default_rng(recipe.seed), journal).go()
     except _End:
         pass
     except RunError:  # what a budget of seconds cut off was never asked
         if journal.followed < len(history) - 1 or not journal.followed:
             raise
-    whole = [scored for scored in watched.scored if scored.iteration < journal.followed]
-    return Replay(tuple(whole), watched.experts, journal.followed)
+    whole = [scored for scored in watcher.scored if scored.iteration < journal.followed]
+    return Replay(tuple(whole), watcher.experts, journal.followed)

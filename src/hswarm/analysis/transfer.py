@@ -15,7 +15,7 @@ from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError, RunError
 from hswarm.plots.bars import bars_svg
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.executor import Ledger
 from hswarm.system.system import System
 
@@ -56,8 +56,8 @@ def transfer(subject: AnalysisContext) -> AnalysisResult:
 
 
 def _carried(subject: AnalysisContext, target: Target) -> Carried:
-    there = Objective(
-        target.task, subject.objective.recipe, subject.parts.pool, replace(subject.executor, ledger=Ledger())
+    there = Evaluator(
+        target.task, subject.evaluator.recipe, subject.parts.pool, replace(subject.executor, ledger=Ledger())
     )
 
     def make(topology: Topology, experts: Any) -> System:

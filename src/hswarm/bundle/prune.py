@@ -21,7 +21,8 @@ from hswarm.errors import RunError
 from hswarm.experts.pool import ExpertPool
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.session.evaluator import Evaluation, Objective
+from hswarm.session.evaluation import Evaluation
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.settings import BudgetSettings
 from hswarm.system.cache import Cache
 from hswarm.system.executor import Executor
@@ -36,11 +37,11 @@ def prune(source: Source, path: Path, progress: Progress) -> Source:
     """
     if not (path / "config.toml").is_file():
         raise RunError(f"{path} is not a run, so its dev questions are unknown; prune when exporting the run")
-    objective = _objective(source.system, path, progress)
-    whole = best = _evaluate(objective, [source.system], progress, "prune/whole")[0]
+    evaluator = _evaluator(source.system, path, progress)
+    whole = best = _evaluate(evaluator, [source.system], progress, "prune/whole")[0]
     while smaller := smaller_systems(best.system):
         step = f"prune/{best.system.topology.size}"
-        tried = [e for e in _evaluate(objective, smaller, progress, step) if not np.isnan(e.utility)]
+        tried = [e for e in _evaluate(evaluator, smaller, progress, step) if not np.isnan(e.utility)]
         good = [e for e in tried if e.utility >= best.utility]
         if not good:
             break
@@ -75,19 +76,19 @@ def _part(system: System, nodes: frozenset[int]) -> System:
     return replace(system, topology=Topology.of(len(number), edges), experts=tuple(system.experts[n] for n in number))
 
 
-def _objective(system: System, path: Path, progress: Progress) -> Objective:
+def _evaluator(system: System, path: Path, progress: Progress) -> Evaluator:
     recipe = Run.open(path).recipe.model_copy(update={"budget": BudgetSettings()})  # the search's is spent
     task = load_task(recipe.task)
     executor = Executor(
         open_engine(system.engine, system.bases), Cache(path / "cache.sqlite"), progress=progress.advance
     )
-    return Objective(task, recipe, ExpertPool(system.experts, system.base), executor)
+    return Evaluator(task, recipe, ExpertPool(system.experts, system.base), executor)
 
 
-def _evaluate(objective: Objective, systems: list[System], progress: Progress, step: str) -> list[Evaluation]:
-    calls = sum(system.topology.size for system in systems) * len(objective.task.dev)
+def _evaluate(evaluator: Evaluator, systems: list[System], progress: Progress, step: str) -> list[Evaluation]:
+    calls = sum(system.topology.size for system in systems) * len(evaluator.task.dev)
     progress.begin(f"pruning, {systems[-1].topology.size} nodes", calls, 0)
-    return objective.evaluate(systems, step)
+    return evaluator.evaluate(systems, step)
 
 
 def _effect(whole: Evaluation, pruned: Evaluation) -> dict[str, object]:

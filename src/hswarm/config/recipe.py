@@ -59,6 +59,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+RETIRED: dict[str, object] = {"early_end": "off", "fresh_graphs": False}  # of [search], with what switched them off
+
 
 class Recipe(BaseModel):
     """Everything a run depends on."""
@@ -82,11 +84,15 @@ class Recipe(BaseModel):
     role: SwarmSettings = SwarmSettings()
     weight: SwarmSettings = SwarmSettings()
 
-    @model_validator(mode="after")
-    def _one_limit(self) -> Recipe:
-        if self.search.early_end != "off" and self.budget != BudgetSettings():
-            raise ValueError("search.early_end cannot keep a budget; set one of the two")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _without_retired(cls, content: Any) -> Any:
+        """Fields that older recipes have are left out where they were switched off."""
+        search = content.get("search") if isinstance(content, Mapping) else None
+        if not isinstance(search, Mapping):
+            return content
+        kept = {key: value for key, value in search.items() if key not in RETIRED or value != RETIRED[key]}
+        return {**content, "search": kept}
 
     def to_toml(self) -> str:
         """The whole recipe, defaults written out; reading it gives an equal recipe."""

@@ -155,10 +155,6 @@ class Swarm:
             self._told = False
         return self._positions.copy()
 
-    def place(self, i: int, position: ArrayLike) -> None:
-        """Set particle `i` to `position`, shape (D,), between ask and tell; its velocity and records stay."""
-        self._positions[i] = position
-
     def tell(self, utilities: ArrayLike) -> None:
         """Utilities, shape (P,), of the positions last asked. nan = failed: never a best, never a worst.
 

@@ -23,7 +23,7 @@ from hswarm.errors import ConfigError, RunError, UserError
 from hswarm.experiments.parallel import each
 from hswarm.methods import get_method, run_method
 from hswarm.runs.report import selection_report
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import Parts, open_parts, planned_calls
 from hswarm.session.settings import BudgetSettings
 from hswarm.system.cache import Cache
@@ -98,10 +98,10 @@ def make(cell: Cell) -> str:
     shared = closing(Cache(cell.shared)) if cell.shared else nullcontext()
     with closing(Cache(_fresh(cell.folder) / "cache.sqlite")) as cache, shared as elsewhere:
         executor = Executor(parts.engine, cache, recipe.search.reuse, settings=recipe.engine, elsewhere=elsewhere)
-        objective = Objective(parts.task, recipe, parts.pool, executor)
+        evaluator = Evaluator(parts.task, recipe, parts.pool, executor)
         result: dict[str, Any] = {"task": recipe.name, "method": cell.method, "seed": cell.seed}
         try:
-            result |= _measure(objective, cell)
+            result |= _measure(evaluator, cell)
             line = f"dev {np.nanmean(result['dev']):.3f}, test {np.nanmean(result['test']):.3f}"
         except UserError as fault:
             result["refused"] = line = str(fault)
@@ -109,19 +109,19 @@ def make(cell: Cell) -> str:
     return f"{recipe.name} {cell.method} seed {cell.seed}: {line}"
 
 
-def _measure(objective: Objective, cell: Cell) -> dict[str, Any]:
+def _measure(evaluator: Evaluator, cell: Cell) -> dict[str, Any]:
     """Search, choose, then look at test once. What the search spent is noted before dev and test are measured."""
-    method = get_method(cell.method, objective.recipe.methods.get(cell.method))
-    found = run_method(method, objective.pool, objective, np.random.default_rng(cell.seed))
-    selection = objective.select(found)
-    ledger = objective.ledger
+    method = get_method(cell.method, evaluator.recipe.methods.get(cell.method))
+    found = run_method(method, evaluator.pool, evaluator, np.random.default_rng(cell.seed))
+    selection = evaluator.select(found)
+    ledger = evaluator.budget.ledger
     spent = {
         "calls": ledger.generated,
         "tokens": ledger.prompt_tokens + ledger.completion_tokens,
-        "seconds": None if cell.shared else round(objective.seconds, 2),
+        "seconds": None if cell.shared else round(evaluator.budget.seconds, 2),
     }
-    dev = objective.seen(selection.system)
-    (test,) = objective.final([selection.system])
+    dev = evaluator.seen(selection.system)
+    (test,) = evaluator.final([selection.system])
     selection.system.save(cell.folder / "system")
     return {
         "spent": spent,

@@ -28,7 +28,7 @@ from hswarm.methods.base import Checkpointer
 from hswarm.methods.hswarm import Search
 from hswarm.runs.cost import Cost, Forecast, peak
 from hswarm.runs.report import reported
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import Parts
 from hswarm.session.settings import BudgetSettings, SelectionSettings
 from hswarm.system.cache import Cache
@@ -85,11 +85,11 @@ class _Meter:
         self._phase.wall += time.perf_counter()
         self._phase = _Phase()
 
-    def warm_up(self, objective: Objective, dev: Sequence[Example]) -> None:
+    def warm_up(self, evaluator: Evaluator, dev: Sequence[Example]) -> None:
         """Two experts' answers to a whole batch of `dev`: the most memory. The first also compiles and allocates."""
-        sampling, took = replace(objective.sampling, choose=""), []
-        for name, expert in zip(("cold", "warm"), objective.pool.experts, strict=False):
-            prompts = [objective.alone(expert).prompts.render(e) for e in dev[: objective.recipe.engine.batch]]
+        sampling, took = replace(evaluator.sampling, choose=""), []
+        for name, expert in zip(("cold", "warm"), evaluator.pool.experts, strict=False):
+            prompts = [evaluator.alone(expert).prompts.render(e) for e in dev[: evaluator.recipe.engine.batch]]
             self.begin(name, 0)
             self.generate([Request(expert, prompt, sampling) for prompt in prompts])
             took.append(self._phase.batches[-1].seconds)
@@ -144,16 +144,15 @@ def forecast(recipe: Recipe, parts: Parts) -> Forecast:
         recipe.search,
         iterations=min(_ITERATIONS, recipe.search.iterations),
         patience=_ITERATIONS + 1,
-        early_end="off",
         cache="",
     )
     short = recipe.model_copy(update={"search": search, "budget": BudgetSettings(), "selection": SelectionSettings()})
     with tempfile.TemporaryDirectory() as folder, closing(Cache(Path(folder) / "search.sqlite")) as cache:
         executor = Executor(meter, cache, search.reuse, settings=recipe.engine.alone())
-        objective = Objective(few, short, parts.pool, executor)
-        meter.warm_up(objective, parts.task.dev)
-        findings = Search(parts.pool, objective, np.random.default_rng(recipe.seed), _Phases(meter)).go()
-        systems = reported(findings, objective.select(findings.best), search.start_on_test)
+        evaluator = Evaluator(few, short, parts.pool, executor)
+        meter.warm_up(evaluator, parts.task.dev)
+        findings = Search(parts.pool, evaluator, np.random.default_rng(recipe.seed), _Phases(meter)).go()
+        systems = reported(findings, evaluator.select(findings.best), search.start_on_test)
         meter.begin("test", sum(system.calls for system in systems) * len(few.dev))
         Executor(meter, reuse=search.reuse, settings=executor.settings).run(systems, few.dev, "test")
         meter.end()

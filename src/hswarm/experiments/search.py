@@ -22,7 +22,7 @@ from hswarm.runs.answers import keep_answers
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 from hswarm.runs.report import final_report, reported
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import Parts, open_parts, planned_calls, shared_cache
 from hswarm.system.cache import Cache
 from hswarm.system.executor import Executor
@@ -89,16 +89,16 @@ def carry_on(run: Run, parts: Parts, progress: Progress) -> None:
 def _carry_on(run: Run, parts: Parts, progress: Progress, cache: Cache) -> None:
     recipe, task = run.recipe, parts.task
     executor = Executor(parts.engine, cache, recipe.search.reuse, progress=progress.advance, settings=recipe.engine)
-    objective = Objective(task, recipe, parts.pool, executor)
-    journal = RunJournal(run, objective, progress)
-    findings = Search(parts.pool, objective, np.random.default_rng(recipe.seed), journal).go()
-    selection = objective.select(findings.best)
+    evaluator = Evaluator(task, recipe, parts.pool, executor)
+    journal = RunJournal(run, evaluator, progress)
+    findings = Search(parts.pool, evaluator, np.random.default_rng(recipe.seed), journal).go()
+    selection = evaluator.select(findings.best)
     systems = reported(findings, selection, recipe.search.start_on_test)
-    progress.begin("test", sum(objective.calls(system.calls, len(task.test)) for system in systems), 0)
-    tests = objective.final(systems) if task.test else []
+    progress.begin("test", sum(evaluator.calls(system.calls, len(task.test)) for system in systems), 0)
+    tests = evaluator.final(systems) if task.test else []
     selection.system.save(run.path / "best")
-    keep_answers(run, objective, findings, selection)
-    final_report(run, objective, findings, selection, tests, stream(recipe.seed, "report"))
+    keep_answers(run, evaluator, findings, selection)
+    final_report(run, evaluator, findings, selection, tests, stream(recipe.seed, "report"))
 
 
 class RunJournal(Checkpointer):
@@ -106,20 +106,20 @@ class RunJournal(Checkpointer):
 
     intervals = True
 
-    def __init__(self, run: Run, objective: Objective, progress: Progress) -> None:
-        self._run, self._objective, self._progress = run, objective, progress
+    def __init__(self, run: Run, evaluator: Evaluator, progress: Progress) -> None:
+        self._run, self._evaluator, self._progress = run, evaluator, progress
         self._saved = ""  # the step that found the best system that this process wrote
 
     def begin(self, phase: str, calls: int) -> None:
-        task = self._objective.task
-        sizes = len(self._objective.pool.experts), len(self._objective.dev), len(task.test)
+        task = self._evaluator.task
+        sizes = len(self._evaluator.pool.experts), len(self._evaluator.dev), len(task.test)
         planned = planned_calls(self._run.recipe, *sizes, task)
-        self._progress.begin(phase, calls, max(0, planned["total"] - self._objective.ledger.requested - calls))
+        self._progress.begin(phase, calls, max(0, planned["total"] - self._evaluator.budget.ledger.requested - calls))
 
     def keep(
         self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System
     ) -> None:
-        executor = self._objective.executor
+        executor = self._evaluator.executor
         self._run.save_places(entry["iteration"], tensors)
         self._run.append(entry)
         self._run.save_state(tensors, {**state, "most": executor.guard.most, "engine": executor.engine.fingerprint})
@@ -132,14 +132,14 @@ class RunJournal(Checkpointer):
     def _forget(self, done: int) -> None:
         """Drop the calls that the run keeps no longer after so many iterations: again on resuming, for equal counts."""
         if keep := self._run.recipe.search.keep_calls:
-            self._objective.executor.cache.forget(done - keep)
+            self._evaluator.executor.cache.forget(done - keep)
 
     def kept(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         saved = self._run.load_state()
         self._run.rewind(saved[1]["iteration"] if saved else 0)
         if saved:
             self._forget(saved[1]["iteration"])
-            executor = self._objective.executor
+            executor = self._evaluator.executor
             executor.guard.most = saved[1].get("most")
             if saved[1].get("engine") != (now := executor.engine.fingerprint):
                 self._progress.say(

@@ -1,6 +1,6 @@
 """Methods: hswarm beside its rivals on equal terms, one line in the table each.
 
-A method is a function (pool, objective, rng) -> System, or a class of settings whose instances are; the settings are
+A method is a function (pool, evaluator, rng) -> System, or a class of settings whose instances are; the settings are
 then `[methods.NAME]` in a recipe.
 """
 
@@ -15,7 +15,8 @@ from hswarm.errors import ConfigError
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import Method
 from hswarm.registry import check_name, listed, lookup
-from hswarm.session.evaluator import BudgetSpent, Objective
+from hswarm.session.budget import BudgetSpent
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 _ROOM = "hswarm.methods."
@@ -75,11 +76,11 @@ def method_names(text: str) -> list[str]:
     return chosen
 
 
-def run_method(method: Method, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def run_method(method: Method, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """What `method` makes of `pool`; when the budget ends it, the best system that it had scored."""
     try:
-        return method(pool, objective, rng)
+        return method(pool, evaluator, rng)
     except BudgetSpent:
-        if objective.best is None:
+        if evaluator.archive.best is None:
             raise
-        return objective.best.system
+        return evaluator.archive.best.system

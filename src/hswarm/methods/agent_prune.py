@@ -14,7 +14,7 @@ import numpy as np
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods import policy_gradient
 from hswarm.methods.common import team
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
@@ -29,14 +29,14 @@ class AgentPrune:
     rank_weight: float = 0.1
     pruned: float = 0.5
 
-    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
-        members = team(pool, objective, rng)
+    def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
+        members = team(pool, evaluator, rng)
         allowed = policy_gradient.candidates(len(members))
         logits = np.where(allowed, 1.0, -30.0)  # dense at first
-        for step in range(policy_gradient.rounds(objective, self.samples)):
+        for step in range(policy_gradient.rounds(evaluator, self.samples)):
             mask = policy_gradient.sigmoid(logits)
             drawn = [policy_gradient.draw_topology(mask, rng) for _ in range(self.samples)]
-            found = objective.evaluate([objective.system(topology, members) for topology, _ in drawn], f"step {step}")
+            found = evaluator.evaluate([evaluator.system(topology, members) for topology, _ in drawn], f"step {step}")
             gains = policy_gradient.advantages(np.array([evaluation.utility for evaluation in found]))
             gradient = np.mean([gain * each for gain, (_, each) in zip(gains, drawn, strict=True)], axis=0)
             left, _, right = np.linalg.svd(mask * allowed)
@@ -45,4 +45,4 @@ class AgentPrune:
         mask = policy_gradient.sigmoid(logits)
         order = sorted(np.argwhere(allowed).tolist(), key=lambda edge: (-mask[edge[0], edge[1]], edge))
         kept = order[: max(1, round((1 - self.pruned) * len(order)))]
-        return objective.system(policy_gradient.likely_topology(mask, kept), members)
+        return evaluator.system(policy_gradient.likely_topology(mask, kept), members)

@@ -16,7 +16,8 @@ from hswarm.core.topology import Topology
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import ranked_alone
-from hswarm.session.evaluator import Evaluation, Objective
+from hswarm.session.evaluation import Evaluation
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
@@ -28,17 +29,17 @@ class AgentVerse:
 
     sharpness: float = 10.0
 
-    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
-        singles = ranked_alone(pool, objective, rng)
+    def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
+        singles = ranked_alone(pool, evaluator, rng)
         experts = [single.system.experts[0] for single in singles]
-        count = max(1, min(objective.nodes - 2, len(experts) - 1))
+        count = max(1, min(evaluator.nodes - 2, len(experts) - 1))
         worth: list[list[float]] = [[float(np.nan_to_num(single.utility))] for single in singles[1:]]
         best: Evaluation | None = None
-        for turn in range(objective.systems):
+        for turn in range(evaluator.systems):
             means = np.array([np.mean(each) for each in worth])
             raised = np.exp(self.sharpness * (means - means.max())) + 1e-6
             chosen = rng.choice(len(worth), count, replace=False, p=raised / raised.sum())
-            (found,) = objective.evaluate([_panel(objective, experts, sorted(chosen + 1))], f"turn {turn}")
+            (found,) = evaluator.evaluate([_panel(evaluator, experts, sorted(chosen + 1))], f"turn {turn}")
             for reviewer in chosen:
                 worth[reviewer].append(float(np.nan_to_num(found.utility)))
             best = found if best is None or found.utility > best.utility else best
@@ -46,9 +47,9 @@ class AgentVerse:
         return best.system
 
 
-def _panel(objective: Objective, experts: list[Expert], reviewers: list[int]) -> System:
+def _panel(evaluator: Evaluator, experts: list[Expert], reviewers: list[int]) -> System:
     """Draft at node 0, reviewers after it, the solver once more at the last node."""
     last = len(reviewers) + 1
     edges = {(0, last)} | {(0, node) for node in range(1, last)} | {(node, last) for node in range(1, last)}
     members = [experts[0], *(experts[i] for i in reviewers), experts[0]]
-    return objective.system(Topology.of(last + 1, edges), members)
+    return evaluator.system(Topology.of(last + 1, edges), members)

@@ -8,14 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from hswarm.experts.pool import ExpertPool
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
 class Method(Protocol):
-    """Makes a system of a pool. It sees dev alone, through `objective`, and draws from `rng` alone."""
+    """Makes a system of a pool. It sees dev alone, through `evaluator`, and draws from `rng` alone."""
 
-    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System: ...
+    def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System: ...
 
 
 class Checkpointer:

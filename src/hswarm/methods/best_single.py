@@ -6,10 +6,10 @@ import numpy as np
 
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import ranked_alone
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
-def best_single(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def best_single(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """One call an answer."""
-    return ranked_alone(pool, objective, rng)[0].system
+    return ranked_alone(pool, evaluator, rng)[0].system

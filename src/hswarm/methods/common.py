@@ -9,21 +9,22 @@ import numpy as np
 from hswarm.core.topology import Topology
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
-from hswarm.session.evaluator import Evaluation, Objective
+from hswarm.session.evaluation import Evaluation
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
-def ranked_alone(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> list[Evaluation]:
+def ranked_alone(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> list[Evaluation]:
     """Every expert alone on dev, the best first. Ties are drawn: the order in which a pool is written down must not
     help a method that puts its experts in a row."""
-    singles = objective.evaluate([objective.alone(expert) for expert in pool.experts], "alone")
+    singles = evaluator.evaluate([evaluator.alone(expert) for expert in pool.experts], "alone")
     drawn = [singles[i] for i in rng.permutation(len(singles))]
     return sorted(drawn, key=lambda single: -np.nan_to_num(single.utility))
 
 
-def team(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> list[Expert]:
+def team(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> list[Expert]:
     """As many experts as the recipe has nodes, those that are best alone, the best first."""
-    return [single.system.experts[0] for single in ranked_alone(pool, objective, rng)[: objective.nodes]]
+    return [single.system.experts[0] for single in ranked_alone(pool, evaluator, rng)[: evaluator.nodes]]
 
 
 def group(pool: ExpertPool) -> list[int]:
@@ -32,9 +33,9 @@ def group(pool: ExpertPool) -> list[int]:
     return list(pool.groups[sizes.index(max(sizes))])
 
 
-def best_of(objective: Objective, systems: Sequence[System], step: str) -> System:
+def best_of(evaluator: Evaluator, systems: Sequence[System], step: str) -> System:
     """The best of `systems` on dev (ties: the first)."""
-    return max(objective.evaluate(systems, step), key=lambda found: np.nan_to_num(found.utility)).system
+    return max(evaluator.evaluate(systems, step), key=lambda found: np.nan_to_num(found.utility)).system
 
 
 def ending_in(size: int, edges: set[tuple[int, int]], sink: int) -> Topology:

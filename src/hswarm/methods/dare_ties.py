@@ -17,7 +17,7 @@ from hswarm.experts.adapter import Expert
 from hswarm.experts.blend import factors, union_form
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import group
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 Array = NDArray[Any]
@@ -37,9 +37,9 @@ class DareTies:
         if not 0 < self.density <= 1:
             raise ValueError(f"density must be in (0, 1], got {self.density}")
 
-    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
         experts = [pool.experts[i] for i in group(pool)]
-        return objective.alone(self.merge(experts, rng))
+        return evaluator.alone(self.merge(experts, rng))
 
     def merge(self, experts: list[Expert], rng: np.random.Generator) -> Expert:
         """The merged expert; bare vectors are merged as they are. PoolError for whole checkpoints."""

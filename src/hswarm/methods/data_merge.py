@@ -16,7 +16,7 @@ from hswarm import io
 from hswarm.errors import ConfigError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool, read_expert
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
@@ -29,7 +29,7 @@ class DataMerge:
     path: str = ""
     recipe: str = ""
 
-    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
         if bool(self.path) == bool(self.recipe):
             raise ConfigError(
                 [
@@ -38,7 +38,7 @@ class DataMerge:
                 ]
             )
         folder = Path(self.path) if self.path else _train(Path(self.recipe))
-        return objective.alone(_read(folder, pool.base))
+        return evaluator.alone(_read(folder, pool.base))
 
 
 def _train(recipe: Path) -> Path:

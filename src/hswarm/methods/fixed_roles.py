@@ -12,25 +12,25 @@ from hswarm.core.decode import g_decode
 from hswarm.core.topology import Topology
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import team
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
-def chain(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def chain(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """From the weakest to the best."""
-    members = team(pool, objective, rng)[::-1]
-    return objective.system(Topology.chain(len(members)), members)
+    members = team(pool, evaluator, rng)[::-1]
+    return evaluator.system(Topology.chain(len(members)), members)
 
 
-def star(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def star(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """All others speak to the best."""
-    members = team(pool, objective, rng)[::-1]
-    return objective.system(Topology.star(len(members)), members)
+    members = team(pool, evaluator, rng)[::-1]
+    return evaluator.system(Topology.star(len(members)), members)
 
 
-def random_topology(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def random_topology(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """One random adjacency, decoded as hswarm decodes; nothing is searched."""
-    members, decode = team(pool, objective, rng), objective.recipe.decode
+    members, decode = team(pool, evaluator, rng), evaluator.recipe.decode
     adjacency = rng.uniform(0, 1, (len(members), len(members)))
     topology = g_decode(adjacency, rng, decode.top_p, out_edges=decode.out_edges)
-    return objective.system(topology, [members[i] for i in rng.permutation(len(members))])
+    return evaluator.system(topology, [members[i] for i in rng.permutation(len(members))])

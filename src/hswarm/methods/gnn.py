@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods import policy_gradient
 from hswarm.methods.common import ranked_alone
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 Array = NDArray[Any]
@@ -61,18 +61,18 @@ class GNN:
     rate: float = 0.3
     hidden: int = 8
 
-    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
-        singles = ranked_alone(pool, objective, rng)[: objective.nodes]
+    def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
+        singles = ranked_alone(pool, evaluator, rng)[: evaluator.nodes]
         members = [single.system.experts[0] for single in singles]
         network = Network(np.nan_to_num(np.stack([single.scores for single in singles])), self.hidden, rng)
-        for step in range(policy_gradient.rounds(objective, self.samples)):
+        for step in range(policy_gradient.rounds(evaluator, self.samples)):
             likely = policy_gradient.sigmoid(network.logits())
             drawn = [policy_gradient.draw_topology(likely, rng) for _ in range(self.samples)]
-            found = objective.evaluate([objective.system(topology, members) for topology, _ in drawn], f"step {step}")
+            found = evaluator.evaluate([evaluator.system(topology, members) for topology, _ in drawn], f"step {step}")
             gains = policy_gradient.advantages(np.array([evaluation.utility for evaluation in found]))
             gradient = np.mean([gain * each for gain, (_, each) in zip(gains, drawn, strict=True)], axis=0)
             for weight, slope in zip(network.weights, network.gradients(gradient), strict=True):
                 weight += self.rate * slope
         likely = policy_gradient.sigmoid(network.logits())
         chosen = np.argwhere((likely > 0.5) & policy_gradient.candidates(len(members))).tolist()
-        return objective.system(policy_gradient.likely_topology(likely, chosen), members)
+        return evaluator.system(policy_gradient.likely_topology(likely, chosen), members)

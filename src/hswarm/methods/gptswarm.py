@@ -14,7 +14,7 @@ import numpy as np
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods import policy_gradient
 from hswarm.methods.common import team
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
@@ -28,15 +28,15 @@ class GPTSwarm:
     rate: float = 0.5
     threshold: float = 0.5
 
-    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
-        members = team(pool, objective, rng)
+    def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
+        members = team(pool, evaluator, rng)
         logits = np.zeros((len(members), len(members)))
-        for step in range(policy_gradient.rounds(objective, self.samples)):
+        for step in range(policy_gradient.rounds(evaluator, self.samples)):
             drawn = [policy_gradient.draw_topology(policy_gradient.sigmoid(logits), rng) for _ in range(self.samples)]
-            found = objective.evaluate([objective.system(topology, members) for topology, _ in drawn], f"step {step}")
+            found = evaluator.evaluate([evaluator.system(topology, members) for topology, _ in drawn], f"step {step}")
             gains = policy_gradient.advantages(np.array([evaluation.utility for evaluation in found]))
             gradients = [gain * gradient for gain, (_, gradient) in zip(gains, drawn, strict=True)]
             logits += self.rate * np.mean(gradients, axis=0)
         likely = policy_gradient.sigmoid(logits)
         chosen = np.argwhere((likely > self.threshold) & policy_gradient.candidates(len(members))).tolist()
-        return objective.system(policy_gradient.likely_topology(likely, chosen), members)
+        return evaluator.system(policy_gradient.likely_topology(likely, chosen), members)

@@ -24,13 +24,12 @@ from hswarm.errors import EngineError, RunError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import Checkpointer
-from hswarm.methods.early_end import evaluate_needed
-from hswarm.session.evaluator import BudgetSpent, Evaluation, Objective
+from hswarm.session.budget import BudgetSpent
+from hswarm.session.evaluation import Evaluation
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.settings import SearchSettings
 from hswarm.system.executor import Ledger
 from hswarm.system.system import System
-
-_SHAKES = 30  # tries to come to another graph; the reach of the last one is about twenty times that of the first
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,26 +47,26 @@ class Findings:
         return max(self.singles, key=lambda single: -np.inf if np.isnan(single.utility) else single.utility)
 
 
-def role_only(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def role_only(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """The ablation without the weight-step."""
-    return _ablated(pool, objective, rng, "role")
+    return _ablated(pool, evaluator, rng, "role")
 
 
-def weight_only(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def weight_only(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """The ablation without the role-step: weights on the best of the first graphs."""
-    return _ablated(pool, objective, rng, "weight")
+    return _ablated(pool, evaluator, rng, "weight")
 
 
 def _ablated(
-    pool: ExpertPool, objective: Objective, rng: np.random.Generator, step: Literal["role", "weight"]
+    pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator, step: Literal["role", "weight"]
 ) -> System:
-    settings = replace(objective.recipe.search, steps=(step,), weight_topology="best")
-    return Search(pool, objective, rng, settings=settings).go().best
+    settings = replace(evaluator.recipe.search, steps=(step,), weight_topology="best")
+    return Search(pool, evaluator, rng, settings=settings).go().best
 
 
-def hswarm(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def hswarm(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """The method of the paper, with the settings of the recipe."""
-    return Search(pool, objective, rng).go().best
+    return Search(pool, evaluator, rng).go().best
 
 
 class Search:
@@ -76,19 +75,18 @@ class Search:
     def __init__(
         self,
         pool: ExpertPool,
-        objective: Objective,
+        evaluator: Evaluator,
         rng: np.random.Generator,
         journal: Checkpointer | None = None,
         settings: SearchSettings | None = None,
     ) -> None:
-        self._pool, self._objective, self._recipe = pool, objective, objective.recipe
-        self._settings, self._journal = settings or objective.recipe.search, journal or Checkpointer()
+        self._pool, self._evaluator, self._recipe = pool, evaluator, evaluator.recipe
+        self._settings, self._journal = settings or evaluator.recipe.search, journal or Checkpointer()
         self._seed = seed_of(rng)
-        self._nodes = objective.nodes
+        self._nodes = evaluator.nodes
         self._iteration, self._stalled, self._spent = 0, 0, False
         self._shares: dict[tuple[str, str], Array] = {}  # of experts by name and digest
         self._first: Evaluation | None = None
-        self._scored: tuple[list[str], list[Topology]] = ([], [])  # graphs that experts of these digests were scored on
         self._told: dict[str, Array] = {}  # the last utilities of graphs ("role") and experts ("weight")
 
     def go(self) -> Findings:
@@ -109,9 +107,9 @@ class Search:
         return Findings(self._singles, self._first, self._best.system, self._iteration, self._stop())
 
     def _start(self) -> None:
-        systems = [self._objective.alone(expert) for expert in self._pool.experts]
-        self._journal.begin("experts alone", len(systems) * self._objective.calls(1, len(self._objective.dev)))
-        self._singles = tuple(self._objective.evaluate(systems, "start", rival=False))
+        systems = [self._evaluator.alone(expert) for expert in self._pool.experts]
+        self._journal.begin("experts alone", len(systems) * self._evaluator.calls(1, len(self._evaluator.dev)))
+        self._singles = tuple(self._evaluator.evaluate(systems, "start", rival=False))
         by_score = sorted(range(len(systems)), key=lambda i: (-np.nan_to_num(self._singles[i].utility), i))
         self._members = sorted(by_score[: self._nodes])
         adjacencies = stream(self._seed, "adjacency").uniform(0, 1, (self._settings.graphs, self._nodes**2))
@@ -138,7 +136,7 @@ class Search:
         entry: dict[str, Any] = {"iteration": t}
         weighs = "weight" in self._settings.steps
         waiting = weighs and t < self._settings.weight_after
-        before = self._best.utility if self._objective.finalists else -np.inf
+        before = self._best.utility if self._evaluator.archive.finalists else -np.inf
         try:
             experts = self._moved() if weighs else self._pool.experts
             if t == 0 or "role" in self._settings.steps:
@@ -149,7 +147,7 @@ class Search:
             self._spent = True
             if fault.evaluations:
                 self._consider(fault.evaluations)
-            if not self._objective.finalists:
+            if not self._evaluator.archive.finalists:
                 raise
         self._stalled = 0 if waiting or self._best.utility > before else self._stalled + 1
         entry["best"] = {"utility": self._best.utility, "step": self._best.step} | self._interval(self._best, t)
@@ -176,14 +174,16 @@ class Search:
     def _stand(self, shares: Array) -> tuple[Expert, ...]:
         """The blends of `shares`, shape (n, n), which are remembered until no kept system needs them."""
         experts = self._pool.blends(shares, self._pool.names)
-        needed = [*([self._first] if self._first else []), *self._objective.finalists]
+        needed = [*([self._first] if self._first else []), *self._evaluator.archive.finalists]
         kept = {(e.name, e.digest) for found in needed for e in found.system.experts}
         self._shares = {key: row for key, row in self._shares.items() if key in kept}
         self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}
         return experts
 
     def _role_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
-        matrices, topologies = self._graphs(t, experts)
+        rng, decode = stream(self._seed, "decode", t), self._recipe.decode
+        matrices = self._role.ask().reshape(-1, self._nodes, self._nodes)
+        topologies = [g_decode(matrix, rng, decode.top_p, out_edges=decode.out_edges) for matrix in matrices]
         nodes: list[Sequence[int]] = [range(self._nodes)] * len(topologies)
         if (threshold := self._settings.threshold) is not None:
             thin = [thinned(*pair, threshold) for pair in zip(topologies, matrices, strict=True)]
@@ -191,11 +191,11 @@ class Search:
         members = [experts[i] for i in self._members]
         self._journal.begin(f"iteration {t + 1}: roles", len(topologies) * self._step_calls())
         systems = [
-            self._objective.system(topology, [members[v] for v in left])
+            self._evaluator.system(topology, [members[v] for v in left])
             for topology, left in zip(topologies, nodes, strict=True)
         ]
         kept = self._kept(t, "role", len(systems))
-        evaluations = self._evaluate_roles(systems, kept, f"{t}/role")
+        evaluations = self._evaluator.evaluate([systems[i] for i in kept], f"{t}/role")
         utilities = self._told.get("role", np.full(len(systems), np.nan)).copy()
         utilities[kept] = [evaluation.utility for evaluation in evaluations]
         self._role.tell(utilities - self._settings.l1 * np.abs(matrices).mean(axis=(1, 2)))
@@ -208,36 +208,6 @@ class Search:
         entry["edges"] = sorted(self._now.edges)
         return entry | _dropped(len(systems), kept) | _faults(evaluations)
 
-    def _graphs(self, t: int, experts: Sequence[Expert]) -> tuple[Array, list[Topology]]:
-        """The role swarm's matrices, shape (N, n, n), and the topology of each."""
-        rng, decode, shape = stream(self._seed, "decode", t), self._recipe.decode, (-1, self._nodes, self._nodes)
-        matrices = self._role.ask().reshape(shape)
-        topologies = [g_decode(matrix, rng, decode.top_p, out_edges=decode.out_edges) for matrix in matrices]
-        if not self._settings.fresh_graphs:
-            return matrices, topologies
-        digests = [experts[i].digest for i in self._members]
-        seen = self._scored[1] if self._scored[0] == digests else []
-        for i, matrix in enumerate(matrices):
-            reach = 0.1 * float(matrix.std())
-            for _ in range(_SHAKES):
-                if topologies[i] not in seen:
-                    break
-                shaken = matrix + reach * rng.standard_normal(matrix.shape)
-                topologies[i] = g_decode(shaken, rng, decode.top_p, out_edges=decode.out_edges)
-                self._role.place(i, shaken.ravel())
-                reach *= 1.2
-            seen = [*seen, topologies[i]]
-        self._scored = digests, seen
-        return self._role.ask().reshape(shape), topologies
-
-    def _evaluate_roles(self, systems: Sequence[System], kept: Sequence[int], step: str) -> list[Evaluation]:
-        mode, evaluated = self._settings.early_end, [systems[i] for i in kept]
-        if mode == "off" or self._recipe.budget.text() != "no limit" or not kept:
-            return self._objective.evaluate(evaluated, step)
-        order = stream(self._seed, "early end").permutation(len(self._objective.dev)).tolist()
-        personal, worst = self._role.personal_best_utilities[list(kept)], self._role.worst_utility
-        return evaluate_needed(self._objective, evaluated, personal, worst, step, mode, order)
-
     def _kept(self, t: int, step: str, count: int) -> list[int]:
         """Which of a step's `count` systems are scored: all less those that drop_k and drop_n leave out."""
         if t == 0:
@@ -245,7 +215,7 @@ class Search:
         none = stream(self._seed, "drop iteration", t).uniform() < self._settings.drop_k
         drawn = stream(self._seed, f"drop {step}", t).uniform(size=count)
         kept = [] if none else np.flatnonzero(drawn >= self._settings.drop_n).tolist()
-        self._objective.skip((count - len(kept)) * self._step_calls())
+        self._evaluator.skip((count - len(kept)) * self._step_calls())
         return kept
 
     def _weight_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
@@ -256,8 +226,8 @@ class Search:
         )
         self._journal.begin(f"iteration {t + 1}: weights", len(assignments) * self._step_calls())
         kept = self._kept(t, "weight", len(assignments))
-        systems = [self._objective.system(topology, [experts[i] for i in assignments[k]]) for k in kept]
-        evaluations = self._objective.evaluate(systems, f"{t}/weight")
+        systems = [self._evaluator.system(topology, [experts[i] for i in assignments[k]]) for k in kept]
+        evaluations = self._evaluator.evaluate(systems, f"{t}/weight")
         utilities = np.full(len(assignments), np.nan)
         utilities[kept] = [evaluation.utility for evaluation in evaluations]
         score = jfk_score(assignments, utilities, len(experts)).score
@@ -277,7 +247,7 @@ class Search:
         whole = [evaluation for evaluation in evaluations if not np.isnan(evaluation.utility)]
         if not whole:
             step = evaluations[0].step
-            fault = self._objective.executor.fault
+            fault = self._evaluator.executor.fault
             raise EngineError(
                 f"every system of step {step} had failed calls (the last: {fault}); see the engine, or "
                 "take the question that breaks it out of the task, then resume the run"
@@ -292,7 +262,7 @@ class Search:
 
         None where it is no mean over examples or not the best `among`.
         """
-        if not self._journal.intervals or self._objective.task.parts or not np.isfinite(found.scores).all():
+        if not self._journal.intervals or self._evaluator.task.parts or not np.isfinite(found.scores).all():
             return {}
         if len(among) and found.utility < np.nanmax(among):
             return {}
@@ -308,14 +278,14 @@ class Search:
     @property
     def _best(self) -> Evaluation:
         """The best of all steps; the experts alone are no rivals here."""
-        return self._objective.finalists[0]
+        return self._evaluator.archive.finalists[0]
 
     @property
     def _ledger(self) -> Ledger:
-        return self._objective.ledger
+        return self._evaluator.budget.ledger
 
     def _step_calls(self) -> int:
-        return self._objective.calls(self._nodes, len(self._objective.dev))
+        return self._evaluator.calls(self._nodes, len(self._evaluator.dev))
 
     def _keep(self, entry: Mapping[str, Any]) -> None:
         """Hand the journal all that `_restore` needs to go on bit for bit."""
@@ -327,14 +297,15 @@ class Search:
             "members": self._members,
             "ledger": asdict(self._ledger),
             "now": self._now.to_json(),
-            "scored": [self._scored[0], [topology.to_json() for topology in self._scored[1]]],
-            "wall_s": self._objective.seconds,
+            "wall_s": self._evaluator.budget.seconds,
         }
         for name, swarm in self._swarms().items():
             state[name] = _split(swarm.state(), f"{name}.", tensors)
         assert self._first is not None
         state["first"] = self._pack(self._first, "first", tensors)
-        state["finalists"] = [self._pack(f, f"final{i}", tensors) for i, f in enumerate(self._objective.finalists)]
+        state["finalists"] = [
+            self._pack(f, f"final{i}", tensors) for i, f in enumerate(self._evaluator.archive.finalists)
+        ]
         tensors |= {f"told.{step}": values for step, values in self._told.items()}
         tensors["singles"] = np.stack([single.scores for single in self._singles])
         self._journal.keep(entry, tensors, state, self._best.system)
@@ -346,9 +317,7 @@ class Search:
     def _restore(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         self._iteration, self._stalled, self._spent = state["iteration"], state["stalled"], state["spent"]
         self._members, self._now = state["members"], Topology.from_json(state["now"])
-        self._scored = state["scored"][0], [Topology.from_json(graph) for graph in state["scored"][1]]
-        self._objective.earlier_s += state["wall_s"]
-        self._objective.executor.ledger = Ledger(**state["ledger"])
+        self._evaluator.budget.restore(state["ledger"], state["wall_s"])
         self._role = Swarm.from_state(_join(state["role"], "role.", tensors), self._recipe.role)
         names = [f"weight{g}" for g in range(len(self._pool.groups))]
         self._weight = [
@@ -356,11 +325,11 @@ class Search:
         ]
         self._first = self._unpack("first", tensors, state["first"])
         self._told = {step: tensors[f"told.{step}"] for step in ("role", "weight") if f"told.{step}" in tensors}
-        self._objective.finalists[:] = [
+        self._evaluator.archive.finalists[:] = [
             self._unpack(f"final{i}", tensors, entry) for i, entry in enumerate(state["finalists"])
         ]
         self._singles = tuple(
-            Evaluation(self._objective.alone(expert), scores, "start", combine=self._objective.combine)
+            Evaluation(self._evaluator.alone(expert), scores, "start", combine=self._evaluator.combine)
             for expert, scores in zip(self._pool.experts, tensors["singles"], strict=True)
         )
 
@@ -375,8 +344,8 @@ class Search:
         shares = tensors[f"{name}.shares"]
         experts = self._pool.blends(shares, entry["experts"])
         self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}
-        system = self._objective.system(Topology.from_json(entry["topology"]), experts)
-        return Evaluation(system, tensors[f"{name}.scores"], entry["step"], combine=self._objective.combine)
+        system = self._evaluator.system(Topology.from_json(entry["topology"]), experts)
+        return Evaluation(system, tensors[f"{name}.scores"], entry["step"], combine=self._evaluator.combine)
 
 
 def _dropped(count: int, kept: Sequence[int]) -> dict[str, int]:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from hswarm.errors import MissingExtra
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import group
-from hswarm.session.evaluator import BudgetSpent, Evaluation, Objective
+from hswarm.session.budget import BudgetSpent
+from hswarm.session.evaluation import Evaluation
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
@@ -29,7 +31,7 @@ class LoraHub:
     l1: float = 0.05
     sigma: float = 0.5
 
-    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
         try:
             from cmaes import CMA
         except ImportError as missing:
@@ -38,14 +40,14 @@ class LoraHub:
         bounds = np.tile([-self.bound, self.bound], (len(places), 1))
         optimiser = CMA(np.zeros(len(places)), self.sigma, bounds=bounds, seed=int(rng.integers(2**31)))
         best: tuple[float, System] | None = None
-        generations = max(1, objective.systems // optimiser.population_size)
+        generations = max(1, evaluator.systems // optimiser.population_size)
         for generation in range(generations):
             points = [optimiser.ask() for _ in range(optimiser.population_size)]
             rows = [_row(point, places, pool) for point in points]
-            systems = [objective.alone(expert) for expert in pool.blends(rows, ["lorahub"] * len(rows))]
+            systems = [evaluator.alone(expert) for expert in pool.blends(rows, ["lorahub"] * len(rows))]
             spent = None
             try:
-                found = objective.evaluate(systems, f"generation {generation}")
+                found = evaluator.evaluate(systems, f"generation {generation}")
             except BudgetSpent as fault:
                 spent, found = fault, fault.evaluations
             losses = [self._loss(*pair) for pair in zip(points, found, strict=False)]
@@ -58,7 +60,7 @@ class LoraHub:
             if optimiser.should_stop():
                 break
         if best is None:
-            raise BudgetSpent([], objective.recipe.budget.text())
+            raise BudgetSpent([], evaluator.recipe.budget.text())
         return best[1]
 
     def _loss(self, point: NDArray[Any], evaluation: Evaluation) -> float:

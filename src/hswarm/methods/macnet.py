@@ -13,15 +13,15 @@ import numpy as np
 from hswarm.core.topology import Topology
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import best_of, ending_in, team
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
-def macnet(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def macnet(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """Six systems are scored at most: small teams have fewer distinct kinds."""
-    members = team(pool, objective, rng)[::-1]
+    members = team(pool, evaluator, rng)[::-1]
     kinds = dict.fromkeys(shapes(len(members), rng).values())
-    return best_of(objective, [objective.system(topology, members) for topology in kinds], "kinds")
+    return best_of(evaluator, [evaluator.system(topology, members) for topology in kinds], "kinds")
 
 
 def shapes(size: int, rng: np.random.Generator) -> dict[str, Topology]:

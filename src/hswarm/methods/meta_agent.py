@@ -19,7 +19,8 @@ from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import ranked_alone
 from hswarm.registry import near
-from hswarm.session.evaluator import Evaluation, Objective
+from hswarm.session.evaluation import Evaluation
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 _EDGE = re.compile(r"^\W*([\w.-]+?)\s*(?:->|→|=>)\s*([\w.-]+)\W*$", re.MULTILINE)
@@ -36,20 +37,20 @@ class MetaAgent:
     max_new_tokens: int = 200
     temperature: float = 0.7
 
-    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
-        singles = ranked_alone(pool, objective, rng)
+    def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
+        singles = ranked_alone(pool, evaluator, rng)
         experts = [single.system.experts[0] for single in singles]
         designer = self._designer(pool, experts[0])
-        members = experts[: objective.nodes][::-1]
+        members = experts[: evaluator.nodes][::-1]
         made = [Topology.chain(len(members)), Topology.star(len(members))]
-        archive = [singles[0], *objective.evaluate([objective.system(t, members) for t in made], "archive")]
-        sampling = replace(objective.sampling, max_new_tokens=self.max_new_tokens, temperature=self.temperature)
+        archive = [singles[0], *evaluator.evaluate([evaluator.system(t, members) for t in made], "archive")]
+        sampling = replace(evaluator.sampling, max_new_tokens=self.max_new_tokens, temperature=self.temperature)
         for turn in range(self.designs):
-            prompt = brief(singles, archive, objective.nodes)
+            prompt = brief(singles, archive, evaluator.nodes)
             drawn = replace(sampling, seed=int(rng.integers(2**31)))
-            (reply,) = objective.ask(designer, [prompt], f"design {turn}", drawn)
-            if system := read_design(reply, experts, objective):
-                archive += objective.evaluate([system], f"turn {turn}")
+            (reply,) = evaluator.ask(designer, [prompt], f"design {turn}", drawn)
+            if system := read_design(reply, experts, evaluator):
+                archive += evaluator.evaluate([system], f"turn {turn}")
         return max(archive, key=lambda found: np.nan_to_num(found.utility)).system
 
     def _designer(self, pool: ExpertPool, best: Expert) -> Expert:
@@ -81,15 +82,15 @@ def brief(singles: Sequence[Evaluation], archive: Sequence[Evaluation], nodes: i
     return "\n".join(lines)
 
 
-def read_design(reply: str, experts: Sequence[Expert], objective: Objective) -> System | None:
+def read_design(reply: str, experts: Sequence[Expert], evaluator: Evaluator) -> System | None:
     """The system that `reply` designs, or None if it is none: unknown names, a circle, too many, no single end."""
     by_name = {expert.name: expert for expert in experts}
     pairs = [(u, v) for u, v in _EDGE.findall(reply) if u in by_name and v in by_name and u != v]
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
-    if not names or len(names) > objective.nodes:
+    if not names or len(names) > evaluator.nodes:
         return None
     try:
         topology = Topology.of(len(names), {(names.index(u), names.index(v)) for u, v in pairs})
     except ValueError:
         return None
-    return objective.system(topology, [by_name[name] for name in names])
+    return evaluator.system(topology, [by_name[name] for name in names])

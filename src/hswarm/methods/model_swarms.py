@@ -7,23 +7,24 @@ import numpy as np
 from hswarm.core.swarm import Swarm
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import group
-from hswarm.session.evaluator import Evaluation, Objective
+from hswarm.session.evaluation import Evaluation
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
-def model_swarms(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def model_swarms(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """The best single model ever scored. Settings of the swarm: `[weight]`.
 
     A particle's position is kept as its weights over the experts it started from; every move is a sum of positions, so
     this is the swarm in the space of parameters itself.
     """
     places = group(pool)
-    swarm = Swarm(np.eye(len(pool.experts))[places], objective.recipe.weight, rng)
+    swarm = Swarm(np.eye(len(pool.experts))[places], evaluator.recipe.weight, rng)
     best: Evaluation | None = None
-    for iteration in range(max(1, objective.systems // len(places))):
+    for iteration in range(max(1, evaluator.systems // len(places))):
         moved = pool.blends(swarm.ask(), [pool.names[place] for place in places])
-        systems = [objective.alone(expert) for expert in moved]
-        found = objective.evaluate(systems, f"iteration {iteration}")
+        systems = [evaluator.alone(expert) for expert in moved]
+        found = evaluator.evaluate(systems, f"iteration {iteration}")
         swarm.tell(np.array([evaluation.utility for evaluation in found]))
         top = max(found, key=lambda evaluation: np.nan_to_num(evaluation.utility))
         best = top if best is None or top.utility > best.utility else best

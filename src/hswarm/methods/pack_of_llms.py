@@ -14,7 +14,7 @@ import numpy as np
 from hswarm.experts.composite import Fusion
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import group
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
@@ -26,6 +26,6 @@ class PackOfLLMs:
 
     temperature: float = 1.0
 
-    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+    def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
         experts = [pool.experts[i] for i in group(pool)]
-        return objective.alone(Fusion.join(experts, temperature=self.temperature, name="pack"))
+        return evaluator.alone(Fusion.join(experts, temperature=self.temperature, name="pack"))

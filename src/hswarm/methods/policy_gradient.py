@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hswarm.core.topology import Topology
 from hswarm.methods.common import ending_in
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 
 Array = NDArray[Any]
 SINK = 0  # the expert that is best alone gives the answer
@@ -62,9 +62,9 @@ def advantages(utilities: Array) -> Array:
     return np.asarray(centred / spread if spread > 1e-12 else np.zeros(len(utilities)))
 
 
-def rounds(objective: Objective, samples: int) -> int:
+def rounds(evaluator: Evaluator, samples: int) -> int:
     """Rounds of `samples` topologies that make up the recipe's number of systems."""
-    return max(1, objective.systems // samples)
+    return max(1, evaluator.systems // samples)
 
 
 def _reaches(edges: set[tuple[int, int]], start: int, goal: int) -> bool:

@@ -11,11 +11,11 @@ from hswarm.core.topology import Topology
 from hswarm.experts.composite import Vote
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import ranked_alone
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
-def prediction_merge(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def prediction_merge(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """As many calls an answer as the pool has experts."""
-    voters = [single.system.experts[0] for single in ranked_alone(pool, objective, rng)]
-    return objective.system(Topology.star(len(voters) + 1), [*voters, Vote.new()])
+    voters = [single.system.experts[0] for single in ranked_alone(pool, evaluator, rng)]
+    return evaluator.system(Topology.star(len(voters) + 1), [*voters, Vote.new()])

@@ -10,16 +10,16 @@ import numpy as np
 from hswarm.core.decode import g_decode
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import best_of
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
-def random_search(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def random_search(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """Systems of the recipe's size, drawn until the recipe's number of systems or the budget is reached."""
-    nodes, decode = objective.nodes, objective.recipe.decode
+    nodes, decode = evaluator.nodes, evaluator.recipe.decode
     systems = []
-    for _ in range(objective.systems):
+    for _ in range(evaluator.systems):
         topology = g_decode(rng.uniform(0, 1, (nodes, nodes)), rng, decode.top_p, out_edges=decode.out_edges)
         drawn = rng.integers(0, len(pool.experts), nodes)
-        systems.append(objective.system(topology, [pool.experts[i] for i in drawn]))
-    return best_of(objective, systems, "random")
+        systems.append(evaluator.system(topology, [pool.experts[i] for i in drawn]))
+    return best_of(evaluator, systems, "random")

@@ -14,7 +14,7 @@ from hswarm.core.topology import Topology
 from hswarm.experts.composite import Vote
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import ranked_alone
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
@@ -27,13 +27,13 @@ class SelfConsistency:
     samples: int = 0
     temperature: float = 0.7
 
-    def __call__(self, pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
-        expert = ranked_alone(pool, objective, rng)[0].system.experts[0]
-        count = self.samples or objective.nodes
+    def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
+        expert = ranked_alone(pool, evaluator, rng)[0].system.experts[0]
+        count = self.samples or evaluator.nodes
         first = int(rng.integers(2**31))
-        return objective.system(
+        return evaluator.system(
             Topology.star(count + 1),
             [*[expert] * count, Vote.new()],
             seeds=tuple(range(first, first + count + 1)),
-            sampling=replace(objective.sampling, temperature=self.temperature),
+            sampling=replace(evaluator.sampling, temperature=self.temperature),
         )

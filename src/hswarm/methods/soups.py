@@ -14,25 +14,25 @@ from hswarm.experts.adapter import Expert
 from hswarm.experts.blend import blend_updates
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.common import group, ranked_alone
-from hswarm.session.evaluator import Objective
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
-def uniform_soup(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def uniform_soup(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """The average of all experts; one call an answer, none to find it."""
-    return objective.alone(soup(pool, group(pool), "uniform-soup"))
+    return evaluator.alone(soup(pool, group(pool), "uniform-soup"))
 
 
-def greedy_soup(pool: ExpertPool, objective: Objective, rng: np.random.Generator) -> System:
+def greedy_soup(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """From the best alone: the next best joins if the average does not get worse on dev."""
     members = set(group(pool))
-    ranking = [(pool.names.index(single.system.assignment[0]), single) for single in ranked_alone(pool, objective, rng)]
+    ranking = [(pool.names.index(single.system.assignment[0]), single) for single in ranked_alone(pool, evaluator, rng)]
     ranking = [(place, single) for place, single in ranking if place in members]
     (first, best), *others = ranking
     chosen, system, utility = [first], best.system, best.utility
     for candidate, _ in others:
-        mixed = objective.alone(soup(pool, [*chosen, candidate], "greedy-soup"))
-        (found,) = objective.evaluate([mixed], f"with {pool.names[candidate]}")
+        mixed = evaluator.alone(soup(pool, [*chosen, candidate], "greedy-soup"))
+        (found,) = evaluator.evaluate([mixed], f"with {pool.names[candidate]}")
         if found.utility >= utility:
             chosen, system, utility = [*chosen, candidate], mixed, found.utility
     return system

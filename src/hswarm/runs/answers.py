@@ -14,22 +14,23 @@ from hswarm import io
 from hswarm.errors import RunError
 from hswarm.runs.directory import Run
 from hswarm.runs.schema import Answer, checked
-from hswarm.session.evaluator import Objective, Selection
+from hswarm.session.archive import Selection
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.executor import Ledger
 
 if TYPE_CHECKING:
     from hswarm.methods.hswarm import Findings
 
 
-def keep_answers(run: Run, objective: Objective, findings: Findings, selection: Selection) -> None:
+def keep_answers(run: Run, evaluator: Evaluator, findings: Findings, selection: Selection) -> None:
     """Write them from calls that were made already. Without reuse they would have to be made again: nothing is kept."""
-    if not objective.executor.reuse:
+    if not evaluator.executor.reuse:
         return
     system, scores = selection.system, selection.finalists[selection.chosen].scores
-    looking = replace(objective.executor, ledger=Ledger(), progress=lambda calls: None)  # a look costs nothing
-    (nodes,) = looking.run([system], objective.dev, "answers")
+    looking = replace(evaluator.executor, ledger=Ledger(), progress=lambda calls: None)  # a look costs nothing
+    (nodes,) = looking.run([system], evaluator.dev, "answers")
     lines = []
-    for e, example in enumerate(objective.dev):
+    for e, example in enumerate(evaluator.dev):
         alone = {single.system.assignment[0]: io.without_nan(float(single.scores[e])) for single in findings.singles}
         lines.append(
             {

@@ -14,7 +14,9 @@ from hswarm import io
 from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.runs.cost import Forecast, outcome
 from hswarm.runs.directory import Run
-from hswarm.session.evaluator import Evaluation, Objective, Selection
+from hswarm.session.archive import Selection
+from hswarm.session.evaluation import Evaluation
+from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 from hswarm.tasks.check import check_task
 
@@ -31,14 +33,14 @@ def reported(findings: Findings, selection: Selection, start: Literal["none", "b
 
 def final_report(
     run: Run,
-    objective: Objective,
+    evaluator: Evaluator,
     findings: Findings,
     selection: Selection,
     tests: Sequence[Evaluation],
     rng: np.random.Generator,
 ) -> None:
     """Write the report of a finished run. `tests` are the evaluations on test of `reported` systems (or none)."""
-    task, chosen = objective.task, selection.finalists[selection.chosen]
+    task, chosen = evaluator.task, selection.finalists[selection.chosen]
     on_test: dict[str, Evaluation] = dict(zip(("found", "start"), tests, strict=False))
     alone = {test.system.assignment[0]: test for test in tests[2:]}
     name = findings.best_single.system.assignment[0]
@@ -50,7 +52,7 @@ def final_report(
             (chosen, on_test.get("found")),
         )
     )
-    ledger = objective.ledger
+    ledger = evaluator.budget.ledger
     report: dict[str, Any] = {
         "task": task.name,
         "engine": run.recipe.engine.name,
@@ -72,7 +74,7 @@ def final_report(
         },
         "tokens": {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens},
         "overlap": check_task(task).overlap_questions,
-        "wall_s": round(objective.seconds, 1),
+        "wall_s": round(evaluator.budget.seconds, 1),
         "versions": versions(),
     }
     if selection.held_out:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hswarm.errors import ConfigError, TaskError
+from hswarm.errors import TaskError
 from hswarm.registry import lookup, near
 from hswarm.scorers.base import Further, Nobody, Respond, Score, Scorer
 from hswarm.tasks.task import Example, Task
@@ -25,7 +25,6 @@ TABLE = {
     "verifier": "hswarm.scorers.verifier:verifier",
 }
 
-_UNIT = ("choice", "code", "exact", "reference", "reference-last5", "regex", "token-f1", "verifier")
 _NOBODY = Nobody()
 
 
@@ -96,22 +95,3 @@ def scored_calls(task: Task, calls: int) -> int:
         return max(scored_calls(part, calls) for part in task.parts)
     further = Further(*getattr(lookup("scorers", TABLE, task.scorer), "further", (0, 0)))
     return calls + further.passes * calls + further.calls
-
-
-def score_range(task: Task) -> tuple[float, float]:
-    """The least and the greatest score of an example of `task`; ConfigError if a scorer does not say.
-
-    A scorer says so by an attribute `score_range`; the common ones score from 0 to 1.
-    """
-    if task.parts:
-        low, high = zip(*(score_range(part) for part in task.parts), strict=True)
-        return min(low), max(high)
-    found: tuple[float, float] | None = getattr(lookup("scorers", TABLE, task.scorer), "score_range", None)
-    if found is None and task.scorer not in _UNIT:
-        raise ConfigError(
-            [
-                f"search.early_end needs a scorer with a known range, and '{task.scorer}' has no "
-                "`score_range`; set search.early_end = 'off'"
-            ]
-        )
-    return found or (0.0, 1.0)

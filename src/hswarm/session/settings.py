@@ -34,14 +34,10 @@ class SearchSettings:
     the weight-step begin only after so many iterations, so that roles are found for experts that stand still; patience
     counts from there.
 
-    `early_end` of a system's evaluation in the role-step: "exact" leaves out questions that cannot change the search,
-    "racing" also those that very likely would not (an approximation); neither keeps a budget (methods/early_end.py).
     `early_exit` of an answer: where all nodes that hear nobody, at least two different calls, agree, theirs is the
     answer and no other node is asked, in the search and ever after.
     `first_graphs` of the role-step: all "random" (the paper), or "ranked": the first of them is a chain and the second
     a star, from the expert that is worst alone to the best, who answers; the others are random.
-    `fresh_graphs`: a particle of the role-step whose graph these experts were scored on before is shaken until it
-    decodes to another one: a swarm that has drawn together goes on looking around its best.
     `cache` names a file of calls that runs share, beside each run's own, which keeps those of the last `keep_calls`
     iterations (0: of all).
     `threshold` drops edges of a smaller adjacency entry, and with them nodes that nobody hears any more (the paper's
@@ -66,10 +62,8 @@ class SearchSettings:
     weight_topology: Literal["best", "iteration"] = "best"
     weight_after: int = 0
     reuse: bool = True
-    early_end: Literal["off", "exact", "racing"] = "off"
     early_exit: bool = False
     first_graphs: Literal["random", "ranked"] = "random"
-    fresh_graphs: bool = False
     cache: str = ""
     keep_calls: int = 0
     threshold: float | None = None
@@ -90,8 +84,6 @@ class SearchSettings:
                 raise ValueError(f"{name} is a probability below 1, got {getattr(self, name)}")
         if not 0 <= self.l1 < float("inf"):
             raise ValueError(f"l1 must be 0 or more, got {self.l1}")
-        if self.l1 and self.early_end != "off":
-            raise ValueError("early_end compares utilities, which l1 changes; set one of the two")
         for name in ("weight_after", "keep_calls"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
