@@ -17,8 +17,8 @@ def tokenizer():
     return made
 
 
-def llama(folder, seed, hidden=64, tied=True, dtype="float32", shard="1GB", spread=0.3):
-    """A whole model in `folder`; `shard` is the largest size of a file."""
+def llama(folder, seed, hidden=64, tied=True, dtype="float32", shard="1GB", spread=0.3, biased=False):
+    """A whole model in `folder`; `shard` is the largest size of a file; `biased` gives linear layers random biases."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -35,8 +35,14 @@ def llama(folder, seed, hidden=64, tied=True, dtype="float32", shard="1GB", spre
         initializer_range=spread,
         eos_token_id=words.eos_token_id,
         bos_token_id=words.bos_token_id,
+        attention_bias=biased,
+        mlp_bias=biased,
     )
-    LlamaForCausalLM(config).to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard)
+    model = LlamaForCausalLM(config)
+    for name, parameter in model.named_parameters():
+        if name.endswith(".bias"):
+            parameter.data.normal_(0, 0.1)
+    model.to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard)
     words.save_pretrained(folder)
     return folder
 

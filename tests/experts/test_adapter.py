@@ -109,7 +109,7 @@ def test_moved_copies_and_may_rename(tmp_path):
 
 @pytest.mark.parametrize(("rslora", "scaling"), [(False, 2.0), (True, 4 / 2**0.5)])
 def test_scaling(rslora, scaling):
-    assert AdapterForm(config(use_rslora=rslora), (), ()).scaling == pytest.approx(scaling)
+    assert AdapterForm(config(use_rslora=rslora), (), ()).scaling("q_proj") == pytest.approx(scaling)
 
 
 def test_vectors_of_wrong_length_or_not_finite_are_refused(tmp_path):
@@ -133,10 +133,17 @@ def swapped(name, array):
     ("changes", "message"),
     [
         ({"peft_type": "LOHA"}, "expected a LoRA adapter .* got LOHA"),
-        ({"use_dora": True}, "use_dora is set"),
-        ({"bias": "all"}, "bias is 'all'"),
-        ({"modules_to_save": ["lm_head"]}, "modules_to_save is set"),
-        ({"rank_pattern": {"q_proj": 4}}, "rank_pattern is set"),
+        ({"use_dora": True}, "has no partner .*lora_magnitude_vector"),
+        ({"bias": "some"}, "bias must be 'none', 'all' or 'lora_only', got 'some'"),
+        ({"lora_bias": True}, r"uses a bias on lora_B \(lora_bias is set\).*merge_and_unload"),
+        ({"new_trick": 3}, "new_trick = 3 in adapter_config.json is not known to hswarm"),
+        ({"init_lora_weights": "pissa"}, "trained by PiSSA .* path_initial_model_for_weight_conversion"),
+        ({"init_lora_weights": "sorcery"}, "init_lora_weights = 'sorcery' is not known"),
+        ({"peft_type": "PREFIX_TUNING"}, "got PREFIX_TUNING; leave it out"),
+        ({"rank_pattern": {"q_proj": 4}}, "not of rank 4"),
+        ({"rank_pattern": {"(": 2}}, "rank_pattern must give a positive number for each module"),
+        ({"alpha_pattern": {"q_proj": 0}}, "alpha_pattern must give a positive number"),
+        ({"weights": {name: array.ravel()[:0] for name, array in tensors().items()}}, r"shape \(0,\) .*ZeRO-3"),
         ({"r": 3}, "not of rank 3"),
         ({"r": 0}, "r must be a positive number, got 0"),
         ({"lora_alpha": float("inf")}, "lora_alpha must be a positive number, got inf"),
@@ -144,7 +151,7 @@ def swapped(name, array):
         ({"r": True}, "r must be a positive number"),
         ({"target_modules": ["k_proj"]}, "outside target_modules"),
         ({"weights": {}}, "has no tensors"),
-        ({"weights": swapped("lm_head.weight", np.zeros((2, 2), np.float32))}, "'lm_head.weight' is not a LoRA factor"),
+        ({"weights": swapped("lm_tail.weight", np.zeros((2, 2), np.float32))}, "lm_tail.weight' is not one of LoRA"),
         ({"weights": {FIRST: tensors()[FIRST]}}, "has no partner"),
         ({"weights": swapped(FIRST, np.zeros((3, 6), np.float32))}, r"has shape \(3, 6\), not of rank 2"),
         ({"weights": swapped(FIRST, np.zeros(12, np.float32))}, r"has shape \(12,\)"),

@@ -35,7 +35,7 @@ def test_delta_adds_the_updates_of_adapters_of_any_form(mixed_ranks):
     for module, update in updates(made).items():
         expected = sum(weights[name] * part[module] for name, part in parts.items() if module in part)
         np.testing.assert_allclose(update, expected, atol=1e-5)
-    assert (made.form.config["r"], made.form.scaling, made.base) == (6, 1.0, "tiny/base")
+    assert (made.form.config["r"], made.form.scaling(""), made.base) == (6, 1.0, "tiny/base")
 
 
 def test_delta_is_the_best_of_its_rank(mixed_ranks):

@@ -69,13 +69,13 @@ def test_the_majority_decides_even_if_the_first_differs(root):
 
 
 def test_all_faults_come_in_one_message(root):
-    adapter(root / "code", use_dora=True)
+    adapter(root / "code", lora_bias=True)
     adapter(root / "cot", lora_alpha=8)
     (root / "flan/adapter_model.safetensors").write_bytes(b"no")
     adapter(root / "lima", tensors(3))
     adapter(root / "oasst", tensors(4))
     text = fault(root)
-    assert "'code': use_dora" in text
+    assert "'code' uses a bias on lora_B" in text
     assert "'cot': alpha 8" in text
     assert "flan" in text
 

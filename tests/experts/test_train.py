@@ -78,7 +78,7 @@ def test_strength_multiplies_the_finished_update(base, tmp_path):
         Expert.read(train_pool(recipe(tmp_path / name, base, 4, more)) / "one")
         for name, more in (("plain", ""), ("strong", "strength = 1.5"))
     )
-    assert (plain.form.scaling, strong.form.scaling) == (4, 6)
+    assert (plain.form.scaling(""), strong.form.scaling("")) == (4, 6)
     assert np.array_equal(plain.vector, strong.vector)
     card = (tmp_path / "strong/pool/one/README.md").read_text()
     assert "alpha 24" in card

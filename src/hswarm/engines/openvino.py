@@ -28,7 +28,8 @@ from hswarm.engines.openvino_export import exported
 from hswarm.errors import ConfigError, MissingExtra
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
-from hswarm.experts.blend import module_sizes
+from hswarm.experts.blend import SUMMABLE as TAKES
+from hswarm.experts.blend import module_sizes, plain
 from hswarm.experts.compatibility import check_adapters
 from hswarm.experts.composite import Fusion, carriers
 
@@ -71,7 +72,7 @@ class OpenVINOEngine:
         return self._fingerprint
 
     def check(self, experts: Sequence[Expert]) -> None:
-        check_adapters(list(carriers(experts)), self._shape["linears"], self._base, "openvino")
+        check_adapters(list(carriers(experts)), self._shape["linears"], self._base, "openvino", TAKES)
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """One expert and one sampling a batch, prompts with the same beginning side by side."""
@@ -115,10 +116,9 @@ class OpenVINOEngine:
 
     def _config(self, requests: Sequence[Request]) -> Any:
         expert, sampling = requests[0].expert, requests[0].sampling
-        assert expert.form is not None
         config = genai.GenerationConfig()
         config.stop_token_ids = set(self._chat.stops)
-        config.adapters = genai.AdapterConfig([(_adapter(expert.form.tensors(expert.vector)), expert.form.scaling)])
+        config.adapters = genai.AdapterConfig([_with_scaling(expert)])
         if sampling.temperature > 0:
             config.do_sample, config.temperature, config.top_p = True, sampling.temperature, sampling.top_p
             config.rng_seed = seed_of(requests) % 2**32
@@ -182,6 +182,13 @@ def _modules(expert: Expert) -> frozenset[str]:
     """The base's modules that an expert changes."""
     assert expert.form is not None
     return frozenset(module_sizes(expert.form))
+
+
+def _with_scaling(expert: Expert) -> tuple[Any, float]:
+    """GenAI has one scaling for all modules of an adapter."""
+    expert = plain(expert)
+    assert expert.form is not None
+    return _adapter(expert.form.tensors(expert.vector)), expert.form.scaling("")
 
 
 def _adapter(tensors: Mapping[str, Any]) -> Any:

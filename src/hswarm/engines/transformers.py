@@ -9,11 +9,13 @@ a GPU yet: CUDA and MPS differ only in where tensors lie.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import takewhile
 from typing import Any
+
+import numpy as np
 
 from hswarm.engines.base import Completion, EngineSettings, Likelihoods, Request, group_batches
 from hswarm.engines.chat import Chat, digest_of, seed_of
@@ -23,6 +25,7 @@ from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
 from hswarm.experts.checkpoint import Checkpoint
 from hswarm.experts.composite import Fusion, carriers
+from hswarm.experts.weight_change import Replaced, ReplacedRows, WeightChange, weight_changes
 
 try:
     import torch
@@ -49,6 +52,10 @@ class TransformersEngine:
             .eval()
         )
         self._own: dict[str, Any] = {}  # the base's weights wherever an expert has been added
+        pair = (self._model.get_input_embeddings(), self._model.get_output_embeddings())
+        shared = pair[1] is not None and pair[0].weight is pair[1].weight
+        self._tied = {name for name, held in self._weights().items() if shared and held is pair[0].weight}
+        self._untied = False
         self._present = ""
         dtype = str(self._dtype).removeprefix("torch.")
         self._fingerprint = "/".join(
@@ -60,21 +67,26 @@ class TransformersEngine:
         return self._fingerprint
 
     def check(self, experts: Sequence[Expert]) -> None:
-        parameters = dict(self._model.named_parameters())
+        shapes = {name: tuple(weight.shape) for name, weight in self._weights().items()}
         for expert in carriers(experts):
             if isinstance(expert, Checkpoint):
                 self._check_layout(expert)
                 continue
-            for name, (down, up) in lora_updates(expert).items():
-                found = tuple(parameters[name].shape) if name in parameters else "no such weight"
-                if found != (expected := (len(up), down.shape[1])):
+            for name, change in changes_of(expert).items():
+                found = shapes.get(name)
+                if found is None or not change.fits(found):
                     raise PoolError(
-                        f"expert '{expert.name}' changes {name} of shape {expected}, the base {self._base} "
-                        f"has {found}; it belongs to another base"
+                        f"expert '{expert.name}' changes {name} of shape {change.shape}, the base {self._base} "
+                        f"has {found or 'no such weight'}; it belongs to another base"
                     )
+
+    def _weights(self) -> dict[str, Any]:
+        """The model's parameters by all their names: tied ones have two."""
+        return dict(self._model.named_parameters(remove_duplicate=False))
 
     def _check_layout(self, expert: Checkpoint) -> None:
         """Every tensor has its place in the model, and every weight of the model is set."""
+        self._tie_again()
         held = self._model.state_dict()
         for name, _, shape in expert.layout.tensors:
             found = tuple(held[name].shape) if name in held else "no such weight"
@@ -214,6 +226,7 @@ class TransformersEngine:
         self._present = ""  # an interrupted change must not pass for a finished one
         if isinstance(expert, Checkpoint):
             self._replaced = True
+            self._tie_again()
             self._replace(expert.tensors())
             self._present = expert.digest
             return
@@ -221,19 +234,49 @@ class TransformersEngine:
             found = shards.tensors_in(self._folder).items()
             self._replace((name, stored.kind, stored.whole()) for name, stored in found)
             self._replaced = False
-        parameters = dict(self._model.named_parameters())
-        updates = lora_updates(expert)
+        changes = changes_of(expert)
+        if not self._untied and changes.keys() & self._tied:
+            self._untie()
+        if self._untied and (both := [change for name, change in changes.items() if isinstance(change, ReplacedRows)]):
+            changes |= dict.fromkeys(self._tied, both[0])  # PEFT too has tied weights share trained tokens
+        weights = self._weights()
         with torch.inference_mode():
-            for name in {*updates, *self._own}:
-                weight = parameters[name].data
+            for name in {*changes, *self._own}:
+                weight = weights[name].data
                 own = self._own.setdefault(name, weight.clone())
-                if name not in updates:
-                    weight.copy_(own)
-                    continue
-                down, up = (torch.from_numpy(factor).to(self._device) for factor in updates[name])
-                scaling = expert.form.scaling if expert.form else 1.0
-                weight.copy_(torch.addmm(own.float(), up, down, alpha=scaling))
+                weight.copy_(self._changed(own, changes[name]) if name in changes else own)
         self._present = expert.digest
+
+    def _changed(self, own: Any, change: WeightChange) -> Any:
+        """The weight that `change` makes of the base's `own`, computed in float32."""
+        if isinstance(change, Replaced):
+            return self._floats(change.values)
+        if isinstance(change, ReplacedRows):
+            rows = own.float().clone()
+            rows[change.indices] = self._floats(change.values)
+            return rows
+        down, up = self._floats(change.down), self._floats(change.up)
+        weight = torch.addmm(own.float(), up, down, alpha=change.scaling)
+        if change.magnitude is None:
+            return weight
+        axis = 0 if change.embeddings else 1
+        norm = torch.linalg.norm(weight, dim=axis)
+        return weight * (self._floats(change.magnitude) / norm).unsqueeze(axis)
+
+    def _floats(self, values: Any) -> Any:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
+
+    def _untie(self) -> None:
+        """Give output and input embeddings that share one weight a weight each: an adapter changes one of them."""
+        head = self._model.get_output_embeddings()
+        head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+        self._untied = True
+
+    def _tie_again(self) -> None:
+        if self._untied:
+            self._model.tie_weights()
+            self._untied = False
+            self._own = {name: own for name, own in self._own.items() if name not in self._tied}
 
     def _replace(self, tensors: Iterable[tuple[str, str, Any]]) -> None:
         """Set the model's weights: name, number format and values as stored."""
@@ -270,8 +313,8 @@ class _Streamer:
         """All is said."""
 
 
-def lora_updates(expert: Expert) -> Mapping[str, tuple[Any, Any]]:
-    """Base parameter name -> (A of shape (r, in), B of shape (out, r)), float32 arrays of `expert`."""
+def changes_of(expert: Expert) -> dict[str, WeightChange]:
+    """Base parameter name -> its change by the adapter `expert`."""
     if expert.form is None:
         what = (
             "a whole checkpoint, which the transformers engine takes alone"
@@ -279,13 +322,7 @@ def lora_updates(expert: Expert) -> Mapping[str, tuple[Any, Any]]:
             else ("a bare vector; only the toy engine reads those")
         )
         raise PoolError(f"expert '{expert.name}' is {what}")
-    tensors = {name: array.copy() for name, array in expert.form.tensors(expert.vector).items()}
-    updates = {}
-    for name, down in tensors.items():
-        if ".lora_A." in name:
-            target = name.removeprefix("base_model.model.").split(".lora_A.")[0] + ".weight"
-            updates[target] = (down, tensors[name.replace(".lora_A.", ".lora_B.")])
-    return updates
+    return weight_changes(expert)
 
 
 def _device(name: str) -> str:

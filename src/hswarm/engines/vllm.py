@@ -24,7 +24,9 @@ from hswarm.errors import ConfigError, MissingExtra, PoolError
 from hswarm.experts import shards
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
+from hswarm.experts.blend import plain
 from hswarm.experts.compatibility import check_adapters
+from hswarm.experts.peft_format import Kind
 
 # In this process the scheduler's steps, and so the shapes of batches, depend on the requests alone.
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -40,6 +42,7 @@ try:
 except ImportError as missing:
     raise MissingExtra("engine 'vllm'", "vllm") from missing
 
+TAKES: frozenset[Kind] = frozenset(("LoRA",))
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # vLLM makes room for adapters in these sizes only
 _MIXED = 16  # experts in one step on a GPU; more wait for the next
 _HELD = 32  # experts in main memory and as files
@@ -83,12 +86,12 @@ class VLLMEngine:
         return self._fingerprint
 
     def check(self, experts: Sequence[Expert]) -> None:
-        check_adapters(experts, self._linears, self._base, "vllm")
+        check_adapters(experts, self._linears, self._base, "vllm", TAKES)
         for expert in experts:
             assert expert.form is not None
-            if expert.form.config["r"] > _RANKS[-1]:
+            if expert.form.rank > _RANKS[-1]:
                 raise PoolError(
-                    f"expert '{expert.name}' has rank {expert.form.config['r']}, vLLM takes at most "
+                    f"expert '{expert.name}' has rank {expert.form.rank}, vLLM takes at most "
                     f"{_RANKS[-1]}; set engine.name = 'transformers'"
                 )
         self._rank = max([self._rank, *(_room(expert) for expert in experts)])
@@ -181,7 +184,7 @@ class Adapters:
         for expert in {expert.digest: expert for expert in experts}.values():
             if expert.digest not in self._written:
                 folder = Path(self._folder.name) / expert.digest
-                expert.write(folder)
+                plain(expert).write(folder)
                 self._written[expert.digest] = folder
             self._written.move_to_end(expert.digest)
         asked = len({expert.digest for expert in experts})
@@ -197,4 +200,4 @@ class Adapters:
 def _room(expert: Expert) -> int:
     """The rank that vLLM must make room for."""
     assert expert.form is not None
-    return next(rank for rank in _RANKS if rank >= expert.form.config["r"])
+    return next(rank for rank in _RANKS if rank >= expert.form.rank)

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import AdapterForm, Expert, Vector
+from hswarm.experts.peft_format import Kind
 
+SUMMABLE: frozenset[Kind] = frozenset(("LoRA", "LoRA on lm_head"))  # in space "delta"
 _STRETCH = 2**16  # numbers that fit a processor's cache with as many of the sum so far
 
 
@@ -49,18 +51,39 @@ def blend_updates(experts: Sequence[Expert], weights: Sequence[float], name: str
 
 
 def factors(expert: Expert) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Module -> (A of shape (r, in), s B of shape (out, r)), whose product s B A is the update."""
+    """Module -> (A of shape (r, in), s B of shape (out, r)), whose product s B A is the update.
+
+    PoolError for an adapter that does more to its base than to add updates.
+    """
     if expert.form is None:
         raise PoolError(f"expert '{expert.name}' is not an adapter; it has no factors")
-    tensors, scaling = expert.form.tensors(expert.vector), expert.form.scaling
+    check_summable(expert)
+    tensors = expert.form.tensors(expert.vector)
     return {
         module_of(name): (
             tensors[name].astype(np.float64),
-            scaling * tensors[name.replace(".lora_A.", ".lora_B.")].astype(np.float64),
+            expert.form.scaling(module_of(name)) * tensors[name.replace(".lora_A.", ".lora_B.")].astype(np.float64),
         )
         for name in tensors
         if ".lora_A." in name
     }
+
+
+def check_summable(expert: Expert) -> None:
+    """PoolError unless all that `expert` does to its base is to add s B A to linear layers."""
+    assert expert.form is not None
+    if more := sorted(expert.form.kinds - SUMMABLE):
+        raise PoolError(
+            f"expert '{expert.name}' holds {' and '.join(more)}, which is not an update that can be added to others'; "
+            "set pool.space = 'factors', or leave it out (pool.experts)"
+        )
+
+
+def plain(expert: Expert) -> Expert:
+    """The same expert with one rank and a scaling of 1 for all modules; itself if it has no patterns."""
+    if expert.form is None or not expert.form.patterned:
+        return expert
+    return blend_updates([expert], [1.0], expert.name, expert.form.rank)
 
 
 def module_of(name: str) -> str:

@@ -11,6 +11,7 @@ from hswarm.experts.adapter import Expert
 from hswarm.experts.base import base_here
 from hswarm.experts.blend import module_sizes
 from hswarm.experts.checkpoint import Checkpoint, chat_template, tokenizer_digest
+from hswarm.experts.peft_format import Kind
 from hswarm.experts.pool import ExpertPool
 
 
@@ -43,12 +44,19 @@ def check_tokenizers(pool: ExpertPool, root: Path) -> None:
         raise PoolError("; ".join(faults))
 
 
-def check_adapters(experts: Sequence[Expert], linears: Mapping[str, list[int]], base: str, engine: str) -> None:
-    """PoolError unless each expert is an adapter of the base's `linears`, module -> [out, in]."""
+def check_adapters(
+    experts: Sequence[Expert], linears: Mapping[str, list[int]], base: str, engine: str, takes: frozenset[Kind]
+) -> None:
+    """PoolError unless each expert is an adapter of the base's `linears`, module -> [out, in], and of kinds `takes`."""
     for expert in experts:
         if expert.form is None:
             raise PoolError(
                 f"expert '{expert.name}' is not a LoRA adapter, and engine '{engine}' takes no other; "
+                "set engine.name = 'transformers'"
+            )
+        if more := sorted(expert.form.kinds - takes):
+            raise PoolError(
+                f"expert '{expert.name}' holds {' and '.join(more)}, which engine '{engine}' does not take; "
                 "set engine.name = 'transformers'"
             )
         for module, (wide, tall) in module_sizes(expert.form).items():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hswarm.errors import PoolError
 from hswarm.experts import shards
 from hswarm.experts.adapter import Expert
-from hswarm.experts.blend import factors
+from hswarm.experts.blend import SUMMABLE, factors
 from hswarm.experts.checkpoint import Checkpoint
 from hswarm.experts.pool import ExpertPool
 
@@ -91,7 +91,7 @@ def inner_products(pool: ExpertPool, base: Path | None = None) -> Matrix:
         checkpoints = [member for member in members if isinstance(member, Checkpoint)]
         if checkpoints:
             found = _of_checkpoints(checkpoints, base)
-        elif members[0].form is None:
+        elif not all(member.form and member.form.kinds <= SUMMABLE for member in members):
             vectors = np.stack([member.vector for member in members]).astype(np.float64)
             found = vectors @ vectors.T
         else:
@@ -135,4 +135,5 @@ def _kind(expert: Expert) -> str:
         return f"checkpoint {expert.layout.tensors[0][1]}"
     if expert.form is None:
         return "vector"
-    return f"rank {expert.form.config['r']}{' rslora' if expert.form.config.get('use_rslora') else ''}"
+    words = [f"rank {expert.form.rank}", *(["rslora"] if expert.form.config.get("use_rslora") else [])]
+    return " ".join([*words, *sorted(expert.form.kinds - SUMMABLE)])

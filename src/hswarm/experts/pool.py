@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from hswarm.core.parallel_map import parallel_map
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import AdapterForm, Expert
-from hswarm.experts.blend import blend_factors, blend_updates, union_form
+from hswarm.experts.blend import blend_factors, blend_updates, check_summable, union_form
 from hswarm.experts.checkpoint import Checkpoint, is_checkpoint
 from hswarm.experts.remote import REMOTE_FILE, RemoteExpert, RemoteSettings
 from hswarm.registry import near
@@ -174,7 +174,7 @@ def _group_key(expert: Expert) -> Hashable:
 
 
 def _largest_rank(experts: Sequence[Expert]) -> int:
-    return max(int(expert.form.config["r"]) for expert in experts if expert.form)
+    return max(expert.form.rank for expert in experts if expert.form)
 
 
 def _twice(settings: PoolSettings) -> list[str]:
@@ -261,6 +261,7 @@ def _odd_forms(adapters: Sequence[Expert], space: str) -> list[str]:
             )
             continue
         try:
+            check_summable(expert)
             union_form([pattern, expert], 1)
         except PoolError as fault:
             faults.append(f"{fault}; {_LEAVE}")
@@ -281,6 +282,11 @@ def _difference(form: AdapterForm, pattern: AdapterForm) -> str:
     for key, word in (("r", "rank"), ("lora_alpha", "alpha"), ("use_rslora", "rslora")):
         if form.config.get(key) != pattern.config.get(key):
             return f"{word} {form.config.get(key)}, the pool has {word} {pattern.config.get(key)}"
+    if form.kinds != pattern.kinds:
+        return f"it holds {', '.join(sorted(form.kinds))}, the pool's hold {', '.join(sorted(pattern.kinds))}"
+    for key in ("rank_pattern", "alpha_pattern"):
+        if form.config.get(key) != pattern.config.get(key):
+            return f"another {key} than the pool's"
     if odd := sorted(set(form.names) ^ set(pattern.names)):
         return f"other target modules than the pool ({len(odd)} tensors differ, the first {odd[0]!r})"
     return "tensor shapes or modules differ from the pool's (another base model?)"

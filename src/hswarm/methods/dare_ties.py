@@ -49,7 +49,7 @@ class DareTies:
                 raise PoolError("dare_ties merges adapters, the pool holds whole checkpoints; leave it out (--methods)")
             merged = merge_updates(np.stack([expert.vector for expert in experts]), weights, self.density, rng)
             return first.moved(merged, "dare-ties")
-        rank = self.rank or sum(int(expert.form.config["r"]) for expert in experts if expert.form)
+        rank = self.rank or sum(expert.form.rank for expert in experts if expert.form)
         form, parts = union_form(experts, rank), [factors(expert) for expert in experts]
         tensors = {}
         for module in sorted({module for part in parts for module in part}):

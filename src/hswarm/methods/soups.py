@@ -43,7 +43,7 @@ def soup(pool: ExpertPool, places: Sequence[int], name: str) -> Expert:
     experts = [pool.experts[i] for i in places]
     shares = [1 / len(places)] * len(places)
     if experts[0].form:
-        rank = sum(int(expert.form.config["r"]) for expert in experts if expert.form)
+        rank = sum(expert.form.rank for expert in experts if expert.form)
         return blend_updates(experts, shares, name, rank)
     weights = np.zeros(len(pool.experts))
     weights[list(places)] = shares
