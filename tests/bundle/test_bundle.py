@@ -39,7 +39,15 @@ def test_a_bundle_holds_all_and_answers_as_the_run_does(run, tmp_path, capsys):
     assert main(["export", str(run.path), str(bundle)]) == 0
     assert "bundle of small, 3 nodes" in capsys.readouterr().out
     names = {path.name for path in bundle.iterdir()}
-    assert names == {"system.json", "experts", "best-single", "recipe.toml", "report.json", "README.md", "graph.svg"}
+    assert names == {
+        "system.json",
+        "experts",
+        "best-single",
+        "recipe.toml",
+        "report.json",
+        "README.md",
+        "graph.svg",
+    } | {"manifest.json"}
     assert load(bundle).respond([QUESTION]) == run.best.respond([QUESTION])
     source = open_source(bundle)
     assert source.report == run.report
@@ -62,6 +70,7 @@ def test_an_existing_folder_is_refused_and_a_failure_leaves_none(run, tmp_path, 
 
 def test_a_changed_weight_is_noticed(run, tmp_path):
     export_bundle(open_source(run.path), tmp_path / "bundle")
+    (tmp_path / "bundle" / "manifest.json").unlink()  # the system itself knows its experts
     file = next((tmp_path / "bundle" / "experts").rglob("vector.safetensors"))
     vector = load_file(file)["vector"]
     save_file({"vector": np.nextafter(vector, np.float32(2))}, file)

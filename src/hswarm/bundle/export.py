@@ -5,6 +5,7 @@ experts/       the adapters, as PEFT has them
 best-single/   the best single expert as a system of its own, to compare with
 recipe.toml report.json   how it was found, and its scores
 README.md graph.svg       the model card
+manifest.json  SHA-256 and size of every file above
 """
 
 from __future__ import annotations
@@ -17,17 +18,19 @@ from pathlib import Path
 from hswarm import io
 from hswarm.bundle.card import model_card
 from hswarm.bundle.package import RECIPE, SINGLE, Source
+from hswarm.bundle.private import hide_paths
 from hswarm.errors import MissingExtra, RunError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
 from hswarm.experts.fingerprint import base_hashes
 from hswarm.plots.graph import graph_svg
+from hswarm.system.manifest import write_manifest
 from hswarm.system.system import System
 
 
 def export_bundle(source: Source, folder: Path) -> None:
     """Write the whole bundle to `folder`, which must not exist or be empty."""
-    _write(folder, lambda new: _bundle(source, new))
+    _write(folder, lambda new: _bundle(source, new), manifest=True)
 
 
 def export_adapter(source: Source, folder: Path) -> None:
@@ -105,8 +108,8 @@ def _only_expert(system: System) -> Expert:
     return expert
 
 
-def _write(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a new folder beside `folder`, then put it in place: whole or absent."""
+def _write(folder: Path, fill: Callable[[Path], None], *, manifest: bool = False) -> None:
+    """Fill a new folder beside `folder`, without this machine's paths, then put it in place: whole or absent."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder} exists; name another folder or remove it")
     scratch = folder.with_name(f"{folder.name}.part")
@@ -114,6 +117,9 @@ def _write(folder: Path, fill: Callable[[Path], None]) -> None:
     try:
         scratch.parent.mkdir(parents=True, exist_ok=True)
         fill(scratch)
+        hide_paths(scratch)
+        if manifest:
+            write_manifest(scratch)
         if folder.exists():
             folder.rmdir()
         scratch.rename(folder)

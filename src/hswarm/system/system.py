@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from hswarm import io
 from hswarm.core.topology import Topology
@@ -30,6 +31,7 @@ from hswarm.experts.pool import bases_of, read_expert, share_bases
 from hswarm.experts.remote import RemoteExpert
 from hswarm.plots.graph import graph_svg
 from hswarm.prompts import Prompts
+from hswarm.system.manifest import check_manifest
 
 FORMAT = 1
 
@@ -160,7 +162,7 @@ def load(path: str | Path, base: str = "") -> System:
     search of the authors' code (execution/reference.py).
 
     `base` says where the base model lies if it is not found by the name that the system knows. RunError or PoolError
-    if an adapter, or the base that a bundle names, is not what it was when written.
+    if a file of a bundle, an adapter, or the base that a bundle names is not what it was when written, or is a link.
     """
     folder = Path(path)
     if not (folder / "system.json").is_file() and (folder / "best" / "system.json").is_file():
@@ -169,6 +171,7 @@ def load(path: str | Path, base: str = "") -> System:
         from hswarm.system.reference import load_reference
 
         return load_reference(folder, base)
+    check_manifest(folder)
     description = io.read_json(folder / "system.json", "a system (a finished run, or its best/)")
     try:
         if description["format"] != FORMAT:
@@ -184,15 +187,22 @@ def load(path: str | Path, base: str = "") -> System:
         return System(
             topology,
             tuple(_compose(node, experts) for node in description["nodes"]),
-            Prompts(**description["prompts"]),
+            TypeAdapter(Prompts).validate_python(description["prompts"]),
             base or description["base"],
-            EngineSettings(**description["engine"]),
-            Sampling(**description["sampling"]),
+            TypeAdapter(EngineSettings).validate_python(description["engine"]).alone(),
+            TypeAdapter(Sampling).validate_python(description["sampling"]),
             tuple(description.get("seeds", ())),
             description.get("early_exit", False) is True,
         )
-    except (KeyError, TypeError, ValueError, AttributeError, OSError) as fault:
+    except ValidationError as fault:
+        raise RunError(f"{folder / 'system.json'} is not a system as hswarm writes it: {_first(fault)}") from fault
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, RecursionError) as fault:
         raise RunError(f"{folder / 'system.json'} is not a system as hswarm writes it: {fault!r}") from fault
+
+
+def _first(fault: ValidationError) -> str:
+    first = fault.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _compose(node: dict[str, Any], experts: dict[str, Expert]) -> Expert:
