@@ -1,4 +1,4 @@
-"""A tiny package, really installed, adds a task, a scorer and an engine by entry point; a recipe then uses them."""
+"""A tiny package, really installed, adds a task, a scorer, an engine and a method by entry point; a recipe uses them."""
 
 import os
 import subprocess
@@ -21,6 +21,8 @@ doubles = "tiny_plugin:doubles"
 ends-with = "tiny_plugin:ends_with"
 [project.entry-points."hswarm.engines"]
 echo = "tiny_plugin:Echo"
+[project.entry-points."hswarm.methods"]
+second_best = "tiny_plugin:second_best"
 [tool.setuptools]
 py-modules = ["tiny_plugin"]
 """
@@ -48,7 +50,7 @@ def code_of(page):
 def target(tmp_path_factory):
     source, target = tmp_path_factory.mktemp("tiny"), tmp_path_factory.mktemp("target")
     (source / "pyproject.toml").write_text(PYPROJECT)
-    guides = ("adding-a-task", "adding-a-scorer", "adding-an-engine")
+    guides = ("adding-a-task", "adding-a-scorer", "adding-an-engine", "adding-a-method")
     (source / "tiny_plugin.py").write_text("\n".join(code_of(ROOT / "docs" / f"{g}.md") for g in guides))
     subprocess.run(
         [
@@ -88,6 +90,8 @@ def test_plug_ins_are_listed_and_used(target, tmp_path):
     recipe = tmp_path / "plug.toml"
     pool = str(ROOT / "experts" / "smollm2")
     recipe.write_text(RECIPE.replace("ENGINE", "echo").replace("POOL", pool))
+    methods = hswarm(target, "ls", "methods").stdout
+    assert "second_best\tThe expert that is second best alone\t-" in methods
     found = hswarm(target, "search", str(recipe), "--run", str(tmp_path / "run"))
     assert found.returncode == 0, found.stderr
     assert "task doubles" in found.stdout

@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,14 +13,16 @@ from hswarm import io, load
 from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import ToyEngine, planted_weights, toy_pool
 from hswarm.errors import ConfigError
-from hswarm.methods import TABLE, get_method, method_names, run_method
+from hswarm.methods import get_method, method_names, run_method
 from hswarm.methods.base import Checkpointer
+from hswarm.methods.base import method as room
 from hswarm.methods.hswarm import Search
+from hswarm.registry import declared
 from hswarm.session.budget import BudgetSpent
 from tests.methods.bench import bench
 
 
-@pytest.fixture(params=TABLE)
+@pytest.fixture(params=room.names)
 def method(request, tmp_path):
     settings = {}
     if request.param == "data_merge":  # an expert as if trained on everything, for each size of pool
@@ -74,9 +79,15 @@ def test_budgets_of_tokens_and_seconds_end_a_search(budget):
     assert 900 <= spent < 900 + 12 * 4 * 40  # the last system may exceed it
 
 
-def test_the_table_and_its_names():
-    assert len(TABLE) == 23  # seventeen rivals, three controls, hswarm and two ablations
-    assert method_names("all") == list(TABLE)
+def test_every_declared_method_says_what_it_is() -> None:
+    for name in room.names:
+        part, made = room.about(name), room.get(name)
+        assert part.about, name
+        assert replace(made.__part__, place=part.place) == part
+
+
+def test_names_of_methods():
+    assert method_names("all") == room.names
     assert method_names("hswarm, chain") == ["hswarm", "chain"]
     with pytest.raises(ConfigError, match="did you mean 'hswarm'"):
         method_names("hswram")
@@ -107,3 +118,18 @@ def test_intervals_are_computed_for_who_keeps_them_and_change_nothing():
         lines[wanted] = journal.lines
     assert all(line.count('"ci"') >= 2 for line in lines[True])
     assert [re.sub(r', "ci": \[.*?\]', "", line) for line in lines[True]] == lines[False]
+
+
+def test_listing_methods_imports_none_of_them() -> None:
+    code = "import sys; from hswarm.methods.base import method; print(method.names); print('hswarm.methods.gnn' in sys.modules, 'torch' in sys.modules)"
+    listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert listed.splitlines() == [str(room.names), "False False"]
+
+
+def test_declarations_are_read_without_running_them() -> None:
+    source = '@method("same", "one")\ndef first(): ...\n@method("same", paper="arXiv 1")\nclass Second: ...\n'
+    parts = declared(source, "method", "some.module")
+    assert [(part.name, part.about, part.paper, part.place) for part in parts] == [
+        ("same", "one", "", "some.module:first"),
+        ("same", "", "arXiv 1", "some.module:Second"),
+    ]

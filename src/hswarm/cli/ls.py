@@ -12,8 +12,9 @@ from hswarm import analysis, engines, scorers, tasks
 from hswarm.cli.main import printable
 from hswarm.config.recipe import PRESETS
 from hswarm.errors import HSwarmError, RunError
+from hswarm.methods.base import method
 from hswarm.plots.charts import sparkline
-from hswarm.registry import names
+from hswarm.registry import Room, names
 from hswarm.report.summary import score_text
 from hswarm.runs.directory import Run
 
@@ -27,10 +28,14 @@ def ls(arguments: argparse.Namespace) -> None:
     if arguments.room == "runs":
         _print_runs(runs, folder)
         return
+    if arguments.room == "methods":
+        _print_parts(method)
+        return
     rooms = {
         "tasks": names("tasks", tasks.TABLE),
         "scorers": names("scorers", scorers.TABLE),
         "engines": names("engines", engines.TABLE),
+        "methods": method.names,
         "presets": sorted(PRESETS),
         "analyses": names("analyses", analysis.TABLE),
         "runs": [str(path) for path in runs],
@@ -40,10 +45,26 @@ def ls(arguments: argparse.Namespace) -> None:
             print(f"{room}: {', '.join(found) or '-'}" if arguments.room is None else "\n".join(found))
 
 
-def _print_runs(runs: list[Path], folder: Path) -> None:
+def _print_parts(room: Room) -> None:
+    """Name, one line and paper of each part, tabs between where no terminal reads it."""
+    table = Table("name", "what it is", "paper")
+    for name in room.names:
+        part = room.about(name)
+        table.add_row(name, part.about, part.paper or "-")
+    _print_table(table)
+
+
+def _print_table(table: Table) -> None:
     console = Console(markup=False, highlight=False)
+    if console.is_terminal:
+        console.print(table)
+    else:
+        print(_plain(table))
+
+
+def _print_runs(runs: list[Path], folder: Path) -> None:
     if not runs:
-        console.print(f"no runs in {folder}")
+        print(f"no runs in {folder}")
         return
     table = Table("run", "state", "task", "iterations", "best so far", "dev", "test")
     for path in runs:
@@ -51,10 +72,7 @@ def _print_runs(runs: list[Path], folder: Path) -> None:
             table.add_row(printable(str(path)), *_cells(Run.open(path)))
         except HSwarmError as fault:  # one damaged run does not hide the others
             table.add_row(printable(str(path)), "damaged", printable(str(fault)))
-    if console.is_terminal:
-        console.print(table)
-    else:
-        print(_plain(table))
+    _print_table(table)
 
 
 def _cells(run: Run) -> tuple[str, ...]:

@@ -240,8 +240,10 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--json", metavar="FILE", help="write digests, norms, distances and diversity here")
     train = _command(experts, "train", "experts:train", "train a pool of LoRA experts as a recipe says")
     train.add_argument("recipe", metavar="RECIPE")
-    rooms = _command(commands, "ls", "ls:ls", "names: tasks, scorers, engines, presets, analyses; runs")
-    rooms.add_argument("room", nargs="?", choices=("tasks", "scorers", "engines", "presets", "analyses", "runs"))
+    rooms = _command(commands, "ls", "ls:ls", "names: tasks, scorers, engines, methods, presets, analyses; runs")
+    rooms.add_argument(
+        "room", nargs="?", choices=("tasks", "scorers", "engines", "methods", "presets", "analyses", "runs")
+    )
     rooms.add_argument("folder", nargs="?", metavar="DIR", help="where runs are (default: runs)")
     return top
 

@@ -13,11 +13,13 @@ import numpy as np
 
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods import policy_gradient
+from hswarm.methods.base import method
 from hswarm.methods.common import team
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
+@method("agent_prune", "A dense graph's edge mask is trained, then pruned once", paper="arXiv 2410.02506")
 @dataclass(frozen=True)
 class AgentPrune:
     """`pruned` is the share of edges cut in the end, those of the smallest mask values."""

@@ -15,12 +15,14 @@ import numpy as np
 from hswarm.core.topology import Topology
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
+from hswarm.methods.base import method
 from hswarm.methods.common import ranked_alone
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
+@method("agentverse", "A solver drafts, recruited reviewers answer, the solver decides", paper="arXiv 2308.10848")
 @dataclass(frozen=True)
 class AgentVerse:
     """`sharpness` of the draw: 0 recruits blindly, large values recruit those who did best so far."""

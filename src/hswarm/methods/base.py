@@ -8,8 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from hswarm.experts.pool import ExpertPool
+from hswarm.registry import Room
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
+
+method = Room("methods", "hswarm.methods", "method")
 
 
 class Method(Protocol):

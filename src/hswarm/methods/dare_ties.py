@@ -16,6 +16,7 @@ from hswarm.errors import PoolError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.blend import factors, union_form
 from hswarm.experts.pool import ExpertPool
+from hswarm.methods.base import method
 from hswarm.methods.common import group
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
@@ -23,6 +24,7 @@ from hswarm.system.system import System
 Array = NDArray[Any]
 
 
+@method("dare_ties", "Sparse updates that agree in sign, merged into one expert", paper="arXiv 2311.03099, 2306.01708")
 @dataclass(frozen=True)
 class DareTies:
     """`density` is the share of entries kept, `weight` that of each expert, `rank` 0 the sum of the experts' ranks."""

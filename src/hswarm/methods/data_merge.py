@@ -16,10 +16,12 @@ from hswarm import io
 from hswarm.errors import ConfigError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool, read_expert
+from hswarm.methods.base import method
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
+@method("data_merge", "One expert trained on the union of all the pool's data", paper="arXiv 2502.04510")
 @dataclass(frozen=True)
 class DataMerge:
     """One of the two must be set; relative paths count from the recipe's folder."""

@@ -11,23 +11,27 @@ import numpy as np
 from hswarm.core.decode import g_decode
 from hswarm.core.topology import Topology
 from hswarm.experts.pool import ExpertPool
+from hswarm.methods.base import method
 from hswarm.methods.common import team
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
+@method("chain", "A chain of the experts, from the weakest alone to the best", paper="arXiv 2502.04510")
 def chain(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """From the weakest to the best."""
     members = team(pool, evaluator, rng)[::-1]
     return evaluator.system(Topology.chain(len(members)), members)
 
 
+@method("star", "All experts answer, the best one alone decides", paper="arXiv 2502.04510")
 def star(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """All others speak to the best."""
     members = team(pool, evaluator, rng)[::-1]
     return evaluator.system(Topology.star(len(members)), members)
 
 
+@method("random_topology", "One random topology of the experts: a control")
 def random_topology(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """One random adjacency, decoded as hswarm decodes; nothing is searched."""
     members, decode = team(pool, evaluator, rng), evaluator.recipe.decode

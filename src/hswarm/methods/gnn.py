@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods import policy_gradient
+from hswarm.methods.base import method
 from hswarm.methods.common import ranked_alone
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
@@ -51,6 +52,7 @@ class Network:
         ]
 
 
+@method("gnn", "A graph network reads what each expert is good at and predicts the edges", paper="arXiv 2410.11782")
 @dataclass(frozen=True)
 class GNN:
     """`samples` topologies a step; edges with a probability above a half at the end make the topology."""

@@ -13,11 +13,13 @@ import numpy as np
 
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods import policy_gradient
+from hswarm.methods.base import method
 from hswarm.methods.common import team
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
+@method("gptswarm", "One probability an edge, learnt by REINFORCE", paper="arXiv 2402.16823")
 @dataclass(frozen=True)
 class GPTSwarm:
     """`samples` topologies a step; edges with a probability above `threshold` at the end make the topology."""

@@ -23,7 +23,7 @@ from hswarm.core.topology import Topology
 from hswarm.errors import EngineError, RunError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
-from hswarm.methods.base import Checkpointer
+from hswarm.methods.base import Checkpointer, method
 from hswarm.session.budget import BudgetSpent
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
@@ -47,11 +47,13 @@ class Findings:
         return max(self.singles, key=lambda single: -np.inf if np.isnan(single.utility) else single.utility)
 
 
+@method("role_only", "hswarm without the weight-step", paper="arXiv 2502.04510")
 def role_only(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """The ablation without the weight-step."""
     return _ablated(pool, evaluator, rng, "role")
 
 
+@method("weight_only", "hswarm without the role-step", paper="arXiv 2502.04510")
 def weight_only(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """The ablation without the role-step: weights on the best of the first graphs."""
     return _ablated(pool, evaluator, rng, "weight")
@@ -64,6 +66,7 @@ def _ablated(
     return Search(pool, evaluator, rng, settings=settings).go().best
 
 
+@method("hswarm", "Particle swarms over graphs and over weights, in turn", paper="arXiv 2502.04510")
 def hswarm(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """The method of the paper, with the settings of the recipe."""
     return Search(pool, evaluator, rng).go().best

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hswarm.errors import MissingExtra
 from hswarm.experts.pool import ExpertPool
+from hswarm.methods.base import method
 from hswarm.methods.common import group
 from hswarm.session.budget import BudgetSpent
 from hswarm.session.evaluation import Evaluation
@@ -21,6 +22,7 @@ from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
+@method("lorahub", "One weight an expert, found without gradients", paper="arXiv 2307.13269")
 @dataclass(frozen=True)
 class LoraHub:
     """Weights within [-bound, bound], `l1` times their mean size added to the loss, `sigma` the first spread."""

@@ -12,11 +12,13 @@ import numpy as np
 
 from hswarm.core.topology import Topology
 from hswarm.experts.pool import ExpertPool
+from hswarm.methods.base import method
 from hswarm.methods.common import best_of, ending_in, team
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
+@method("macnet", "The best of six fixed kinds of directed acyclic graph", paper="arXiv 2406.07155")
 def macnet(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """Six systems are scored at most: small teams have fewer distinct kinds."""
     members = team(pool, evaluator, rng)[::-1]

@@ -17,6 +17,7 @@ from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
+from hswarm.methods.base import method
 from hswarm.methods.common import ranked_alone
 from hswarm.registry import near
 from hswarm.session.evaluation import Evaluation
@@ -26,6 +27,7 @@ from hswarm.system.system import System
 _EDGE = re.compile(r"^\W*([\w.-]+?)\s*(?:->|→|=>)\s*([\w.-]+)\W*$", re.MULTILINE)
 
 
+@method("meta_agent", "A model writes designs and sees the scores of those before", paper="arXiv 2408.08435")
 @dataclass(frozen=True)
 class MetaAgent:
     """`designer` names the expert that writes (default: the best alone); `designs` is how often it is asked."""

@@ -6,12 +6,14 @@ import numpy as np
 
 from hswarm.core.swarm import Swarm
 from hswarm.experts.pool import ExpertPool
+from hswarm.methods.base import method
 from hswarm.methods.common import group
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
+@method("model_swarms", "Particle swarms over the experts' weights, each scored alone", paper="arXiv 2410.11163")
 def model_swarms(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """The best single model ever scored. Settings of the swarm: `[weight]`.
 

@@ -13,11 +13,17 @@ import numpy as np
 
 from hswarm.experts.composite import Fusion
 from hswarm.experts.pool import ExpertPool
+from hswarm.methods.base import method
 from hswarm.methods.common import group
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
+@method(
+    "pack_of_llms",
+    "Experts draw each token together, by how well each knows the prompt",
+    paper="arXiv 2404.11531",
+)
 @dataclass(frozen=True)
 class PackOfLLMs:
     """`temperature` of the weights: near 0 the best expert for the prompt decides alone."""

@@ -9,11 +9,13 @@ import numpy as np
 
 from hswarm.core.decode import g_decode
 from hswarm.experts.pool import ExpertPool
+from hswarm.methods.base import method
 from hswarm.methods.common import best_of
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
+@method("random_search", "Random topologies of random experts, the best on dev wins: a control")
 def random_search(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """Systems of the recipe's size, drawn until the recipe's number of systems or the budget is reached."""
     nodes, decode = evaluator.nodes, evaluator.recipe.decode

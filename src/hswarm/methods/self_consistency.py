@@ -13,11 +13,13 @@ import numpy as np
 from hswarm.core.topology import Topology
 from hswarm.experts.composite import Vote
 from hswarm.experts.pool import ExpertPool
+from hswarm.methods.base import method
 from hswarm.methods.common import ranked_alone
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
+@method("self_consistency", "Samples of the best single expert, the majority is the answer", paper="arXiv 2203.11171")
 @dataclass(frozen=True)
 class SelfConsistency:
     """`samples` 0 is one a node of the recipe's systems."""

@@ -13,16 +13,23 @@ import numpy as np
 from hswarm.experts.adapter import Expert
 from hswarm.experts.blend import blend_updates
 from hswarm.experts.pool import ExpertPool
+from hswarm.methods.base import method
 from hswarm.methods.common import group, ranked_alone
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
+@method("uniform_soup", "The plain average of all experts' weights", paper="arXiv 2203.05482")
 def uniform_soup(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """The average of all experts; one call an answer, none to find it."""
     return evaluator.alone(soup(pool, group(pool), "uniform-soup"))
 
 
+@method(
+    "greedy_soup",
+    "An average that experts join, best first, while dev does not get worse",
+    paper="arXiv 2203.05482",
+)
 def greedy_soup(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """From the best alone: the next best joins if the average does not get worse on dev."""
     members = set(group(pool))
