@@ -3,6 +3,7 @@
 import json
 import struct
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from safetensors.numpy import load_file
 
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import AdapterForm, Expert
+from hswarm.experts.checkpoint import is_checkpoint
 from tests.experts.adapters import KEY, adapter, config, tensors
 
 FIRST = KEY.format(0, "A")
@@ -247,3 +249,53 @@ def test_random_bytes_raise_pool_error(tmp_path, content, sized):
     (folder / "adapter_model.safetensors").write_bytes(header + content)
     with pytest.raises(PoolError):
         Expert.read(folder)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "base_model.model._orig_mod.model.layers.{}.self_attn.q_proj.lora_{}.weight",
+        "_orig_mod.base_model.model.model.layers.{}.self_attn.q_proj.lora_{}.weight",
+        "base_model.model.model.layers.{}._orig_mod.self_attn.q_proj.lora_{}.weight",
+        "base_model.model.model.layers.{}._fsdp_wrapped_module.self_attn.q_proj.lora_{}.weight",
+        "base_model.model.model.layers.{}.self_attn.q_proj.lora_{}.default.weight",
+        "base_model.model.model.layers.{}.self_attn.q_proj.lora_{}.my-own_name.weight",
+        "model.layers.{}.self_attn.q_proj.lora_{}.weight",
+        "base_model.model.model.language_model.layers.{}.self_attn.q_proj.lora_{}.weight",
+        "base_model.model.language_model.model.layers.{}.self_attn.q_proj.lora_{}.weight",
+    ],
+)
+@pytest.mark.parametrize("targets", [["q_proj"], r".*(language_model|model).*layers.*q_proj"])
+def test_prefixes_of_training_libraries_are_taken_off(tmp_path: Path, stored: str, targets: str | list[str]) -> None:
+    plain = tensors()
+    odd = {stored.format(layer, factor): plain[KEY.format(layer, factor)] for layer in range(2) for factor in "AB"}
+    expert = Expert.read(adapter(tmp_path / "cot", odd, target_modules=targets))
+    assert set(expert.form.names) == set(plain)
+    for name, array in expert.form.tensors(expert.vector).items():
+        np.testing.assert_array_equal(array, plain[name])
+    expert.write(tmp_path / "copy")
+    assert Expert.read(tmp_path / "copy").digest == expert.digest
+
+
+def test_a_tensor_by_two_names_is_refused(tmp_path: Path) -> None:
+    twice = tensors() | {FIRST.replace("lora_A", "lora_A.default"): tensors()[FIRST]}
+    with pytest.raises(PoolError, match="twice, also as"):
+        Expert.read(adapter(tmp_path / "cot", twice))
+
+
+def test_an_adapter_beside_a_models_files_is_an_adapter(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "cot")
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (folder / name).write_text("{}")
+    assert not is_checkpoint(folder)
+    (folder / "adapter_model.safetensors").unlink()
+    assert is_checkpoint(folder)
+
+
+def test_a_revision_is_part_of_the_base(tmp_path: Path) -> None:
+    commit = "0123456789" * 4
+    assert Expert.read(adapter(tmp_path / "a", revision=commit)).base == f"tiny/base@{commit}"
+    assert Expert.read(adapter(tmp_path / "b", revision="main")).base == "tiny/base"
+    assert Expert.read(adapter(tmp_path / "c", revision=commit, base_model_name_or_path=str(tmp_path))).base == str(
+        tmp_path
+    )

@@ -116,3 +116,14 @@ def test_the_starter_pool_is_whole_and_small():
     assert sum(path.stat().st_size for path in files) <= 15_000_000
     assert {path.name for path in files} == {"README.md", "adapter_config.json", "adapter_model.safetensors"}
     assert KEY.format(0, "A") in pool.experts[0].form.names
+
+
+def test_a_base_in_four_bits_is_named_with_the_original(tmp_path: Path) -> None:
+    for seed, (name, base) in enumerate(
+        [("a", "some/Llama-1B-bnb-4bit"), ("b", "some/Llama-1B-unsloth-bnb-4bit"), ("c", "some/Llama-1B")]
+    ):
+        adapter(tmp_path / name, tensors(seed), base_model_name_or_path=base)
+    with pytest.raises(PoolError, match=r"'a' was trained on some/Llama-1B-bnb-4bit.*set pool.base = 'some/Llama-1B'"):
+        open_pool(PoolSettings(path=str(tmp_path)))
+    assert open_pool(PoolSettings(path=str(tmp_path), base="some/Llama-1B")).bases == ("some/Llama-1B",)
+    assert open_pool(PoolSettings(path=str(tmp_path), base=str(tmp_path))).bases == (str(tmp_path),)

@@ -7,7 +7,9 @@ SHA-256 and turned once into safetensors, so that neither tests nor demo need a 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -53,6 +55,13 @@ def find_base(name: str, *, say: Callable[[str], None] = _say) -> Path:
     return _whole(_from_hub(name, say))
 
 
+def original_of(name: str) -> str:
+    """The base that `name` is a copy of in 4 bits, by the names in use on the hub; "" if it does not look like one."""
+    id = name.partition("@")[0]
+    found = re.fullmatch(r"(.+?)(?:-unsloth)?-bnb-(?:4|8)bit", id)
+    return found[1] if found else ""
+
+
 def base_here(name: str) -> Path | None:
     """The folder of base model `name` if it is on this machine, ready to be read; nothing is fetched or converted."""
     if Path(name).is_dir():
@@ -85,6 +94,16 @@ def _whole(folder: Path) -> Path:
         raise PoolError(
             f"{folder} is not a whole base model, missing: {', '.join(missing)}; "
             "save model and tokenizer with transformers' save_pretrained"
+        )
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as fault:
+        raise PoolError(f"{folder / 'config.json'} cannot be read ({fault}); copy or download it again") from fault
+    if isinstance(config, dict) and (quantised := config.get("quantization_config")):
+        method = quantised.get("quant_method", "?") if isinstance(quantised, dict) else quantised
+        raise PoolError(
+            f"{folder} is quantised ({method}), and experts are added to weights in 16 or 32 bits; "
+            "set pool.base to the model that it was made of"
         )
     return folder
 

@@ -215,7 +215,10 @@ class Checkpoint(Expert):
 
 def is_checkpoint(folder: Path) -> bool:
     """Whether `folder` looks like a whole model rather than an adapter."""
-    return (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file()
+    adapter = (folder / "adapter_config.json").is_file() and (
+        not any(folder.glob("model*.safetensors")) or any(folder.glob("adapter_model.*"))
+    )
+    return (folder / "config.json").is_file() and not adapter
 
 
 def tokenizer_digest(folder: Path) -> str:

@@ -124,7 +124,8 @@ def scaling_of(config: Mapping[str, Any], module: str) -> float:
 def base_of(config: Mapping[str, Any]) -> str:
     """The base that an adapter names, pinned as "owner/name@revision" if it names a revision; "" if it names none."""
     base, revision = str(config.get("base_model_name_or_path") or ""), config.get("revision")
-    return f"{base}@{revision}" if base and isinstance(revision, str) and revision not in ("", "main") else base
+    pinned = base and isinstance(revision, str) and revision not in ("", "main") and not Path(base).is_dir()
+    return f"{base}@{revision}" if pinned else base
 
 
 def _by_pattern(patterns: Any, module: str, default: Any) -> Any:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from hswarm.core.parallel_map import parallel_map
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import AdapterForm, Expert
+from hswarm.experts.base import original_of
 from hswarm.experts.blend import blend_factors, blend_updates, check_summable, union_form
 from hswarm.experts.checkpoint import Checkpoint, is_checkpoint
 from hswarm.experts.remote import REMOTE_FILE, RemoteExpert, RemoteSettings
@@ -127,7 +128,9 @@ def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:
             experts.append(read_expert(folder))
         except PoolError as fault:
             faults.append(str(fault))
-    faults += _misfits([expert for expert in experts if not isinstance(expert, RemoteExpert)], settings)
+    local = [expert for expert in experts if not isinstance(expert, RemoteExpert)]
+    quantised = [] if settings.base else _quantised(local)
+    faults += quantised or _misfits(local, settings)
     if faults:
         raise PoolError("; ".join(faults))
     if len(experts) < least:
@@ -235,15 +238,31 @@ def _misfits(experts: Sequence[Expert], settings: PoolSettings) -> list[str]:
             if (word := expert.layout.difference(layout))
         ]
     if adapters:
-        bases = Counter(expert.base for expert in adapters)
-        usual = settings.base if settings.base in bases else bases.most_common(1)[0][0]
+        same = _family if settings.base else str  # one base is named for all: revisions may differ
+        bases = Counter(same(expert.base) for expert in adapters)
+        usual = same(settings.base) if same(settings.base) in bases else bases.most_common(1)[0][0]
         faults += [
             f"expert '{expert.name}': base {expert.base}, the pool's is {usual}; {_LEAVE}, or set pool.mixed = true"
             for expert in adapters
-            if expert.base != usual
+            if same(expert.base) != usual
         ]
-        faults += _odd_forms([expert for expert in adapters if expert.base == usual], settings.space)
+        faults += _odd_forms([expert for expert in adapters if same(expert.base) == usual], settings.space)
     return faults
+
+
+def _family(base: str) -> str:
+    """What bases of equal weights share: neither a revision nor a copy in 4 bits makes another."""
+    return original_of(base) or base.partition("@")[0]
+
+
+def _quantised(experts: Sequence[Expert]) -> list[str]:
+    """Adapters whose base would be loaded in 4 bits."""
+    return [
+        f"expert '{expert.name}' was trained on {expert.base}, a copy of {original} in 4 bits, which no engine here "
+        f"loads; set pool.base = '{original}', or to a folder with it"
+        for expert in experts
+        if (original := original_of(expert.base))
+    ]
 
 
 def _odd_forms(adapters: Sequence[Expert], space: str) -> list[str]:
