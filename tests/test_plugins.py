@@ -95,6 +95,8 @@ def test_plug_ins_are_listed_and_used(target, tmp_path):
     found = hswarm(target, "search", str(recipe), "--run", str(tmp_path / "run"))
     assert found.returncode == 0, found.stderr
     assert "task doubles" in found.stdout
+    again = hswarm(target, "search", str(recipe), "--method", "second_best", "--run", str(tmp_path / "second"))
+    assert again.returncode == 0, again.stderr
     recipe.write_text(RECIPE.replace("ENGINE", "ecko").replace("POOL", pool))
     wrong = hswarm(target, "plan", str(recipe))
     assert (wrong.returncode, "did you mean 'echo'" in wrong.stderr) == (2, True)

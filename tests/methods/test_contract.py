@@ -14,11 +14,11 @@ from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import ToyEngine, planted_weights, toy_pool
 from hswarm.errors import ConfigError
 from hswarm.methods import get_method, method_names, run_method
-from hswarm.methods.base import Checkpointer
 from hswarm.methods.base import method as room
 from hswarm.methods.hswarm import Search
 from hswarm.registry import declared
 from hswarm.session.budget import BudgetSpent
+from hswarm.session.checkpoint import Checkpointer
 from tests.methods.bench import bench
 
 
@@ -113,9 +113,9 @@ def test_intervals_are_computed_for_who_keeps_them_and_change_nothing():
     lines = {}
     for wanted in (True, False):
         pool, evaluator = bench(toy_pool(3))
-        journal = Lines(wanted)
-        Search(pool, evaluator, np.random.default_rng(0), journal).go()
-        lines[wanted] = journal.lines
+        evaluator.checkpointer = kept = Lines(wanted)
+        Search(pool, evaluator, np.random.default_rng(0)).go()
+        lines[wanted] = kept.lines
     assert all(line.count('"ci"') >= 2 for line in lines[True])
     assert [re.sub(r', "ci": \[.*?\]', "", line) for line in lines[True]] == lines[False]
 

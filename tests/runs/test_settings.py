@@ -17,9 +17,9 @@ from hswarm.experts.adapter import Expert
 from hswarm.experts.interpolate import populated
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
-from hswarm.methods.base import Checkpointer
 from hswarm.methods.hswarm import Search
 from hswarm.runs.directory import Run
+from hswarm.session.checkpoint import Checkpointer
 from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import open_parts, planned_calls
 from hswarm.system.executor import Executor
@@ -68,8 +68,8 @@ class Moves:
     def __init__(self, swarm, iterations, **settings):
         recipe = recipe_of({swarm: STILL | settings}, iterations=iterations, patience=99)
         parts, recorder = open_parts(recipe), Recorder()
-        evaluator = Evaluator(parts.task, recipe, parts.pool, Executor(parts.engine))
-        Search(parts.pool, evaluator, np.random.default_rng(recipe.seed), recorder).go()
+        evaluator = Evaluator(parts.task, recipe, parts.pool, Executor(parts.engine), recorder)
+        Search(parts.pool, evaluator, np.random.default_rng(recipe.seed)).go()
         key = "role" if swarm == "role" else "weight0"
         self.states = [
             {

@@ -7,7 +7,7 @@ against the run's history.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion, Engine, Likelihoods, Request
 from hswarm.errors import RunError
 from hswarm.experts.adapter import Expert
-from hswarm.methods.base import Checkpointer
-from hswarm.methods.hswarm import Search
+from hswarm.methods import get_method
+from hswarm.session.checkpoint import Checkpointer
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.executor import Executor, Ledger
@@ -61,28 +61,22 @@ class _End(Exception):
     """The history ends here."""
 
 
-@dataclass
-class _Watcher:
-    """Keeps every evaluation on all of dev, and the experts of iteration `wanted`."""
+class _Follower(Checkpointer):
+    """Keeps every evaluation on all of dev, and the experts of iteration `wanted`; compares with the run's history."""
 
-    wanted: int
-    scored: list[Scored] = field(default_factory=list)
-    experts: dict[str, Expert] = field(default_factory=dict)
+    def __init__(self, wanted: int, history: Sequence[Mapping[str, Any]]) -> None:
+        self._wanted, self._history = wanted, history
+        self.scored_so_far: list[Scored] = []
+        self.experts: dict[str, Expert] = {}
+        self.followed = 0
 
-    def __call__(self, evaluations: Sequence[Evaluation], whole: bool) -> None:
+    def scored(self, evaluations: Sequence[Evaluation], whole: bool) -> None:
         for found in evaluations if whole else ():
             topology, names = found.system.topology, tuple(found.system.assignment)
-            self.scored.append(Scored(found.step, topology, names, found.scores, found.utility))
-            if self.scored[-1].iteration == self.wanted:
+            made = Scored(found.step, topology, names, found.scores, found.utility)
+            self.scored_so_far.append(made)
+            if made.iteration == self._wanted:
                 self.experts |= {expert.name: expert for expert in found.system.experts}
-
-
-class _Checked(Checkpointer):
-    """Compares each iteration with the run's history."""
-
-    def __init__(self, history: Sequence[Mapping[str, Any]]) -> None:
-        self._history = history
-        self.followed = 0
 
     def keep(
         self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System
@@ -125,6 +119,10 @@ def replay(recipe: Recipe, evaluator: Evaluator, history: Sequence[Mapping[str, 
 
     RunError if it leads elsewhere, or asks what the cache does not hold.
     """
+    if not any("role" in line or "weight" in line for line in history):
+        raise RunError(
+            f"method '{recipe.search.method}' has no swarms to follow; take other analyses: --only gain,roles"
+        )
     recipe = recipe.model_copy(update={"budget": replace(recipe.budget, seconds=None)})
     silent = Executor(
         _Silent(evaluator.executor.engine),
@@ -134,15 +132,15 @@ def replay(recipe: Recipe, evaluator: Evaluator, history: Sequence[Mapping[str, 
         settings=evaluator.executor.settings,
     )
     wanted = int(found_at.split("/")[0]) if "/" in found_at else 0
-    watcher = _Watcher(wanted)
-    watched = Evaluator(evaluator.task, recipe, evaluator.pool, silent, watcher)
-    journal = _Checked(history)
+    follower = _Follower(wanted, history)
+    watched = Evaluator(evaluator.task, recipe, evaluator.pool, silent, follower)
+    method = get_method(recipe.search.method, recipe.methods.get(recipe.search.method))
     try:
-        Search(evaluator.pool, watched, np.random.default_rng(recipe.seed), journal).go()
+        method(evaluator.pool, watched, np.random.default_rng(recipe.seed))
     except _End:
         pass
     except RunError:  # what a budget of seconds cut off was never asked
-        if journal.followed < len(history) - 1 or not journal.followed:
+        if follower.followed < len(history) - 1 or not follower.followed:
             raise
-    whole = [scored for scored in watcher.scored if scored.iteration < journal.followed]
-    return Replay(tuple(whole), watcher.experts, journal.followed)
+    whole = [scored for scored in follower.scored_so_far if scored.iteration < follower.followed]
+    return Replay(tuple(whole), follower.experts, follower.followed)

@@ -15,7 +15,8 @@ from hswarm.runs.directory import Run
 
 def search(arguments: argparse.Namespace) -> None:
     """Run a recipe to the end and print what came out."""
-    recipe = read_recipe(arguments.recipe, arguments.overrides, arguments.preset)
+    chosen = [f"search.method={arguments.method}"] if arguments.method else []
+    recipe = read_recipe(arguments.recipe, [*arguments.overrides, *chosen], arguments.preset)
     path = Path(arguments.run or f"runs/{recipe.name}")
     with view() as progress:
         try:

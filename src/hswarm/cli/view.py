@@ -79,8 +79,8 @@ class View(Progress):
     def iteration(self, entry: Mapping[str, Any]) -> None:
         self._show(entry)
         best, calls = entry["best"], entry["calls"]
-        role, weight = (highest(entry.get(step)) for step in ("role", "weight"))
-        steps = [f"{name} {value:.3f}" for name, value in (("roles", role), ("weights", weight)) if value is not None]
+        told = {"roles": entry.get("role"), "weights": entry.get("weight"), "scored": entry.get("scored")}
+        steps = [f"{name} {value:.3f}" for name, step in told.items() if (value := highest(step)) is not None]
         self.say(
             f"iteration {entry['iteration'] + 1}: {', '.join(steps)}; best so far {best['utility']:.3f} "
             f"(found at {best['step']}); {calls['generated']:,} calls generated; {self._left()}"

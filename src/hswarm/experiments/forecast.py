@@ -24,10 +24,10 @@ from hswarm.engines import open_engine, worker_makers
 from hswarm.engines.base import Ask, Completion, Engine, Request
 from hswarm.engines.multiple_choice import answer
 from hswarm.experts.remote import REMOTE_BASE
-from hswarm.methods.base import Checkpointer
 from hswarm.methods.hswarm import Search
 from hswarm.runs.cost import Cost, Forecast, peak
 from hswarm.runs.report import reported
+from hswarm.session.checkpoint import Checkpointer
 from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import Parts
 from hswarm.session.settings import BudgetSettings, SelectionSettings
@@ -149,9 +149,9 @@ def forecast(recipe: Recipe, parts: Parts) -> Forecast:
     short = recipe.model_copy(update={"search": search, "budget": BudgetSettings(), "selection": SelectionSettings()})
     with tempfile.TemporaryDirectory() as folder, closing(Cache(Path(folder) / "search.sqlite")) as cache:
         executor = Executor(meter, cache, search.reuse, settings=recipe.engine.alone())
-        evaluator = Evaluator(few, short, parts.pool, executor)
+        evaluator = Evaluator(few, short, parts.pool, executor, _Phases(meter))
         meter.warm_up(evaluator, parts.task.dev)
-        findings = Search(parts.pool, evaluator, np.random.default_rng(recipe.seed), _Phases(meter)).go()
+        findings = Search(parts.pool, evaluator, np.random.default_rng(recipe.seed)).go()
         systems = reported(findings, evaluator.select(findings.best), search.start_on_test)
         meter.begin("test", sum(system.calls for system in systems) * len(few.dev))
         Executor(meter, reuse=search.reuse, settings=executor.settings).run(systems, few.dev, "test")

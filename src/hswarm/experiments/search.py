@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from hswarm import io
 from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.core.streams import stream
 from hswarm.engines.base import close
-from hswarm.errors import RunError
-from hswarm.methods.base import Checkpointer
-from hswarm.methods.hswarm import Search
+from hswarm.errors import ConfigError, RunError
+from hswarm.methods import get_method
 from hswarm.report.tracking import tracked
 from hswarm.runs.answers import keep_answers
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 from hswarm.runs.report import final_report, reported
+from hswarm.session.budget import BudgetSpent
+from hswarm.session.checkpoint import Checkpointer, Findings
+from hswarm.session.evaluation import FAULTS, Evaluation
 from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import Parts, open_parts, planned_calls, shared_cache
 from hswarm.system.cache import Cache
@@ -42,6 +45,7 @@ def search(
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     path = Path(path or f"runs/{recipe.name}")
+    _check_method(recipe, calibrate)
     Run.check_new(path)  # before anything is loaded
     parts = open_parts(recipe)
     try:
@@ -52,6 +56,14 @@ def search(
     finally:
         close(parts.engine)
     return run
+
+
+def _check_method(recipe: Recipe, calibrate: bool) -> None:
+    """ConfigError unless the recipe's method and its settings are known, and can be forecast if that is asked for."""
+    name = recipe.search.method
+    get_method(name, recipe.methods.get(name))
+    if calibrate and name != "hswarm":
+        raise ConfigError([f"a forecast is of method 'hswarm', the recipe has '{name}'; leave out --forecast"])
 
 
 def _keep_forecast(run: Run, parts: Parts, progress: Progress) -> None:
@@ -90,9 +102,11 @@ def _carry_on(run: Run, parts: Parts, progress: Progress, cache: Cache) -> None:
     recipe, task = run.recipe, parts.task
     executor = Executor(parts.engine, cache, recipe.search.reuse, progress=progress.advance, settings=recipe.engine)
     evaluator = Evaluator(task, recipe, parts.pool, executor)
-    journal = RunJournal(run, evaluator, progress)
-    findings = Search(parts.pool, evaluator, np.random.default_rng(recipe.seed), journal).go()
+    evaluator.checkpointer = checkpointer = RunCheckpointer(run, evaluator, progress)
+    findings = _find(evaluator, checkpointer)
     selection = evaluator.select(findings.best)
+    if not selection.held_out:  # a method may return what it never scored
+        selection = selection._replace(finalists=[evaluator.seen(findings.best)], chosen=0)
     systems = reported(findings, selection, recipe.search.start_on_test)
     progress.begin("test", sum(evaluator.calls(system.calls, len(task.test)) for system in systems), 0)
     tests = evaluator.final(systems) if task.test else []
@@ -101,14 +115,43 @@ def _carry_on(run: Run, parts: Parts, progress: Progress, cache: Cache) -> None:
     final_report(run, evaluator, findings, selection, tests, stream(recipe.seed, "report"))
 
 
-class RunJournal(Checkpointer):
-    """Keeps a search in a run's directory and tells whoever watches."""
+def _find(evaluator: Evaluator, checkpointer: RunCheckpointer) -> Findings:
+    """Run the recipe's method, from its checkpoint if it keeps some, to its end."""
+    recipe = evaluator.recipe
+    method = get_method(recipe.search.method, recipe.methods.get(recipe.search.method))
+    spent = False
+    try:
+        found = method(evaluator.pool, evaluator, np.random.default_rng(recipe.seed))
+    except BudgetSpent:
+        if checkpointer.own or evaluator.archive.best is None:
+            raise
+        spent, found = True, evaluator.archive.best.system
+    if checkpointer.findings:
+        return checkpointer.findings
+    lines, singles = checkpointer.lines, tuple(evaluator.singles())
+    stopped = {"budget": evaluator.budget.ledger.generated} if spent else {"steps": lines}
+    findings = Findings(singles, singles[0], found, lines, stopped)
+    return replace(findings, start=checkpointer.start or findings.best_single)
+
+
+class RunCheckpointer(Checkpointer):
+    """Keeps a search in a run's directory and tells whoever watches.
+
+    A method without checkpoints of its own gets a line of history for each `evaluate` on all of the searched dev. When
+    resumed it is run again from its start: its calls are in the run's cache, so the lines, and what they count, are
+    equal.
+    """
 
     intervals = True
 
     def __init__(self, run: Run, evaluator: Evaluator, progress: Progress) -> None:
         self._run, self._evaluator, self._progress = run, evaluator, progress
         self._saved = ""  # the step that found the best system that this process wrote
+        self._earlier: dict[str, Any] | None = None  # what an interrupted run of another method had come to
+        self.own = False  # whether the method keeps checkpoints
+        self.findings: Findings | None = None
+        self.start: Evaluation | None = None  # the best of the first graphs that were scored
+        self.lines = 0
 
     def begin(self, phase: str, calls: int) -> None:
         task = self._evaluator.task
@@ -119,32 +162,86 @@ class RunJournal(Checkpointer):
     def keep(
         self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System
     ) -> None:
-        executor = self._evaluator.executor
         self._run.save_places(entry["iteration"], tensors)
         self._run.append(entry)
-        self._run.save_state(tensors, {**state, "most": executor.guard.most, "engine": executor.engine.fingerprint})
-        if entry["best"]["step"] != self._saved:
-            best.save(self._run.path / "best")
-            self._saved = entry["best"]["step"]
+        self._save(tensors, state)
+        self._save_best(best, entry["best"]["step"])
         self._forget(entry["iteration"] + 1)
         self._progress.iteration(entry)
+
+    def kept(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        self.own = True
+        saved = self._run.load_state()
+        self._run.rewind(saved[1]["iteration"] if saved else 0)
+        if saved:
+            self._forget(saved[1]["iteration"])
+            self._take_over(saved[1])
+        self._progress.start(self._run)
+        return saved
+
+    def end(self, findings: Findings) -> None:
+        self.findings = findings
+
+    def scoring(self, step: str, calls: int) -> None:
+        if self.own:
+            return
+        if self._earlier is None:
+            saved = self._run.load_state()
+            self._earlier = saved[1] if saved else {}
+            self._run.rewind(0)
+            if saved:
+                self._take_over(self._earlier)
+            self._progress.start(self._run)
+        self._progress.begin(step, calls, 0)
+
+    def scored(self, evaluations: Sequence[Evaluation], whole: bool) -> None:
+        best = self._evaluator.archive.best
+        if self.own or not whole or best is None or not evaluations:
+            return
+        graphs = [found for found in evaluations if found.system.topology.size > 1 and not np.isnan(found.utility)]
+        if graphs and self.start is None:
+            self.start = max(graphs, key=lambda found: found.utility)
+        ledger, budget = self._evaluator.budget.ledger, self._evaluator.budget
+        entry = {
+            "iteration": self.lines,
+            "scored": {
+                "step": evaluations[0].step,
+                "utilities": io.without_nan([found.utility for found in evaluations]),
+                **{kind: sum(getattr(found, kind) for found in evaluations) for kind in FAULTS},
+            },
+            "best": {"utility": best.utility, "step": best.step},
+            "calls": {"requested": ledger.requested, "generated": ledger.generated, "skipped": ledger.skipped},
+            "tokens": {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens},
+        }
+        self.lines += 1
+        if self._earlier and self._earlier["iteration"] == self.lines:  # from here on the work is new
+            budget.earlier_s += self._earlier["wall_s"]
+        self._run.append(entry)
+        if not self._earlier or self.lines >= self._earlier["iteration"]:
+            self._save({}, {"iteration": self.lines, "wall_s": budget.seconds})
+        self._save_best(best.system, best.step)
+        self._progress.iteration(entry)
+
+    def _save(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        executor = self._evaluator.executor
+        self._run.save_state(tensors, {**state, "most": executor.guard.most, "engine": executor.engine.fingerprint})
+
+    def _save_best(self, best: System, step: str) -> None:
+        if step != self._saved:
+            best.save(self._run.path / "best")
+            self._saved = step
+
+    def _take_over(self, state: Mapping[str, Any]) -> None:
+        """What the engine had learnt; a warning if it is another one now."""
+        executor = self._evaluator.executor
+        executor.guard.most = state.get("most")
+        if state.get("engine") != (now := executor.engine.fingerprint):
+            self._progress.say(
+                f"warning: this run began with engine {state.get('engine')}, now it is {now}: "
+                "calls made before are not reused, and replies may differ"
+            )
 
     def _forget(self, done: int) -> None:
         """Drop the calls that the run keeps no longer after so many iterations: again on resuming, for equal counts."""
         if keep := self._run.recipe.search.keep_calls:
             self._evaluator.executor.cache.forget(done - keep)
-
-    def kept(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        saved = self._run.load_state()
-        self._run.rewind(saved[1]["iteration"] if saved else 0)
-        if saved:
-            self._forget(saved[1]["iteration"])
-            executor = self._evaluator.executor
-            executor.guard.most = saved[1].get("most")
-            if saved[1].get("engine") != (now := executor.engine.fingerprint):
-                self._progress.say(
-                    f"warning: this run began with engine {saved[1].get('engine')}, now it is {now}: "
-                    "calls made before are not reused, and replies may differ"
-                )
-        self._progress.start(self._run)
-        return saved

@@ -8,7 +8,7 @@ ever scored is kept whole.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -23,28 +23,14 @@ from hswarm.core.topology import Topology
 from hswarm.errors import EngineError, RunError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
-from hswarm.methods.base import Checkpointer, method
+from hswarm.methods.base import method
 from hswarm.session.budget import BudgetSpent
+from hswarm.session.checkpoint import Findings
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
 from hswarm.session.settings import SearchSettings
 from hswarm.system.executor import Ledger
 from hswarm.system.system import System
-
-
-@dataclass(frozen=True, eq=False)
-class Findings:
-    """What a search has come to: the experts alone, the best system of the first graphs, the best of all."""
-
-    singles: tuple[Evaluation, ...]
-    start: Evaluation
-    best: System
-    iterations: int
-    stopped: Mapping[str, float]
-
-    @property
-    def best_single(self) -> Evaluation:
-        return max(self.singles, key=lambda single: -np.inf if np.isnan(single.utility) else single.utility)
 
 
 @method("role_only", "hswarm without the weight-step", paper="arXiv 2502.04510")
@@ -80,11 +66,10 @@ class Search:
         pool: ExpertPool,
         evaluator: Evaluator,
         rng: np.random.Generator,
-        journal: Checkpointer | None = None,
         settings: SearchSettings | None = None,
     ) -> None:
         self._pool, self._evaluator, self._recipe = pool, evaluator, evaluator.recipe
-        self._settings, self._journal = settings or evaluator.recipe.search, journal or Checkpointer()
+        self._settings, self._checkpointer = settings or evaluator.recipe.search, evaluator.checkpointer
         self._seed = seed_of(rng)
         self._nodes = evaluator.nodes
         self._iteration, self._stalled, self._spent = 0, 0, False
@@ -94,7 +79,7 @@ class Search:
 
     def go(self) -> Findings:
         """Search to the end: no new best for long, enough iterations, or the budget spent."""
-        saved = self._journal.kept()
+        saved = self._checkpointer.kept()
         if saved is None:
             self._start()
         else:
@@ -107,11 +92,13 @@ class Search:
         while not self._stop():
             self._iterate()
         assert self._first is not None
-        return Findings(self._singles, self._first, self._best.system, self._iteration, self._stop())
+        findings = Findings(self._singles, self._first, self._best.system, self._iteration, self._stop())
+        self._checkpointer.end(findings)
+        return findings
 
     def _start(self) -> None:
         systems = [self._evaluator.alone(expert) for expert in self._pool.experts]
-        self._journal.begin("experts alone", len(systems) * self._evaluator.calls(1, len(self._evaluator.dev)))
+        self._checkpointer.begin("experts alone", len(systems) * self._evaluator.calls(1, len(self._evaluator.dev)))
         self._singles = tuple(self._evaluator.evaluate(systems, "start", rival=False))
         by_score = sorted(range(len(systems)), key=lambda i: (-np.nan_to_num(self._singles[i].utility), i))
         self._members = sorted(by_score[: self._nodes])
@@ -192,7 +179,7 @@ class Search:
             thin = [thinned(*pair, threshold) for pair in zip(topologies, matrices, strict=True)]
             topologies, nodes = [one.topology for one in thin], [one.nodes for one in thin]
         members = [experts[i] for i in self._members]
-        self._journal.begin(f"iteration {t + 1}: roles", len(topologies) * self._step_calls())
+        self._checkpointer.begin(f"iteration {t + 1}: roles", len(topologies) * self._step_calls())
         systems = [
             self._evaluator.system(topology, [members[v] for v in left])
             for topology, left in zip(topologies, nodes, strict=True)
@@ -227,7 +214,7 @@ class Search:
         assignments = draw_assignments(
             self._settings.assignments, topology.size, len(experts), rng, self._settings.draw
         )
-        self._journal.begin(f"iteration {t + 1}: weights", len(assignments) * self._step_calls())
+        self._checkpointer.begin(f"iteration {t + 1}: weights", len(assignments) * self._step_calls())
         kept = self._kept(t, "weight", len(assignments))
         systems = [self._evaluator.system(topology, [experts[i] for i in assignments[k]]) for k in kept]
         evaluations = self._evaluator.evaluate(systems, f"{t}/weight")
@@ -265,7 +252,7 @@ class Search:
 
         None where it is no mean over examples or not the best `among`.
         """
-        if not self._journal.intervals or self._evaluator.task.parts or not np.isfinite(found.scores).all():
+        if not self._checkpointer.intervals or self._evaluator.task.parts or not np.isfinite(found.scores).all():
             return {}
         if len(among) and found.utility < np.nanmax(among):
             return {}
@@ -311,7 +298,7 @@ class Search:
         ]
         tensors |= {f"told.{step}": values for step, values in self._told.items()}
         tensors["singles"] = np.stack([single.scores for single in self._singles])
-        self._journal.keep(entry, tensors, state, self._best.system)
+        self._checkpointer.keep(entry, tensors, state, self._best.system)
 
     def _swarms(self) -> dict[str, Swarm]:
         """Every swarm by its name in the checkpoint."""

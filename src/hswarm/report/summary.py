@@ -210,7 +210,9 @@ def warnings(report: Mapping[str, Any] | None, history: Sequence[Mapping[str, An
             )
     if history:
         last = history[-1]
-        faults = {name: sum(last.get(step, {}).get(name, 0) for step in ("role", "weight")) for name in _FAULTS}
+        faults = {
+            name: sum(last.get(step, {}).get(name, 0) for step in ("role", "weight", "scored")) for name in _FAULTS
+        }
         said += _faulty(faults, f"on dev in iteration {last['iteration'] + 1}")
     return said
 
@@ -314,7 +316,7 @@ def _charts(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         return {}
     lines = [
         Line(name, [highest(entry.get(key)) for entry in history], [entry.get(key, {}).get("ci") for entry in history])
-        for name, key in (("best of roles", "role"), ("best of weights", "weight"))
+        for name, key in (("best of roles", "role"), ("best of weights", "weight"), ("best of each step", "scored"))
     ]
     lines.append(
         Line(

@@ -109,13 +109,14 @@ def metrics(entry: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of an iteration, from its line of the history; what is not known is left out."""
     low, high = entry["best"].get("ci", (None, None))
     calls, tokens = entry["calls"], entry["tokens"]
-    steps = [entry.get(step, {}) for step in ("role", "weight")]
+    steps = [entry.get(step, {}) for step in ("role", "weight", "scored")]
     found = {
         "dev/best": entry["best"]["utility"],
         "dev/best_low": low,
         "dev/best_high": high,
         "dev/roles": highest(steps[0]),
         "dev/weights": highest(steps[1]),
+        "dev/scored": highest(steps[2]),
         "calls/requested": calls["requested"],
         "calls/generated": calls["generated"],
         "calls/reused": calls["requested"] - calls["generated"],

@@ -8,18 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hswarm import io
 from hswarm.errors import RunError
 from hswarm.runs.directory import Run
 from hswarm.runs.schema import Answer, checked
 from hswarm.session.archive import Selection
+from hswarm.session.checkpoint import Findings
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.executor import Ledger
-
-if TYPE_CHECKING:
-    from hswarm.methods.hswarm import Findings
 
 
 def keep_answers(run: Run, evaluator: Evaluator, findings: Findings, selection: Selection) -> None:

@@ -6,7 +6,7 @@ import json
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,13 +15,11 @@ from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.runs.cost import Forecast, outcome
 from hswarm.runs.directory import Run
 from hswarm.session.archive import Selection
+from hswarm.session.checkpoint import Findings
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 from hswarm.tasks.check import check_task
-
-if TYPE_CHECKING:
-    from hswarm.methods.hswarm import Findings
 
 
 def reported(findings: Findings, selection: Selection, start: Literal["none", "best", "all"]) -> list[System]:

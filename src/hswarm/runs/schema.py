@@ -137,6 +137,7 @@ class Entry(Form):
     tokens: _Tokens = _Tokens(prompt=0, completion=0)
     role: _Step = _Step()
     weight: _Step = _Step()
+    scored: _Step = _Step()
 
 
 class Answer(Form):

@@ -25,27 +25,23 @@ from hswarm.scorers import scored_calls, task_scorer
 from hswarm.scorers.base import Score, Scorer
 from hswarm.session.archive import Archive, Selection
 from hswarm.session.budget import Budget
+from hswarm.session.checkpoint import Checkpointer
 from hswarm.session.evaluation import Evaluation
 from hswarm.system.executor import Executor
 from hswarm.system.scoring import score_replies
 from hswarm.system.system import System
 from hswarm.tasks.task import Example, Task
 
-Observer = Callable[[Sequence[Evaluation], bool], None]
-
 
 @dataclass
 class Evaluator:
-    """Scores systems of one task within the recipe's budget.
-
-    `observe` is told the evaluations of each `evaluate`, and whether they are of all of the searched dev.
-    """
+    """Scores systems of one task within the recipe's budget, and tells `checkpointer` of each `evaluate`."""
 
     task: Task
     recipe: Recipe
     pool: ExpertPool
     executor: Executor
-    observe: Observer = lambda evaluations, whole: None
+    checkpointer: Checkpointer = field(default_factory=Checkpointer)
     budget: Budget = field(init=False)
     archive: Archive = field(init=False)
     _test_seen: bool = False
@@ -142,6 +138,7 @@ class Evaluator:
         """
         examples = self.dev if part is None else [self.dev[i] for i in part]
         done: list[Evaluation] = []
+        self.checkpointer.scoring(step, sum(self.calls(system.calls, len(examples)) for system in systems))
         while len(done) < len(systems):
             waiting = systems[len(done) :]
             count = self.budget.affordable([self.calls(system.calls, len(examples)) for system in waiting])
@@ -151,7 +148,7 @@ class Evaluator:
             if part is None:
                 self.archive.add(made, rival)
             done += made
-        self.observe(done, part is None)
+        self.checkpointer.scored(done, part is None)
         if len(done) < len(systems):
             raise self.budget.spent(done)
         return done
@@ -178,6 +175,10 @@ class Evaluator:
     def seen(self, system: System) -> Evaluation:
         """The evaluation of a finished search's system on the searched dev, for the report: outside the budget."""
         return self.archive.find(system) or self._score([system], self.dev, "report")[0]
+
+    def singles(self) -> list[Evaluation]:
+        """Every expert alone on the searched dev, for the report: outside the budget."""
+        return self._score([self.alone(expert) for expert in self.pool.experts], self.dev, "report alone")
 
     def final(self, systems: Sequence[System]) -> list[Evaluation]:
         """Evaluations on test of the systems to be reported. A second call raises HSwarmError."""

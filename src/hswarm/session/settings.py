@@ -26,7 +26,9 @@ class DecodeSettings:
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """The loop: `graphs` adjacency matrices (N), `assignments` a weight-step (M), at most `iterations` rounds.
+    """`method` names what searches (hswarm ls methods; its own settings are `[methods.NAME]`); the rest is hswarm's.
+
+    The loop: `graphs` adjacency matrices (N), `assignments` a weight-step (M), at most `iterations` rounds.
 
     The search ends after `patience` iterations without a new best. `nodes` None is one node an expert; fewer nodes
     take the experts that are best alone. `weight_topology` is what the weight-step scores on: the best topology so
@@ -52,6 +54,7 @@ class SearchSettings:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
+    method: str = "hswarm"
     graphs: int = 10
     assignments: int = 10
     iterations: int = 20

@@ -1,0 +1,59 @@
+"""What a search tells while it works, and where it goes on after an interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hswarm.session.evaluation import Evaluation
+from hswarm.system.system import System
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What a search found: the experts alone, the system it started from, the best of all; and why it ended."""
+
+    singles: tuple[Evaluation, ...]
+    start: Evaluation
+    best: System
+    iterations: int
+    stopped: Mapping[str, float]
+
+    @property
+    def best_single(self) -> Evaluation:
+        """The expert with the best score alone."""
+        return max(self.singles, key=lambda single: -np.inf if np.isnan(single.utility) else single.utility)
+
+
+class Checkpointer:
+    """Told what a search does. The base class ignores it and keeps nothing.
+
+    The evaluator calls `scoring` and `scored` for every method. A method with checkpoints of its own asks for the last
+    one with `kept`, hands over each with `keep`, and calls `begin` and `end`; any other is run again from its start.
+    """
+
+    intervals = False  # whether lines of the history are to have them: they take 4 % of a toy search
+
+    def begin(self, phase: str, calls: int) -> None:
+        """`phase` starts and will ask for `calls` calls."""
+
+    def scoring(self, step: str, calls: int) -> None:
+        """Systems are about to be scored, with at most `calls` calls."""
+
+    def scored(self, evaluations: Sequence[Evaluation], whole: bool) -> None:
+        """Systems have been scored, on the `whole` of the searched dev or on a part of it."""
+
+    def keep(
+        self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System
+    ) -> None:
+        """An iteration ended: its line of the history, all that is needed to go on, the best system so far."""
+
+    def kept(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """`tensors` and `state` of the last iteration kept; None at a fresh start."""
+        return None
+
+    def end(self, findings: Findings) -> None:
+        """The search is over."""
