@@ -25,7 +25,7 @@ from hswarm.tasks.toy import generate, planted_order
 from tests.engines.served import HSWARM, Server, kept
 
 pytest.importorskip("openai")
-pytest.importorskip("fastapi")
+pytest.importorskip("starlette")
 SECRET = "sk-very-secret"
 
 

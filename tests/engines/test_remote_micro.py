@@ -16,7 +16,7 @@ from hswarm.system.system import System
 from tests.engines.served import HSWARM, Server, kept
 
 pytest.importorskip("openai")
-pytest.importorskip("fastapi")
+pytest.importorskip("starlette")
 pytestmark = pytest.mark.model
 
 

@@ -1,6 +1,5 @@
 """A server in a thread, over the toy engine or whatever a test gives."""
 
-import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -30,12 +29,14 @@ ANSWER = "done " + " ".join(map(str, ORDER))
 @contextmanager
 def serving(systems, engine=None, **options):
     """The address of a running server."""
-    uvicorn = pytest.importorskip("uvicorn")
+    pytest.importorskip("uvicorn")
     from hswarm.server.app import create_app
+    from hswarm.server.listener import listen, make_server
 
+    settings = {name: options.pop(name) for name in ("patience", "most") if name in options}
     app = create_app(systems, engine or ToyEngine(EngineSettings("toy")), **options)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    listener = socket.create_server(("127.0.0.1", 0))
+    server = make_server(app, grace=30, **settings)
+    listener = listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

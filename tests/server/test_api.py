@@ -116,14 +116,19 @@ def test_a_conversation_becomes_one_question(address):
     [
         ({"model": "tay"}, 404, "no model 'tay'; there are: toy, toy:best-single"),
         ({"messages": []}, 400, "messages: List should have at least 1 item"),
-        ({"messages": [say("hi", "assistant")]}, 400, "the last message must be the user's"),
-        ({"messages": [say("hi", "tool")]}, 400, "messages.0.role: Input should be"),
+        ({"messages": [say("hi", "robot")]}, 400, "messages.0.role: Input should be"),
         ({"messages": [say([{"type": "image_url", "image_url": {"url": "data:"}}])]}, 400, "send text"),
-        ({"n": 2}, 400, "'n' is not offered here"),
+        ({"n": 65}, 400, "at most 64 answers a request"),
+        ({"extra_body": {"best_of": 2}}, 400, "'best_of' is not offered here"),
         ({"logprobs": True}, 400, "'logprobs' is not offered here"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "'tools' is not offered here"),
         ({"response_format": {"type": "json_object"}}, 400, "'response_format' is not offered"),
-        ({"max_tokens": 65}, 400, "at most 64 new tokens"),
+        ({"max_tokens": 0}, 400, "max_tokens: Input should be greater"),
+        ({"temperature": 1e-320}, 400, "temperature is 0 (the most likely word) or at least 0.0001"),
+        ({"temperature": 1e-5}, 400, "temperature is 0"),
+        ({"top_p": 1e-300}, 400, "top_p is at least 0.0001"),
+        ({"top_p": 0}, 400, "top_p is at least 0.0001"),
+        ({"stop": 5}, 400, "stop: Input should be a valid string"),
         ({"max_completion_tokens": 0}, 400, "max_completion_tokens: Input should be greater"),
         ({"temperature": 3}, 400, "temperature: Input should be less"),
         ({"messages": [say("x" * 101)]}, 400, "has 101 characters, the limit is 100"),
@@ -312,7 +317,7 @@ def test_the_command_serves_a_run_and_ends_at_a_signal(toy_recipe, tmp_path, cap
     assert "cannot listen on 192.0.2.1:1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("package", ["fastapi", "uvicorn", "prometheus_client"])
+@pytest.mark.parametrize("package", ["starlette", "uvicorn", "prometheus_client"])
 def test_a_missing_package_is_named_with_its_remedy(package, tmp_path):
     code = (
         f"import sys; sys.modules[{package!r}] = None; from hswarm.cli.main import main; sys.exit(main(['serve', 'x']))"

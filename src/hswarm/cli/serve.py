@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from hswarm.bundle.package import open_source
 from hswarm.engines import open_engine
-from hswarm.errors import MissingExtra, UserError
 from hswarm.server.app import create_app
+from hswarm.server.listener import listen, make_server
 from hswarm.server.schema import Limits
 
 _HERE = ("127.0.0.1", "localhost", "::1")
@@ -21,17 +21,11 @@ KEY = "HSWARM_API_KEY"
 
 def serve(arguments: argparse.Namespace) -> None:
     """Serve until interrupted; then finish what was begun."""
-    try:
-        import uvicorn as _uvicorn  # noqa: F401
-    except ImportError as missing:
-        raise MissingExtra("serving", "serve") from missing
-    with _listen(arguments.host, arguments.port) as listener:  # before the engine is loaded, which takes longer
+    with listen(arguments.host, arguments.port) as listener:  # before the engine is loaded, which takes longer
         _serve(arguments, listener)
 
 
 def _serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
-    import uvicorn
-
     key = os.environ.get(KEY, "")
     at_home = arguments.host in _HERE
     if not at_home and not key:
@@ -48,7 +42,7 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
     limits = Limits(tokens=arguments.max_tokens, seconds=arguments.timeout)
     hosts = {"127.0.0.1", "localhost", "[::1]"} if at_home else ()
     app = create_app(systems, engine, limits=limits, key=key, hosts=hosts, queue=arguments.queue)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=int(limits.seconds) + 5))
+    server = make_server(app, grace=int(limits.seconds) + 5)
     port = listener.getsockname()[1]
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
     print(
@@ -58,13 +52,3 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)  # the server has stopped by then: an end as asked for, not a fault
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as fault:
-        raise UserError(
-            f"cannot listen on {host}:{port} ({fault.strerror}); choose another (--host, --port)"
-        ) from fault

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from hswarm.server.metrics import Metrics
 
 _GUARDED = ("/v1/", "/metrics")
+_ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/models", "/health", "/metrics", "/")
 _PATIENCE = 2.0  # seconds for the rest of a body that is too long
+
+
+def _endpoint(path: str) -> str:
+    """A label for the counters: never what a client made up."""
+    if path.startswith("/v1/models/"):
+        return "/v1/models/{model}"
+    return path if path in _ENDPOINTS else "other"
 
 
 @dataclass
@@ -33,6 +41,7 @@ class Door:
     key: str
     hosts: Collection[str]
     body: int
+    patience: float = 30.0  # seconds for the whole of a body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,7 +58,7 @@ class Door:
         try:
             await self._answer(scope, receive, counted)
         finally:
-            endpoint = getattr(scope.get("route"), "path", "other")
+            endpoint = _endpoint(scope["path"])
             self.metrics.requests.labels(endpoint, str(status or 499)).inc()
             self.metrics.seconds.labels(endpoint).observe(time.perf_counter() - began)
 
@@ -81,16 +90,23 @@ class Door:
             )
 
     def _measured(self, receive: Receive) -> Receive:
-        """`receive`, ended by a fault when the body turns out to be too long."""
-        taken = 0
+        """`receive`, ended by a fault when the body turns out to be too long, or does not come in time."""
+        taken, whole = 0, False
+        deadline = asyncio.get_running_loop().time() + self.patience
 
         async def measured() -> Message:
-            nonlocal taken
-            message = await receive()
+            nonlocal taken, whole
+            try:
+                async with asyncio.timeout_at(None if whole else deadline):
+                    message = await receive()
+            except TimeoutError:
+                late = f"the request's body did not come within {self.patience:g} s"
+                raise HTTPException(408, late, {"connection": "close"}) from None
+            whole = not message.get("more_body", False)
             taken += len(message.get("body", b""))
             if taken > self.body:
-                await self._discard(receive, message.get("more_body", False))
-                raise HTTPException(413, self._too_long().message)  # FastAPI passes on no other kind
+                await self._discard(receive, not whole)
+                raise HTTPException(413, self._too_long().message)
             return message
 
         return measured

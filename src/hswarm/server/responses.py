@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
+
+from pydantic import JsonValue
 
 from hswarm.server.batcher import Ask
 
+Json = dict[str, JsonValue]
 
-class Shape:
-    """Objects of one reply, in the shape of one endpoint ("chat.completion" or "text_completion")."""
+
+class Shape(Protocol):
+    """The objects of one reply, in the shape of one endpoint. Each method but `whole` gives lines of a stream."""
+
+    def whole(self, asks: Sequence[Ask], stops: Sequence[str], trace: bool) -> Json:
+        """The reply to a request that is not streamed."""
+
+    def opening(self, i: int) -> list[str]:
+        """Before the words of answer `i`."""
+
+    def piece(self, i: int, text: str) -> list[str]:
+        """More words of answer `i`."""
+
+    def closing(self, i: int, ask: Ask, stops: Sequence[str]) -> list[str]:
+        """After the last words of answer `i`."""
+
+    def event(self, i: int, event: Json) -> list[str]:
+        """Our own: what happens at a node. Other clients pass over it."""
+
+    def end(self, asks: Sequence[Ask], with_usage: bool) -> list[str]:
+        """After all answers."""
+
+    def fault(self, body: Json) -> list[str]:
+        """Instead of what is left, where there is no answer."""
+
+
+class Completions:
+    """Objects of "chat.completion" or "text_completion"."""
 
     def __init__(self, chat: bool, model: str) -> None:
         self._chat = chat
         prefix, kind = ("chatcmpl", "chat.completion") if chat else ("cmpl", "text_completion")
-        self._whole = {
+        self._whole: Json = {
             "id": f"{prefix}-{uuid.uuid4().hex}",
             "object": kind,
             "created": int(time.time()),
@@ -24,40 +54,47 @@ class Shape:
         }
         self._chunk = self._whole | ({"object": "chat.completion.chunk"} if chat else {})
 
-    def whole(self, asks: Sequence[Ask], stops: Sequence[str], trace: bool) -> dict[str, Any]:
-        """The reply to a request that is not streamed."""
-        choices = [
+    def whole(self, asks: Sequence[Ask], stops: Sequence[str], trace: bool) -> Json:
+        choices: list[JsonValue] = [
             self._choice(i, {"message": {"role": "assistant", "content": text, "refusal": None}}, text, reason)
             for i, (text, reason) in enumerate(answer(ask, stops) for ask in asks)
         ]
-        extra = {"hswarm": {"nodes": transcript(asks[0])}} if trace else {}
-        return self._whole | {"choices": choices, "usage": usage(asks)} | extra
+        return self._whole | {"choices": choices, "usage": usage(asks)} | traced(asks, trace)
 
-    def opening(self, i: int) -> dict[str, Any]:
-        """The first chunk of an answer."""
-        return self._chunk | {"choices": [self._choice(i, {"delta": {"role": "assistant", "content": ""}}, "", None)]}
+    def opening(self, i: int) -> list[str]:
+        return self._line({"choices": [self._choice(i, {"delta": {"role": "assistant", "content": ""}}, "", None)]})
 
-    def piece(self, i: int, text: str) -> dict[str, Any]:
-        """A chunk with more of an answer."""
-        return self._chunk | {"choices": [self._choice(i, {"delta": {"content": text}}, text, None)]}
+    def piece(self, i: int, text: str) -> list[str]:
+        return self._line({"choices": [self._choice(i, {"delta": {"content": text}}, text, None)]})
 
-    def closing(self, i: int, reason: str) -> dict[str, Any]:
-        """The last chunk of an answer."""
-        return self._chunk | {"choices": [self._choice(i, {"delta": {}}, "", reason)]}
+    def closing(self, i: int, ask: Ask, stops: Sequence[str]) -> list[str]:
+        return self._line({"choices": [self._choice(i, {"delta": {}}, "", answer(ask, stops)[1])]})
 
-    def usage(self, asks: Sequence[Ask]) -> dict[str, Any]:
-        """The chunk that ends a stream if usage was asked for."""
-        return self._chunk | {"choices": [], "usage": usage(asks)}
+    def event(self, i: int, event: Json) -> list[str]:
+        """It has no choices."""
+        return self._line({"choices": [], "hswarm": {"index": i} | event})
 
-    def event(self, i: int, event: dict[str, Any]) -> dict[str, Any]:
-        """Our own chunk: what happens at a node. It has no choices, so other clients pass over it."""
-        return self._chunk | {"choices": [], "hswarm": {"index": i} | event}
+    def end(self, asks: Sequence[Ask], with_usage: bool) -> list[str]:
+        spent = self._line({"choices": [], "usage": usage(asks)}) if with_usage else []
+        return [*spent, "data: [DONE]\n\n"]
 
-    def _choice(self, i: int, chat: dict[str, Any], text: str, reason: str | None) -> dict[str, Any]:
-        return {"index": i, "finish_reason": reason, "logprobs": None} | (chat if self._chat else {"text": text})
+    def fault(self, body: Json) -> list[str]:
+        return [f"data: {json.dumps(body)}\n\n"]
+
+    def _line(self, more: Json) -> list[str]:
+        return [f"data: {json.dumps(self._chunk | more)}\n\n"]
+
+    def _choice(self, i: int, chat: Json, text: str, reason: str | None) -> Json:
+        common: Json = {"index": i, "finish_reason": reason, "logprobs": None}
+        return common | (chat if self._chat else {"text": text})
 
 
-def usage(asks: Sequence[Ask]) -> dict[str, int]:
+def traced(asks: Sequence[Ask], trace: bool) -> Json:
+    """Our own field, if it was asked for: what the nodes of the first answer read and said."""
+    return {"hswarm": {"nodes": transcript(asks[0])}} if trace else {}
+
+
+def usage(asks: Sequence[Ask]) -> Json:
     """Tokens of all nodes of all answers."""
     replies = [reply for ask in asks for reply in ask.replies.values()]
     prompt = sum(reply.prompt_tokens for reply in replies)
@@ -65,18 +102,18 @@ def usage(asks: Sequence[Ask]) -> dict[str, int]:
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def transcript(ask: Ask) -> list[dict[str, Any]]:
+def transcript(ask: Ask) -> list[JsonValue]:
     """What every node that has answered read and said, in the order of the topology."""
     return [said(ask, node) for node in ask.system.topology.order if node in ask.replies]
 
 
-def said(ask: Ask, node: int) -> dict[str, Any]:
+def said(ask: Ask, node: int) -> Json:
     """What a node that has answered read and said."""
     reply = ask.replies[node]
     return {
         "node": node,
         "expert": ask.system.experts[node].name,
-        "hears": list(ask.system.topology.predecessors(node)),
+        "hears": [*ask.system.topology.predecessors(node)],
         "prompt": "" if reply.finish == "passed" else ask.request(node).prompt,
         "response": reply.text,
         "finish": reply.finish,

@@ -1,41 +1,57 @@
-"""What a client may ask for, in OpenAI's words. What is not offered is refused, not ignored."""
+"""What a client may ask for, in OpenAI's words. What would change the answer and is not offered is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from hswarm.engines.base import Sampling
 from hswarm.server.batcher import FRESH
 from hswarm.server.errors import ApiFault
 
-# Parameters that are not offered, each with the values that ask for nothing.
-_NOT_OFFERED: dict[str, tuple[Any, ...]] = {
-    "n": (1,),
+# Parameters that are not offered, each with the values that ask for nothing. All others that are unknown are ignored.
+_NOT_OFFERED: dict[str, tuple[JsonValue, ...]] = {
     "best_of": (1,),
     "echo": (False,),
     "suffix": ("",),
     "logprobs": (False, 0),
     "top_logprobs": (0,),
+    "prompt_logprobs": (),
     "logit_bias": ({},),
     "presence_penalty": (0,),
     "frequency_penalty": (0,),
+    "repetition_penalty": (1,),
+    "min_p": (0,),
+    "top_k": (-1, 0),
     "response_format": ({"type": "text"},),
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
     "functions": ([],),
     "function_call": ("none", "auto"),
     "modalities": (["text"],),
     "audio": (),
+    "previous_response_id": (),
+    "conversation": (),
+    "background": (False,),
+    "prompt_template": (),
 }
+_WHY = {
+    "logprobs": "no engine here gives the likelihoods of a system's reply",
+    "response_format": "no engine here can force a format; ask for it in words",
+    "text": "no engine here can force a format; ask for it in words",
+    "previous_response_id": "responses are not kept; send the earlier turns in 'input'",
+    "conversation": "responses are not kept; send the earlier turns in 'input'",
+    "tools": "tools are never called here; set tool_choice to 'none', or leave them out",
+}
+_TYPES = ("str", "list[str]", "list[Part]", "list[Item]")
+_LEAST = 1e-4  # of temperature and top_p: below, arithmetic of engines in 16 and 32 bits ends in NaN
+_SEEDS = 2**31
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may take: new tokens, characters of prompt, bytes of body, prompts, seconds."""
+    """What one request may take: new tokens, characters of prompt, bytes of body, answers, seconds."""
 
     tokens: int = 1024
     characters: int = 100_000
@@ -49,22 +65,29 @@ class Part(BaseModel):
 
     type: str
     text: str = ""
+    refusal: str = ""
+
+
+class Call(BaseModel):
+    """A tool that the assistant called, in an earlier turn."""
+
+    class Function(BaseModel):
+        name: str = ""
+        arguments: str = ""
+
+    function: Function = Function()
 
 
 class Message(BaseModel):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Part] = ""
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+    name: str | None = None
+    tool_calls: list[Call] | None = None
 
-    def text(self, place: int) -> str:
-        """The message's words."""
-        if isinstance(self.content, str):
-            return self.content
-        for part in self.content:
-            if part.type != "text":
-                raise ApiFault(
-                    400, f"content of type '{part.type}' is not understood; send text", f"messages.{place}.content"
-                )
-        return "\n".join(part.text for part in self.content)
+    def words(self, place: str) -> str:
+        """The message's text; ApiFault for what is no text."""
+        called = [f"(calls {call.function.name} with {call.function.arguments})" for call in self.tool_calls or []]
+        return "\n".join([text for text in [words(self.content, place), *called] if text])
 
 
 class StreamOptions(BaseModel):
@@ -80,19 +103,34 @@ class Extension(BaseModel):
 
 
 class AskRequest(BaseModel):
-    """What both endpoints share."""
+    """What all endpoints share."""
 
     model_config = ConfigDict(extra="allow")
 
     model: str
-    max_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    seed: int | None = Field(None, ge=0)
+    top_p: float | None = Field(None, ge=0, le=1)
+    seed: int | None = None
     stop: str | list[str] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    tools: list[JsonValue] | None = None
+    tool_choice: JsonValue = None
     hswarm: Extension = Extension()
+
+    @classmethod
+    def read(cls, body: bytes) -> Self:
+        """The request in `body`. ApiFault (400) names what is wrong with it."""
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as fault:
+            first, *more = fault.errors(include_url=False)
+        if first["type"] == "json_invalid":
+            raise ApiFault(400, f"the body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}")
+        # where a value may be of several types, the place holds the type's name, which is not the client's business
+        place = ".".join(str(part) for part in first["loc"] if part not in _TYPES)
+        others = f" (and {len(more)} more)" if more else ""
+        raise ApiFault(400, f"{place or 'body'}: {first['msg']}{others}", place or None)
 
     @property
     def trace(self) -> bool:
@@ -111,25 +149,36 @@ class AskRequest(BaseModel):
     @property
     def longest(self) -> int | None:
         """The most new tokens of the answer that were asked for."""
-        return self.max_tokens
+        raise NotImplementedError
+
+    @property
+    def count(self) -> int:
+        """Answers to each question."""
+        return 1
+
+    def prompts(self) -> list[str]:
+        """What is put to the system."""
+        raise NotImplementedError
 
     def questions(self) -> list[str]:
         """What is put to the system, one an answer."""
-        raise NotImplementedError
+        return [prompt for prompt in self.prompts() for _ in range(self.count)]
 
     def check(self, limits: Limits) -> None:
         """ApiFault for what is not offered or beyond `limits`."""
         for name, neutral in _NOT_OFFERED.items():
             value = (self.model_extra or {}).get(name)
             if value is not None and value not in neutral:
-                raise ApiFault(400, f"'{name}' is not offered here; leave it out", name, "unsupported_parameter")
-        if self.longest is not None and self.longest > limits.tokens:
-            raise ApiFault(
-                400, f"at most {limits.tokens} new tokens are given here, {self.longest} were asked for", "max_tokens"
-            )
+                raise _not_offered(name)
+        if self.tools and self.tool_choice != "none":
+            raise _not_offered("tools")
+        for name, number in (("temperature", self.temperature), ("top_p", self.top_p)):
+            if number is not None and number < _LEAST and (number or name == "top_p"):
+                zero = "0 (the most likely word) or " if name == "temperature" else ""
+                raise ApiFault(400, f"{name} is {zero}at least {_LEAST:g}, got {number:g}", name)
         questions = self.questions()
         if len(questions) > limits.prompts:
-            raise ApiFault(400, f"at most {limits.prompts} prompts a request, got {len(questions)}", "prompt")
+            raise ApiFault(400, f"at most {limits.prompts} answers a request, {len(questions)} were asked for", "n")
         if (length := max(map(len, questions))) > limits.characters:
             raise ApiFault(
                 400,
@@ -137,44 +186,134 @@ class AskRequest(BaseModel):
                 code="context_length_exceeded",
             )
 
-    def samplings(self, found: Sampling) -> tuple[Sampling, Sampling]:
-        """How the nodes draw, and how the sink does. What is not asked for stays as the system was found with."""
+    def samplings(self, found: Sampling, limits: Limits, answer: int) -> tuple[Sampling, Sampling]:
+        """How the nodes draw for answer number `answer`, and how the sink does.
+
+        What is not asked for stays as the system was found with; more new tokens than `limits` allow become as many.
+        """
         temperature = found.temperature if self.temperature is None else self.temperature
-        seed = found.seed if not temperature else FRESH if self.seed is None else self.seed
+        drawn = FRESH if self.seed is None else (self.seed + answer % self.count) % _SEEDS
         top_p = found.top_p if self.top_p is None else self.top_p
-        nodes = replace(found, temperature=temperature, top_p=top_p, seed=seed)
-        return nodes, replace(nodes, max_new_tokens=self.longest or found.max_new_tokens)
+        nodes = replace(found, temperature=temperature, top_p=top_p, seed=drawn if temperature else found.seed)
+        most = min(self.longest, limits.tokens) if self.longest else found.max_new_tokens
+        return nodes, replace(nodes, max_new_tokens=most)
 
 
 class ChatRequest(AskRequest):
     """POST /v1/chat/completions."""
 
     messages: list[Message] = Field(min_length=1)
+    max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
+    n: int | None = Field(None, ge=1)
 
     @property
     def longest(self) -> int | None:
         return self.max_completion_tokens or self.max_tokens
 
-    def questions(self) -> list[str]:
-        texts = [(message.role, message.text(place)) for place, message in enumerate(self.messages)]
-        if texts[-1][0] != "user":
-            raise ApiFault(400, f"the last message must be the user's, got the {texts[-1][0]}'s", "messages")
-        return [_conversation(texts)]
+    @property
+    def count(self) -> int:
+        return self.n or 1
+
+    def prompts(self) -> list[str]:
+        return [conversation([(m.role, m.words(f"messages.{i}.content")) for i, m in enumerate(self.messages)])]
 
 
 class CompletionRequest(AskRequest):
     """POST /v1/completions."""
 
     prompt: str | list[str] = Field(min_length=1)
+    max_tokens: int | None = Field(None, ge=1)
+    n: int | None = Field(None, ge=1)
 
-    def questions(self) -> list[str]:
+    @property
+    def longest(self) -> int | None:
+        return self.max_tokens
+
+    @property
+    def count(self) -> int:
+        return self.n or 1
+
+    def prompts(self) -> list[str]:
         return [self.prompt] if isinstance(self.prompt, str) else self.prompt
 
 
-def _conversation(texts: Sequence[tuple[str, str]]) -> str:
-    """One question out of many messages: instructions, what was said before, the last word."""
-    instructions = [text for role, text in texts[:-1] if role in ("system", "developer")]
-    said = [f"{role.capitalize()}: {text}" for role, text in texts[:-1] if role in ("user", "assistant")]
-    before = ["\n".join(["Said before:", *said])] if said else []
-    return "\n\n".join([*instructions, *before, texts[-1][1]])
+class Item(BaseModel):
+    """A part of /v1/responses' input: a message, or what became of a tool."""
+
+    type: str = "message"
+    role: Literal["system", "developer", "user", "assistant"] = "user"
+    content: str | list[Part] | None = None
+    name: str = ""
+    arguments: str = ""
+    output: str | list[Part] = ""
+
+    def said(self, place: str) -> tuple[str, str] | None:
+        """(role, text); None for what is no part of the conversation."""
+        if self.type == "message":
+            return self.role, words(self.content, f"{place}.content")
+        if self.type == "function_call":
+            return "assistant", f"(calls {self.name} with {self.arguments})"
+        if self.type == "function_call_output":
+            return "tool", words(self.output, f"{place}.output")
+        if self.type == "reasoning":
+            return None
+        raise ApiFault(400, f"input of type '{self.type}' is not understood; send messages", place)
+
+
+class TextSettings(BaseModel):
+    format: dict[str, JsonValue] = {"type": "text"}
+
+
+class ResponseRequest(AskRequest):
+    """POST /v1/responses."""
+
+    input: str | list[Item] = Field(min_length=1)
+    instructions: str | None = None
+    max_output_tokens: int | None = Field(None, ge=1)
+    metadata: dict[str, str] | None = None
+    text: TextSettings | None = None
+
+    @property
+    def longest(self) -> int | None:
+        return self.max_output_tokens
+
+    def prompts(self) -> list[str]:
+        items = [Item(content=self.input)] if isinstance(self.input, str) else self.input
+        said = [found for i, item in enumerate(items) if (found := item.said(f"input.{i}"))]
+        before = [("system", self.instructions)] if self.instructions else []
+        return [conversation([*before, *said])]
+
+    def check(self, limits: Limits) -> None:
+        if self.text and self.text.format.get("type") != "text":
+            raise _not_offered("text")
+        super().check(limits)
+
+
+def words(content: str | Sequence[Part] | None, place: str) -> str:
+    """The text of a message's content. ApiFault for images, sound and files."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    for part in content:
+        if part.type not in ("text", "input_text", "output_text", "refusal"):
+            raise ApiFault(400, f"content of type '{part.type}' is not understood; send text", place)
+    return "\n".join(part.text or part.refusal for part in content)
+
+
+def conversation(turns: Sequence[tuple[str, str]]) -> str:
+    """One question out of a conversation: instructions, what was said before, the last word of the user.
+
+    Where the user's is not the last word, all is what was said before, and the question is what comes next.
+    """
+    instructions = [text for role, text in turns if role in ("system", "developer") and text]
+    said = [(role, text) for role, text in turns if role not in ("system", "developer")]
+    last = (
+        [said.pop()[1]] if said and said[-1][0] == "user" else ["Write the assistant's next message."] if said else []
+    )
+    before = ["\n".join(["Said before:", *(f"{role.capitalize()}: {text}" for role, text in said)])] if said else []
+    return "\n\n".join([*instructions, *before, *last])
+
+
+def _not_offered(name: str) -> ApiFault:
+    why = _WHY.get(name, "leave it out")
+    return ApiFault(400, f"'{name}' is not offered here: {why}", name, "unsupported_parameter")

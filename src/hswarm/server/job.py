@@ -1,0 +1,77 @@
+"""The questions of one request, followed from the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from hswarm.server.batcher import Ask, Batcher, Busy, Event
+from hswarm.server.errors import ApiFault
+from hswarm.server.schema import AskRequest, Limits
+from hswarm.system.system import System
+
+
+class Job:
+    """Questions of one request, put to the batcher when made; ApiFault (429) if it takes no more."""
+
+    def __init__(self, batcher: Batcher, system: System, body: AskRequest, limits: Limits) -> None:
+        self._batcher, self._seconds = batcher, limits.seconds
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + limits.seconds
+        self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
+        self.asks = [
+            Ask(system, question, *body.samplings(system.sampling, limits, i), self._teller(i))
+            for i, question in enumerate(body.questions())
+        ]
+        try:
+            batcher.submit(self.asks)
+        except Busy as busy:
+            raise ApiFault(429, str(busy)) from busy
+
+    def _teller(self, i: int) -> Callable[[Event], None]:
+        def tell(event: Event) -> None:
+            self._loop.call_soon_threadsafe(self._events.put_nowait, (i, event))
+
+        return tell
+
+    async def events(self) -> AsyncIterator[tuple[int, Event]]:
+        """What happens, until every question has its answer. ApiFault if one fails or time is up."""
+        left = len(self.asks)
+        while left:
+            try:
+                async with asyncio.timeout_at(self._deadline):
+                    i, event = await self._events.get()
+            except TimeoutError:
+                raise ApiFault(
+                    504,
+                    f"no whole answer within {self._seconds:g} s; ask for fewer new tokens, or raise --timeout",
+                    code="timeout",
+                ) from None
+            if event.kind == "failed":
+                raise ApiFault(500, event.text)
+            if event.kind == "done":
+                _check_room(self.asks[i], event.node)
+            yield i, event
+            left -= event.kind == "done" and event.node == self.asks[i].system.topology.sink
+
+    async def whole(self) -> None:
+        """Wait for all answers."""
+        async for _ in self.events():
+            pass
+
+    def close(self) -> None:
+        """Drop what has not been begun."""
+        self._batcher.cancel(self.asks)
+
+
+def _check_room(ask: Ask, node: int) -> None:
+    """ApiFault (400) if an engine had no room for a reply to what `node` read: it then replies nothing, cut off."""
+    reply = ask.replies[node]
+    if reply.finish == "length" and not reply.text and not reply.completion_tokens:
+        name = ask.system.experts[node].name
+        raise ApiFault(
+            400,
+            f"node {node} ({name}) would read {reply.prompt_tokens} tokens, which leaves no room for a reply in its "
+            "context; shorten the question",
+            code="context_length_exceeded",
+        )
