@@ -1,4 +1,4 @@
-"""Throughput and latency of `hswarm serve` against the engine alone, on the starter pool, at 1, 8 and 32 clients.
+"""Throughput and latency of `hswarm serve` against the engine alone, on the starter pool, at 1, 8, 32 and 128 clients.
 
     OMP_NUM_THREADS=1 python benchmarks/serving.py [--questions 64] [--json docs/serving.json]
 
@@ -128,7 +128,7 @@ def main() -> None:
     arguments = parser.parse_args()
     system, asked = build(arguments.tokens, arguments.toy), questions(arguments.questions, arguments.toy)
     rows = []
-    sizes = {1: arguments.questions // 4, 8: arguments.questions, 32: arguments.questions}
+    sizes = {1: arguments.questions // 4} | dict.fromkeys((8, 32, 128), arguments.questions)
     expected: dict[str, str] = {}
     engine = open_engine(system.engine, system.bases)
     Executor(engine).run([system], [Example("w", asked[-1], "")], "warm")
