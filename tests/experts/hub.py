@@ -1,5 +1,6 @@
-"""A hub on this machine that has one data set, `own/set`, at one commit: forty questions in train.jsonl."""
+"""A hub on this machine, at one commit: the data set `own/set` (forty questions in train.jsonl), and models in folders."""
 
+import hashlib
 import json
 import threading
 from contextlib import contextmanager
@@ -26,7 +27,29 @@ class Handler(BaseHTTPRequestHandler):
             return self._send(
                 200, {"id": "own/set", "sha": COMMIT, "tags": [], "siblings": [{"rfilename": "train.jsonl"}]}
             )
-        return self._send(404, {}, {"X-Error-Code": "EntryNotFound"})
+        return self._model(path) or self._send(404, {}, {"X-Error-Code": "EntryNotFound"})
+
+    def _model(self, path):
+        """True if `path` asks for a model that a folder here holds: what it is, its files, or one of them."""
+        for name, folder in self.server.models.items():
+            files = sorted(file for file in folder.rglob("*") if file.is_file())
+            names = [str(file.relative_to(folder)) for file in files]
+            if path in (f"/api/models/{name}", *(f"/api/models/{name}/revision/{word}" for word in (COMMIT, "main"))):
+                siblings = [{"rfilename": file} for file in names]
+                return self._send(200, {"id": name, "sha": COMMIT, "tags": [], "siblings": siblings}) or True
+            if path.startswith(f"/api/models/{name}/tree/"):
+                entries = [
+                    {"path": short, "type": "file", "size": file.stat().st_size, "oid": "a" * 40}
+                    for short, file in zip(names, files, strict=True)
+                ]
+                return self._send(200, entries) or True
+            for word in (COMMIT, "main"):
+                file = folder / path.removeprefix(f"/{name}/resolve/{word}/")
+                if path.startswith(f"/{name}/resolve/{word}/") and file.is_file():
+                    self.server.asked.append(file.name)
+                    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+                    return self._send(200, file.read_bytes(), {"ETag": f'"{digest}"'}) or True
+        return False
 
     def _send(self, status, content, headers=None):
         content = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -40,9 +63,13 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def hub(home):
-    """The environment in which a process finds it, with its downloads in `home`."""
+def hub(home, models=None, asked=None):
+    """The environment in which a process finds it, with its downloads in `home`.
+
+    `models` are folders by "owner/name"; the names of files sent go to the list `asked`.
+    """
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.models, server.asked = models or {}, [] if asked is None else asked
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield {

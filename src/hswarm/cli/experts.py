@@ -1,4 +1,4 @@
-"""`hswarm experts check|show|train`."""
+"""`hswarm experts check|show|train|download`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from hswarm.errors import PoolError
 from hswarm.experts.base import base_here
 from hswarm.experts.compatibility import base_faults
 from hswarm.experts.distance import Matrix, distances, diversity, inner_products, pool_table
-from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
+from hswarm.experts.hub import fetch, is_hub_name
+from hswarm.experts.pool import ExpertPool, PoolSettings, expert_folders, open_pool, read_expert
 from hswarm.plots.heatmap import heat_map
 
 _SHOWN = 12  # experts whose distances fit on a terminal
@@ -26,7 +27,7 @@ def check(arguments: argparse.Namespace) -> None:
     """Open a pool as a search would, and compare it with its bases; every fault is in the error."""
     settings = _settings(arguments)
     pool = open_pool(settings)
-    faults, absent = base_faults(pool, Path(settings.path))
+    faults, absent = base_faults(pool, expert_folders(settings))
     if faults:
         raise PoolError("; ".join(faults))
     groups = f" in {len(pool.groups)} groups whose weights move apart" if len(pool.groups) > 1 else ""
@@ -105,3 +106,27 @@ def train(arguments: argparse.Namespace) -> None:
 
     out = train_pool(arguments.recipe, lambda text: print(text, flush=True), exam)
     print(f"the pool is in {out}; see it with: hswarm experts show {out}")
+
+
+def download(arguments: argparse.Namespace) -> None:
+    """Fetch experts of the hub, by id or as recipes name them, and read each, so that a search needs no connection."""
+    for name in dict.fromkeys(name for given in arguments.experts for name in _hub_names(given)):
+        folder = fetch(name)
+        expert = read_expert(folder)
+        print(printable(f"{name}: {expert.digest[:12]}, for base {expert.base}, in {folder}"))
+
+
+def _hub_names(given: str) -> list[str]:
+    """Those of a recipe, or the id itself."""
+    if given.endswith(".toml"):
+        from hswarm.config.recipe import read_recipe
+
+        names = [name for name in read_recipe(given).pool.experts if is_hub_name(name)]
+        if not names:
+            raise PoolError(f'{given} names no expert of the hub; expected experts = ["owner/name"] in [pool]')
+        return names
+    if not is_hub_name(given):
+        raise PoolError(
+            f"expected a recipe, or an expert of the hub like owner/name or owner/name@<commit>, got '{given}'"
+        )
+    return [given]

@@ -221,7 +221,7 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--path", default="", help="where a named task's questions are: its file or a folder")
         one.add_argument("--hub", default="", help="a data set of the hub, by id, or a folder of its files")
 
-    expert_room = _command(commands, "experts", "", "experts: check, show or train a pool")
+    expert_room = _command(commands, "experts", "", "experts: check, show, train or download a pool")
     experts = expert_room.add_subparsers(dest="action", metavar="ACTION", required=True)
     for action, text in (
         ("check", "open a pool as a search would, compare it with its base, name every fault"),
@@ -241,6 +241,8 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--json", metavar="FILE", help="write digests, norms, distances and diversity here")
     train = _command(experts, "train", "experts:train", "train a pool of LoRA experts as a recipe says")
     train.add_argument("recipe", metavar="RECIPE")
+    fetched = _command(experts, "download", "experts:download", "fetch experts of the Hugging Face hub")
+    fetched.add_argument("experts", metavar="RECIPE|ID", nargs="+", help="a recipe, or owner/name[@<commit>]")
     rooms = _command(commands, "ls", "ls:ls", "names: tasks, scorers, engines, methods, presets, analyses; runs")
     rooms.add_argument(
         "room", nargs="?", choices=("tasks", "scorers", "engines", "methods", "presets", "analyses", "runs")

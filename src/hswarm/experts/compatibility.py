@@ -15,8 +15,8 @@ from hswarm.experts.peft_format import Kind
 from hswarm.experts.pool import ExpertPool
 
 
-def base_faults(pool: ExpertPool, root: Path) -> tuple[list[str], list[str]]:
-    """What is wrong between the experts in the folder `root` and their bases, and the bases that are not here."""
+def base_faults(pool: ExpertPool, folders: Mapping[str, Path]) -> tuple[list[str], list[str]]:
+    """What is wrong between experts, in `folders` by their names, and their bases; and the bases that are not here."""
     faults: list[str] = []
     absent: list[str] = []
     for base in pool.bases:
@@ -28,17 +28,19 @@ def base_faults(pool: ExpertPool, root: Path) -> tuple[list[str], list[str]]:
         if not chat_template(folder):
             faults.append(f"base '{base}' has no chat template; choose an instruction-tuned base")
         faults += _strange_modules(members, folder, base)
-        faults += _strange_tokenizers(members, root, folder, base)
+        faults += _strange_tokenizers(members, folders, folder, base)
     return faults, absent
 
 
-def check_tokenizers(pool: ExpertPool, root: Path) -> None:
-    """PoolError for adapters in the folder `root` that come with a tokenizer other than their base's."""
+def check_tokenizers(pool: ExpertPool, folders: Mapping[str, Path]) -> None:
+    """PoolError for adapters, in `folders` by their names, with a tokenizer other than their base's."""
     faults = [
         fault
         for base in pool.bases
         if (folder := base_here(base))
-        for fault in _strange_tokenizers([expert for expert in pool.experts if expert.base == base], root, folder, base)
+        for fault in _strange_tokenizers(
+            [expert for expert in pool.experts if expert.base == base], folders, folder, base
+        )
     ]
     if faults:
         raise PoolError("; ".join(faults))
@@ -91,11 +93,12 @@ def _strange_modules(experts: Sequence[Expert], folder: Path, base: str) -> list
     return faults
 
 
-def _strange_tokenizers(experts: Sequence[Expert], root: Path, folder: Path, base: str) -> list[str]:
+def _strange_tokenizers(experts: Sequence[Expert], folders: Mapping[str, Path], folder: Path, base: str) -> list[str]:
     """Adapters that come with a tokenizer other than their base's."""
     faults = []
     for expert in experts:
-        brought = "" if isinstance(expert, Checkpoint) else tokenizer_digest(root / expert.name)
+        own = None if isinstance(expert, Checkpoint) else folders.get(expert.name)
+        brought = tokenizer_digest(own) if own else ""
         if brought and brought != (tokenizer_digest(folder) or brought):
             faults.append(
                 f"expert '{expert.name}' comes with another tokenizer than its base {base}; "

@@ -22,6 +22,7 @@ from hswarm.experts.adapter import AdapterForm, Expert
 from hswarm.experts.base import original_of
 from hswarm.experts.blend import blend_factors, blend_updates, check_summable, union_form
 from hswarm.experts.checkpoint import Checkpoint, is_checkpoint
+from hswarm.experts.hub import fetch, is_hub_name, short_name
 from hswarm.experts.remote import REMOTE_FILE, RemoteExpert, RemoteSettings
 from hswarm.registry import near
 
@@ -31,8 +32,9 @@ _E = TypeVar("_E", bound=Expert)
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """`[pool]`: the folder, the base (default: the adapters' own), the experts to take (default: all).
+    """`[pool]`: the folder, the base (default: the adapters' own), the experts to take (default: all of the folder).
 
+    `experts` are sub-folders of `path`, or "owner/name" and "owner/name@<commit>" of the Hugging Face hub.
     `space` is where weights of adapters are added: "factors" (A and B apart, all of one form) or "delta" (the updates
     s B A, brought back to `rank`; 0 is the largest rank in the pool). `mixed` allows experts of several bases.
     `populate` grows the pool to so many experts by weighted sums of two (0: as it is).
@@ -123,9 +125,9 @@ def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:
     """Read and check a pool of at least `least` experts. PoolError names every expert that does not fit."""
     experts: list[Expert] = [RemoteExpert(remote) for remote in settings.remote]
     faults = _twice(settings)
-    for folder in _folders(settings):
+    for name, folder in expert_folders(settings).items():
         try:
-            experts.append(read_expert(folder))
+            experts.append(read_expert(folder).named(name))
         except PoolError as fault:
             faults.append(str(fault))
     local = [expert for expert in experts if not isinstance(expert, RemoteExpert)]
@@ -183,17 +185,32 @@ def _largest_rank(experts: Sequence[Expert]) -> int:
 def _twice(settings: PoolSettings) -> list[str]:
     """Names that two experts would share."""
     remote = [one.name for one in settings.remote]
-    local = [path.name for path in _folders(settings)]
+    local = list(expert_folders(settings))
     return [
-        f"pool.remote names '{name}' twice, or like a folder of the pool; give it another name"
+        f"pool.remote names '{name}' twice, or like another expert of the pool; give it another name"
         for name, count in Counter(remote + local).items()
         if count > 1
     ]
 
 
-def _folders(settings: PoolSettings) -> list[Path]:
-    if settings.remote and not settings.path:
-        return []
+def expert_folders(settings: PoolSettings) -> dict[str, Path]:
+    """Name -> folder of the pool's experts that have one; those of the hub are fetched if they are not here yet."""
+    if len(set(settings.experts)) < len(settings.experts):
+        raise PoolError(f"pool.experts names an expert twice: {', '.join(settings.experts)}")
+    near_by = [name for name in settings.experts if not is_hub_name(name)]
+    elsewhere = bool(settings.remote) or len(near_by) < len(settings.experts)
+    whole_folder = not settings.experts and bool(settings.path)
+    local = _local_folders(settings, near_by) if near_by or whole_folder or not elsewhere else {}
+    found: dict[str, Path] = {}
+    for name in settings.experts or local:
+        if name in local:
+            found[name] = local[name]
+        else:
+            found[short_name(name, [*local, *found])] = fetch(name)
+    return found
+
+
+def _local_folders(settings: PoolSettings, names: Sequence[str]) -> dict[str, Path]:
     if not settings.path:
         raise PoolError("pool.path is not set; name a folder with one PEFT adapter a sub-folder")
     root = Path(settings.path)
@@ -202,12 +219,10 @@ def _folders(settings: PoolSettings) -> list[Path]:
     found = {path.name: path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")}
     if not found:
         raise PoolError(f"{root} has no sub-folders; expected one PEFT adapter or one checkpoint each")
-    unknown = [name for name in settings.experts if name not in found]
+    unknown = [name for name in names if name not in found]
     if unknown:
         raise PoolError("; ".join(f"no expert '{name}' in {root}{near(name, found)}" for name in unknown))
-    if len(set(settings.experts)) < len(settings.experts):
-        raise PoolError(f"pool.experts names an expert twice: {', '.join(settings.experts)}")
-    return [found[name] for name in settings.experts or found]
+    return {name: found[name] for name in names or found}
 
 
 def _misfits(experts: Sequence[Expert], settings: PoolSettings) -> list[str]:

@@ -12,7 +12,7 @@ from hswarm.engines.base import Engine
 from hswarm.errors import ConfigError
 from hswarm.experts.compatibility import check_tokenizers
 from hswarm.experts.interpolate import populated
-from hswarm.experts.pool import ExpertPool, open_pool
+from hswarm.experts.pool import ExpertPool, expert_folders, open_pool
 from hswarm.registry import check_name
 from hswarm.scorers import scored_calls, task_scorer
 from hswarm.tasks import load_task
@@ -52,7 +52,7 @@ def read_pool(recipe: Recipe) -> ExpertPool:
         pool = toy_pool(recipe.search.nodes or 4)
     else:
         pool = open_pool(recipe.pool)
-        check_tokenizers(pool, Path(recipe.pool.path))
+        check_tokenizers(pool, expert_folders(recipe.pool))
     if recipe.pool.populate:
         pool = populated(pool, recipe.pool.populate, stream(recipe.seed, "populate"))
     nodes = recipe.search.nodes
