@@ -129,19 +129,27 @@ class Evaluator:
         return self.system(Topology.chain(1), [expert])
 
     def evaluate(
-        self, systems: Sequence[System], step: str, part: Sequence[int] | None = None, *, rival: bool = True
+        self,
+        systems: Sequence[System],
+        step: str,
+        part: Sequence[int] | None = None,
+        *,
+        rival: bool = True,
+        most: Sequence[int] | None = None,
     ) -> list[Evaluation]:
         """Evaluations of `systems` on the searched dev, or on its questions at the positions `part`.
 
         `step` names this piece of work, once in a run. `rival` false keeps the systems out of the finalists, as `part`
-        does. BudgetSpent when the budget does not cover all of them.
+        does. BudgetSpent when the budget does not cover all of them; `most` says how many new calls each can take, if
+        the caller knows that some were made already.
         """
         examples = self.dev if part is None else [self.dev[i] for i in part]
+        most = most or [self.calls(system.calls, len(examples)) for system in systems]
         done: list[Evaluation] = []
         self.checkpointer.scoring(step, sum(self.calls(system.calls, len(examples)) for system in systems))
         while len(done) < len(systems):
             waiting = systems[len(done) :]
-            count = self.budget.affordable([self.calls(system.calls, len(examples)) for system in waiting])
+            count = self.budget.affordable(most[len(done) :])
             if not count:
                 break
             made = self._score(waiting[:count], examples, f"{step}+{len(done)}" if done else step)

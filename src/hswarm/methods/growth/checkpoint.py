@@ -1,0 +1,50 @@
+"""A scoreboard as plain values, and back: every term, where it came from, and what it scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hswarm.methods.growth.scoreboard import Origin, Scoreboard
+from hswarm.methods.growth.terms import Term
+
+
+def packed(board: Scoreboard, marked: Sequence[Term]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(tensors, JSON-able state) of all terms with their scores and of the terms `marked`."""
+    parents = [origin.parent for origin in board.origins.values() if origin.parent]
+    number: dict[Term, int] = {}
+    for term in [*board.scores, *board.origins, *parents]:
+        for node in term.nodes:
+            number.setdefault(node, len(number))
+    rows = list(board.scores.values())
+    tensors = {
+        "growth.scores": np.concatenate([*rows, np.empty(0)]),
+        "growth.lengths": np.array([len(row) for row in rows]),
+    }
+    state = {
+        "terms": [[term.mix, [number[u] for u in term.reads]] for term in number],
+        "scored": [number[term] for term in board.scores],
+        "origins": [
+            [number[term], origin.kind, number[origin.parent] if origin.parent else None, origin.step]
+            for term, origin in board.origins.items()
+        ],
+        "marked": [number[term] for term in marked],
+        "spent": board.spent,
+    }
+    return tensors, state
+
+
+def unpacked(board: Scoreboard, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> list[Term]:
+    """Fill an empty `board` with what `packed` gave; the terms that were marked."""
+    terms: list[Term] = []
+    for mix, reads in state["terms"]:
+        terms.append(Term.of(tuple((i, share) for i, share in mix), [terms[u] for u in reads]))
+    ends = np.cumsum(tensors["growth.lengths"])
+    for i, row in zip(state["scored"], np.split(tensors["growth.scores"], ends[:-1]), strict=True):
+        board.add(terms[i], row)
+    for i, kind, parent, step in state["origins"]:
+        board.origins[terms[i]] = Origin(kind, None if parent is None else terms[parent], step)
+    board.spent = state["spent"]
+    return [terms[i] for i in state["marked"]]

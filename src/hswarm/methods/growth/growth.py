@@ -1,0 +1,300 @@
+"""Growth: the search that hswarm uses unless told otherwise.
+
+It begins with the experts alone, a chain, a star and all ordered pairs. Then generations: around the best terms so far,
+the moves that a model finds promising are raced against the leader. Whatever is scored tells about all its sub-terms.
+It ends when the budget is spent, after `patience` generations without a new leader, or at a perfect score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from hswarm.core.stats import bootstrap_interval
+from hswarm.core.streams import seed_of, stream
+from hswarm.errors import ConfigError, EngineError, RunError
+from hswarm.experts.pool import ExpertPool
+from hswarm.methods.base import Checkpointer, method
+from hswarm.methods.growth.checkpoint import packed, unpacked
+from hswarm.methods.growth.model import Model
+from hswarm.methods.growth.moves import Move, Moves
+from hswarm.methods.growth.proposals import best_terms, promising
+from hswarm.methods.growth.races import question_order, rungs, survivors
+from hswarm.methods.growth.scoreboard import FAULTS, Origin, Scoreboard
+from hswarm.methods.growth.terms import Term, pure
+from hswarm.methods.hswarm import Findings
+from hswarm.session.evaluator import Evaluator
+from hswarm.session.session import planned_calls
+from hswarm.system.system import System
+
+
+@method("growth", "Systems grow move by move, raced on few questions first")
+@dataclass(frozen=True)
+class Growth:
+    """How systems grow; each part can be switched off to see what it is worth.
+
+    A generation races `candidates` neighbours of the `elite` best terms (0: as many as fill the engine's batch, 16 at
+    least), on `rung` questions first. `blends` gives a node's expert a share of another, of `shares`; without `roles`
+    graphs stay as the start made them and blends alone are tried. `patience` is in generations. The experts alone take
+    at most `alone` of the calls, the pairs `pairs`. `price` is what a call an answer beyond the first must be worth.
+    """
+
+    candidates: int = 0
+    elite: int = 8
+    rung: int = 4
+    patience: int = 40
+    roles: bool = True
+    blends: bool = True
+    shares: tuple[float, ...] = (0.5,)
+    racing: bool = True
+    model: bool = True
+    free: bool = True
+    alone: float = 0.15
+    pairs: float = 0.3
+    price: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name, least in (("candidates", 0), ("elite", 1), ("rung", 1), ("patience", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not self.roles and not self.blends:
+            raise ValueError("roles and blends are both off; growth needs one of them")
+        if not all(0 < share < 1 for share in self.shares):
+            raise ValueError(f"shares lie between 0 and 1, got {self.shares}")
+        for name in ("alone", "pairs"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a part of the budget from 0 to 1, got {getattr(self, name)}")
+
+    def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
+        return Search(pool, evaluator, rng, settings=self).go().best
+
+
+@method("growth_roles", "growth without blends: graphs and who stands where alone")
+def growth_roles(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
+    """What roles alone are worth."""
+    return Growth(blends=False)(pool, evaluator, rng)
+
+
+@method("growth_weights", "growth without roles: blends at the nodes of one topology")
+def growth_weights(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
+    """What weights alone are worth, on the better of a chain and a star."""
+    return Growth(roles=False)(pool, evaluator, rng)
+
+
+class Search:
+    """A growth under way. `go` continues from the checkpoint, if there is one."""
+
+    def __init__(
+        self,
+        pool: ExpertPool,
+        evaluator: Evaluator,
+        rng: np.random.Generator,
+        journal: Checkpointer | None = None,
+        settings: Growth | None = None,
+    ) -> None:
+        if evaluator.recipe.search.keep_calls:
+            raise ConfigError(["search.keep_calls: growth builds on all earlier calls; leave it out (0)"])
+        self._pool, self._evaluator, self._settings = pool, evaluator, settings or Growth()
+        self._journal, self._seed = journal or Checkpointer(), seed_of(rng)
+        order = question_order(evaluator.dev, stream(self._seed, "questions"))
+        self._board = Scoreboard(evaluator, order, self._limit(), self._settings.free)
+        self._singles = [Term.of(pure(i)) for i in range(len(pool.experts))]
+        groups = pool.groups if self._settings.blends else ()
+        self._moves = Moves(len(self._singles), evaluator.nodes, groups, self._settings.shares, self._settings.roles)
+        self._model = Model(len(self._singles), evaluator.nodes) if self._settings.model else None
+        self._round, self._stalled, self._ended = 0, 0, ""
+        self._leaders: list[Term] = []  # each leader there was, the present one last
+        self._first: Term | None = None
+
+    def _limit(self) -> int:
+        """Calls that the search may make: the budget's, else as many as the swarm of this recipe would ask for."""
+        recipe, dev = self._evaluator.recipe, len(self._evaluator.dev)
+        planned = planned_calls(recipe, len(self._pool.experts), dev, 0, self._evaluator.task)["total"]
+        return recipe.budget.calls or planned
+
+    @property
+    def batch(self) -> int:
+        """Terms that a generation tries: as many as fill the engine's batch on the first rung, if the budget is large
+        enough for forty such generations; 16 at least."""
+        settings = self._settings
+        fitting = min(self._evaluator.recipe.engine.batch, self._board.limit // 40) // settings.rung
+        return settings.candidates or max(16, fitting)
+
+    def go(self) -> Findings:
+        """Grow to the end."""
+        saved = self._journal.kept()
+        if saved is not None:
+            try:
+                self._restore(*saved)
+            except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as fault:
+                raise RunError(
+                    f"the checkpoint does not fit this run ({fault!r}); restore the run's folder from a copy"
+                ) from fault
+        while not self._ended:
+            self._next_round()
+        found = self._board.finished()[0]  # the smallest of the terms that share the best score
+        singles = tuple(map(self._board.evaluation, self._singles))
+        start = self._board.evaluation(self._first or found)
+        system = self._board.systems([found])[0]
+        return Findings(singles, start, system, self._round, self._stopped())
+
+    def _next_round(self) -> None:
+        """The experts alone, then the first graphs, then generations; each ends with a line and a checkpoint."""
+        t, before = self._round, len(self._leaders)
+        if t == 0:
+            phase, tried = "experts alone", self._alone()
+        elif t == 1:
+            phase, tried = "first graphs", self._race(self._first_graphs())
+        else:
+            phase, tried = "generation", self._generation()
+        self._crown()
+        if t == 1:
+            self._first = self._leaders[-1]
+        self._stalled = 0 if t < 2 or len(self._leaders) > before else self._stalled + 1
+        self._end_if_done()
+        self._round += 1
+        self._keep({"phase": phase, "rungs": tried, "known": len(self._board.scores)})
+
+    def _alone(self) -> list[tuple[int, int]]:
+        """The experts on as many questions as their part of the budget allows, the best of them on all."""
+        each, questions = self._evaluator.calls(1, 1) * len(self._singles), len(self._board.order)
+        most = int(self._settings.alone * self._board.limit) // each
+        upto = min(questions, max(most, min(self._settings.rung, questions)))
+        self._journal.begin("experts alone", each * upto)
+        self._note([Move(term, "expert", term) for term in self._singles])
+        asked = self._board.extend(self._singles, upto, "0/alone")
+        tried = [(upto, len(asked))]
+        if asked and upto < questions:
+            asked.sort(key=lambda term: -round(float(np.nan_to_num(np.nanmean(self._board.scores[term]))), 9))
+            tried.append((questions, len(self._board.extend(asked[:1], questions, "0/best"))))
+        return tried
+
+    def _first_graphs(self) -> list[Move]:
+        """A chain and a star by score, the best alone answering; then as many ordered pairs as their part allows."""
+        rng, board = stream(self._seed, "first graphs"), self._board
+        score = {term: float(np.nan_to_num(np.nanmean(board.scores[term]))) for term in board.scores if term.size == 1}
+        drawn = [self._singles[i] for i in rng.permutation(len(self._singles))]
+        row = sorted(drawn, key=lambda term: score.get(term, 0.0))[-self._evaluator.nodes :]
+        chain = row[0]
+        for term in row[1:]:
+            chain = Term.of(term.mix, [chain])
+        graphs = [Move(chain, "chain", row[-1]), Move(Term.of(row[-1].mix, row[:-1]), "star", row[-1])]
+        if self._settings.roles and self._settings.pairs and self._evaluator.nodes > 1:
+            room = int(self._settings.pairs * board.limit / self._settings.rung / self._evaluator.calls(2, 1))
+            pairs = [Move(Term.of(v.mix, [u]), "pair", v) for u, v in permutations(drawn, 2)]
+            pairs.sort(key=lambda move: -score.get(move.parent, 0.0))
+            graphs += pairs[:room]
+        return [move for move in graphs if move.term not in board.scores]
+
+    def _generation(self) -> list[tuple[int, int]]:
+        settings, board, rng = self._settings, self._board, stream(self._seed, "generation", self._round)
+        if self._model:
+            self._model.fit(board.scores)
+        scores = board.scores
+        if not settings.roles and self._first:
+            scores = {term: row for term, row in scores.items() if term.topology == self._first.topology}
+        elite = best_terms(scores, self._model, settings.elite)
+        moves = [move for move in self._moves.around(elite) if move.term not in board.scores]
+        board.forget([*elite, self._leaders[-1]])
+        if not moves:
+            self._ended = "exhausted"
+            return []
+        chosen = promising(
+            moves, self._model, self.batch, rng, lambda term: settings.price * max(0, board.unknown(term) - 1)
+        )
+        return self._race(chosen)
+
+    def _note(self, moves: Sequence[Move]) -> None:
+        for move in moves:
+            parent = move.parent if move.parent != move.term else None
+            self._board.origins.setdefault(move.term, Origin(move.kind, parent, f"{self._round}/{move.kind}"))
+
+    def _race(self, moves: Sequence[Move]) -> list[tuple[int, int]]:
+        """Race the terms of `moves` against the leader; returns (questions, terms asked so many) by rung."""
+        board, questions, tried = self._board, len(self._board.order), list[tuple[int, int]]()
+        going = [move.term for move in moves]
+        self._note(moves)
+        first = min(self._settings.rung, questions)
+        name = "first graphs" if self._round == 1 else f"generation {self._round - 1}"
+        self._journal.begin(name, sum(term.size for term in going) * first)
+        for upto in rungs(first, questions) if self._settings.racing else [questions]:
+            going = board.extend(going, upto, f"{self._round}/{upto}")
+            if not going:
+                break
+            tried.append((upto, len(going)))
+            leader = board.scores[self._leaders[-1]]
+            going = [going[i] for i in survivors([board.scores[term][:upto] for term in going], leader)]
+            if not going or board.spent:
+                break
+        return tried
+
+    def _crown(self) -> None:
+        """Make the best term on all of dev the leader if it is better than the last one."""
+        finished = self._board.finished()
+        if finished and (not self._leaders or self._utility(finished[0]) > self._utility(self._leaders[-1])):
+            self._leaders.append(finished[0])
+        archive = self._evaluator.archive
+        archive.finalists[:] = map(self._board.evaluation, finished[: archive.limit])
+        if not self._leaders:
+            if self._board.spent or self._board.remaining < len(self._board.order):
+                raise self._evaluator.budget.spent()
+            raise EngineError(
+                f"every expert had failed calls (the last: {self._evaluator.executor.fault}); see the engine, or "
+                "take the question that breaks it out of the task, then resume the run"
+            )
+
+    def _utility(self, term: Term) -> float:
+        return round(self._board.utility(term), 12)
+
+    def _end_if_done(self) -> None:
+        scores = self._board.scores[self._leaders[-1]]
+        if self._ended:
+            return
+        if np.all(scores == 1) and max(np.nanmax(row) for row in self._board.scores.values()) <= 1:
+            self._ended = "perfect"
+        elif self._board.spent or self._board.remaining < self._settings.rung:
+            self._ended = "budget"
+        elif self._stalled >= self._settings.patience:
+            self._ended = "patience"
+
+    def _stopped(self) -> dict[str, float]:
+        values = {
+            "perfect": self._utility(self._leaders[-1]),
+            "patience": self._stalled,
+            "exhausted": len(self._board.scores),
+        }
+        return {self._ended: values.get(self._ended, self._evaluator.budget.ledger.generated)}
+
+    def _keep(self, growth: Mapping[str, Any]) -> None:
+        """Hand the journal a line of the history and all that `_restore` needs to go on bit for bit."""
+        t, leader, ledger = self._round - 1, self._leaders[-1], self._evaluator.budget.ledger
+        entry: dict[str, Any] = {"iteration": t, "growth": {**growth, "system": leader.text(self._pool.names)}}
+        entry["growth"] |= {kind: self._board.faults[kind] for kind in FAULTS}
+        self._board.faults.clear()
+        entry["best"] = {"utility": self._board.utility(leader), "step": self._board.origins[leader].step}
+        if self._journal.intervals and not self._evaluator.task.parts:
+            rng = stream(self._seed, "interval", t)
+            entry["best"]["ci"] = list(bootstrap_interval(self._board.scores[leader], rng, resamples=2000))
+        entry["calls"] = {name: getattr(ledger, name) for name in ("requested", "generated", "skipped")}
+        entry["tokens"] = {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens}
+        tensors, state = packed(self._board, [*self._leaders, *([self._first] if self._first else [])])
+        state |= {
+            "iteration": self._round,
+            "stalled": self._stalled,
+            "ended": self._ended,
+            "leaders": len(self._leaders),
+            "ledger": asdict(ledger),
+            "wall_s": self._evaluator.budget.seconds,
+        }
+        self._journal.keep(entry, tensors, state, self._board.systems([leader])[0])
+
+    def _restore(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        marked = unpacked(self._board, tensors, state)
+        self._leaders, rest = marked[: state["leaders"]], marked[state["leaders"] :]
+        self._first = rest[0] if rest else None
+        self._round, self._stalled, self._ended = state["iteration"], state["stalled"], state["ended"]
+        self._evaluator.budget.restore(state["ledger"], state["wall_s"])
