@@ -76,7 +76,7 @@ search(read_recipe(sys.argv[1]), Path(sys.argv[2]), Kill())
 
 
 @pytest.mark.parametrize(
-    ("name", "after"), [("gptswarm", 5), ("meta_agent", 7), ("self_consistency", 2), ("hswarm", 9)]
+    ("name", "after"), [("gptswarm", 5), ("meta_agent", 7), ("self_consistency", 2), ("hswarm", 9), ("growth", 11)]
 )
 def test_a_killed_process_resumes_byte_equal(name: str, after: int, tmp_path: Path) -> None:
     recipe, path = tmp_path / "r.toml", tmp_path / "killed"

@@ -18,7 +18,7 @@ from hswarm.core.stats import bootstrap_interval
 from hswarm.core.streams import seed_of, stream
 from hswarm.errors import ConfigError, EngineError, RunError
 from hswarm.experts.pool import ExpertPool
-from hswarm.methods.base import Checkpointer, method
+from hswarm.methods.base import method
 from hswarm.methods.growth.checkpoint import packed, unpacked
 from hswarm.methods.growth.model import Model
 from hswarm.methods.growth.moves import Move, Moves
@@ -26,7 +26,7 @@ from hswarm.methods.growth.proposals import best_terms, promising
 from hswarm.methods.growth.races import question_order, rungs, survivors
 from hswarm.methods.growth.scoreboard import FAULTS, Origin, Scoreboard
 from hswarm.methods.growth.terms import Term, pure
-from hswarm.methods.hswarm import Findings
+from hswarm.session.checkpoint import Findings
 from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import planned_calls
 from hswarm.system.system import System
@@ -93,13 +93,12 @@ class Search:
         pool: ExpertPool,
         evaluator: Evaluator,
         rng: np.random.Generator,
-        journal: Checkpointer | None = None,
         settings: Growth | None = None,
     ) -> None:
         if evaluator.recipe.search.keep_calls:
             raise ConfigError(["search.keep_calls: growth builds on all earlier calls; leave it out (0)"])
         self._pool, self._evaluator, self._settings = pool, evaluator, settings or Growth()
-        self._journal, self._seed = journal or Checkpointer(), seed_of(rng)
+        self._checkpointer, self._seed = evaluator.checkpointer, seed_of(rng)
         order = question_order(evaluator.dev, stream(self._seed, "questions"))
         self._board = Scoreboard(evaluator, order, self._limit(), self._settings.free)
         self._singles = [Term.of(pure(i)) for i in range(len(pool.experts))]
@@ -126,7 +125,7 @@ class Search:
 
     def go(self) -> Findings:
         """Grow to the end."""
-        saved = self._journal.kept()
+        saved = self._checkpointer.kept()
         if saved is not None:
             try:
                 self._restore(*saved)
@@ -140,7 +139,9 @@ class Search:
         singles = tuple(map(self._board.evaluation, self._singles))
         start = self._board.evaluation(self._first or found)
         system = self._board.systems([found])[0]
-        return Findings(singles, start, system, self._round, self._stopped())
+        findings = Findings(singles, start, system, self._round, self._stopped())
+        self._checkpointer.end(findings)
+        return findings
 
     def _next_round(self) -> None:
         """The experts alone, then the first graphs, then generations; each ends with a line and a checkpoint."""
@@ -162,23 +163,23 @@ class Search:
     def _alone(self) -> list[tuple[int, int]]:
         """The experts on as many questions as their part of the budget allows, the best of them on all."""
         each, questions = self._evaluator.calls(1, 1) * len(self._singles), len(self._board.order)
-        most = int(self._settings.alone * self._board.limit) // each
-        upto = min(questions, max(most, min(self._settings.rung, questions)))
-        self._journal.begin("experts alone", each * upto)
+        most = max(int(self._settings.alone * self._board.limit) // each, min(self._settings.rung, questions))
+        spare = self._board.remaining - self._evaluator.calls(1, questions)  # the best is asked every question
+        upto = max(0, min(questions, most, spare // each)) if most < questions else questions
+        self._checkpointer.begin("experts alone", each * upto)
         self._note([Move(term, "expert", term) for term in self._singles])
-        asked = self._board.extend(self._singles, upto, "0/alone")
+        asked = self._board.extend(self._singles, upto, "0/alone") if upto else list(self._singles)
         tried = [(upto, len(asked))]
         if asked and upto < questions:
-            asked.sort(key=lambda term: -round(float(np.nan_to_num(np.nanmean(self._board.scores[term]))), 9))
+            asked.sort(key=lambda term: -self._board.mean(term))
             tried.append((questions, len(self._board.extend(asked[:1], questions, "0/best"))))
         return tried
 
     def _first_graphs(self) -> list[Move]:
         """A chain and a star by score, the best alone answering; then as many ordered pairs as their part allows."""
         rng, board = stream(self._seed, "first graphs"), self._board
-        score = {term: float(np.nan_to_num(np.nanmean(board.scores[term]))) for term in board.scores if term.size == 1}
         drawn = [self._singles[i] for i in rng.permutation(len(self._singles))]
-        row = sorted(drawn, key=lambda term: score.get(term, 0.0))[-self._evaluator.nodes :]
+        row = sorted(drawn, key=board.mean)[-self._evaluator.nodes :]
         chain = row[0]
         for term in row[1:]:
             chain = Term.of(term.mix, [chain])
@@ -186,7 +187,7 @@ class Search:
         if self._settings.roles and self._settings.pairs and self._evaluator.nodes > 1:
             room = int(self._settings.pairs * board.limit / self._settings.rung / self._evaluator.calls(2, 1))
             pairs = [Move(Term.of(v.mix, [u]), "pair", v) for u, v in permutations(drawn, 2)]
-            pairs.sort(key=lambda move: -score.get(move.parent, 0.0))
+            pairs.sort(key=lambda move: -board.mean(move.parent))
             graphs += pairs[:room]
         return [move for move in graphs if move.term not in board.scores]
 
@@ -220,7 +221,7 @@ class Search:
         self._note(moves)
         first = min(self._settings.rung, questions)
         name = "first graphs" if self._round == 1 else f"generation {self._round - 1}"
-        self._journal.begin(name, sum(term.size for term in going) * first)
+        self._checkpointer.begin(name, sum(term.size for term in going) * first)
         for upto in rungs(first, questions) if self._settings.racing else [questions]:
             going = board.extend(going, upto, f"{self._round}/{upto}")
             if not going:
@@ -270,13 +271,13 @@ class Search:
         return {self._ended: values.get(self._ended, self._evaluator.budget.ledger.generated)}
 
     def _keep(self, growth: Mapping[str, Any]) -> None:
-        """Hand the journal a line of the history and all that `_restore` needs to go on bit for bit."""
+        """Hand over a line of the history and all that `_restore` needs to go on bit for bit."""
         t, leader, ledger = self._round - 1, self._leaders[-1], self._evaluator.budget.ledger
         entry: dict[str, Any] = {"iteration": t, "growth": {**growth, "system": leader.text(self._pool.names)}}
         entry["growth"] |= {kind: self._board.faults[kind] for kind in FAULTS}
         self._board.faults.clear()
         entry["best"] = {"utility": self._board.utility(leader), "step": self._board.origins[leader].step}
-        if self._journal.intervals and not self._evaluator.task.parts:
+        if self._checkpointer.intervals and not self._evaluator.task.parts:
             rng = stream(self._seed, "interval", t)
             entry["best"]["ci"] = list(bootstrap_interval(self._board.scores[leader], rng, resamples=2000))
         entry["calls"] = {name: getattr(ledger, name) for name in ("requested", "generated", "skipped")}
@@ -290,7 +291,7 @@ class Search:
             "ledger": asdict(ledger),
             "wall_s": self._evaluator.budget.seconds,
         }
-        self._journal.keep(entry, tensors, state, self._board.systems([leader])[0])
+        self._checkpointer.keep(entry, tensors, state, self._board.systems([leader])[0])
 
     def _restore(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         marked = unpacked(self._board, tensors, state)

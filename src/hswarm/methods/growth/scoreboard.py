@@ -72,6 +72,11 @@ class Scoreboard:
         """Whether the term has a score on every question."""
         return term in self._whole
 
+    def mean(self, term: Term) -> float:
+        """The mean of what is known of a term; 0 if nothing is."""
+        row = self.scores.get(term, np.empty(0))
+        return round(float(np.nanmean(row)), 9) if np.isfinite(row).any() else 0.0
+
     def utility(self, term: Term) -> float:
         """The task's mean of a term that was asked every question."""
         if term not in self._utilities:
