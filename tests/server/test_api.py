@@ -93,6 +93,7 @@ def test_models_and_health(address):
         model = made.models.retrieve("toy:best-single")
         assert model.hswarm["nodes"] == [{"node": 0, "expert": f"step-{ORDER[0]}", "hears": []}]
         assert model.hswarm["svg"].startswith("<svg")
+        assert model.hswarm["about"] is None
         reply = made.chat.completions.create(model="toy:best-single", messages=[say(QUESTION)])
         assert reply.choices[0].message.content == f"done {ORDER[0]}"
     assert json.loads(get(address, "/health")) == {"status": "ok", "models": ["toy", "toy:best-single"], "in_flight": 0}

@@ -1,6 +1,8 @@
 """The page in a real browser: it works by keyboard, on a phone, in the dark; fetches nothing from elsewhere; no errors."""
 
+import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -68,8 +70,8 @@ def test_by_keyboard_alone(page, address):
     reached = []
     for _ in range(8):
         page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.id || document.activeElement.closest('li')?.id"))
-    assert reached[:7] == ["ask", "compare", "graph", "node-0", "node-1", "node-2", "node-3"]
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.closest('li, details')?.id"))
+    assert reached[:5] == ["ask", "compare", "sampling", "copy", "share"]
     page.focus("#node-2 summary")
     page.keyboard.press("Enter")
     assert page.is_visible("#node-2 .prompt")
@@ -77,12 +79,12 @@ def test_by_keyboard_alone(page, address):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_phone_width_and_both_schemes(browser, address, scheme, tmp_path):
-    context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme=scheme, reduced_motion="reduce")
+    context = browser.new_context(viewport={"width": 375, "height": 740}, color_scheme=scheme, reduced_motion="reduce")
     page = context.new_page()
     page.goto(address)
     page.wait_for_selector("[data-node]")
     ask(page, QUESTION)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
     ground, ink = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color"))
     dark = [sum(map(int, colour[4:-1].split(","))) < 384 for colour in (ground, ink)]
     assert dark == ([False, True] if scheme == "light" else [True, False])
@@ -122,3 +124,84 @@ def test_a_key_is_asked_for_and_kept(page, systems):
         page.wait_for_selector("[data-node]")
         ask(page, QUESTION)
         assert page.inner_text("#system-answer .answer") == ANSWER
+
+
+def test_what_the_system_is_for_and_questions_to_try(page, systems):
+    from hswarm.server.about import About
+
+    score = {"score": 0.9, "low": 0.8, "high": 0.95, "n": 200}
+    told = About("toy", score, score | {"score": 0.1}, [{"question": QUESTION, "answer": ANSWER}])
+    with serving(systems, told=told) as address:
+        page.goto(address)
+        page.wait_for_selector("#examples button")
+        assert page.inner_text("#purpose") == (
+            "Found for the task “toy”. On 200 questions that the search never saw it scores 0.90 (95 % interval 0.80 to "
+            "0.95); the best single expert scores 0.10 (95 % interval 0.80 to 0.95)."
+        )
+        page.click("#examples button")
+        page.wait_for_selector("#ask:enabled")
+        assert page.inner_text("#system-answer .answer") == ANSWER
+        assert page.inner_text("#told") == f"The task's own answer: {ANSWER}"
+        assert page.faults == []
+
+
+def test_names_times_history_sampling_and_the_trace(page, address, tmp_path):
+    page.goto(address + "/#q=" + QUESTION.replace(" ", "%20"))
+    page.wait_for_selector("[data-node]")
+    assert page.input_value("#question") == QUESTION
+    assert page.inner_text("#node-1 .title").endswith(f"step-{ORDER[1]}, reads step-{ORDER[0]}")
+    page.click("#sampling summary")
+    page.fill("[name=seed]", "7")
+    page.fill("[name=max_tokens]", "64")
+    ask(page, QUESTION)
+    assert "tokens read" in page.inner_text("#node-2 .spent")
+    assert page.is_visible("#node-2 .bar")
+    with page.expect_download() as started:
+        page.click("#download")
+    trace = json.loads(Path(started.value.path()).read_text())
+    assert (trace["answer"], trace["seed"], trace["max_tokens"]) == (ANSWER, 7, 64)
+    times = [event["at"] for event in trace["events"]]
+    assert times == sorted(times)
+    assert [event["event"] for event in trace["events"]] == ["started", "done"] * 4
+    page.click("#history summary")
+    assert ANSWER in page.inner_text("#history ol")
+    page.reload()
+    page.wait_for_selector("#history:not([hidden])")
+    assert page.faults == []
+
+
+def test_the_graph_by_keyboard_and_for_a_screen_reader(page, address):
+    page.goto(address)
+    page.wait_for_selector("[data-node]")
+    ask(page, QUESTION)
+    node = page.locator("[data-node='2']")
+    assert node.get_attribute("role") == "button"
+    assert node.get_attribute("aria-label") == f"step-{ORDER[2]}, reads step-{ORDER[1]}: done"
+    node.focus()
+    page.keyboard.press("Enter")
+    assert page.is_visible("#node-2 .prompt")
+
+
+def test_control_characters_in_names_are_shown_as_such(page):
+    from dataclasses import replace
+
+    from hswarm.core.topology import Topology
+    from tests.server.serving import toy_system
+
+    system = toy_system(Topology.chain(1), ORDER[:1])
+    odd = replace(system, experts=(replace(system.experts[0], name="a\x00\x1b[31m\u202eb<i>"),))
+    with serving({"toy": odd}) as address:
+        page.goto(address)
+        page.wait_for_selector("[data-node]")
+        assert "a\ufffd\ufffd[31m\ufffdb<i>" in page.inner_text("#node-0 .title")
+        assert page.faults == []
+
+
+def test_a_wide_graph_says_so_on_a_phone(browser, address):
+    context = browser.new_context(viewport={"width": 375, "height": 740})
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("[data-node]")
+    wide = page.evaluate("document.querySelector('#graph').scrollWidth > document.querySelector('#graph').clientWidth")
+    assert page.is_visible("#wider") == wide
+    context.close()

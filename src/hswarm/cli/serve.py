@@ -8,9 +8,11 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from hswarm.bundle.package import open_source
 from hswarm.engines import open_engine
+from hswarm.server.about import about
 from hswarm.server.app import create_app
 from hswarm.server.listener import listen, make_server
 from hswarm.server.schema import Limits
@@ -40,8 +42,9 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
     engine = open_engine(source.system.engine, bases)
     engine.check(experts)
     limits = Limits(tokens=arguments.max_tokens, seconds=arguments.timeout)
+    told = about(source, Path(arguments.run))
     hosts = {"127.0.0.1", "localhost", "[::1]"} if at_home else ()
-    app = create_app(systems, engine, limits=limits, key=key, hosts=hosts, queue=arguments.queue)
+    app = create_app(systems, engine, limits=limits, key=key, hosts=hosts, queue=arguments.queue, told=told)
     server = make_server(app, grace=int(limits.seconds) + 5)
     port = listener.getsockname()[1]
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host

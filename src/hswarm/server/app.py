@@ -8,9 +8,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from hswarm.engines.base import Engine
 from hswarm.errors import MissingExtra
 from hswarm.plots.graph import graph_svg
+from hswarm.server.about import About
 from hswarm.server.batcher import Batcher
 from hswarm.server.errors import ApiFault
 from hswarm.server.job import Job
@@ -45,20 +48,24 @@ def create_app(
     key: str = "",
     hosts: Collection[str] = (),
     queue: int = 256,
+    told: About | None = None,
 ) -> Starlette:
     """An app that answers for `systems` by name, all on one `engine`. It starts a thread, stopped with the app.
 
     `key`: what clients send as bearer, "" for none; `hosts`: names it answers to, () for all; `queue`: most
-    questions in flight.
+    questions in flight; `told`: what the page tells of the first system.
     """
-    return _Service(systems, engine, limits or Limits(), queue).app(key, hosts)
+    return _Service(systems, engine, limits or Limits(), queue, told).app(key, hosts)
 
 
 class _Service:
     """The endpoints and what they share."""
 
-    def __init__(self, systems: Mapping[str, System], engine: Engine, limits: Limits, queue: int) -> None:
+    def __init__(
+        self, systems: Mapping[str, System], engine: Engine, limits: Limits, queue: int, told: About | None
+    ) -> None:
         self._systems, self._limits, self._began = dict(systems), limits, int(time.time())
+        self._told = told
         self._metrics = Metrics(lambda: self._batcher.in_flight)
         self._batcher = Batcher(engine, queue, self._metrics.batch)
 
@@ -122,14 +129,16 @@ class _Service:
     async def _model(self, request: Request) -> JSONResponse:
         name = request.path_params["model"]
         system = self._find(name)
-        return JSONResponse(self._describe(name, svg=graph_svg(system.topology, system.assignment)))
+        svg = graph_svg(system.topology, [_shown(expert) for expert in system.assignment])
+        told = self._told.to_json() if self._told and name == next(iter(self._systems)) else None
+        return JSONResponse(self._describe(name, svg=svg, about=told))
 
-    def _describe(self, name: str, **more: str) -> Json:
+    def _describe(self, name: str, **more: JsonValue) -> Json:
         system = self._systems[name]
         topology = system.topology
         own: Json = {
             "nodes": [
-                {"node": node, "expert": system.experts[node].name, "hears": [*topology.predecessors(node)]}
+                {"node": node, "expert": _shown(system.experts[node].name), "hears": [*topology.predecessors(node)]}
                 for node in topology.order
             ],
             "sink": topology.sink,
@@ -181,7 +190,7 @@ async def _chunks(job: Job, shape: Shape, body: AskRequest) -> AsyncGenerator[st
         ask, lines = job.asks[i], []
         if body.trace:
             more: Json = said(ask, event.node) if event.kind == "done" else {"node": event.node, "text": event.text}
-            lines += shape.event(i, {"event": event.kind, **more})
+            lines += shape.event(i, {"event": event.kind, "at": round(job.seconds, 4), **more})
         if event.node == ask.system.topology.sink:
             text = answer(ask, body.stops)[0] if event.kind == "done" else safe(event.text, body.stops)
             if len(text) > len(sent[i]):
@@ -193,6 +202,11 @@ async def _chunks(job: Job, shape: Shape, body: AskRequest) -> AsyncGenerator[st
             yield line
     for line in shape.end(job.asks, body.usage_at_end):
         yield line
+
+
+def _shown(name: str) -> str:
+    """A name without control characters: experts are named by whoever made them."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in name)
 
 
 async def _disconnected(request: Request) -> None:

@@ -15,9 +15,10 @@ class Job:
     """Questions of one request, put to the batcher when made; ApiFault (429) if it takes no more."""
 
     def __init__(self, batcher: Batcher, system: System, body: AskRequest, limits: Limits) -> None:
-        self._batcher, self._seconds = batcher, limits.seconds
+        self._batcher, self._limit = batcher, limits.seconds
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + limits.seconds
+        self._began = self._loop.time()
+        self._deadline = self._began + limits.seconds
         self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
         self.asks = [
             Ask(system, question, *body.samplings(system.sampling, limits, i), self._teller(i))
@@ -27,6 +28,11 @@ class Job:
             batcher.submit(self.asks)
         except Busy as busy:
             raise ApiFault(429, str(busy)) from busy
+
+    @property
+    def seconds(self) -> float:
+        """Since the questions were put."""
+        return self._loop.time() - self._began
 
     def _teller(self, i: int) -> Callable[[Event], None]:
         def tell(event: Event) -> None:
@@ -44,7 +50,7 @@ class Job:
             except TimeoutError:
                 raise ApiFault(
                     504,
-                    f"no whole answer within {self._seconds:g} s; ask for fewer new tokens, or raise --timeout",
+                    f"no whole answer within {self._limit:g} s; ask for fewer new tokens, or raise --timeout",
                     code="timeout",
                 ) from None
             if event.kind == "failed":

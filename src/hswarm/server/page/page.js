@@ -1,7 +1,9 @@
 // The page beside the API: it speaks to /v1 as any client does, with the field `hswarm` to see the nodes.
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
-const state = { system: null, single: null, sink: 0, stop: null };
+const FIELDS = ["temperature", "top_p", "seed", "max_tokens"];
+const REMEMBERED = 20; // questions of this tab
+const state = { system: null, single: null, sink: 0, stop: null, names: [], examples: [], trace: null };
 
 async function api(path, options = {}) {
   const key = sessionStorage.getItem("hswarm-key");
@@ -37,26 +39,83 @@ async function open() {
 function show(model) {
   const nodes = model.hswarm.nodes;
   state.sink = model.hswarm.sink;
+  state.names = named(nodes);
   document.title = $("name").textContent = model.id;
   $("status").textContent = `${nodes.length} nodes, ${new Set(nodes.map((node) => node.expert)).size} experts`;
+  tell(model.hswarm.about);
   const drawing = new DOMParser().parseFromString(model.hswarm.svg, "image/svg+xml").documentElement;
   $("graph").replaceChildren(document.importNode(drawing, true));
   $("nodes").replaceChildren(...nodes.map(card));
   for (const box of $("graph").querySelectorAll("[data-node]")) {
+    const label = box.querySelector("text");
+    const name = state.names[box.dataset.node];
+    label.textContent = label.textContent.includes("…") ? label.textContent.replace(/^\d+ /, "") : name;
+    box.setAttribute("tabindex", "0");
+    box.setAttribute("role", "button");
+    box.setAttribute("aria-label", `${title(nodes.find(({ node }) => String(node) === box.dataset.node))}: waiting`);
     box.addEventListener("click", () => reveal(box.dataset.node));
+    box.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      reveal(box.dataset.node);
+    });
   }
+  cue();
   if (state.single) {
     $("compare-label").hidden = $("single-answer").hidden = false;
     $("single-answer").querySelector("h2").textContent = `Best single expert: ${state.single.hswarm.nodes[0].expert}`;
   }
 }
 
-function card({ node, expert, hears }) {
+// A name for each node: its expert's, counted where an expert stands at several nodes.
+function named(nodes) {
+  const names = [];
+  for (const { node, expert } of nodes) {
+    const alike = nodes.filter((other) => other.expert === expert);
+    names[node] = alike.length > 1 ? `${expert} (${alike.findIndex((other) => other.node === node) + 1})` : expert;
+  }
+  return names;
+}
+
+// What the system is for: its task, its scores, questions to try.
+function tell(about) {
+  $("about").hidden = !about?.task;
+  if (!about?.task) return;
+  const score = ({ score, low, high }) => `${score.toFixed(2)} (95 % interval ${low.toFixed(2)} to ${high.toFixed(2)})`;
+  const parts = [`Found for the task “${about.task}”.`];
+  if (about.system) parts.push(`On ${about.system.n} questions that the search never saw it scores ${score(about.system)}`);
+  if (about.system && about.single) parts.push(`; the best single expert scores ${score(about.single)}.`);
+  else if (about.system) parts.push(".");
+  $("purpose").textContent = parts.join(" ").replace(" ;", ";").replace(" .", ".");
+  state.examples = about.examples;
+  $("examples").replaceChildren(...about.examples.map(({ question }) => again(question)));
+}
+
+function again(question) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "plain";
+  button.textContent = question.length > 160 ? `${question.slice(0, 160)}…` : question;
+  button.addEventListener("click", () => {
+    $("question").value = question;
+    $("ask-form").requestSubmit();
+  });
+  return button;
+}
+
+function cue() {
+  $("wider").hidden = $("graph").scrollWidth <= $("graph").clientWidth;
+}
+
+function title({ node, hears }) {
+  const heard = hears.length ? `reads ${hears.map((other) => state.names[other]).join(", ")}` : "reads the question alone";
+  return `${state.names[node]}, ${heard}${node === state.sink ? ", gives the answer" : ""}`;
+}
+
+function card(described) {
   const item = $("node").content.firstElementChild.cloneNode(true);
-  item.id = `node-${node}`;
-  const heard = hears.length ? `hears ${hears.join(", ")}` : "hears the question alone";
-  const answers = node === state.sink ? ", gives the answer" : "";
-  item.querySelector(".title").textContent = `${node} ${expert} (${heard}${answers})`;
+  item.id = `node-${described.node}`;
+  item.querySelector(".title").textContent = title(described);
   return item;
 }
 
@@ -77,6 +136,8 @@ function mark(node, name) {
     part.classList.remove(...Object.keys(words));
     part.classList.add(name);
   }
+  const box = $("graph").querySelector(`[data-node="${node}"]`);
+  box.setAttribute("aria-label", box.getAttribute("aria-label").replace(/: [a-z]+$/, `: ${words[name]}`));
   $(`node-${node}`).querySelector(".state").textContent = words[name];
 }
 
@@ -86,6 +147,7 @@ function write(node, text) {
 
 function follow(event) {
   const { node } = event;
+  if (event.event !== "text") state.trace.events.push(event);
   if (event.event === "started") mark(node, "started");
   if (event.event === "text") write(node, event.text);
   if (event.event !== "done") return;
@@ -121,6 +183,49 @@ async function* events(response) {
   }
 }
 
+// Where the time went: each node's bar over the time of the whole answer, and its tokens.
+function waterfall() {
+  const done = state.trace.events.filter((event) => event.event === "done");
+  const whole = Math.max(...done.map((event) => event.at), 0.001);
+  for (const { node, at, prompt_tokens: read, completion_tokens: written } of done) {
+    const began = state.trace.events.find((event) => event.event === "started" && event.node === node)?.at ?? at;
+    const item = $(`node-${node}`);
+    item.querySelector(".spent").textContent = `${(at - began).toFixed(2)} s, ${read} tokens read, ${written} written`;
+    const bar = item.querySelector(".bar");
+    bar.classList.add("known");
+    bar.firstChild.style.marginLeft = `min(${(100 * began) / whole}%, 100% - 2px)`;
+    bar.firstChild.style.width = `${(100 * (at - began)) / whole}%`;
+  }
+}
+
+function sampling() {
+  const inputs = FIELDS.map((name) => [name, $("sampling").querySelector(`[name=${name}]`).value]);
+  return Object.fromEntries(inputs.filter(([, value]) => value !== "").map(([name, value]) => [name, Number(value)]));
+}
+
+function remember(question, answer) {
+  const kept = [{ question, answer }, ...recall().filter((one) => one.question !== question)].slice(0, REMEMBERED);
+  sessionStorage.setItem("hswarm-asked", JSON.stringify(kept));
+  list();
+}
+
+function recall() {
+  return JSON.parse(sessionStorage.getItem("hswarm-asked") ?? "[]");
+}
+
+function list() {
+  const kept = recall();
+  $("history").hidden = !kept.length;
+  $("history").querySelector("ol").replaceChildren(...kept.map(({ question, answer }) => {
+    const item = document.createElement("li");
+    const said = document.createElement("p");
+    said.className = "hint";
+    said.textContent = answer;
+    item.append(again(question), said);
+    return item;
+  }));
+}
+
 async function put(model, question, panel, trace, signal) {
   const answer = panel.querySelector(".answer");
   const cost = panel.querySelector(".cost");
@@ -129,7 +234,7 @@ async function put(model, question, panel, trace, signal) {
   const began = performance.now();
   const body = {
     model, messages: [{ role: "user", content: question }], stream: true,
-    stream_options: { include_usage: true }, hswarm: { trace },
+    stream_options: { include_usage: true }, hswarm: { trace }, ...sampling(),
   };
   const response = await api("/v1/chat/completions", { method: "POST", body: JSON.stringify(body), signal });
   let reason = "";
@@ -141,12 +246,13 @@ async function put(model, question, panel, trace, signal) {
       reason = choice.finish_reason ?? reason;
     }
     if (chunk.usage) {
-      const seconds = ((performance.now() - began) / 1000).toFixed(1);
+      const seconds = ((performance.now() - began) / 1000).toFixed(2);
       const cut = reason === "length" ? ", cut off at its limit" : "";
       cost.textContent = `${seconds} s, ${chunk.usage.prompt_tokens} tokens read, ${chunk.usage.completion_tokens} written${cut}`;
     }
   }
   if (!answer.textContent) answer.textContent = "(an empty answer)";
+  return answer.textContent;
 }
 
 async function ask(event) {
@@ -158,25 +264,68 @@ async function ask(event) {
     mark(item.id.slice("node-".length), "waiting");
     write(item.id.slice("node-".length), "");
     item.querySelector(".prompt").textContent = "";
+    item.querySelector(".spent").textContent = "";
+    item.querySelector(".bar").classList.remove("known");
   }
   for (const edge of $("graph").querySelectorAll(".edge")) edge.classList.remove("said");
   state.stop = new AbortController();
+  state.trace = { model: state.system, question, ...sampling(), events: [] };
   $("ask").disabled = true;
   $("stop").hidden = false;
-  const both = [put(state.system, question, $("system-answer"), true, state.stop.signal)];
-  if (state.single && $("compare").checked) {
-    both.push(put(state.single.id, question, $("single-answer"), false, state.stop.signal));
+  $("after").hidden = true;
+  for (const panel of [$("system-answer"), $("single-answer")]) {
+    for (const place of [".answer", ".cost"]) panel.querySelector(place).textContent = "";
   }
-  const faults = (await Promise.allSettled(both)).filter((end) => end.status === "rejected").map((end) => end.reason);
-  const stopped = state.stop.signal.aborted;
-  if (faults.length) say(stopped ? "Stopped." : faults[0].message);
-  for (const item of $("nodes").querySelectorAll(".started")) mark(item.id.slice("node-".length), stopped ? "waiting" : "failed");
+  try {
+    // one after the other, so that each has the engine, and its time, to itself
+    state.trace.answer = await put(state.system, question, $("system-answer"), true, state.stop.signal);
+    waterfall();
+    remember(question, state.trace.answer);
+    $("after").hidden = false;
+    $("told").textContent = expected(question);
+    if (state.single && $("compare").checked) {
+      state.trace.single = await put(state.single.id, question, $("single-answer"), false, state.stop.signal);
+    }
+  } catch (fault) {
+    say(state.stop.signal.aborted ? "Stopped." : fault.message);
+  }
+  const end = state.stop.signal.aborted ? "waiting" : "failed";
+  for (const item of $("nodes").querySelectorAll(".started")) mark(item.id.slice("node-".length), end);
   for (const cost of document.querySelectorAll(".cost")) if (cost.textContent === "asking") cost.textContent = "";
   state.stop = null;
   $("ask").disabled = false;
   $("stop").hidden = true;
 }
 
+// The task's own answer, where the question is one of its examples.
+function expected(question) {
+  const example = state.examples.find((one) => one.question.trim() === question);
+  return example ? `The task's own answer: ${example.answer}` : "";
+}
+
+async function copy(text, done) {
+  try {
+    await navigator.clipboard.writeText(text);
+    $("told").textContent = done;
+  } catch {
+    $("told").textContent = "The browser does not let this page copy.";
+  }
+}
+
+$("copy").addEventListener("click", () => copy(state.trace.answer, "Copied."));
+$("share").addEventListener("click", () => {
+  const link = new URL(location.href);
+  link.hash = `q=${encodeURIComponent(state.trace.question)}`;
+  copy(link.href, "Link copied; it works where this server can be reached.");
+});
+$("download").addEventListener("click", () => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([JSON.stringify(state.trace, null, 2)], { type: "application/json" }));
+  link.download = "trace.json";
+  link.click();
+  URL.revokeObjectURL(link.href);
+});
+addEventListener("resize", cue);
 $("ask-form").addEventListener("submit", ask);
 $("stop").addEventListener("click", () => state.stop?.abort());
 $("question").addEventListener("keydown", (event) => {
@@ -190,4 +339,6 @@ $("key-form").addEventListener("submit", (event) => {
   sessionStorage.setItem("hswarm-key", $("key").value);
   open();
 });
+list();
+if (location.hash.startsWith("#q=")) $("question").value = decodeURIComponent(location.hash.slice(3));
 open();
