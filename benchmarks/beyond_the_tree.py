@@ -21,10 +21,8 @@ from studies import interval
 
 from hswarm import io
 from hswarm.config.recipe import read_recipe
-from hswarm.session.evaluator import Evaluator
-from hswarm.session.session import open_parts
+from hswarm.session.session import Session
 from hswarm.system.cache import Cache
-from hswarm.system.executor import Executor
 
 SIZES = ("search.nodes=4", "task.dev=60", "task.test=200", "search.iterations=10", "search.patience=10")
 TASKS = {
@@ -55,12 +53,12 @@ def measured(recipe, folder):
     if kept.is_file():
         return json.loads(kept.read_text())
     run = finished(recipe, folder)
-    system, report, parts = run.best, run.report, open_parts(recipe)
+    system, report, parts = run.best, run.report, Session.load(recipe)
     systems = {"": system}
     if not system.early_exit and recipe.decode.out_edges == 1:
         systems[AFTERWARDS] = replace(system, early_exit=True)
     with closing(Cache(run.path / "cache.sqlite")) as cache:
-        evaluator = Evaluator(parts.task, recipe, parts.pool, Executor(parts.engine, cache, settings=recipe.engine))
+        evaluator = replace(parts, cache=cache).evaluator
         found = evaluator.final(list(systems.values()))
     made = {
         name: {

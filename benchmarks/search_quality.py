@@ -21,7 +21,7 @@ from hswarm.core.topology import Topology
 from hswarm.experiments.search import resume, search
 from hswarm.runs.directory import Run
 from hswarm.session.evaluator import Evaluator
-from hswarm.session.session import open_parts
+from hswarm.session.session import Session
 from hswarm.system.cache import Cache
 from hswarm.system.executor import Executor
 
@@ -53,7 +53,7 @@ def main():
     given = parser.parse_args()
     recipes = [read_recipe(given.recipe, [*given.overrides, f"seed={seed}"]) for seed in range(given.seeds)]
     runs = [finished(recipe, given.runs / recipe.name / str(recipe.seed)) for recipe in recipes]
-    parts, reports = open_parts(recipes[0]), [run.report for run in runs]
+    parts, reports = Session.load(recipes[0]), [run.report for run in runs]
     with closing(Cache(given.runs / recipes[0].name / "known.sqlite")) as cache:
         evaluator = Evaluator(parts.task, recipes[0], parts.pool, Executor(parts.engine, cache))
         found = [run.best for run in runs]

@@ -13,7 +13,7 @@ import hashlib
 import json
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,9 +24,8 @@ from search_quality import finished
 from hswarm import io
 from hswarm.config.recipe import read_recipe
 from hswarm.scorers import task_scorer
-from hswarm.session.session import open_parts
+from hswarm.session.session import Session
 from hswarm.system.cache import Cache
-from hswarm.system.executor import Executor
 from hswarm.system.scoring import score_replies
 
 ORDER = (
@@ -216,7 +215,7 @@ def measure(given: argparse.Namespace, name: str, variant: str, seed: int, folde
     recipe = read_recipe(ROOT / "recipes/studies.toml", changes(given, name, variant, seed))
     run, parts = finished(recipe, folder / "run"), opened(recipe.model_copy(update={"seed": 0}).model_dump_json())
     system, cache = run.best, Cache(run.path / "cache.sqlite")
-    executor = Executor(parts.engine, cache, settings=recipe.engine)
+    executor = replace(parts, cache=cache).executor
     transcripts = executor.run([system], parts.task.test, "study")
     (scores,) = score_replies(task_scorer(parts.task), executor, [system], transcripts, parts.task.test, "study")
     cache.close()
@@ -236,7 +235,7 @@ def measure(given: argparse.Namespace, name: str, variant: str, seed: int, folde
 def opened(content: str):
     from hswarm.config.recipe import Recipe
 
-    return open_parts(Recipe.model_validate_json(content))
+    return Session.load(Recipe.model_validate_json(content))
 
 
 def tabulate(given: argparse.Namespace, name: str) -> dict:

@@ -71,10 +71,10 @@ def test_a_search_that_a_budget_ended_is_followed(tmp_path):
 
 def test_the_experts_of_the_found_system_are_there(tmp_path, toy_recipe):
     run = search(toy_recipe, tmp_path / "run")
-    subject = AnalysisContext.open(Run.open(run.path), Options())
-    digests = {expert.digest for expert in subject.replay.experts.values()}
-    assert {expert.digest for expert in run.best.experts} <= digests
-    assert set(subject.replay.experts) == set(subject.parts.pool.names)
+    with AnalysisContext.open(Run.open(run.path), Options()) as subject:
+        digests = {expert.digest for expert in subject.replay.experts.values()}
+        assert {expert.digest for expert in run.best.experts} <= digests
+        assert set(subject.replay.experts) == set(subject.session.pool.names)
 
 
 def test_what_cannot_be_followed_is_refused(tmp_path):
@@ -85,5 +85,7 @@ def test_what_cannot_be_followed_is_refused(tmp_path):
     with pytest.raises(RunError, match="iteration 0 scores otherwise"):
         list(analyze(run.path, ["emergence"]))
     bare = search(build_recipe(toy_content(reuse=False)), tmp_path / "bare")
+    list(analyze(bare.path, ["emergence"]))  # its calls were kept, each by the step that made it
+    (bare.path / "cache.sqlite").unlink()
     with pytest.raises(RunError, match="lacks calls"):
         list(analyze(bare.path, ["emergence"]))

@@ -14,9 +14,7 @@ from hswarm.experiments.forecast import _Batch, fit_seconds, forecast
 from hswarm.experiments.search import search
 from hswarm.methods.hswarm import Search
 from hswarm.runs.cost import Cost, Forecast, clock
-from hswarm.session.evaluator import Evaluator
-from hswarm.session.session import open_parts
-from hswarm.system.executor import Executor
+from hswarm.session.session import Session
 from tests.conftest import toy_content
 from tests.runs import timed
 
@@ -55,12 +53,11 @@ def test_forecast_and_outcome_are_compared_in_the_report(tmp_path):
 
 def test_seconds_are_forecast_from_a_few_questions():
     settings = recipe()
-    parts = open_parts(settings)
-    made = forecast(settings, parts)
+    session = Session.load(settings)
+    made = forecast(session)
     began = timed.clock[0]
-    executor = Executor(parts.engine, settings=settings.engine)
-    evaluator = Evaluator(replace(parts.task, test=()), settings, parts.pool, executor)
-    Search(parts.pool, evaluator, np.random.default_rng(settings.seed)).go()
+    evaluator = replace(session, task=replace(session.task, test=())).evaluator
+    Search(session.pool, evaluator, np.random.default_rng(settings.seed)).go()
     came = timed.clock[0] - began
     said = made.whole(2).seconds - made.test.seconds
     assert abs(said / came - 1) < 0.25
@@ -69,9 +66,9 @@ def test_seconds_are_forecast_from_a_few_questions():
 
 def test_two_devices_take_half_the_time():
     settings = recipe()
-    one = forecast(settings, open_parts(settings)).whole(2)
+    one = forecast(Session.load(settings)).whole(2)
     settings = recipe(devices=[0, 1], device="cpu")
-    two = forecast(settings, open_parts(recipe())).whole(2)
+    two = forecast(replace(Session.load(recipe()), recipe=settings)).whole(2)
     assert two.generated == one.generated
     assert 0.45 < two.seconds / one.seconds < 0.75
 

@@ -90,10 +90,10 @@ def test_the_saved_system_is_the_scored_one(root, tmp_path, pool):
     run = search(recipe(root, pool), tmp_path / "run")
     system = hswarm.load(run.path)
     from hswarm.scorers import get_scorer
-    from hswarm.session.session import open_parts
+    from hswarm.session.session import Session
     from hswarm.system.executor import Executor
 
-    parts = open_parts(run.recipe)
+    parts = Session.load(run.recipe)
     (nodes,) = Executor(hswarm_engine(system)).run([system], parts.task.dev, "again")
     answers = [completion.text for completion in nodes[system.topology.sink]]
     scores = get_scorer("reference")(parts.task.dev, answers)

@@ -18,9 +18,7 @@ from hswarm.errors import HSwarmError, RunError
 from hswarm.experiments.search import resume, search
 from hswarm.runs.directory import Run
 from hswarm.session.budget import BudgetSpent
-from hswarm.session.evaluator import Evaluator
-from hswarm.session.session import open_parts
-from hswarm.system.executor import Executor
+from hswarm.session.session import Session
 from tests.conftest import Interrupt, toy_content
 
 
@@ -76,8 +74,8 @@ def test_reuse_is_lossless(tmp_path, toy_recipe):
 def test_the_saved_system_is_the_scored_one(tmp_path, toy_recipe):
     run = search(toy_recipe, tmp_path / "run")
     system = hswarm.load(run.path)
-    parts = open_parts(toy_recipe)
-    (nodes,) = Executor(parts.engine).run([system], parts.task.dev, "again")
+    parts = Session.load(toy_recipe)
+    (nodes,) = parts.executor.run([system], parts.task.dev, "again")
     answers = [completion.text for completion in nodes[system.topology.sink]]
     assert np.mean([a == e.answer for a, e in zip(answers, parts.task.dev, strict=True)]) == run.report["dev"]["score"]
     assert system.respond([example.question for example in parts.task.dev]) == answers
@@ -166,8 +164,8 @@ def size(path):
 
 
 def test_test_is_looked_at_once(toy_recipe):
-    parts = open_parts(toy_recipe)
-    evaluator = Evaluator(parts.task, toy_recipe, parts.pool, Executor(parts.engine))
+    parts = Session.load(toy_recipe)
+    evaluator = parts.evaluator
     evaluator.final([evaluator.alone(parts.pool.experts[0])])
     with pytest.raises(HSwarmError, match="already looked at"):
         evaluator.final([])

@@ -20,9 +20,7 @@ from hswarm.experts.remote import RemoteExpert, RemoteSettings
 from hswarm.methods.hswarm import Search
 from hswarm.runs.directory import Run
 from hswarm.session.checkpoint import Checkpointer
-from hswarm.session.evaluator import Evaluator
-from hswarm.session.session import open_parts, planned_calls
-from hswarm.system.executor import Executor
+from hswarm.session.session import Session, planned_calls
 from hswarm.tasks import toy
 from tests.conftest import toy_content
 
@@ -67,8 +65,9 @@ class Moves:
 
     def __init__(self, swarm, iterations, **settings):
         recipe = recipe_of({swarm: STILL | settings}, iterations=iterations, patience=99)
-        parts, recorder = open_parts(recipe), Recorder()
-        evaluator = Evaluator(parts.task, recipe, parts.pool, Executor(parts.engine), recorder)
+        parts, recorder = Session.load(recipe), Recorder()
+        evaluator = parts.evaluator
+        evaluator.checkpointer = recorder
         Search(parts.pool, evaluator, np.random.default_rng(recipe.seed)).go()
         key = "role" if swarm == "role" else "weight0"
         self.states = [
@@ -320,7 +319,7 @@ def test_populate(tmp_path):
     run = searched(tmp_path / "run", {"pool": {"populate": 6}})
     names = ["step-0", "step-1", "step-2", "grown-3", "grown-4", "grown-5"]
     assert list(run.report["singles"]) == list(run.history()[0]["weight"]["jfk"]) == names
-    pool = open_parts(run.recipe).pool
+    pool = Session.load(run.recipe).pool
     old = np.stack([expert.vector for expert in pool.experts[:3]])
     for expert in pool.experts[3:]:
         shares = np.linalg.lstsq(old.T, expert.vector, rcond=None)[0]

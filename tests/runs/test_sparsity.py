@@ -12,9 +12,7 @@ from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError
 from hswarm.experiments.search import search
 from hswarm.methods.hswarm import Search
-from hswarm.session.evaluator import Evaluator
-from hswarm.session.session import open_parts
-from hswarm.system.executor import Executor
+from hswarm.session.session import Session
 from tests.conftest import toy_content
 
 
@@ -44,8 +42,8 @@ def test_l1_is_taken_from_what_the_swarm_is_told_and_from_nothing_else(tmp_path)
     told = {}
     for l1 in (0.0, 0.5):
         recipe = build_recipe(toy_content(l1=l1, iterations=1, steps=["role"]))
-        parts = open_parts(recipe)
-        evaluator = Evaluator(parts.task, recipe, parts.pool, Executor(parts.engine))
+        parts = Session.load(recipe)
+        evaluator = parts.evaluator
         made = Search(parts.pool, evaluator, np.random.default_rng(0))
         made.go()
         told[l1] = made._role.personal_best_utilities

@@ -6,7 +6,6 @@ Another package adds one by an entry point in the group `hswarm.analyses`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 
 from hswarm import registry
@@ -49,17 +48,15 @@ def analyze(
     One that cannot be had of this run raises UserError, or is told to `refused` and left out.
     """
     run = Run.open(path)
-    with run:
-        subject = AnalysisContext.open(run, options or Options(), progress)
-        with closing(subject.cache):
-            for name in names:
-                subject.begin(name)
-                try:
-                    finding: AnalysisResult = registry.lookup("analyses", TABLE, name)(subject)
-                except UserError as fault:
-                    if not refused:
-                        raise
-                    refused(name, fault)
-                    continue
-                finding.write(run.path)
-                yield finding
+    with run, AnalysisContext.open(run, options or Options(), progress) as subject:
+        for name in names:
+            subject.begin(name)
+            try:
+                finding: AnalysisResult = registry.lookup("analyses", TABLE, name)(subject)
+            except UserError as fault:
+                if not refused:
+                    raise
+                refused(name, fault)
+                continue
+            finding.write(run.path)
+            yield finding

@@ -26,7 +26,7 @@ class Halves(NamedTuple):
 
 def halves(subject: AnalysisContext, make: Make) -> Halves:
     """The four systems of a run, each put together by `make`."""
-    pool = {expert.name: expert for expert in subject.parts.pool.experts}
+    pool = {expert.name: expert for expert in subject.session.pool.experts}
     moved = {**pool, **subject.replay.experts}
     first, found = first_best(subject.replay.scored), subject.system
 

@@ -6,7 +6,8 @@ What an analysis asks goes through that cache: calls that the search or an earli
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -24,10 +25,9 @@ from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 from hswarm.scorers import task_scorer
 from hswarm.session.evaluator import Evaluator
-from hswarm.session.session import Parts, open_parts, shared_cache
+from hswarm.session.session import Session
 from hswarm.session.settings import BudgetSettings
-from hswarm.system.cache import Cache
-from hswarm.system.executor import Executor, Ledger
+from hswarm.system.executor import Executor
 from hswarm.system.scoring import ScoringContext, score_replies
 from hswarm.system.system import System
 from hswarm.tasks.task import Example, Task
@@ -65,30 +65,34 @@ class AnalysisContext:
 
     run: Run
     options: Options
-    parts: Parts
+    session: Session
     system: System
-    cache: Cache
     progress: Progress = field(default_factory=Progress)
-    executor: Executor = field(init=False)
     _step: str = ""
 
     def __post_init__(self) -> None:
         self.begin("")
 
     @classmethod
-    def open(cls, run: Run, options: Options, progress: Progress | None = None) -> AnalysisContext:
-        """RunError unless the run is finished; close its `cache` at the end."""
+    @contextmanager
+    def open(cls, run: Run, options: Options, progress: Progress | None = None) -> Iterator[AnalysisContext]:
+        """RunError unless the run is finished. The search's budget is spent, so there is none here."""
         if not run.finished:
             raise RunError(f"{run.path} is unfinished; continue it with: hswarm resume {run.path}")
-        system, parts = run.best, open_parts(run.recipe)
-        cache = Cache(run.path / "cache.sqlite", shared_cache(run.recipe))
-        return cls(run, options, parts, system, cache, progress or Progress())
+        system, told = run.best, progress or Progress()
+        search = replace(run.recipe.search, reuse=True)
+        free = run.recipe.model_copy(update={"budget": BudgetSettings(), "search": search})
+        with Session.open(free) as opened, opened.keeping(run.path / "cache.sqlite", told.advance) as session:
+            yield cls(run, options, session, system, told)
 
     def begin(self, name: str) -> None:
         """Count from zero. No step is called twice, so that a call counts as made only where it is made."""
-        settings = self.run.recipe.engine
         self._step = f"{name}/{uuid.uuid4().hex}"
-        self.executor = Executor(self.parts.engine, self.cache, progress=self.progress.advance, settings=settings)
+        self.session = replace(self.session)
+
+    @property
+    def executor(self) -> Executor:
+        return self.session.executor
 
     @property
     def made(self) -> int:
@@ -101,20 +105,19 @@ class AnalysisContext:
 
     @property
     def task(self) -> Task:
-        return self.parts.task
+        return self.session.task
 
     @cached_property
     def evaluator(self) -> Evaluator:
         """The search's view of the task, without its budget, which is spent."""
-        free = self.run.recipe.model_copy(update={"budget": BudgetSettings()})
-        return Evaluator(self.task, free, self.parts.pool, replace(self.executor, ledger=Ledger()))
+        return replace(self.session).evaluator
 
     @cached_property
     def replay(self) -> Replay:
         """What the search scored on its way, from its cache."""
         report = self.run.report
         self.progress.begin("following the search", report["calls"]["requested"], 0)
-        return replay(self.run.recipe, self.evaluator, self.run.history(), report["found_at"])
+        return replay(self.run.recipe, self.session, self.run.history(), report["found_at"])
 
     def split(self, usual: Split) -> Split:
         """The split that the user named, else `usual`, else dev where there is no test."""

@@ -13,7 +13,7 @@ from hswarm.plots.bars import bars_svg
 
 def gain(subject: AnalysisContext) -> AnalysisResult:
     """C-Gain of the found system over the pool's experts as they were before the search, on test unless told."""
-    experts, split = subject.parts.pool.experts, subject.split("test")
+    experts, split = subject.session.pool.experts, subject.split("test")
     examples = subject.examples(split, len(experts) + subject.system.calls)
     scores = subject.scores([subject.system, *map(subject.alone, experts)], examples, "experts alone")
     solved = scores[:, whole(scores)] >= SOLVED

@@ -21,8 +21,7 @@ from hswarm.experts.adapter import Expert
 from hswarm.methods import get_method
 from hswarm.session.checkpoint import Checkpointer
 from hswarm.session.evaluation import Evaluation
-from hswarm.session.evaluator import Evaluator
-from hswarm.system.executor import Executor, Ledger
+from hswarm.session.session import Session
 from hswarm.system.system import System
 
 
@@ -109,13 +108,13 @@ class _Silent:
 
 def _not_kept() -> RunError:
     return RunError(
-        "the search cannot be followed again: its cache lacks calls (deleted, failed, made without search.reuse or "
-        "by other versions); take analyses that do not follow it: --only gain,roles"
+        "the search cannot be followed again: its cache lacks calls (deleted, failed or "
+        "made by other versions); take analyses that do not follow it: --only gain,roles"
     )
 
 
-def replay(recipe: Recipe, evaluator: Evaluator, history: Sequence[Mapping[str, Any]], found_at: str) -> Replay:
-    """Follow the search of `recipe` again, with pool, task and cache of `evaluator`.
+def replay(recipe: Recipe, session: Session, history: Sequence[Mapping[str, Any]], found_at: str) -> Replay:
+    """Follow the search of `recipe` again, with pool, task and cache of `session`.
 
     RunError if it leads elsewhere, or asks what the cache does not hold.
     """
@@ -124,19 +123,13 @@ def replay(recipe: Recipe, evaluator: Evaluator, history: Sequence[Mapping[str, 
             f"method '{recipe.search.method}' has no swarms to follow; take other analyses: --only gain,roles"
         )
     recipe = recipe.model_copy(update={"budget": replace(recipe.budget, seconds=None)})
-    silent = Executor(
-        _Silent(evaluator.executor.engine),
-        evaluator.executor.cache,
-        ledger=Ledger(),
-        progress=evaluator.executor.progress,
-        settings=evaluator.executor.settings,
-    )
     wanted = int(found_at.split("/")[0]) if "/" in found_at else 0
     follower = _Follower(wanted, history)
-    watched = Evaluator(evaluator.task, recipe, evaluator.pool, silent, follower)
+    watched = replace(session, recipe=recipe, engine=_Silent(session.engine)).evaluator
+    watched.checkpointer = follower
     method = get_method(recipe.search.method, recipe.methods.get(recipe.search.method))
     try:
-        method(evaluator.pool, watched, np.random.default_rng(recipe.seed))
+        method(session.pool, watched, np.random.default_rng(recipe.seed))
     except _End:
         pass
     except RunError:  # what a budget of seconds cut off was never asked

@@ -15,8 +15,6 @@ from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError, RunError
 from hswarm.plots.bars import bars_svg
-from hswarm.session.evaluator import Evaluator
-from hswarm.system.executor import Ledger
 from hswarm.system.system import System
 
 _HEAD = ("system", "score", "95 % interval", "less the best single expert's", "95 % interval", "p")
@@ -56,15 +54,13 @@ def transfer(subject: AnalysisContext) -> AnalysisResult:
 
 
 def _carried(subject: AnalysisContext, target: Target) -> Carried:
-    there = Evaluator(
-        target.task, subject.evaluator.recipe, subject.parts.pool, replace(subject.executor, ledger=Ledger())
-    )
+    there = replace(subject.session, task=target.task).evaluator
 
     def make(topology: Topology, experts: Any) -> System:
         return there.system(topology, experts)
 
     best = subject.run.report["best_single"]["expert"]
-    single = next(expert for expert in subject.parts.pool.experts if expert.name == best)
+    single = next(expert for expert in subject.session.pool.experts if expert.name == best)
     four = halves(subject, make)
     systems = {
         "best single expert": there.alone(single),
@@ -74,7 +70,7 @@ def _carried(subject: AnalysisContext, target: Target) -> Carried:
         "found system": four.both,
     }
     if target.system:
-        if not set(target.system.bases) <= set(subject.parts.pool.bases):
+        if not set(target.system.bases) <= set(subject.session.pool.bases):
             raise RunError(
                 f"{target.name} has another base model ({', '.join(target.system.bases)}); "
                 "name its task instead (--to RECIPE)"

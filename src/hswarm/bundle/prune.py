@@ -16,16 +16,13 @@ import numpy as np
 from hswarm.bundle.package import Source
 from hswarm.core.stats import paired_test
 from hswarm.core.topology import Topology
-from hswarm.engines import open_engine
 from hswarm.errors import RunError
-from hswarm.experts.pool import ExpertPool
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
+from hswarm.session.session import Session
 from hswarm.session.settings import BudgetSettings
-from hswarm.system.cache import Cache
-from hswarm.system.executor import Executor
 from hswarm.system.system import System
 from hswarm.tasks import load_task
 
@@ -37,15 +34,16 @@ def prune(source: Source, path: Path, progress: Progress) -> Source:
     """
     if not (path / "config.toml").is_file():
         raise RunError(f"{path} is not a run, so its dev questions are unknown; prune when exporting the run")
-    evaluator = _evaluator(source.system, path, progress)
-    whole = best = _evaluate(evaluator, [source.system], progress, "prune/whole")[0]
-    while smaller := smaller_systems(best.system):
-        step = f"prune/{best.system.topology.size}"
-        tried = [e for e in _evaluate(evaluator, smaller, progress, step) if not np.isnan(e.utility)]
-        good = [e for e in tried if e.utility >= best.utility]
-        if not good:
-            break
-        best = max(good, key=lambda e: (e.utility, -e.system.topology.size))
+    with _session(source.system, path).keeping(path / "cache.sqlite", progress.advance) as session:
+        evaluator = session.evaluator
+        whole = best = _evaluate(evaluator, [source.system], progress, "prune/whole")[0]
+        while smaller := smaller_systems(best.system):
+            step = f"prune/{best.system.topology.size}"
+            tried = [e for e in _evaluate(evaluator, smaller, progress, step) if not np.isnan(e.utility)]
+            good = [e for e in tried if e.utility >= best.utility]
+            if not good:
+                break
+            best = max(good, key=lambda e: (e.utility, -e.system.topology.size))
     return replace(source, system=best.system, report=source.report | {"pruned": _effect(whole, best)})
 
 
@@ -76,13 +74,9 @@ def _part(system: System, nodes: frozenset[int]) -> System:
     return replace(system, topology=Topology.of(len(number), edges), experts=tuple(system.experts[n] for n in number))
 
 
-def _evaluator(system: System, path: Path, progress: Progress) -> Evaluator:
+def _session(system: System, path: Path) -> Session:
     recipe = Run.open(path).recipe.model_copy(update={"budget": BudgetSettings()})  # the search's is spent
-    task = load_task(recipe.task)
-    executor = Executor(
-        open_engine(system.engine, system.bases), Cache(path / "cache.sqlite"), progress=progress.advance
-    )
-    return Evaluator(task, recipe, ExpertPool(system.experts, system.base), executor)
+    return Session.of_system(system, load_task(recipe.task), recipe)
 
 
 def _evaluate(evaluator: Evaluator, systems: list[System], progress: Progress, step: str) -> list[Evaluation]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,13 @@ from hswarm.cli.main import readable
 from hswarm.cli.view import view
 from hswarm.compat.reference import read_args, root_of, task_content
 from hswarm.config.recipe import build_recipe, read_recipe
-from hswarm.engines import open_engine
 from hswarm.engines.base import Completion
 from hswarm.errors import TaskError
+from hswarm.runs.directory import Run
 from hswarm.runs.report import summary
 from hswarm.scorers import task_scorer
 from hswarm.scorers.base import Score
-from hswarm.system.executor import Executor
+from hswarm.session.session import Session
 from hswarm.system.scoring import score_replies
 from hswarm.system.system import System, load
 from hswarm.tasks import TaskSettings, load_task
@@ -33,21 +35,22 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Score a system on a split and print the mean with its 95 % interval."""
     system = load(arguments.run, arguments.base)
     task = open_task(arguments.task or _own_task(Path(arguments.run)))
-    examples = task.dev if arguments.split == "dev" else task.test
+    split = arguments.split or _usual_split(Path(arguments.run), bool(arguments.task))
+    examples = task.dev if split == "dev" else task.test
     if not examples:
-        raise TaskError(f"task '{task.name}' has no {arguments.split} questions")
+        raise TaskError(f"task '{task.name}' has no {split} questions")
     scorers = {name: task_scorer(task, name) for name in (arguments.scorer or task.scorer).split(",")}
     with view() as progress:
-        executor = Executor(open_engine(system.engine, system.bases), progress=progress.advance, settings=system.engine)
-        progress.begin(arguments.split, len(examples) * len(system.experts), 0)
-        transcripts = executor.run([system], examples, arguments.split)
+        executor = replace(Session.of_system(system), progress=progress.advance).executor
+        progress.begin(split, len(examples) * len(system.experts), 0)
+        transcripts = executor.run([system], examples, split)
         scores = {}
         for name, scorer in scorers.items():
             (scores[name],) = score_replies(scorer, executor, [system], transcripts, examples, name)
     replies = transcripts[0][system.topology.sink]
     results = {name: _scored(row, examples, replies) for name, row in scores.items()}
     for name, result in results.items():
-        _print_result(f"{task.name} {arguments.split}, {name}", result)
+        _print_result(f"{task.name} {split}, {name}", result)
         for part in task.parts:
             places = [i for i, example in enumerate(examples) if example.task == part.name]
             row = scores[name]
@@ -55,10 +58,18 @@ def evaluate(arguments: argparse.Namespace) -> None:
             _print_result(f"    {part.name}, {part.scorer if name == 'parts' else name}", shown)
     if arguments.json:
         first, *others = results
-        content = results[first] | {"task": task.name, "split": arguments.split, "scorer": first}
+        content = results[first] | {"task": task.name, "split": split, "scorer": first}
         if others:
             content["others"] = {name: results[name] for name in others}
         io.write_text(Path(arguments.json), json.dumps(content, indent=2) + "\n")
+
+
+def _usual_split(path: Path, another_task: bool) -> str:
+    """test; dev of a run's own task until the run is finished: test is looked at once, at the end of a search."""
+    running = (path / "config.toml").is_file() and not another_task and not Run.open(path).finished
+    if running:
+        print(f"{path} is not finished, so dev is scored; --split test looks at test all the same", file=sys.stderr)
+    return "dev" if running else "test"
 
 
 def _scored(scores: Sequence[Score], examples: Sequence[Example], replies: Sequence[Completion]) -> dict[str, Any]:
@@ -92,7 +103,7 @@ def _print_result(what: str, result: dict[str, Any]) -> None:
 def ask(arguments: argparse.Namespace) -> None:
     """Print the system's answer to one question, with --trace every node's."""
     system = load(arguments.run, arguments.base)
-    executor = Executor(open_engine(system.engine, system.bases), settings=system.engine)
+    executor = Session.of_system(system).executor
     example = Example(id="ask", question=arguments.question, answer="")
     (nodes,) = executor.run([system], [example], "ask")
     if arguments.trace:

@@ -96,7 +96,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate = _command(commands, "evaluate", "evaluate:evaluate", "score the system that a run found")
     evaluate.add_argument("run", metavar="RUN", help="a run, a folder with a system, or a search of the authors' code")
     evaluate.add_argument("--task", metavar="TASK", help="a recipe or a data file (default: the run's own task)")
-    evaluate.add_argument("--split", choices=("dev", "test"), default="test")
+    evaluate.add_argument(
+        "--split", choices=("dev", "test"), help="questions to score (default: test; of an unfinished run dev)"
+    )
     evaluate.add_argument("--scorer", help="score by others, e.g. exact,reference (the authors' loose rules)")
     evaluate.add_argument("--base", default="", help="where the base model lies, if not found by its name")
     evaluate.add_argument("--json", metavar="FILE", help="write scores and replies here")

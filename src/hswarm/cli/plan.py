@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
@@ -13,7 +14,7 @@ from hswarm.errors import HSwarmError
 from hswarm.experiments.forecast import forecast, is_remote
 from hswarm.prompts import Prompts
 from hswarm.registry import check_name
-from hswarm.session.session import open_parts, planned_calls, read_pool
+from hswarm.session.session import Session, planned_calls, read_pool
 from hswarm.tasks import load_task
 from hswarm.tasks.task import Task
 
@@ -46,14 +47,14 @@ def plan(arguments: argparse.Namespace) -> None:
 def _calibrate(recipe: Recipe, console: Console, missing: list[str]) -> None:
     """Print what a short calibration forecasts, for all iterations and for the fewest that patience allows."""
     try:
-        parts = open_parts(recipe.model_copy(update={"engine": recipe.engine.alone()}))
+        session = Session.load(recipe.model_copy(update={"engine": recipe.engine.alone()}))
     except HSwarmError as fault:
         missing.append(str(fault))
         return
-    if is_remote(parts):
+    if is_remote(session):
         console.print("no forecast: a calibration would ask remote models, which may cost money")
         return
-    made = forecast(recipe, parts)
+    made = forecast(replace(session, recipe=recipe))
     for iterations in sorted({recipe.search.iterations, min(recipe.search.iterations, recipe.search.patience + 1)}):
         console.print(made.text(iterations), soft_wrap=True)
 

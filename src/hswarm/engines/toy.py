@@ -40,6 +40,11 @@ class ToyEngine:
     def __init__(self, settings: EngineSettings, base: str = "") -> None:
         self._batch = settings.batch
 
+    @staticmethod
+    def own_pool(experts: int) -> ExpertPool:
+        """The pool of a recipe that names none."""
+        return toy_pool(experts)
+
     @property
     def fingerprint(self) -> str:
         return "toy/2"

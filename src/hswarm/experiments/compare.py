@@ -24,10 +24,9 @@ from hswarm.experiments.parallel import each
 from hswarm.methods import get_method, run_method
 from hswarm.runs.report import selection_report
 from hswarm.session.evaluator import Evaluator
-from hswarm.session.session import Parts, open_parts, planned_calls
+from hswarm.session.session import Session, planned_calls
 from hswarm.session.settings import BudgetSettings
 from hswarm.system.cache import Cache
-from hswarm.system.executor import Executor
 
 
 class Cell(NamedTuple):
@@ -93,12 +92,11 @@ def _is_made(cell: Cell) -> bool:
 
 def make(cell: Cell) -> str:
     """Carry out one cell; returns a line about it. That a method cannot be had here is a result too."""
-    recipe, parts = _open(cell.recipe, cell.alone)
-    recipe = recipe.model_copy(update={"seed": cell.seed})
+    opened = _open(cell.recipe, cell.alone)
+    recipe = opened.recipe.model_copy(update={"seed": cell.seed})
     shared = closing(Cache(cell.shared)) if cell.shared else nullcontext()
     with closing(Cache(_fresh(cell.folder) / "cache.sqlite")) as cache, shared as elsewhere:
-        executor = Executor(parts.engine, cache, recipe.search.reuse, settings=recipe.engine, elsewhere=elsewhere)
-        evaluator = Evaluator(parts.task, recipe, parts.pool, executor)
+        evaluator = replace(opened, recipe=recipe, cache=cache, elsewhere=elsewhere).evaluator
         result: dict[str, Any] = {"task": recipe.name, "method": cell.method, "seed": cell.seed}
         try:
             result |= _measure(evaluator, cell)
@@ -142,8 +140,8 @@ def _fresh(folder: Path) -> Path:
 def _keep_recipe(recipe: Recipe, path: Path) -> Path:
     """The recipe in the comparison's directory, with the budget all methods share; RunError if another one is there."""
     if recipe.budget == BudgetSettings():
-        parts = open_parts(recipe)
-        planned = planned_calls(recipe, len(parts.pool.experts), len(parts.task.dev), 0, parts.task)["total"]
+        session = Session.load(recipe)
+        planned = planned_calls(recipe, len(session.pool.experts), len(session.task.dev), 0, session.task)["total"]
         recipe = recipe.model_copy(update={"budget": replace(recipe.budget, calls=planned)})
     kept, text = path / "recipes" / f"{recipe.name}.toml", recipe.to_toml()
     if kept.is_file() and kept.read_text(encoding="utf-8") != text:
@@ -155,8 +153,8 @@ def _keep_recipe(recipe: Recipe, path: Path) -> Path:
 
 
 @lru_cache(maxsize=1)  # an engine takes gigabytes
-def _open(recipe: Path, alone: bool) -> tuple[Recipe, Parts]:
+def _open(recipe: Path, alone: bool) -> Session:
     read = read_recipe(recipe)
     if alone:
         read = read.model_copy(update={"engine": read.engine.alone()})
-    return read, open_parts(read)
+    return Session.load(read)

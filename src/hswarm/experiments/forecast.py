@@ -29,10 +29,9 @@ from hswarm.runs.cost import Cost, Forecast, peak
 from hswarm.runs.report import reported
 from hswarm.session.checkpoint import Checkpointer
 from hswarm.session.evaluator import Evaluator
-from hswarm.session.session import Parts
+from hswarm.session.session import Session
 from hswarm.session.settings import BudgetSettings, SelectionSettings
 from hswarm.system.cache import Cache
-from hswarm.system.executor import Executor
 from hswarm.tasks.task import Example
 from hswarm.workers.router import Work, makespan
 
@@ -136,42 +135,44 @@ class _Phases(Checkpointer):
         self._meter.begin(phase, calls)
 
 
-def forecast(recipe: Recipe, parts: Parts) -> Forecast:
-    """Calibrate `recipe` with its pool, task and engine of one process (`recipe.engine.alone()`) on a few questions."""
-    began, meter = time.monotonic(), _Meter(parts.engine)
-    few = replace(parts.task, dev=_few(recipe, parts), test=())
+def forecast(session: Session) -> Forecast:
+    """Calibrate a session's recipe, on its engine of one process (`recipe.engine.alone()`), on a few questions."""
+    recipe, began, meter = session.recipe, time.monotonic(), _Meter(session.engine)
+    few = replace(session.task, dev=_few(session), test=())
     search = replace(
         recipe.search,
         iterations=min(_ITERATIONS, recipe.search.iterations),
         patience=_ITERATIONS + 1,
         cache="",
     )
-    short = recipe.model_copy(update={"search": search, "budget": BudgetSettings(), "selection": SelectionSettings()})
+    changes = {"budget": BudgetSettings(), "selection": SelectionSettings(), "engine": recipe.engine.alone()}
+    short = recipe.model_copy(update={"search": search, **changes})
     with tempfile.TemporaryDirectory() as folder, closing(Cache(Path(folder) / "search.sqlite")) as cache:
-        executor = Executor(meter, cache, search.reuse, settings=recipe.engine.alone())
-        evaluator = Evaluator(few, short, parts.pool, executor, _Phases(meter))
-        meter.warm_up(evaluator, parts.task.dev)
-        findings = Search(parts.pool, evaluator, np.random.default_rng(recipe.seed)).go()
+        trial = replace(session, recipe=short, task=few, engine=meter, cache=cache)
+        evaluator = trial.evaluator
+        evaluator.checkpointer = _Phases(meter)
+        meter.warm_up(evaluator, session.task.dev)
+        findings = Search(session.pool, evaluator, np.random.default_rng(recipe.seed)).go()
         systems = reported(findings, evaluator.select(findings.best), search.start_on_test)
         meter.begin("test", sum(system.calls for system in systems) * len(few.dev))
-        Executor(meter, reuse=search.reuse, settings=executor.settings).run(systems, few.dev, "test")
+        replace(trial, cache=Cache()).executor.run(systems, few.dev, "test")
         meter.end()
-    return _scaled(recipe, parts, meter, len(few.dev), round(time.monotonic() - began, 1))
+    return _scaled(session, meter, len(few.dev), round(time.monotonic() - began, 1))
 
 
-def _few(recipe: Recipe, parts: Parts) -> tuple[Example, ...]:
-    dev = parts.task.dev
+def _few(session: Session) -> tuple[Example, ...]:
+    recipe, dev = session.recipe, session.task.dev
     count = min(len(dev), max(_LEAST, min(_MOST, len(dev) // 7)))
     chosen = np.random.default_rng([recipe.task.seed, 13]).permutation(len(dev))[:count]
     return tuple(dev[i] for i in sorted(chosen.tolist()))
 
 
-def _scaled(recipe: Recipe, parts: Parts, meter: _Meter, count: int, calibration_s: float) -> Forecast:
+def _scaled(session: Session, meter: _Meter, count: int, calibration_s: float) -> Forecast:
     """From the meter's phases on `count` questions to the whole recipe."""
-    phases, workers = meter.phases, _workers(recipe)
+    recipe, phases, workers = session.recipe, meter.phases, _workers(session.recipe)
     batches = [batch for phase in phases.values() for batch in phase.batches]
     rates, beside = fit_seconds(batches), max(0.0, sum(phase.beside_s for phase in phases.values())) / len(batches)
-    held = round(recipe.selection.held_out * len(parts.task.dev))
+    held = round(recipe.selection.held_out * len(session.task.dev))
 
     def cost(name: str, questions: int) -> Cost:
         if name not in phases:
@@ -179,12 +180,12 @@ def _scaled(recipe: Recipe, parts: Parts, meter: _Meter, count: int, calibration
         return _cost(phases[name], questions / count, recipe.engine.batch, rates, beside, workers)
 
     def iteration(t: int) -> Cost:
-        roles, weights = (cost(f"iteration {t}: {step}", len(parts.task.dev) - held) for step in ("roles", "weights"))
+        roles, weights = (cost(f"iteration {t}: {step}", len(session.task.dev) - held) for step in ("roles", "weights"))
         return roles.plus(weights)
 
-    start = cost("experts alone", len(parts.task.dev) - held).plus(Cost(seconds=meter.warm_up_s))
+    start = cost("experts alone", len(session.task.dev) - held).plus(Cost(seconds=meter.warm_up_s))
     steps = tuple(iteration(t + 1) for t in range(min(_ITERATIONS, recipe.search.iterations)))
-    test = cost("test", len(parts.task.test))
+    test = cost("test", len(session.task.test))
     if held:
         test = test.plus(cost("iteration 1: roles", held), recipe.selection.finalists / recipe.search.graphs)
     memory = peak() * (workers if recipe.engine.devices else 1)
@@ -243,13 +244,14 @@ def _workers(recipe: Recipe) -> int:
     return len(worker_makers(engine)) if engine.devices else 1
 
 
-def open_calibrated(recipe: Recipe, parts: Parts) -> Forecast:
+def open_calibrated(session: Session) -> Forecast:
     """`forecast` with an engine of its own where the recipe's own is spread over workers."""
-    if recipe.engine.alone() == recipe.engine:
-        return forecast(recipe, parts)
-    return forecast(recipe, replace(parts, engine=open_engine(recipe.engine.alone(), parts.pool.bases)))
+    engine = session.recipe.engine.alone()
+    if engine == session.recipe.engine:
+        return forecast(session)
+    return forecast(replace(session, engine=open_engine(engine, session.pool.bases)))
 
 
-def is_remote(parts: Parts) -> bool:
+def is_remote(session: Session) -> bool:
     """Whether a calibration would ask somebody's API, which may cost money."""
-    return REMOTE_BASE in parts.pool.bases
+    return REMOTE_BASE in session.pool.bases

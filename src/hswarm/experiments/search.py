@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import numpy as np
 from hswarm import io
 from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.core.streams import stream
-from hswarm.engines.base import close
 from hswarm.errors import ConfigError, RunError
 from hswarm.methods import get_method
 from hswarm.report.tracking import tracked
@@ -26,9 +24,7 @@ from hswarm.session.budget import BudgetSpent
 from hswarm.session.checkpoint import Checkpointer, Findings
 from hswarm.session.evaluation import FAULTS, Evaluation
 from hswarm.session.evaluator import Evaluator
-from hswarm.session.session import Parts, open_parts, planned_calls, shared_cache
-from hswarm.system.cache import Cache
-from hswarm.system.executor import Executor
+from hswarm.session.session import Session, planned_calls
 from hswarm.system.system import System
 
 
@@ -47,14 +43,10 @@ def search(
     path = Path(path or f"runs/{recipe.name}")
     _check_method(recipe, calibrate)
     Run.check_new(path)  # before anything is loaded
-    parts = open_parts(recipe)
-    try:
-        with Run.create(path, recipe) as run:
-            if calibrate:
-                _keep_forecast(run, parts, progress or Progress())
-            carry_on(run, parts, progress or Progress())
-    finally:
-        close(parts.engine)
+    with Session.open(recipe) as session, Run.create(path, recipe) as run:
+        if calibrate:
+            _keep_forecast(run, session, progress or Progress())
+        carry_on(run, session, progress or Progress())
     return run
 
 
@@ -66,10 +58,10 @@ def _check_method(recipe: Recipe, calibrate: bool) -> None:
         raise ConfigError([f"a forecast is of method 'hswarm', the recipe has '{name}'; leave out --forecast"])
 
 
-def _keep_forecast(run: Run, parts: Parts, progress: Progress) -> None:
+def _keep_forecast(run: Run, session: Session, progress: Progress) -> None:
     from hswarm.experiments.forecast import open_calibrated
 
-    made = open_calibrated(run.recipe, parts)
+    made = open_calibrated(session)
     io.write_text(run.path / "forecast.json", json.dumps(made.to_json(), indent=2) + "\n")
     progress.say(made.text(run.recipe.search.iterations))
 
@@ -79,29 +71,23 @@ def resume(path: str | Path, progress: Progress | None = None) -> Run:
     run = Run.open(path)
     if run.finished:
         raise RunError(f"{path} is finished; see it with: hswarm show {path}")
-    with run:
-        parts = open_parts(run.recipe)
-        try:
-            carry_on(run, parts, progress or Progress())
-        finally:
-            close(parts.engine)
+    with run, Session.open(run.recipe) as session:
+        carry_on(run, session, progress or Progress())
     return run
 
 
-def carry_on(run: Run, parts: Parts, progress: Progress) -> None:
+def carry_on(run: Run, session: Session, progress: Progress) -> None:
     """Search from the checkpoint, if there is one, to the end; then look at test and write the report."""
     with tracked(run, progress) as watching:
-        with closing(Cache(run.path / "cache.sqlite", shared_cache(run.recipe))) as cache:
-            _carry_on(run, parts, watching, cache)
+        with replace(session, recipe=run.recipe).keeping(run.path / "cache.sqlite", watching.advance) as kept:
+            _carry_on(run, kept, watching)
         watching.end(run)
     if run.recipe.search.clean_up:
         run.clean_up()
 
 
-def _carry_on(run: Run, parts: Parts, progress: Progress, cache: Cache) -> None:
-    recipe, task = run.recipe, parts.task
-    executor = Executor(parts.engine, cache, recipe.search.reuse, progress=progress.advance, settings=recipe.engine)
-    evaluator = Evaluator(task, recipe, parts.pool, executor)
+def _carry_on(run: Run, session: Session, progress: Progress) -> None:
+    recipe, task, evaluator = run.recipe, session.task, session.evaluator
     evaluator.checkpointer = checkpointer = RunCheckpointer(run, evaluator, progress)
     findings = _find(evaluator, checkpointer)
     selection = evaluator.select(findings.best)

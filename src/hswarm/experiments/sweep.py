@@ -29,7 +29,7 @@ from hswarm.experiments.parameters import Parameter
 from hswarm.experiments.search import carry_on
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.session.session import Parts, open_parts
+from hswarm.session.session import Session
 from hswarm.session.settings import SearchSettings
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _run(slot: Slot, plan: Plan, trial: optuna.trial.Trial) -> tuple[float, int]
             pool=recipe.pool, task=recipe.task, engine=recipe.engine, search=SearchSettings(nodes=recipe.search.nodes)
         )
         with run:
-            carry_on(run, _parts(part.to_toml()), _Watch(trial))
+            carry_on(run, _session(part.to_toml()), _Watch(trial))
     report = run.report
     selection = report.get("selection")
     score = selection["finalists"][selection["chosen"]]["held_out"] if selection else report["dev"]["score"]
@@ -143,10 +143,10 @@ class _Watch(Progress):
 
 
 @lru_cache(maxsize=1)
-def _parts(text: str) -> Parts:
+def _session(text: str) -> Session:
     """Pool, task without its test split, and engine: those of the trial before, if it had the same."""
-    parts = open_parts(build_recipe(tomllib.loads(text)))
-    return replace(parts, task=replace(parts.task, test=()))
+    session = Session.load(build_recipe(tomllib.loads(text)))
+    return replace(session, task=replace(session.task, test=()))
 
 
 def _keep(recipe: Recipe, plan: Plan, path: Path) -> None:
