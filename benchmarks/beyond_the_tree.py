@@ -1,11 +1,10 @@
-"""What general graphs (decode.out_edges) and early exit (search.early_exit) do to score and cost, all else equal.
+"""What general graphs (decode.out_edges) do to score and cost, all else equal.
 
 python benchmarks/beyond_the_tree.py [--seeds 3] [--only toy] [--runs FOLDER]     (resumes)
 
 Writes docs/beyond-the-tree.md. A search a variant and seed: recipes/studies.toml with four experts; the found system is
-scored on test. "exit put on afterwards" is the system that the tree's search found, with early exit. Differences to the
-tree are paired by seed and question; calls and tokens are those of an answer without reuse, prompts included, and of a
-search as asked for.
+scored on test. Differences to the tree are paired by seed and question; calls and tokens are those of an answer without
+reuse, prompts included, and of a search as asked for.
 """
 
 import argparse
@@ -41,35 +40,26 @@ VARIANTS = {
     "tree": (),
     "two successors": ("decode.out_edges=2",),
     "three successors": ("decode.out_edges=3",),
-    "tree, early exit": ("search.early_exit=true",),
 }
 TOY_SEEDS = 4  # times as many seeds as on the micro pool, for it is quick
-AFTERWARDS = "tree, exit put on afterwards"
 
 
 def measured(recipe, folder):
-    """Figures of the found system on test by variant's suffix, of a run brought to its end; kept beside the run."""
+    """Figures of the found system on test, of a run brought to its end; kept beside the run."""
     kept = folder.with_name(f"{folder.name}.json")
     if kept.is_file():
         return json.loads(kept.read_text())
     run = finished(recipe, folder)
-    system, report, parts = run.best, run.report, Session.load(recipe)
-    systems = {"": system}
-    if not system.early_exit and recipe.decode.out_edges == 1:
-        systems[AFTERWARDS] = replace(system, early_exit=True)
+    system, report, session = run.best, run.report, Session.load(recipe)
     with closing(Cache(run.path / "cache.sqlite")) as cache:
-        evaluator = replace(parts, cache=cache).evaluator
-        found = evaluator.final(list(systems.values()))
+        (one,) = replace(session, cache=cache).evaluator.final([system])
     made = {
-        name: {
-            "scores": one.scores.tolist(),
-            "dev": report["dev"]["score"],
-            "edges": len(system.topology.edges),
-            "calls an answer": one.calls / len(one.scores),
-            "tokens an answer": one.tokens / len(one.scores),
-            "calls of a search": run.history()[-1]["calls"]["requested"],
-        }
-        for name, one in zip(systems, found, strict=True)
+        "scores": one.scores.tolist(),
+        "dev": report["dev"]["score"],
+        "edges": len(system.topology.edges),
+        "calls an answer": one.calls / len(one.scores),
+        "tokens an answer": one.tokens / len(one.scores),
+        "calls of a search": run.history()[-1]["calls"]["requested"],
     }
     io.write_text(kept, json.dumps(made))
     return made
@@ -116,9 +106,9 @@ def main():
             for variant, changes in VARIANTS.items():
                 shared = (f"seed={seed}", f"search.cache={given.runs / task / 'calls.sqlite'}")
                 recipe = read_recipe(ROOT / "recipes/studies.toml", [*SIZES, *TASKS[task], *changes, *shared])
-                for suffix, found in measured(recipe, given.runs / task / f"{variant} {seed}").items():
-                    made.setdefault(suffix or variant, []).append(found)
-                    print(f"{task}, {suffix or variant}, seed {seed}: {np.mean(found['scores']):.3f}", flush=True)
+                found = measured(recipe, given.runs / task / f"{variant} {seed}")
+                made.setdefault(variant, []).append(found)
+                print(f"{task}, {variant}, seed {seed}: {np.mean(found['scores']):.3f}", flush=True)
         tables[f"{task}, {len(made['tree'])} seeds"] = rows = {
             variant: row(seeds, made["tree"]) for variant, seeds in made.items()
         }
@@ -127,7 +117,7 @@ def main():
         rows = {f"{task}: {variant}": figures for task, found in tables.items() for variant, figures in found.items()}
         publish(
             "beyond_the_tree",
-            "further edges and early exit, beside a search over in-trees",
+            "further edges, beside a search over in-trees",
             {"test questions": 200, **rows},
         )
         page, mark = ROOT / "docs/beyond-the-tree.md", "<!-- tables: benchmarks/beyond_the_tree.py -->"

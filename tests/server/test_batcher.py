@@ -3,13 +3,14 @@
 import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hswarm.core.topology import Topology
 from hswarm.engines.base import EngineSettings, Sampling
 from hswarm.engines.toy import ToyEngine
+from hswarm.experts.adapter import Expert
 from hswarm.server.batcher import FRESH, Ask, Batcher, Busy
-from hswarm.server.responses import answer, transcript
 from tests.server.serving import ANSWER, ORDER, QUESTION, toy_question, toy_system
 
 GREEDY = Sampling()
@@ -151,21 +152,18 @@ def test_limit_cancel_and_stop(gate, chain):
         batcher.submit([ask(chain)])
 
 
-def test_a_question_ends_where_its_leaves_agree(batcher, gate):
-    """Nobody can do step 9: two leaves say so alike, and with early_exit the sink is not asked."""
-    system = toy_system(Topology.star(3), ORDER[:3])
-    nobody = toy_question([9])
-    asks = [ask(replace(system, early_exit=yes), nobody) for yes in (True, False)]
+def test_who_breaks_a_batch_ends_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """The toy engine raises for weights that are a matrix; the batch that they came in with goes on without them."""
+    good = toy_system(Topology.chain(4), ORDER)
+    bad = toy_system(Topology.chain(1), ORDER[:1])
+    narrow = Expert.of("narrow", np.zeros((2, 2), dtype=np.float32), None)
+    bad = replace(bad, experts=(narrow,))
+    batcher = Batcher(ToyEngine(EngineSettings("toy")))
+    asks = [ask(good), ask(bad), ask(good, f"{QUESTION}; second"), ask(bad, f"{QUESTION}; third")]
     batcher.submit(asks)
-    gate.open.set()
-    events = asks[0].wait()
-    assert [(event.kind, event.node) for event in events if event.kind == "done"] == [
-        ("done", 0),
-        ("done", 1),
-        ("done", 2),
-    ]
-    assert asks[1].wait()
-    assert (asks[0].answer.finish, asks[1].answer.finish) == ("passed", "stop")
-    assert asks[0].answer.text == asks[1].answer.text == "nothing done"
-    assert answer(asks[0], ()) == ("nothing done", "stop")
-    assert [node["prompt"] == "" for node in transcript(asks[0])] == [False, False, True]
+    ends = [one.wait()[-1] for one in asks]
+    batcher.stop()
+    assert [end.kind for end in ends] == ["done", "failed", "done", "failed"]
+    assert [ends[0].text, ends[2].text] == [ANSWER, ANSWER]
+    assert all(ends[i].text == "the engine failed: ValueError" for i in (1, 3))
+    assert "tried one at a time" in caplog.text

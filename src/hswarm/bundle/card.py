@@ -11,8 +11,6 @@ from hswarm.plots.graph import graph_mermaid
 
 _LIBRARY = {"bundle": "hswarm", "adapter": "peft", "merged": "transformers"}
 
-_EARLY = "Where all nodes that hear the question alone agree on an answer, it is the answer and nobody else is asked."
-
 
 def model_card(source: Source, hashes: Mapping[str, Mapping[str, str]], form: str = "bundle") -> str:
     """The text of README.md. `form` is "bundle", "adapter" or "merged"."""
@@ -139,7 +137,7 @@ def _graph(source: Source) -> str:
         rows.append([f"{node}{mark}", expert.name, heard, f"`{expert.digest[:16]}`"])
     return (
         f"## Who speaks to whom\n\n{_code('mermaid', graph_mermaid(system.topology, system.assignment).strip())}"
-        f"\n\n{_table(rows)}" + (f"\n\n{_EARLY}" if system.early_exit else "")
+        f"\n\n{_table(rows)}"
     )
 
 

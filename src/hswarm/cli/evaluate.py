@@ -137,5 +137,5 @@ def _print_trace(system: System, nodes: list[list[Any]]) -> None:
     for node in system.topology.order:
         heard = ", ".join(map(str, system.topology.predecessors(node))) or "nobody"
         reply = nodes[node][0]
-        said = "not asked, the leaves agree" if reply.finish == "passed" else readable(reply.text)
+        said = readable(reply.text)
         console.print(f"[{node}] {system.experts[node].name}, heard {heard}: {said}")

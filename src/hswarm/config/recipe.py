@@ -59,7 +59,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-RETIRED: dict[str, object] = {"early_end": "off", "fresh_graphs": False}  # of [search], with what switched them off
+RETIRED: dict[str, object] = {
+    "early_end": "off",
+    "early_exit": False,
+    "fresh_graphs": False,
+}  # of [search], with what switched them off
 
 
 class Recipe(BaseModel):

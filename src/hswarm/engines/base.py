@@ -60,11 +60,10 @@ class Completion:
     """One reply. `finish` is "stop" (complete), "length" (cut off) or "failed" (no reply: never scored).
 
     A prompt that leaves no room for a reply in the base's context is not asked: an empty reply, cut off.
-    "passed" is no engine's: a node was not asked, and what others agreed on is passed on (System.early_exit).
     """
 
     text: str
-    finish: Literal["stop", "length", "failed", "passed"]
+    finish: Literal["stop", "length", "failed"]
     prompt_tokens: int
     completion_tokens: int
 

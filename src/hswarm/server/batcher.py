@@ -11,14 +11,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal, NamedTuple
 
 from hswarm.engines.base import Completion, Engine, Request, Sampling, StreamingEngine
 from hswarm.errors import HSwarmError
+from hswarm.system.execution import Execution, Plan
 from hswarm.system.system import System
-from hswarm.system.vote import agreed
 from hswarm.tasks.task import Example
 
 _PATIENCE = 4  # batches that a ready call lets others go first
@@ -38,38 +38,45 @@ class Event(NamedTuple):
     text: str = ""
 
 
-@dataclass(eq=False)
 class Ask:
-    """A question under way in a system. `last` is the sampling of the sink, `sampling` that of the other nodes."""
+    """A question under way in a system. `last` is the sampling of the sink, `sampling` that of the other nodes.
 
-    system: System
-    question: str
-    sampling: Sampling
-    last: Sampling
-    tell: Callable[[Event], None] = lambda event: None
-    replies: dict[int, Completion] = field(default_factory=dict)
-    requests: dict[int, Request] = field(default_factory=dict)
-    ready_at: dict[int, int] = field(default_factory=dict)
-    ended: bool = False
+    A seed that the system has for each node is added to the request's, so samples of one expert stay different.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        question: str,
+        sampling: Sampling,
+        last: Sampling,
+        tell: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self.system, self.tell, self.ended = system, tell, False
+        nodes = range(system.topology.size)
+        drawn = [_at(system, node, last if node == system.topology.sink else sampling) for node in nodes]
+        self._execution = Execution(Plan(system, drawn), Example(id="", question=question, answer=""))
+        self.ready_at: dict[int, int] = {}
+        self._requests: dict[int, Request] = {}
+
+    @property
+    def replies(self) -> dict[int, Completion]:
+        """By node, as far as they are there."""
+        return {node: reply for node, reply in enumerate(self._execution.replies) if reply is not None}
 
     def ready(self) -> list[int]:
-        """Nodes that have not answered and whose predecessors all have."""
-        topology = self.system.topology
-        return [
-            node
-            for node in topology.order
-            if node not in self.replies and all(u in self.replies for u in topology.predecessors(node))
-        ]
+        """Nodes whose calls can be made now."""
+        return self._execution.ready()
 
     def request(self, node: int) -> Request:
-        """The call of a ready node."""
-        if node not in self.requests:
-            topology = self.system.topology
-            responses = [self.replies[u].text for u in topology.predecessors(node)]
-            prompt = self.system.prompts.render(Example(id="", question=self.question, answer=""), responses)
-            sampling = self.last if node == topology.sink else self.sampling
-            self.requests[node] = Request(self.system.experts[node], prompt, sampling)
-        return self.requests[node]
+        """The call of a node that is ready or has replied."""
+        if node not in self._requests:
+            self._requests[node] = self._execution.request(node)
+        return self._requests[node]
+
+    def prompt(self, node: int) -> str:
+        """What a node read; "" if it calls no model."""
+        return self.request(node).prompt if node in self._execution.plan.calling else ""
 
     def reply(self, node: int, completion: Completion) -> None:
         """Take the reply of a node; the sink's ends the question."""
@@ -78,23 +85,10 @@ class Ask:
         if completion.finish == "failed":
             self.fail(f"node {node} ({self.system.experts[node].name}) gave no reply")
             return
-        self.replies[node] = completion
-        sink = self.system.topology.sink
-        answer = self._agreed() if node != sink else None
-        if answer:
-            self.replies[sink] = answer
-        self.ended = sink in self.replies
-        self.tell(Event("done", node, completion.text))
-        if answer:
-            self.tell(Event("done", sink, answer.text))
-
-    def _agreed(self) -> Completion | None:
-        """The answer, once all leaves have given it, if the system exits early then."""
-        leaves = self.system.topology.stages[0]
-        if not self.system.early_exit or not all(leaf in self.replies for leaf in leaves):
-            return None
-        asked = [(call.expert.digest, call.prompt, call.sampling) for call in map(self.request, leaves)]
-        return agreed(Example(id="", question=self.question, answer=""), asked, [self.replies[leaf] for leaf in leaves])
+        done = [(node, completion)] + [(other, self.replies[other]) for other in self._execution.tell(node, completion)]
+        self.ended = self._execution.answer is not None
+        for other, reply in done:
+            self.tell(Event("done", other, reply.text))
 
     def fail(self, reason: str) -> None:
         """End the question without an answer, unless it has ended."""
@@ -105,8 +99,10 @@ class Ask:
 
     @property
     def answer(self) -> Completion:
-        """The sink's reply, once there."""
-        return self.replies[self.system.topology.sink]
+        """The sink's reply; the question must have ended with one."""
+        answer = self._execution.answer
+        assert answer is not None, "the question has no answer yet"
+        return answer
 
 
 class Call(NamedTuple):
@@ -173,12 +169,11 @@ class Batcher:
     def _work(self) -> None:
         while calls := self._gather():
             try:
-                self._answer(self._choose(calls))
+                groups = self._choose(calls)
             except Exception as fault:  # whatever an engine raises ends these questions, not the server
-                _log.exception("a batch failed")
-                reason = str(fault) if isinstance(fault, HSwarmError) else type(fault).__name__
-                for call in calls:
-                    call.ask.fail(f"the engine failed: {reason}")
+                _end(calls, fault)
+            else:
+                self._answer(groups)
 
     def _gather(self) -> list[Call]:
         """All ready calls, as soon as there are any; none when stopped and done."""
@@ -217,9 +212,29 @@ class Batcher:
     def _answer(self, groups: Sequence[Sequence[Call]]) -> None:
         self._batches += 1
         seed = next(self._draws)
-        requests = [_drawn(group[0].request, seed) for group in groups]
+        requests = [_drawn(group[0], seed) for group in groups]
         for call in (call for group in groups for call in group):
             call.ask.tell(Event("started", call.node))
+        try:
+            self._make(requests, groups)
+        except Exception as fault:
+            if len(groups) == 1:
+                _end(groups[0], fault)
+                return
+            _log.warning("a batch of %d calls failed (%r); they are tried one at a time", len(groups), fault)
+            for request, group in zip(requests, groups, strict=True):
+                self._alone(request, group)
+
+    def _alone(self, request: Request, group: Sequence[Call]) -> None:
+        """Try a call of a batch that failed: whoever made it fail ends without an answer, the others go on."""
+        if all(call.ask.ended for call in group):
+            return
+        try:
+            self._make([request], [group])
+        except Exception as fault:
+            _end(group, fault)
+
+    def _make(self, requests: Sequence[Request], groups: Sequence[Sequence[Call]]) -> None:
         began = time.perf_counter()
         completions = self._generate(requests, groups)
         self.watch(sum(map(len, groups)), completions, time.perf_counter() - began)
@@ -239,8 +254,25 @@ class Batcher:
         return self.engine.stream(requests, tell)
 
 
-def _drawn(request: Request, seed: int) -> Request:
-    """`request` with a seed of its batch, if it is to be drawn anew."""
+def _end(calls: Sequence[Call], fault: Exception) -> None:
+    """End the questions of `calls`, whose engine raised `fault`."""
+    _log.error("a call failed", exc_info=fault)
+    reason = str(fault) if isinstance(fault, HSwarmError) else type(fault).__name__
+    for call in calls:
+        call.ask.fail(f"the engine failed: {reason}")
+
+
+def _at(system: System, node: int, sampling: Sampling) -> Sampling:
+    """How `node` draws: FRESH stays so, another seed is shifted as the node's own is from the system's."""
+    if sampling.seed == FRESH or not system.seeds:
+        return sampling
+    return replace(sampling, seed=abs(sampling.seed + system.seeds[node] - system.sampling.seed))
+
+
+def _drawn(call: Call, seed: int) -> Request:
+    """The call with a seed of its batch, if it is to be drawn anew; a system's seeds keep its nodes' draws apart."""
+    request = call.request
     if request.sampling.seed != FRESH:
         return request
-    return replace(request, sampling=replace(request.sampling, seed=seed))
+    own = call.ask.system.seeds[call.node] if call.ask.system.seeds else 0
+    return replace(request, sampling=replace(request.sampling, seed=seed + own))

@@ -114,7 +114,7 @@ def said(ask: Ask, node: int) -> Json:
         "node": node,
         "expert": ask.system.experts[node].name,
         "hears": [*ask.system.topology.predecessors(node)],
-        "prompt": "" if reply.finish == "passed" else ask.request(node).prompt,
+        "prompt": ask.prompt(node),
         "response": reply.text,
         "finish": reply.finish,
         "prompt_tokens": reply.prompt_tokens,

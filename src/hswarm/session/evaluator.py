@@ -120,7 +120,6 @@ class Evaluator:
             self.pool.base,
             self.recipe.engine.alone(),
             self.sampling,
-            early_exit=self.recipe.search.early_exit,
         )
         return replace(made, **changes)
 
@@ -219,9 +218,6 @@ class Evaluator:
             cut=sum(answer.finish == "length" for answer in answers),
             failed=int(np.isnan(values).sum()),
             combine=partial(self.task.utility, examples=examples),
-            calls=sum(
-                width(expert) * sum(reply.finish != "passed" for reply in replies)
-                for expert, replies in zip(system.experts, nodes, strict=True)
-            ),
+            calls=sum(width(expert) * len(replies) for expert, replies in zip(system.experts, nodes, strict=True)),
             tokens=sum(reply.prompt_tokens + reply.completion_tokens for node in nodes for reply in node),
         )

@@ -36,8 +36,6 @@ class SearchSettings:
     the weight-step begin only after so many iterations, so that roles are found for experts that stand still; patience
     counts from there.
 
-    `early_exit` of an answer: where all nodes that hear nobody, at least two different calls, agree, theirs is the
-    answer and no other node is asked, in the search and ever after.
     `first_graphs` of the role-step: all "random" (the paper), or "ranked": the first of them is a chain and the second
     a star, from the expert that is worst alone to the best, who answers; the others are random.
     `cache` names a file of calls that runs share, beside each run's own, which keeps those of the last `keep_calls`
@@ -65,7 +63,6 @@ class SearchSettings:
     weight_topology: Literal["best", "iteration"] = "best"
     weight_after: int = 0
     reuse: bool = True
-    early_exit: bool = False
     first_graphs: Literal["random", "ranked"] = "random"
     cache: str = ""
     keep_calls: int = 0

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hswarm.engines.base import Completion, Engine, EngineSettings, IncrementalEngine, Request, SpreadingEngine
 from hswarm.engines.retry import Guard, storable
 from hswarm.errors import EngineError
-from hswarm.experts.adapter import Expert
-from hswarm.experts.composite import Script, Vote, width
+from hswarm.experts.composite import width
 from hswarm.system.cache import Cache, call_key
+from hswarm.system.execution import Execution, Plan
 from hswarm.system.system import System
-from hswarm.system.vote import agreed, majority
 from hswarm.tasks.task import Example
 
 _FEW = 50  # a wave of fewer calls is judged as if it had so many: one failed call of three is no sign of a dead engine
@@ -27,7 +26,7 @@ _FEW = 50  # a wave of fewer calls is judged as if it had so many: one failed ca
 
 @dataclass
 class Ledger:
-    """What was spent: calls asked for = generated + reused; tokens of the generated ones; `skipped`: not asked.
+    """What was spent: calls asked for = generated + reused; tokens of the generated ones; `skipped`: left out.
 
     A fusion's reply is a call a part.
     """
@@ -75,69 +74,29 @@ class Executor:
 
     def run(self, systems: Sequence[System], examples: Sequence[Example], step: str) -> list[list[list[Completion]]]:
         """Completions as [system][node][example]. `step` names this piece of work, once in a run."""
-        transcripts: list[list[list[Completion]]] = [[[] for _ in system.experts] for system in systems]
-        settled: list[dict[int, Completion]] = [{} for _ in systems]  # by example, where the leaves agree
+        executions = [[Execution(plan, example) for example in examples] for plan in map(Plan, systems)]
         for stage in range(max((len(system.topology.stages) for system in systems), default=0)):
             places = [
-                (s, node)
+                (s, node, e)
                 for s, system in enumerate(systems)
                 if stage < len(system.topology.stages)
                 for node in system.topology.stages[stage]
+                if width(system.experts[node])
+                for e in range(len(examples))
             ]
-            calling = [place for place in places if width(systems[place[0]].experts[place[1]])]
-            requests, salts = [], []
-            for s, node in calling:
-                for e, example in enumerate(examples):
-                    if e not in settled[s]:
-                        requests.append(self._request(systems[s], node, example, transcripts[s], e))
-                        salts.append("" if self.reuse else f"{step}/{s}/{node}/{e}")
-            completions = iter(self._wave(requests, salts, f"{step}/{stage}"))
-            for s, node in calling:
-                transcripts[s][node] = [settled[s].get(e) or next(completions) for e in range(len(examples))]
-                self._skip(width(systems[s].experts[node]) * len(settled[s]))
-            for s, node in sorted(set(places) - set(calling)):
-                heard = [transcripts[s][u] for u in systems[s].topology.predecessors(node)]
-                said = _uncalled(systems[s].experts[node], examples, heard)
-                transcripts[s][node] = [settled[s].get(e) or reply for e, reply in enumerate(said)]
-            if stage == 0:
-                settled = [self._settled(system, examples, transcripts[s]) for s, system in enumerate(systems)]
-        return transcripts
-
-    def _settled(
-        self, system: System, examples: Sequence[Example], replies: list[list[Completion]]
-    ) -> dict[int, Completion]:
-        """What the leaves of a system agree on, by example, if it exits early then."""
-        if not system.early_exit:
-            return {}
-        found = {}
-        for e, example in enumerate(examples):
-            leaves, asked = system.topology.stages[0], set()
-            for leaf in leaves:
-                expert = system.experts[leaf]
-                call = self._request(system, leaf, example, replies, e) if width(expert) else None
-                asked.add((expert.digest, call and (call.prompt, call.sampling)))
-            if answer := agreed(example, asked, [replies[leaf][e] for leaf in leaves]):
-                found[e] = answer
-        return found
-
-    def _skip(self, calls: int) -> None:
-        """Count calls that need not be made."""
-        self.ledger.skipped += calls
-        self.progress(calls)
+            requests = [executions[s][e].request(node) for s, node, e in places]
+            salts = ["" if self.reuse else f"{step}/{s}/{node}/{e}" for s, node, e in places]
+            replies = self._wave(requests, salts, f"{step}/{stage}")
+            for (s, node, e), reply in zip(places, replies, strict=True):
+                executions[s][e].tell(node, reply)
+        return [
+            [_whole([execution.replies[node] for execution in row]) for node in range(system.topology.size)]
+            for system, row in zip(systems, executions, strict=True)
+        ]
 
     def answer(self, requests: Sequence[Request], step: str) -> list[Completion]:
         """Completions of calls that belong to no system's node, in order."""
         return self._wave(requests, ["" if self.reuse else f"{step}/{i}" for i in range(len(requests))], step)
-
-    def _request(self, system: System, node: int, example: Example, replies: list[list[Completion]], e: int) -> Request:
-        responses = [replies[u][e].text for u in system.topology.predecessors(node)]
-        callers = [u for u in system.topology.order if not isinstance(system.experts[u], Vote)]
-        chunk = _chunk(example.context, callers.index(node), len(callers))
-        prompt = system.prompts.render(example, responses, chunk=chunk)
-        sampling = system.sampling_at(node).within(example.max_new_tokens)
-        if sampling.choose and example.choices and node == system.topology.sink:
-            return Request(system.experts[node], prompt, sampling, tuple(example.choices.items()))
-        return Request(system.experts[node], prompt, replace(sampling, choose=""))
 
     def _wave(self, requests: Sequence[Request], salts: Sequence[str], step: str) -> list[Completion]:
         keys = [call_key(self.engine.fingerprint, *pair) for pair in zip(requests, salts, strict=True)]
@@ -235,15 +194,7 @@ def _failed(made: Iterable[Completion]) -> int:
     return sum(completion.finish == "failed" for completion in made)
 
 
-def _uncalled(expert: Expert, examples: Sequence[Example], heard: Sequence[list[Completion]]) -> list[Completion]:
-    """What a node says that asks no model: a script's lines, or the majority of what it heard."""
-    if isinstance(expert, Script):
-        return [Completion(expert.lines[example.id], "stop", 0, 0) for example in examples]
-    return [majority(*pair) for pair in zip(examples, zip(*heard, strict=True), strict=True)]
-
-
-def _chunk(context: Sequence[str], place: int, nodes: int) -> str:
-    """The share of the node at `place`: chunks are dealt out in turn; where there are fewer than nodes they repeat."""
-    if not context:
-        return ""
-    return "\n".join(chunk for chunk in context[place::nodes] or [context[place % len(context)]] if chunk)
+def _whole(replies: Sequence[Completion | None]) -> list[Completion]:
+    found = [reply for reply in replies if reply is not None]
+    assert len(found) == len(replies), "a node was never asked"
+    return found

@@ -41,7 +41,6 @@ class System:
     """A topology with an expert at each node (`experts[node]`), and all that is needed to answer with it.
 
     `seeds`, one a node, tell apart samples that one expert draws at several nodes; () is the sampling's own at each.
-    `early_exit`: where all leaves (nodes that hear nobody) agree, theirs is the answer and nobody else is asked.
     """
 
     topology: Topology
@@ -51,7 +50,6 @@ class System:
     engine: EngineSettings = field(default_factory=EngineSettings)
     sampling: Sampling = field(default_factory=Sampling)
     seeds: tuple[int, ...] = ()
-    early_exit: bool = False
 
     def __post_init__(self) -> None:
         if self.seeds and len(self.seeds) != self.topology.size:
@@ -128,7 +126,6 @@ class System:
             "base": self.base,
             "engine": asdict(self.engine),
             "sampling": asdict(self.sampling),
-            "early_exit": self.early_exit,
         } | ({"seeds": list(self.seeds)} if self.seeds else {})
 
     def _node(self, expert: Expert, names: dict[str, str], written: dict[str, str]) -> dict[str, Any]:
@@ -176,6 +173,11 @@ def load(path: str | Path, base: str = "") -> System:
     try:
         if description["format"] != FORMAT:
             raise RunError(f"{folder}: format {description['format']}, this hswarm reads {FORMAT}")
+        if description.get("early_exit"):
+            raise RunError(
+                f"{folder} ends early where its leaves agree (early_exit), which hswarm no longer does: it would give "
+                "other answers than those it was scored by; search again without search.early_exit"
+            )
         if base and any("base" in node for node in description["nodes"]):
             raise RunError(f"{folder} has experts of several bases; put them where their names say")
         for name, hashes in description.get("hashes", {}).items():
@@ -192,7 +194,6 @@ def load(path: str | Path, base: str = "") -> System:
             TypeAdapter(EngineSettings).validate_python(description["engine"]).alone(),
             TypeAdapter(Sampling).validate_python(description["sampling"]),
             tuple(description.get("seeds", ())),
-            description.get("early_exit", False) is True,
         )
     except ValidationError as fault:
         raise RunError(f"{folder / 'system.json'} is not a system as hswarm writes it: {_first(fault)}") from fault

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Sequence
 
 from hswarm.engines.base import Completion
 from hswarm.scorers.choice import stated_letter
@@ -23,17 +23,6 @@ def majority(example: Example, replies: Sequence[Completion]) -> Completion:
     chosen = counts.most_common(1)[0][0] if counts else ballots[0]
     reply = replies[ballots.index(chosen)]
     return Completion(reply.text, reply.finish, 0, 0)
-
-
-def agreed(example: Example, asked: Collection[Hashable], replies: Sequence[Completion]) -> Completion | None:
-    """The answer that complete `replies` to at least two different calls, `asked`, all give; None if they do not.
-
-    It is "passed": no reply of a call of its own.
-    """
-    if len(set(asked)) < 2 or any(reply.finish != "stop" for reply in replies):
-        return None
-    ballots = {ballot(example, reply.text) for reply in replies}
-    return Completion(replies[0].text, "passed", 0, 0) if len(ballots) == 1 and "" not in ballots else None
 
 
 def ballot(example: Example, text: str) -> str:

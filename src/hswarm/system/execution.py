@@ -1,0 +1,100 @@
+"""How one answer comes about: which calls a system needs, what each prompt is, and what follows from the replies.
+
+Written once, for the executor (many systems and questions, stage by stage) and for the server (live questions): both
+ask an Execution for its calls and tell it the replies. It makes no call itself and knows no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hswarm.engines.base import Completion, Request, Sampling
+from hswarm.experts.adapter import Expert
+from hswarm.experts.composite import Script, Vote, width
+from hswarm.system.system import System
+from hswarm.system.vote import majority
+from hswarm.tasks.task import Example
+
+
+class Plan:
+    """What all executions of one system share: computed once, for calls are planned by the million.
+
+    `calling` are the nodes that call a model, in the topology's order; the others reply from what their predecessors
+    said. `samplings`, one a node, replace the system's own.
+    """
+
+    def __init__(self, system: System, samplings: Sequence[Sampling] | None = None) -> None:
+        topology, nodes = system.topology, range(system.topology.size)
+        self.system = system
+        self.samplings = tuple(samplings or map(system.sampling_at, nodes))
+        self.predecessors = tuple(map(topology.predecessors, nodes))
+        self.calling = tuple(node for node in topology.order if width(system.experts[node]))
+        self.uncalled = tuple(node for node in topology.order if not width(system.experts[node]))
+        readers = [node for node in topology.order if not isinstance(system.experts[node], Vote)]
+        self.readers = {node: place for place, node in enumerate(readers)}
+
+
+class Execution:
+    """One question on its way through a system: `replies`, by node, are None until they are there."""
+
+    __slots__ = ("example", "plan", "replies")
+
+    def __init__(self, plan: Plan, example: Example) -> None:
+        self.plan, self.example = plan, example
+        self.replies: list[Completion | None] = [None] * plan.system.topology.size
+        if plan.uncalled:
+            self._settle()
+
+    @property
+    def answer(self) -> Completion | None:
+        """The sink's reply, once it is there."""
+        return self.replies[self.plan.system.topology.sink]
+
+    def ready(self) -> list[int]:
+        """The nodes whose calls can be made now: they have no reply and all their predecessors do."""
+        return [node for node in self.plan.calling if self.replies[node] is None and self._heard(node) is not None]
+
+    def request(self, node: int) -> Request:
+        """The call of a ready node. Options of a question are chosen from at the sink alone."""
+        system, example = self.plan.system, self.example
+        heard = self._heard(node)
+        assert heard is not None, f"node {node} is not ready"
+        chunk = _chunk(example.context, self.plan.readers[node], len(self.plan.readers))
+        prompt = system.prompts.render(example, [reply.text for reply in heard], chunk=chunk)
+        sampling = self.plan.samplings[node].within(example.max_new_tokens)
+        if sampling.choose and example.choices and node == system.topology.sink:
+            return Request(system.experts[node], prompt, sampling, tuple(example.choices.items()))
+        return Request(system.experts[node], prompt, replace(sampling, choose="") if sampling.choose else sampling)
+
+    def tell(self, node: int, reply: Completion) -> list[int]:
+        """Take the reply of `node`; returns the nodes that replied without a call because of it."""
+        self.replies[node] = reply
+        return self._settle() if self.plan.uncalled else []
+
+    def _heard(self, node: int) -> list[Completion] | None:
+        """What the predecessors of `node` replied, in ascending order; None while one has not."""
+        heard = [reply for u in self.plan.predecessors[node] if (reply := self.replies[u]) is not None]
+        return heard if len(heard) == len(self.plan.predecessors[node]) else None
+
+    def _settle(self) -> list[int]:
+        settled = []
+        for node in self.plan.uncalled:  # in the topology's order, so one pass reaches votes on votes
+            if self.replies[node] is None and (heard := self._heard(node)) is not None:
+                self.replies[node] = _uncalled(self.plan.system.experts[node], self.example, heard)
+                settled.append(node)
+        return settled
+
+
+def _uncalled(expert: Expert, example: Example, heard: Sequence[Completion]) -> Completion:
+    """The reply of a node that calls no model: a script's line, or the majority of what it was sent."""
+    if isinstance(expert, Script):
+        return Completion(expert.lines[example.id], "stop", 0, 0)
+    return majority(example, heard)
+
+
+def _chunk(context: Sequence[str], place: int, nodes: int) -> str:
+    """The share of the node at `place`: chunks are dealt out in turn; where there are fewer than nodes they repeat."""
+    if not context:
+        return ""
+    return "\n".join(chunk for chunk in context[place::nodes] or [context[place % len(context)]] if chunk)
