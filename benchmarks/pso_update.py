@@ -1,8 +1,8 @@
 """One PSO update of 10 experts beside reading and writing the same bytes once.
 
 python benchmarks/pso_update.py [--size 50000000] [--particles 10]
-Seconds of the clock, the best of several, on an idle machine; an update's particles move on all cores, and so does the
-rival, which copies what an update touches: positions and velocities, which are read and written, and personal bests.
+Seconds of the clock, the best of several, on an idle machine; an update is plain numpy on one core, the rival, on all
+cores, copies what an update touches: positions and velocities, which are read and written, and personal bests.
 Memory is the peak of the process over that before the update.
 
 "in place": a swarm of the parameters themselves. "as a search does": a particle is its shares of the pool's experts,
@@ -59,8 +59,10 @@ def in_place(count, size, rng):
     scratch = np.empty((2, size), np.float32)
     scratch[:] = 0  # its memory is there before the clock runs
 
+    now = swarm._state
+
     def copy(i):
-        for array in (swarm._positions[i], swarm._velocities[i], swarm._personal[i]):
+        for array in (now.positions[i], now.velocities[i], now.personal[i]):
             np.copyto(scratch[i % 2], array)
 
     before = peak()

@@ -23,10 +23,9 @@ What was aimed at and is missed, or holds in part:
   pool and engine is under 1 % of the demo), so what is left is in computing less:
   the prefix cache holds blocks of 32 tokens, and `engine.prefix_cache = "run"` would keep them longer, but a resumed
   run would then no longer repeat bit by bit (determinism.md).
-- One PSO update is within 2.5 times for a swarm of the parameters themselves. A search moves shares instead, and sums
-  the pool's experts anew; that and the fingerprints of what comes out take more.
-- An early end leaves out one or two calls of a hundred on the toy engine and none on the micro pool, racing included:
-  there most particles' best is 0, which any right answer would beat, and the step's leader is always scored whole.
+- One PSO update of the parameters themselves takes about 13 times as long as reading and writing them: the update is
+  the formula in plain numpy, on one core. No search moves parameters: it moves shares, as many numbers as the square of
+  the pool's experts, and sums the experts by them; that and the fingerprints of what comes out take the time.
 """
 
 

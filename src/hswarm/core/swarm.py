@@ -13,12 +13,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hswarm.core.parallel_map import parallel_map
 from hswarm.errors import NumberError
 
 Array = NDArray[Any]
 _ARRAYS = ("positions", "velocities", "personal", "personal_utility", "best", "worst", "age", "cooldown")
-_STRETCH = 2**17  # numbers; shorter ones are over so soon that threads wait for each other
 _VALUES = ("step", "moves", "told", "stalled", "reach")
 
 
@@ -79,6 +77,49 @@ class SwarmSettings:
         return max(1, math.ceil(self.restart_patience * self.patience - 1e-9))  # 0.55 * 20 is 11, not above it
 
 
+@dataclass
+class SwarmState:
+    """All that a swarm of P particles in D dimensions remembers between its moves."""
+
+    positions: Array  # x, shape (P, D)
+    velocities: Array  # v, (P, D)
+    personal: Array  # where each particle did best, (P, D)
+    personal_utility: Array  # (P,); -inf: it has only failed
+    best: Array  # g, (D,)
+    worst: Array  # g_w, (D,)
+    best_utility: float
+    worst_utility: float
+    age: Array  # tells since a particle's last improvement, (P,)
+    cooldown: Array  # tells until a particle may restart again, (P,)
+    step: float  # lambda
+    moves: int
+    told: bool  # since the last move
+    stalled: int  # tells in a row without a new best
+    reach: float  # no coordinate beyond, if there are bounds
+
+    @classmethod
+    def start(cls, positions: Array, settings: SwarmSettings) -> SwarmState:
+        """Particles at rest that nothing is known of."""
+        count, first = len(positions), positions[0]
+        return cls(
+            positions,
+            velocities=np.zeros_like(positions),
+            personal=positions.copy(),
+            personal_utility=np.full(count, -np.inf),
+            best=first.copy(),
+            worst=first.copy(),
+            best_utility=-np.inf,
+            worst_utility=np.inf,
+            age=np.zeros(count, dtype=np.int64),
+            cooldown=np.zeros(count, dtype=np.int64),
+            step=settings.step_length,
+            moves=0,
+            told=False,
+            stalled=0,
+            reach=settings.bound * float(np.abs(positions).max()),
+        )
+
+
 class Swarm:
     """Particles of shape (P, D). `ask` gives their positions, `tell` their utilities; a move is in `ask`, once a tell.
 
@@ -98,173 +139,168 @@ class Swarm:
             raise ValueError(f"expected positions of shape (particles, dimensions), got {positions.shape}")
         if not np.isfinite(positions).all():
             raise ValueError("expected finite positions, got NaN or infinity")
-        count = len(positions)
         self._settings, self._rng = settings, rng
-        self._positions, self._velocities = positions, np.zeros_like(positions)
-        self._personal, self._personal_utility = positions.copy(), np.full(count, -np.inf)
-        self._best: Array = positions[0].copy()
-        self._worst: Array = positions[0].copy()
-        self._best_utility, self._worst_utility = -np.inf, np.inf
-        self._age = np.zeros(count, dtype=np.int64)  # tells since a particle's last improvement
-        self._cooldown = np.zeros(count, dtype=np.int64)
-        self._step, self._moves, self._told, self._stalled = settings.step_length, 0, False, 0
-        self._reach = settings.bound * float(np.abs(positions).max())  # no coordinate beyond, if there are bounds
+        self._state = SwarmState.start(positions, settings)
 
     @property
     def best_position(self) -> Array:
         """Where the best utility so far was told, shape (D,); the first particle's start while there is none."""
-        return self._best.copy()
+        return self._state.best.copy()
 
     @property
     def best_utility(self) -> float:
         """The best utility so far; -inf while there is none."""
-        return self._best_utility
+        return self._state.best_utility
 
     @property
     def worst_position(self) -> Array:
         """Where the worst utility so far was told, shape (D,); the first particle's start while there is none."""
-        return self._worst.copy()
+        return self._state.worst.copy()
 
     @property
     def worst_utility(self) -> float:
         """The worst utility so far; inf while there is none."""
-        return self._worst_utility
+        return self._state.worst_utility
 
     @property
     def personal_best_positions(self) -> Array:
         """Where each particle did best, shape (P, D); its start while it has only failed."""
-        return self._personal.copy()
+        return self._state.personal.copy()
 
     @property
     def personal_best_utilities(self) -> Array:
         """Each particle's best utility, shape (P,); -inf while it has only failed."""
-        return self._personal_utility.copy()
+        return self._state.personal_utility.copy()
 
     @property
     def step_length(self) -> float:
         """The length of the next step."""
-        return self._step
+        return self._state.step
 
     def ask(self) -> Array:
         """Positions to score, shape (P, D), a copy. Two asks without a tell between them are equal.
 
         NumberError if a particle leaves the finite numbers.
         """
-        if self._told:
+        if self._state.told:
             self._move()
-            self._told = False
-        return self._positions.copy()
+            self._state.told = False
+        return self._state.positions.copy()
 
     def tell(self, utilities: ArrayLike) -> None:
         """Utilities, shape (P,), of the positions last asked. nan = failed: never a best, never a worst.
 
         ValueError: another shape, an infinite utility; the swarm is then as it was.
         """
-        values = np.asarray(utilities, dtype=np.float64)
-        if values.shape != (len(self._positions),):
-            raise ValueError(f"expected {len(self._positions)} utilities, got shape {values.shape}")
+        now, values = self._state, np.asarray(utilities, dtype=np.float64)
+        if values.shape != (len(now.positions),):
+            raise ValueError(f"expected {len(now.positions)} utilities, got shape {values.shape}")
         if np.isinf(values).any():
             raise ValueError("expected finite utilities, or nan for a failed particle, got an infinite one")
-        before = self._best_utility
-        for i, value in enumerate(values.tolist()):
-            self._age[i] += 1
-            if value > self._personal_utility[i]:
-                self._personal[i], self._personal_utility[i], self._age[i] = self._positions[i], value, 0
-            if value > self._best_utility:
-                self._best, self._best_utility = self._positions[i].copy(), value
-            if value < self._worst_utility:
-                self._worst, self._worst_utility = self._positions[i].copy(), value
-        self._cooldown = np.maximum(self._cooldown - 1, 0)
-        self._stalled = 0 if self._best_utility > before else self._stalled + 1
-        self._told = True
+        better = values > now.personal_utility
+        now.personal[better], now.personal_utility[better] = now.positions[better], values[better]
+        now.age = np.where(better, 0, now.age + 1)
+        now.cooldown = np.maximum(now.cooldown - 1, 0)
+        top, bottom = np.nan_to_num(values, nan=-np.inf), np.nan_to_num(values, nan=np.inf)
+        now.stalled += 1
+        if top.max() > now.best_utility:  # argmax: of equals, the first
+            now.best, now.best_utility, now.stalled = now.positions[top.argmax()].copy(), float(top.max()), 0
+        if bottom.min() < now.worst_utility:
+            now.worst, now.worst_utility = now.positions[bottom.argmin()].copy(), float(bottom.min())
+        now.told = True
 
     def stop(self) -> dict[str, float]:
         """{} while there is hope, else the reason: {"patience": tells without a new best}."""
-        return {"patience": self._stalled} if self._stalled >= self._settings.patience else {}
-
-    def _move(self) -> None:
-        """One step of every particle, or its return to its personal best."""
-        if not self._moves:
-            self._start_velocities()
-        moving = []
-        for i in range(len(self._positions)):
-            if self._restarts(i):
-                self._positions[i], self._velocities[i] = self._personal[i], 0
-                self._cooldown[i] = self._settings.restart_tells
-            else:
-                moving.append((i, self._rng.uniform(0, 1, 4) if self._settings.coefficients_random else np.ones(4)))
-        parallel_map(self._move_one, moving, self._positions.shape[1])
-        self._moves += 1
-        self._step = max(self._step * self._settings.step_factor, min(self._step, self._settings.min_step_length))
-
-    def _restarts(self, i: int) -> bool:
-        """Whether it is time, and there is a personal best to go back to."""
-        due = self._age[i] >= self._settings.restart_tells and not self._cooldown[i]
-        return bool(self._settings.restart and due and self._personal_utility[i] > -np.inf)
+        return {"patience": self._state.stalled} if self._state.stalled >= self._settings.patience else {}
 
     @np.errstate(over="ignore", invalid="ignore")  # checked below, with the particle's name
-    def _move_one(self, i: int, r: Array) -> None:
-        """Algorithm 1 for one particle, a stretch at a time: what fits a processor's cache is read and written once."""
-        settings = self._settings
-        weights = r * (settings.inertia, settings.cognitive, settings.social, settings.repel)
-        inertia, cognitive, social, repel = weights.tolist()  # Python floats leave float32 as it is
-        total = inertia + cognitive + social + repel
-        if total == 0:  # no term acts, so the particle stays
-            return
-        finite, scratch = True, np.empty(_STRETCH, dtype=self._positions.dtype)
-        for start in range(0, self._positions.shape[1], _STRETCH):
-            part = slice(start, start + _STRETCH)
-            x, v = self._positions[i, part], self._velocities[i, part]
-            pulls: list[tuple[float, Array, Array]] = []
-            if self._personal_utility[i] > -np.inf:
-                pulls.append((cognitive, self._personal[i, part], x))
-            if self._best_utility > -np.inf:
-                pulls += [(social, self._best[part], x), (repel, x, self._worst[part])]
-            v *= inertia
-            for weight, to, away in pulls:
-                np.subtract(to, away, out=scratch[: len(x)])
-                scratch[: len(x)] *= weight
-                v += scratch[: len(x)]
-            v /= total
-            np.multiply(v, self._step, out=scratch[: len(x)])
-            x += scratch[: len(x)]
-            finite &= bool(np.isfinite(x).all())
-        if not finite:
-            raise NumberError(
-                f"particle {i} of the swarm left the finite numbers in move {self._moves + 1}; "
-                "set bounds to 'clip' or 'rescale', or shorten step_length"
-            )
-        self._bound_one(i)
+    def _move(self) -> None:
+        """Algorithm 1, for all particles at once:
 
-    def _bound_one(self, i: int) -> None:
-        """Bring particle `i` back within reach, if bounds are set."""
+            v <- (r_v phi_v v + r_p phi_p (p - x) + r_g phi_g (g - x) + r_w phi_w (x - g_w)) / C
+            x <- x + lambda v
+
+        with C the sum of the four weights, p a particle's best, g and g_w the swarm's best and worst. A particle that
+        is due returns to p instead. One array of the positions' size is made on the way.
+        """
+        now, settings = self._state, self._settings
+        if not now.moves:
+            self._start_velocities()
+        back = self._restarting()
+        now.positions[back], now.velocities[back] = now.personal[back], 0
+        now.cooldown[back] = settings.restart_tells
+        x, v = now.positions, now.velocities
+        weights, lengths = self._weights(~back)
+        total = weights.sum(axis=1, keepdims=True)
+        weights[np.isinf(now.personal_utility), 1] = 0  # no personal best yet; C stays as it is
+        weights[:, 2:] *= np.isfinite(now.best_utility)
+        total, weights, lengths = (array.astype(x.dtype) for array in (total, weights, lengths))
+        inertia, cognitive, social, repel = weights.T[:, :, None]
+
+        v *= inertia
+        for weight, to, away in ((cognitive, now.personal, x), (social, now.best, x), (repel, x, now.worst)):
+            pull = np.subtract(to, away)
+            pull *= weight
+            v += pull
+        v /= total
+        np.multiply(v, lengths, out=pull)
+        x += pull
+
+        now.moves += 1
+        if not np.isfinite(x).all():
+            raise NumberError(
+                f"particle {int(np.isfinite(x).all(axis=1).argmin())} of the swarm left the finite numbers in move "
+                f"{now.moves}; set bounds to 'clip' or 'rescale', or shorten step_length"
+            )
+        self._bound(~back)
+        now.step = max(now.step * settings.step_factor, min(now.step, settings.min_step_length))
+
+    def _weights(self, moving: NDArray[np.bool_]) -> tuple[Array, Array]:
+        """r phi of the four terms, shape (P, 4), and the step's length, (P, 1). Who does not move keeps v and x."""
+        now, settings = self._state, self._settings
+        r = np.ones((len(moving), 4))
+        if settings.coefficients_random:
+            r[moving] = self._rng.uniform(0, 1, (int(moving.sum()), 4))
+        phi = r * (settings.inertia, settings.cognitive, settings.social, settings.repel)
+        still = ~moving | (phi.sum(axis=1) == 0)
+        phi[still] = (1, 0, 0, 0)
+        lengths = np.where(still, 0, now.step)[:, None]
+        return phi, lengths
+
+    def _restarting(self) -> NDArray[np.bool_]:
+        """Which particles are due to go back to their personal best, and have one."""
+        now, settings = self._state, self._settings
+        due = (now.age >= settings.restart_tells) & (now.cooldown == 0)
+        return np.asarray(due & np.isfinite(now.personal_utility) & settings.restart, dtype=np.bool_)
+
+    def _bound(self, moved: NDArray[np.bool_]) -> None:
+        """Bring the particles that `moved` back within reach, if bounds are set."""
+        now = self._state
         if self._settings.bounds == "none":
             return
-        x = self._positions[i]
-        largest = max(float(x.max()), -float(x.min()))
-        if largest <= self._reach:
-            return
-        if self._settings.bounds == "rescale":
-            x *= self._reach / largest
-        else:
-            self._velocities[i][np.abs(x) > self._reach] = 0
-            np.clip(x, -self._reach, self._reach, out=x)
+        for i in np.flatnonzero(moved & (np.abs(now.positions).max(axis=1) > now.reach)):
+            x = now.positions[i]
+            if self._settings.bounds == "rescale":
+                x *= now.reach / float(np.abs(x).max())
+            else:
+                now.velocities[i][np.abs(x) > now.reach] = 0
+                np.clip(x, -now.reach, now.reach, out=x)
 
     def _start_velocities(self) -> None:
-        count = len(self._positions)
-        if self._settings.velocity == "best" and self._best_utility > -np.inf:
-            self._velocities[:] = self._best - self._positions
+        now, count = self._state, len(self._state.positions)
+        if self._settings.velocity == "best" and now.best_utility > -np.inf:
+            now.velocities[:] = now.best - now.positions
         if self._settings.velocity == "random" and count > 1:
             others = (np.arange(count) + self._rng.integers(1, count, count)) % count
-            for i, other in enumerate(others):
-                self._velocities[i] = self._positions[other] - self._positions[i]
+            now.velocities[:] = now.positions[others]
+            now.velocities -= now.positions
 
     def state(self) -> dict[str, Any]:
         """Everything, as numpy arrays (copies) and JSON-able values, the generator's state included: the checkpoint."""
-        arrays = {name: getattr(self, f"_{name}").copy() for name in _ARRAYS}
-        values = {name: getattr(self, f"_{name}") for name in _VALUES}
-        extremes = np.array([self._best_utility, self._worst_utility])  # infinite at first, which JSON does not know
-        return arrays | values | {"extremes": extremes, "rng": _plain(self._rng.bit_generator.state)}
+        values = vars(self._state)
+        kept = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in values.items()}
+        extremes = np.array([kept.pop("best_utility"), kept.pop("worst_utility")])  # JSON does not know infinity
+        return kept | {"extremes": extremes, "rng": _plain(self._rng.bit_generator.state)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], settings: SwarmSettings) -> Swarm:
@@ -278,11 +314,9 @@ class Swarm:
         bits = kind()
         bits.state = state["rng"]
         swarm = cls(state["positions"], settings, np.random.Generator(bits))
-        for name in _ARRAYS:
-            setattr(swarm, f"_{name}", np.array(state[name]))
-        for name in _VALUES:
-            setattr(swarm, f"_{name}", state[name])
-        swarm._best_utility, swarm._worst_utility = (float(value) for value in state["extremes"])
+        best, worst = (float(value) for value in state["extremes"])
+        kept: dict[str, Any] = {name: np.array(state[name]) for name in _ARRAYS} | {n: state[n] for n in _VALUES}
+        swarm._state = SwarmState(**kept, best_utility=best, worst_utility=worst)
         return swarm
 
 
