@@ -1,15 +1,28 @@
-"""`engine.name = "auto"`, and the engine vllm where it is not installed."""
+"""`engine.name = "auto"`, devices that are not there, engines that are not installed, and an engine in one file."""
 
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from hswarm.cli.main import main
 from hswarm.engines import open_engine
-from hswarm.engines.base import EngineSettings
-from hswarm.engines.select import fastest
+from hswarm.engines.base import EngineSettings, engine
+from hswarm.engines.select import fastest, fitting
 from hswarm.errors import MissingExtra
+from hswarm.experts.adapter import Expert
+from hswarm.experts.pool import read_expert
+from tests.experts.adapters import adapter, tensors
+from tests.experts.checkpoints import checkpoint
 
-ALL = {"openvino_genai", "vllm"}
+ALL = {"openvino", "vllm"}
+PAGE = Path(__file__).parents[2] / "docs/adding-an-engine.md"
 
 
 @pytest.mark.parametrize(
@@ -17,7 +30,7 @@ ALL = {"openvino_genai", "vllm"}
     [
         ("cuda", "auto", ALL, "vllm"),
         ("cuda", "float16", ALL, "vllm"),
-        ("cuda", "auto", {"openvino_genai"}, "transformers"),
+        ("cuda", "auto", {"openvino"}, "transformers"),
         ("cpu", "auto", ALL, "openvino"),
         ("cpu", "float16", ALL, "transformers"),
         ("cpu", "auto", {"vllm"}, "transformers"),
@@ -25,11 +38,84 @@ ALL = {"openvino_genai", "vllm"}
         ("cuda:1", "auto", ALL, "transformers"),  # vLLM takes the GPUs that it sees
     ],
 )
-def test_auto_takes_the_fastest_installed(device, dtype, installed, name):
+def test_auto_takes_the_fastest_installed(device: str, dtype: str, installed: set[str], name: str) -> None:
     assert fastest(EngineSettings("auto", dtype=dtype), device, installed) == name
 
 
+def test_auto_takes_an_engine_that_takes_the_pool(tmp_path: Path) -> None:
+    plain = Expert.read(adapter(tmp_path / "plain"))
+    magnitudes = {
+        f"base_model.model.model.layers.{i}.self_attn.q_proj.lora_magnitude_vector": np.ones(6, np.float32)
+        for i in (0, 1)
+    }
+    dora = Expert.read(adapter(tmp_path / "dora", tensors() | magnitudes, use_dora=True))
+    whole = read_expert(checkpoint(tmp_path / "whole", {"w": np.zeros((2, 2), np.float32)}))
+    auto = EngineSettings("auto")
+    assert fitting(auto, [plain, plain]).name == "auto"
+    assert fitting(auto, [plain, dora]).name == "transformers"
+    assert fitting(auto, [whole]).name == "transformers"
+    assert fitting(EngineSettings("openvino"), [dora]).name == "openvino"  # a name that is given stays
+
+
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed")
-def test_vllm_says_what_it_needs(root):
+def test_vllm_says_what_it_needs(root: Path) -> None:
     with pytest.raises(MissingExtra, match=r"pip install 'hswarm\[vllm\]'"):
         open_engine(EngineSettings("vllm"), str(root / "experts/micro/base"))
+
+
+def test_auto_without_torch_names_the_extra() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from hswarm.engines import open_engine\nfrom hswarm.engines.base import EngineSettings\n"
+        "open_engine(EngineSettings('auto'), 'nobody/nothing')"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "engine 'auto' needs an optional dependency: pip install 'hswarm[cpu]'" in made.stderr
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("engine.device=cuda", "engine.device = 'cuda' is not on this machine"),
+        ("engine.device=nonsense", "engine.device = 'nonsense' is not on this machine"),
+        ("engine.devices=[0,99]", "engine.devices: no device 99; there"),
+    ],
+)
+def test_a_device_that_is_not_there_is_one_line(
+    setting: str, message: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if setting.endswith("cuda"):
+        import torch
+
+        if torch.cuda.is_available():
+            pytest.skip("there is a GPU here")
+    recipe = str(root / "recipes/micro.toml")
+    words = ["search", recipe, "--run", str(tmp_path / "run"), "--set", setting, "--set", "engine.name=transformers"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.splitlines()) == 1
+
+
+def test_every_engine_is_declared_where_it_is_defined(capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(engine.parts) == {"auto", "openai", "openvino", "toy", "transformers", "vllm"}
+    assert engine.parts["vllm"].extras == ("vllm",)
+    assert main(["ls", "engines"]) == 0
+    assert "openvino" in capsys.readouterr().out
+
+
+def test_the_page_on_adding_an_engine_works_as_shown(tmp_path: Path) -> None:
+    """Its file is put into an empty folder and answers a toy recipe by the name that the page gives."""
+    (source,) = re.findall(r"```python\n# mine\.py\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    (tmp_path / "mine.py").write_text(source)
+    (tmp_path / "recipe.toml").write_text(
+        '[task]\nname = "toy"\ndev = 4\ntest = 4\n[pool]\npath = "pool"\nbase = "any"\n'
+    )
+    for seed in range(2):
+        adapter(tmp_path / f"pool/e{seed}", tensors(seed))
+    command = [sys.executable, "-m", "hswarm.cli.main", "search", "recipe.toml", "--run", "run", "--allow", "mine:Echo"]
+    command += ["--set", "engine.name=mine:Echo", "--set", "search.iterations=1"]
+    made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "run/report.json").is_file()

@@ -29,7 +29,7 @@ def result(path):
 def assert_the_same_while(happening, made, recipe, folder, monkeypatch):
     """A search on `made`, some of whose workers die while `happening(stop)` goes on, ends as one in this process."""
     search(recipe, folder / "one")
-    monkeypatch.setattr("hswarm.session.session.open_engine", lambda settings, bases: made)
+    monkeypatch.setattr("hswarm.session.session.open_engine", lambda *_: made)
     stop = threading.Event()
     meanwhile = threading.Thread(target=happening, args=(stop,))
     meanwhile.start()

@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hswarm import analysis, engines, scorers, tasks
+from hswarm import analysis, scorers, tasks
 from hswarm.cli.main import printable
 from hswarm.config.recipe import PRESETS
+from hswarm.engines.base import engine
 from hswarm.errors import HSwarmError, RunError
 from hswarm.methods.base import method
 from hswarm.plots.charts import sparkline
@@ -28,13 +29,13 @@ def ls(arguments: argparse.Namespace) -> None:
     if arguments.room == "runs":
         _print_runs(runs, folder)
         return
-    if arguments.room == "methods":
-        _print_parts(method)
+    if arguments.room in ("engines", "methods"):
+        _print_parts({"engines": engine, "methods": method}[arguments.room])
         return
     rooms = {
         "tasks": names("tasks", tasks.TABLE),
         "scorers": names("scorers", scorers.TABLE),
-        "engines": names("engines", engines.TABLE),
+        "engines": engine.names,
         "methods": method.names,
         "presets": sorted(PRESETS),
         "analyses": names("analyses", analysis.TABLE),

@@ -9,11 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from hswarm.config.recipe import Recipe, read_recipe
-from hswarm.engines import TABLE
+from hswarm.engines.base import engine as engine_room
 from hswarm.errors import HSwarmError
 from hswarm.experiments.forecast import forecast, is_remote
 from hswarm.prompts import Prompts
-from hswarm.registry import check_name
 from hswarm.session.session import Session, planned_calls, read_pool
 from hswarm.tasks import load_task
 from hswarm.tasks.task import Task
@@ -23,7 +22,7 @@ def plan(arguments: argparse.Namespace) -> None:
     """Print the calls of a recipe by phase, and a forecast of what it takes. Parts not here are named, not an error."""
     recipe = read_recipe(arguments.recipe, arguments.overrides, arguments.preset)
     console = Console(highlight=False)
-    check_name("engines", TABLE, recipe.engine.name)
+    engine_room.check(recipe.engine.name)
     missing: list[str] = []
     experts, dev, test, task = _sizes(recipe, missing)
     calls = planned_calls(recipe, experts, dev, test, task)

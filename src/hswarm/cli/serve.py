@@ -39,7 +39,7 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
         systems[f"{name}:best-single"] = source.single
     experts = [expert for system in systems.values() for expert in system.experts]
     bases = tuple(dict.fromkeys(base for system in systems.values() for base in system.bases))
-    engine = open_engine(source.system.engine, bases)
+    engine = open_engine(source.system.engine, bases, source.system.experts)
     engine.check(experts)
     limits = Limits(tokens=arguments.max_tokens, seconds=arguments.timeout)
     told = about(source, Path(arguments.run))

@@ -6,28 +6,22 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hswarm import registry
-from hswarm.engines.base import Engine, EngineSettings
+from hswarm.engines.base import Engine, EngineSettings, engine
+from hswarm.engines.select import fitting
+from hswarm.experts.adapter import Expert
 from hswarm.experts.remote import REMOTE_BASE
 
 if TYPE_CHECKING:
     from hswarm.workers.worker import Worker
 
-TABLE = {
-    "auto": "hswarm.engines.select:fastest_engine",
-    "openai": "hswarm.engines.openai:OpenAIEngine",
-    "openvino": "hswarm.engines.openvino:OpenVINOEngine",
-    "toy": "hswarm.engines.toy:ToyEngine",
-    "transformers": "hswarm.engines.transformers:TransformersEngine",
-    "vllm": "hswarm.engines.vllm:VLLMEngine",
-}
 
-
-def open_engine(settings: EngineSettings, bases: str | Sequence[str]) -> Engine:
+def open_engine(settings: EngineSettings, bases: str | Sequence[str], experts: Sequence[Expert] = ()) -> Engine:
     """The engine that `settings` names, ready to answer for experts of `bases`: one, or a mixed pool's.
 
-    Remote experts get the engine `openai` whatever `settings` names, in this process.
+    "auto" becomes an engine that takes `experts`. Remote experts get the engine `openai` whatever `settings` names, in
+    this process.
     """
+    settings = fitting(settings, experts)
     names = (bases,) if isinstance(bases, str) else tuple(bases)
     local = [name for name in names if name != REMOTE_BASE]
     crew = open_crew(settings, local) if local else None
@@ -36,8 +30,8 @@ def open_engine(settings: EngineSettings, bases: str | Sequence[str]) -> Engine:
         if crew and base != REMOTE_BASE:
             return crew
         name = "openai" if base == REMOTE_BASE else settings.name
-        engine: Engine = registry.lookup("engines", TABLE, name)(settings, base)
-        return engine
+        made: Engine = engine.get(name)(settings, base)
+        return made
 
     if len(names) == 1 or (crew and len(local) == len(names)):
         return make(settings, names[0])

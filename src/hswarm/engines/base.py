@@ -9,6 +9,9 @@ from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from hswarm.experts.adapter import Expert
+from hswarm.registry import Room
+
+engine = Room("engines", "hswarm.engines", "engine")
 
 
 @dataclass(frozen=True)

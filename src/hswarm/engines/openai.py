@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any, ClassVar
 
 from hswarm.consent import check_address
-from hswarm.engines.base import Completion, EngineSettings, Request
+from hswarm.engines.base import Completion, EngineSettings, Request, engine
 from hswarm.errors import EngineError, MissingExtra, PoolError, UserError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
@@ -34,6 +34,7 @@ _SAID = 200  # characters of what a server says
 _REPLIES = 2  # a reply that is none is asked for once more
 
 
+@engine("openai", "Models behind an OpenAI-compatible API", paper="https://platform.openai.com/docs/api-reference/chat")
 class OpenAIEngine:
     """Chat completions of remote experts. Replies do not depend on their batch."""
 

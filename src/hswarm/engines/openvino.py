@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from hswarm.engines.base import Completion, Engine, EngineSettings, Request, group_batches
+from hswarm.engines.base import Completion, Engine, EngineSettings, Request, engine, group_batches
 from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.engines.openvino_export import exported
 from hswarm.errors import ConfigError, MissingExtra
@@ -47,6 +47,12 @@ _KEPT_BYTES = 2**30  # of the cache of a whole run
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
+@engine(
+    "openvino",
+    "OpenVINO GenAI, the fastest on a CPU",
+    paper="https://github.com/openvinotoolkit/openvino.genai",
+    extras=("cpu",),
+)
 class OpenVINOEngine:
     """Greedy or sampled replies of one causal language model under many LoRA experts, on a CPU."""
 

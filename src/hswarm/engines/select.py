@@ -1,41 +1,62 @@
-"""`engine.name = "auto"`: the fastest engine that is installed for this machine."""
+"""`engine.name = "auto"`: the fastest engine that is installed for this machine and takes the pool."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 
-from hswarm.engines.base import Engine, EngineSettings
+from hswarm.engines.base import Engine, EngineSettings, engine
+from hswarm.errors import MissingExtra
+from hswarm.experts.adapter import Expert
+from hswarm.experts.checkpoint import Checkpoint
+from hswarm.experts.composite import Fusion, carriers
+
+_FAST = {"vllm": "vllm", "openvino": "openvino_genai"}  # engines that take plain LoRA alone, and their packages
 
 
+@engine("auto", "The fastest of the others that is installed for this machine and takes the pool")
 def fastest_engine(settings: EngineSettings, base: str) -> Engine:
     """vLLM on CUDA and OpenVINO on a CPU where they are installed, else transformers."""
     device = settings.device if settings.device != "auto" else _device()
-    name = fastest(settings, device, {package for package in ("openvino_genai", "vllm") if find_spec(package)})
-    if name == "vllm":
-        from hswarm.engines.vllm import VLLMEngine
-
-        return VLLMEngine(settings, base)
-    if name == "openvino":
-        from hswarm.engines.openvino import OpenVINOEngine
-
-        return OpenVINOEngine(settings, base)
-    from hswarm.engines.transformers import TransformersEngine
-
-    return TransformersEngine(settings, base)
+    name = fastest(settings, device, {name for name, package in _FAST.items() if find_spec(package)})
+    made: Engine = engine.get(name)(settings, base)
+    return made
 
 
-def fastest(settings: EngineSettings, device: str, installed: set[str]) -> str:
-    """The name of the engine for `device` ("cpu", "cuda", "mps", ...) among those whose packages are `installed`."""
+def fastest(settings: EngineSettings, device: str, installed: Collection[str]) -> str:
+    """The name of the engine for `device` ("cpu", "cuda", "mps", ...) if of the fast ones `installed` are here."""
     if device == "cuda" and "vllm" in installed:
         return "vllm"
-    if device == "cpu" and settings.dtype != "float16" and "openvino_genai" in installed:
+    if device == "cpu" and settings.dtype != "float16" and "openvino" in installed:
         return "openvino"
     return "transformers"
 
 
-def _device() -> str:
-    import torch
+def fitting(settings: EngineSettings, experts: Sequence[Expert]) -> EngineSettings:
+    """`settings`, "auto" become "transformers" if some of `experts` are for that engine alone.
 
+    The rest of the choice is the device's, which workers on other machines see for themselves.
+    """
+    if settings.name != "auto" or not any(_for_transformers_alone(expert) for expert in experts):
+        return settings
+    return replace(settings, name="transformers")
+
+
+def _for_transformers_alone(expert: Expert) -> bool:
+    if isinstance(expert, Fusion):
+        return any(map(_for_transformers_alone, carriers([expert])))
+    if isinstance(expert, Checkpoint):
+        return True
+    taken = {"LoRA"} if find_spec("vllm") else {"LoRA", "LoRA on lm_head"}
+    return expert.form is not None and not expert.form.kinds <= taken
+
+
+def _device() -> str:
+    try:
+        import torch
+    except ImportError as missing:
+        raise MissingExtra("engine 'auto'", "cpu") from missing
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"

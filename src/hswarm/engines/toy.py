@@ -22,7 +22,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.engines.base import Completion, EngineSettings, Request
+from hswarm.engines.base import Completion, EngineSettings, Request, engine
 from hswarm.experts.adapter import Expert
 from hswarm.experts.composite import Fusion, width
 from hswarm.experts.pool import ExpertPool
@@ -34,6 +34,7 @@ _PLANTED = 1995
 _WORK = re.compile(r"done((?: \d+)+)")
 
 
+@engine("toy", "Planted skills and no model, for trying things out")
 class ToyEngine:
     """Answers toy questions in microseconds, the same on every machine."""
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from hswarm.engines.base import Completion, EngineSettings, Likelihoods, Request, group_batches
+from hswarm.engines.base import Completion, EngineSettings, Likelihoods, Request, engine, group_batches
 from hswarm.engines.chat import Chat, digest_of, seed_of
-from hswarm.errors import MissingExtra, PoolError
+from hswarm.errors import ConfigError, MissingExtra, PoolError
 from hswarm.experts import shards
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
@@ -36,6 +36,12 @@ except ImportError as missing:
     raise MissingExtra("engine 'transformers'", "transformers") from missing
 
 
+@engine(
+    "transformers",
+    "Hugging Face transformers, on a CPU or a GPU; whole checkpoints too",
+    paper="https://github.com/huggingface/transformers",
+    extras=("transformers",),
+)
 class TransformersEngine:
     """Greedy or sampled replies of one causal language model under many LoRA experts."""
 
@@ -327,6 +333,13 @@ def changes_of(expert: Expert) -> dict[str, WeightChange]:
 
 def _device(name: str) -> str:
     if name != "auto":
+        try:
+            torch.empty(1, device=name)
+        except (RuntimeError, AssertionError, NotImplementedError) as fault:  # what torch raises by device and build
+            reason = str(fault).split("\n")[0].rstrip(".")
+            raise ConfigError(
+                [f"engine.device = '{name}' is not on this machine ({reason}); set engine.device = 'auto'"]
+            ) from fault
         return name
     if torch.cuda.is_available():
         return "cuda"

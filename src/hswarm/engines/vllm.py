@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hswarm.engines.base import Completion, EngineSettings, Request, group_batches
+from hswarm.engines.base import Completion, EngineSettings, Request, engine, group_batches
 from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.errors import ConfigError, MissingExtra, PoolError
 from hswarm.experts import shards
@@ -49,6 +49,9 @@ _HELD = 32  # experts in main memory and as files
 _RUNNING = 256  # requests at once on a GPU, whose memory vLLM shares out by itself
 
 
+@engine(
+    "vllm", "vLLM, many experts in one batch on a GPU", paper="https://github.com/vllm-project/vllm", extras=("vllm",)
+)
 class VLLMEngine:
     """Greedy or sampled replies of one causal language model under many LoRA experts."""
 

@@ -249,7 +249,7 @@ def open_calibrated(session: Session) -> Forecast:
     engine = session.recipe.engine.alone()
     if engine == session.recipe.engine:
         return forecast(session)
-    return forecast(replace(session, engine=open_engine(engine, session.pool.bases)))
+    return forecast(replace(session, engine=open_engine(engine, session.pool.bases, session.pool.experts)))
 
 
 def is_remote(session: Session) -> bool:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from hswarm.config.recipe import Recipe
 from hswarm.core.streams import stream
-from hswarm.engines import TABLE, open_engine
+from hswarm.engines import open_engine
 from hswarm.engines.base import Engine, close
+from hswarm.engines.base import engine as engine_room
 from hswarm.errors import ConfigError
 from hswarm.experts.compatibility import check_tokenizers
 from hswarm.experts.interpolate import populated
 from hswarm.experts.pool import ExpertPool, expert_folders, open_pool
-from hswarm.registry import check_name, lookup
 from hswarm.scorers import scored_calls, task_scorer
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.cache import Cache
@@ -50,11 +50,11 @@ class Session:
     @classmethod
     def load(cls, recipe: Recipe) -> Session:
         """What `recipe` names, opened and checked; the quick checks come before the engine is loaded."""
-        check_name("engines", TABLE, recipe.engine.name)
+        engine_room.check(recipe.engine.name)
         task = load_task(recipe.task)
         task_scorer(task)
         pool = read_pool(recipe)
-        engine = open_engine(recipe.engine, pool.bases)
+        engine = open_engine(recipe.engine, pool.bases, pool.experts)
         engine.check(pool.experts)
         return cls(recipe, pool, task, engine)
 
@@ -73,7 +73,8 @@ class Session:
         """A session to use `system` in, on the engine that it was found with."""
         pool = ExpertPool(system.experts, system.base)
         recipe = recipe or Recipe(engine=system.engine)
-        return cls(recipe, pool, task or Task("", (), (), ""), open_engine(system.engine, system.bases))
+        engine = open_engine(system.engine, system.bases, system.experts)
+        return cls(recipe, pool, task or Task("", (), (), ""), engine)
 
     @contextmanager
     def keeping(self, path: Path, progress: Callable[[int], None] | None = None) -> Iterator[Session]:
@@ -123,7 +124,7 @@ def _engine_s_own(recipe: Recipe) -> Callable[[int], ExpertPool] | None:
     """How the recipe's engine makes a pool of its own, where the recipe names none (engines/toy.py)."""
     if recipe.pool.path or recipe.pool.experts or recipe.pool.remote:
         return None
-    made: Callable[[int], ExpertPool] | None = getattr(lookup("engines", TABLE, recipe.engine.name), "own_pool", None)
+    made: Callable[[int], ExpertPool] | None = getattr(engine_room.get(recipe.engine.name), "own_pool", None)
     return made
 
 

@@ -148,7 +148,7 @@ class System:
         from hswarm.system.executor import Executor
         from hswarm.tasks.task import Example
 
-        executor = Executor(engine or open_engine(self.engine, self.bases), settings=self.engine)
+        executor = Executor(engine or open_engine(self.engine, self.bases, self.experts), settings=self.engine)
         examples = [Example(id=str(i), question=question, answer="") for i, question in enumerate(questions)]
         (nodes,) = executor.run([self], examples, "respond")
         return [completion.text for completion in nodes[self.topology.sink]]

@@ -16,7 +16,7 @@ from hswarm.training.data import Exercise
 
 def exam(expert: Expert, exercises: Sequence[Exercise], scorer: str, max_new_tokens: int) -> NDArray[np.float64]:
     """One score an exercise, shape (n,), greedy; the model is in memory only meanwhile."""
-    engine = open_engine(EngineSettings(), expert.base)
+    engine = open_engine(EngineSettings(), expert.base, [expert])
     sampling = Sampling(max_new_tokens)
     replies = engine.generate([Request(expert, exercise.prompt, sampling) for exercise in exercises])
     scores = get_scorer(scorer)([exercise.example for exercise in exercises], [reply.text for reply in replies])

@@ -33,7 +33,8 @@ class Place:
 def places(devices: Literal["auto"] | Sequence[int], gpus: Sequence[str]) -> list[Place]:
     """A place for each of `devices`, numbers among `gpus`; without GPUs each number has its share of the cores.
 
-    "auto" is every GPU, or a place for every four cores. ConfigError for a GPU that is not there.
+    "auto" is every GPU, or a place for every four cores. ConfigError for a GPU that is not there, or without GPUs for a
+    number that is neither one of the cores nor one of as many as are named.
     """
     if gpus:
         numbers = range(len(gpus)) if devices == "auto" else devices
@@ -42,6 +43,11 @@ def places(devices: Literal["auto"] | Sequence[int], gpus: Sequence[str]) -> lis
         return [Place(gpu=gpus[int(number)]) for number in numbers]
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     count = max(1, len(cores) // _CORES) if devices == "auto" else len(devices)
+    there = max(len(cores), count)
+    if devices != "auto" and (missing := [number for number in devices if not 0 <= int(number) < there]):
+        raise ConfigError(
+            [f"engine.devices: no device {missing[0]}; there is no GPU, and {len(cores)} cores, counted from 0"]
+        )
     if count > len(cores):
         return [Place(cores=(cores[k % len(cores)],)) for k in range(count)]
     bounds = [len(cores) * k // count for k in range(count + 1)]
