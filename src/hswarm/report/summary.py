@@ -20,6 +20,7 @@ from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError, RunError
 from hswarm.plots.charts import Line, lines_svg, paths_svg, projected
 from hswarm.plots.graph import graph_mermaid, graph_svg
+from hswarm.report.overview import overview
 from hswarm.report.table import HEAD, cells
 from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.cost import forecast_text
@@ -71,6 +72,7 @@ class RunSummary:
     name: str
     state: str
     searched: Mapping[str, str]
+    overview: Mapping[str, str]
     came_of_it: Sequence[str]
     scores: Sequence[tuple[str, str, str]]
     iterations: Sequence[Mapping[str, Any]]
@@ -111,6 +113,7 @@ def gather(run: Run, comparison: Path | None = None) -> RunSummary:
         name=run.recipe.name,
         state=run.state,
         searched=_searched(run, report),
+        overview=overview(report) if report else {},
         came_of_it=came_of_it(report) if report else so_far(run, history),
         scores=_scores(report, history),
         iterations=history,
@@ -303,7 +306,13 @@ def _scores(report: Mapping[str, Any] | None, history: Sequence[Mapping[str, Any
             ("start: best first graph", report["start"]),
             ("found system", report),
         ]
-        return [(name, score_text(row["dev"]), score_text(row["test"])) for name, row in rows]
+        others = sorted(report["singles"].items(), key=lambda one: -(one[1] or 0))
+        alone = [
+            (f"{name} alone", f"{score:.3f}", "-")
+            for name, score in others
+            if name != single["expert"] and score is not None
+        ]
+        return [*alone[::-1], *((name, score_text(row["dev"]), score_text(row["test"])) for name, row in rows)]
     if not history:
         return []
     best = history[-1]["best"]
