@@ -25,6 +25,7 @@ ORDER = [
     "config_parts",
     "config",
     "compat",
+    "starters",
     "training",
     "session",
     "methods",

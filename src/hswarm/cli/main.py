@@ -67,6 +67,13 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
+    demo = _command(commands, "demo", "new:demo", "watch a search of the small world that comes with hswarm")
+    demo.add_argument("--run", metavar="DIR", help="the new folder (default: hswarm-demo)")
+    new = _command(commands, "new", "new:new", "write a commented recipe to start from")
+    new.add_argument("kind", metavar="KIND", help="toy, micro, smollm2, own or paper")
+    new.add_argument("--file", metavar="FILE", help="the new recipe (default: KIND.toml)")
+    new.add_argument("--pool", metavar="DIR", default="", help="own: a folder of experts to look at and fill in")
+    new.add_argument("--data", metavar="FILE", default="", help="own: a file of questions to look at and fill in")
     search = _command(commands, "search", "search:search", "search as a recipe says")
     _recipe_arguments(search)
     search.add_argument("--method", metavar="NAME", help="what searches, a name of hswarm ls methods (default: hswarm)")
