@@ -46,7 +46,7 @@ def main() -> None:
     some = pool.experts[0]
     table = {}
     heard = {"lessons alone": False, "lessons with responses": True}
-    for expert in (Expert.of("base", np.zeros_like(some.vector), some.form), *pool.experts):
+    for expert in (Expert.from_vector("base", np.zeros_like(some.vector), some.form), *pool.experts):
         asked = [(example, (), example.answer) for examples in tasks.values() for example in examples]
         asked += [row for responses in heard.values() for row in lessons(expert.name, responses)]
         calls = [

@@ -111,7 +111,7 @@ def _measure(
     some = pool.experts[0]
     table: Table = {}
     before: list[float] = []
-    for expert in (Expert.of("base", np.zeros_like(some.vector), some.form), *pool.experts):
+    for expert in (Expert.from_vector("base", np.zeros_like(some.vector), some.form), *pool.experts):
         sampling = Sampling(max_new_tokens=MAX_NEW_TOKENS)
         asked = [example for examples in questions.values() for example in examples]
         replies = executor.answer([Request(expert, render(example), sampling) for example in asked], expert.name)

@@ -75,7 +75,9 @@ def in_place(count, size, rng):
 def as_a_search_does(count, size, rng):
     """Seconds of the move of a pool's experts, and of their fingerprints and checks alone."""
     vectors = (rng.standard_normal(size, np.float32) for _ in range(count))
-    pool = ExpertPool(tuple(Expert.of(f"expert-{i}", vector, None, "base") for i, vector in enumerate(vectors)), "base")
+    pool = ExpertPool(
+        tuple(Expert.from_vector(f"expert-{i}", vector, None, "base") for i, vector in enumerate(vectors)), "base"
+    )
     swarm = Swarm(np.eye(count), SwarmSettings(), rng)
     for _ in range(5):  # until every particle has shares of all
         swarm.tell(rng.uniform(size=count))
@@ -87,7 +89,7 @@ def as_a_search_does(count, size, rng):
 
 
 def again(expert):
-    return Expert.of(expert.name, expert.vector, None, expert.base)
+    return Expert.from_vector(expert.name, expert.vector, None, expert.base)
 
 
 def peak():

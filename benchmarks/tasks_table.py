@@ -115,7 +115,7 @@ def _slice(examples: tuple[Example, ...], size: int, rng: np.random.Generator) -
 def _measured(task: Task, pool: ExpertPool, executor: Executor) -> dict[str, Any]:
     """The row of one task."""
     some = pool.experts[0]
-    base = Expert.of("base", np.zeros_like(some.vector), some.form)
+    base = Expert.from_vector("base", np.zeros_like(some.vector), some.form)
     dev = {expert.name: float(np.mean(_alone(executor, task, expert, task.dev)["strict"])) for expert in pool.experts}
     best = max(pool.experts, key=lambda expert: dev[expert.name])
     test = {expert.name: _alone(executor, task, expert, task.test) for expert in (base, best)}

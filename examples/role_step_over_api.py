@@ -38,7 +38,7 @@ class Api:
         return Completion(choice.message.content, choice.finish_reason, usage.prompt_tokens, usage.completion_tokens)
 
 
-experts = tuple(Expert.of(name, np.array([i]), None) for i, name in enumerate(models))
+experts = tuple(Expert.from_vector(name, np.array([i]), None) for i, name in enumerate(models))
 swarm = hswarm.Swarm(rng.uniform(size=(6, len(experts) ** 2)), hswarm.SwarmSettings(), rng)
 executor, score = Executor(Api()), get_scorer(task.scorer)
 for step in range(4):

@@ -24,7 +24,7 @@ TEST = [question(FIRST), question(FIRST, SECOND), question(FIRST, SECOND, THIRD)
 def found(tmp_path, monkeypatch):
     """Start: third -> second -> first, of the pool. Found: the planted chain, in which the third expert alone has
     become right on every step; the search that led there is written down by hand."""
-    able = toy_pool(3).experts[THIRD].moved(planted_weights(3))
+    able = toy_pool(3).experts[THIRD].with_weights(planted_weights(3))
     system = toy_system(Topology.chain(3), [FIRST, SECOND, THIRD])
     system = System(system.topology, (*system.experts[:2], able), base="toy", engine=system.engine)
     run = hand_run(tmp_path, system, TEST)

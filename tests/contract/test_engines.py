@@ -84,7 +84,7 @@ def test_greedy_replies_are_those_of_transformers_and_peft(engine, pool, expecte
 
 
 def test_an_expert_acts_and_leaves_no_trace(engine, pool):
-    none = pool["sums"].moved(np.zeros(pool["sums"].size), "none")
+    none = pool["sums"].with_weights(np.zeros(pool["sums"].size), "none")
     base = engine.generate(ask(none))
     first = engine.generate(ask(pool["sums"]))
     other = engine.generate(ask(pool["letters"]))
@@ -101,8 +101,8 @@ def test_half_an_expert_is_not_the_whole(engine, pool):
         {**whole.form.config, "lora_alpha": 2 * whole.form.config["lora_alpha"]}, whole.form.names, whole.form.shapes
     )
     halved = {n: t * (0.5 if ".lora_B." in n else 1) for n, t in whole.form.tensors(whole.vector).items()}
-    same = Expert.of("same", doubled.flatten(halved), doubled, whole.base)
-    stronger = Expert.of("stronger", 4 * np.array(whole.vector), doubled, whole.base)
+    same = Expert.from_vector("same", doubled.flatten(halved), doubled, whole.base)
+    stronger = Expert.from_vector("stronger", 4 * np.array(whole.vector), doubled, whole.base)
     assert texts_of(engine.generate(ask(same))) == texts_of(engine.generate(ask(whole)))
     assert texts_of(engine.generate(ask(stronger))) != texts_of(engine.generate(ask(whole)))
 
@@ -152,13 +152,15 @@ def test_draws_repeat_by_seed(engine, pool):
 def test_an_expert_of_another_base_is_refused(engine, pool):
     form = pool["sums"].form
     names = tuple(name.replace("layers.0.", "layers.99.") for name in form.names)
-    stranger = Expert.of("stranger", np.array(pool["sums"].vector), AdapterForm(form.config, names, form.shapes))
+    stranger = Expert.from_vector(
+        "stranger", np.array(pool["sums"].vector), AdapterForm(form.config, names, form.shapes)
+    )
     wide = tuple(
         (*shape[:-1], 2 * shape[-1]) if "lora_A" in name else shape
         for name, shape in zip(form.names, form.shapes, strict=True)
     )
     wider = AdapterForm(form.config, form.names, wide)
-    for other in (stranger, Expert.of("wider", np.zeros(wider.size), wider)):
+    for other in (stranger, Expert.from_vector("wider", np.zeros(wider.size), wider)):
         with pytest.raises(PoolError, match="belongs to another base"):
             engine.check([pool["sums"], other])
     assert texts_of(engine.generate(ask(pool["sums"], TEXTS[:1]))) == ["7"]

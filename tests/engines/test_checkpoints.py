@@ -120,7 +120,7 @@ def test_an_expert_without_an_engine_is_named(root):
     from hswarm.engines.mixed import MixedEngine
 
     with pytest.raises(PoolError, match="'stray' is of base elsewhere, the engine was opened for"):
-        MixedEngine({pool.bases[0]: engine}).check([Expert.of("stray", np.zeros(2), None, "elsewhere")])
+        MixedEngine({pool.bases[0]: engine}).check([Expert.from_vector("stray", np.zeros(2), None, "elsewhere")])
 
 
 @pytest.mark.parametrize("kind", ["unknown", "missing"])

@@ -20,7 +20,7 @@ engine, one = OpenVINOEngine(EngineSettings("openvino", dtype="float32", batch=4
 for k in range(240):
     if k in (120, 239):
         print(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
-    expert = replace(Expert.of(f"x{k}", one.vector * (1 + k / 1000), one.form), base=one.base)
+    expert = replace(Expert.from_vector(f"x{k}", one.vector * (1 + k / 1000), one.form), base=one.base)
     engine.generate([Request(expert, f"tav on red cat {i}", Sampling(4)) for i in range(4)])
 """
 

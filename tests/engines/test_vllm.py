@@ -48,7 +48,7 @@ def test_an_expert_moved_under_its_old_name_answers_by_its_new_weights(engine, b
     long = [" ".join(QUESTIONS * 3)]
     scales = [1.0, 0.0, -1.0, 0.5, *np.linspace(2, 3, 31), 1.0]
     tav = next(expert for expert in pool if expert.name == "tav")
-    moved = [tav.moved(scale * np.array(tav.vector)) for scale in scales]
+    moved = [tav.with_weights(scale * np.array(tav.vector)) for scale in scales]
     asked = [[Request(expert, text, Sampling(6)) for text in [*QUESTIONS[:1], *long]] for expert in moved]
     found = [[made.text for made in engine.generate(batch)] for batch in asked]
     assert found == [[made.text for made in plain.generate(batch)] for batch in asked]
@@ -61,13 +61,13 @@ def test_files_are_bounded_and_names_are_digests(pool):
     adapters = Adapters()
     seen = {}
     for step in range(_HELD + 5):
-        expert = pool[0].moved(np.full(pool[0].size, step, np.float32), "same name")
+        expert = pool[0].with_weights(np.full(pool[0].size, step, np.float32), "same name")
         (request,) = adapters.requests([expert])
         assert (request.lora_name, request.lora_int_id) not in seen.values()
         seen[expert.digest] = request.lora_name, request.lora_int_id
         assert Expert.read(request.lora_path).digest == expert.digest == request.lora_name
     assert len(list(expert_folders(adapters))) == _HELD
-    first = pool[0].moved(np.zeros(pool[0].size, np.float32))
+    first = pool[0].with_weights(np.zeros(pool[0].size, np.float32))
     (again,) = adapters.requests([first])
     assert (again.lora_name, again.lora_int_id) == seen[first.digest]
 
@@ -86,7 +86,7 @@ def test_draws_do_not_depend_on_the_batch(engine, pool):
 
 def test_what_it_cannot_take_is_refused(engine, pool, base):
     with pytest.raises(PoolError, match="set engine.name = 'transformers'"):
-        engine.check([Expert.of("bare", np.zeros(4, np.float32), None, base)])
+        engine.check([Expert.from_vector("bare", np.zeros(4, np.float32), None, base)])
     with pytest.raises(ConfigError, match="engine.devices"):
         open_engine(EngineSettings("vllm", device="mps"), base)
     (made,) = engine.generate([Request(pool[0], "cat " * 2000, Sampling(4))])

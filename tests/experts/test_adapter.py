@@ -65,7 +65,7 @@ def test_float16_is_written_and_read(tmp_path):
 def test_a_weight_too_large_for_float16_is_refused(tmp_path):
     expert = Expert.read(adapter(tmp_path / "cot"))
     with pytest.raises(PoolError, match="does not fit float16; write float32"):
-        expert.moved(expert.vector * 1e6).write(tmp_path / "half", dtype="float16")
+        expert.with_weights(expert.vector * 1e6).write(tmp_path / "half", dtype="float16")
 
 
 def test_bfloat16_is_read_without_torch(tmp_path):
@@ -92,7 +92,7 @@ def test_digest_follows_weights_and_computing_config_only(tmp_path):
     assert Expert.read(adapter(tmp_path / "b", task_type="OTHER", peft_version="9")).digest == plain.digest
     assert Expert.read(adapter(tmp_path / "c", lora_alpha=8)).digest != plain.digest
     assert Expert.read(adapter(tmp_path / "d", tensors(seed=1))).digest != plain.digest
-    assert plain.moved(plain.vector).digest == plain.digest
+    assert plain.with_weights(plain.vector).digest == plain.digest
 
 
 def test_order_of_target_modules_does_not_matter(tmp_path):
@@ -104,7 +104,7 @@ def test_order_of_target_modules_does_not_matter(tmp_path):
 def test_moved_copies_and_may_rename(tmp_path):
     expert = Expert.read(adapter(tmp_path / "cot"))
     vector = expert.vector + 1
-    moved = expert.moved(vector, "other")
+    moved = expert.with_weights(vector, "other")
     vector[:] = 0
     assert (moved.name, moved.form, float(moved.vector[0])) == ("other", expert.form, float(expert.vector[0] + 1))
 
@@ -117,14 +117,14 @@ def test_scaling(rslora, scaling):
 def test_vectors_of_wrong_length_or_not_finite_are_refused(tmp_path):
     expert = Expert.read(adapter(tmp_path / "cot"))
     with pytest.raises(PoolError, match=r"expected 48 weights in a row, got shape \(3,\)"):
-        expert.moved(np.zeros(3))
+        expert.with_weights(np.zeros(3))
     with pytest.raises(PoolError, match="1 weights are not finite"):
-        Expert.of("bare", np.array([1.0, np.nan]), None)
+        Expert.from_vector("bare", np.array([1.0, np.nan]), None)
 
 
 def test_a_bare_vector_cannot_be_written(tmp_path):
     with pytest.raises(PoolError, match="bare vector"):
-        Expert.of("step", np.zeros(3), None).write(tmp_path / "x")
+        Expert.from_vector("step", np.zeros(3), None).write(tmp_path / "x")
 
 
 def swapped(name, array):

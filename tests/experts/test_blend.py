@@ -58,7 +58,7 @@ def test_every_blend_of_a_pool_has_one_form_and_loads_again(mixed_ranks, tmp_pat
 def test_blends_are_each_blend_and_the_plain_sum_bit_by_bit():
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((3, 2**18 + 5), np.float32)  # longer than a stretch, and on several cores
-    pool = ExpertPool(tuple(Expert.of(f"e{i}", vector, None, "b") for i, vector in enumerate(vectors)), "b")
+    pool = ExpertPool(tuple(Expert.from_vector(f"e{i}", vector, None, "b") for i, vector in enumerate(vectors)), "b")
     shares = [[0.3, -0.7, 1.9], [0.0, 0.5, 0.25], [1.0, 0.0, 0.0]]
     for row, made in zip(shares, pool.blends(shares, pool.names), strict=True):
         total = np.zeros_like(vectors[0])

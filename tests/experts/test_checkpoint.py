@@ -126,7 +126,7 @@ def test_a_vector_is_never_made(root):
     with pytest.raises(PoolError, match="whole checkpoint"):
         _ = expert.vector
     with pytest.raises(PoolError, match="whole checkpoint"):
-        expert.moved(np.zeros(3))
+        expert.with_weights(np.zeros(3))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ def skilled(*skills):
     """A pool whose experts have these skills, one row an expert, one column a step."""
     planted = planted_weights(len(skills[0]))
     return ExpertPool(
-        tuple(Expert.of(f"step-{i}", planted + [1 - s for s in row], None) for i, row in enumerate(skills)), "toy"
+        tuple(Expert.from_vector(f"step-{i}", planted + [1 - s for s in row], None) for i, row in enumerate(skills)),
+        "toy",
     )
 
 

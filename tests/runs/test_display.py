@@ -34,7 +34,7 @@ def test_an_unfinished_run_says_so(toy_recipe, tmp_path):
 def test_names_are_escaped(toy_recipe, tmp_path):
     run = Run.create(tmp_path / HOSTILE, toy_recipe)
     assert "<img" not in run._repr_html_()
-    named = tuple(expert.named(HOSTILE) for expert in toy_pool(2).experts)
+    named = tuple(expert.renamed(HOSTILE) for expert in toy_pool(2).experts)
     system = System(hswarm.Topology.chain(2), named, base=HOSTILE, engine=EngineSettings("toy"))
     page = ET.fromstring(f"<div>{system._repr_html_()}</div>")
     assert "<img" not in system._repr_html_()

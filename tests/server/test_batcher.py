@@ -156,7 +156,7 @@ def test_who_breaks_a_batch_ends_alone(caplog: pytest.LogCaptureFixture) -> None
     """The toy engine raises for weights that are a matrix; the batch that they came in with goes on without them."""
     good = toy_system(Topology.chain(4), ORDER)
     bad = toy_system(Topology.chain(1), ORDER[:1])
-    narrow = Expert.of("narrow", np.zeros((2, 2), dtype=np.float32), None)
+    narrow = Expert.from_vector("narrow", np.zeros((2, 2), dtype=np.float32), None)
     bad = replace(bad, experts=(narrow,))
     batcher = Batcher(ToyEngine(EngineSettings("toy")))
     asks = [ask(good), ask(bad), ask(good, f"{QUESTION}; second"), ask(bad, f"{QUESTION}; third")]

@@ -114,7 +114,7 @@ def test_a_damaged_cache_says_what_to_do(tmp_path):
 def test_saved_and_loaded_is_equal(tmp_path):
     repeated = System(
         Topology.star(3),
-        (POOL[0], POOL[0].moved(np.zeros(4)), POOL[0]),
+        (POOL[0], POOL[0].with_weights(np.zeros(4)), POOL[0]),
         Prompts(layout="paper"),
         "toy",
         EngineSettings(name="toy"),
@@ -135,7 +135,7 @@ def test_saved_and_loaded_is_equal(tmp_path):
 
 def test_changed_weights_are_noticed(tmp_path):
     System(Topology.star(2), POOL[:2]).save(tmp_path / "s")
-    System(Topology.star(2), (POOL[0], POOL[1].moved(np.ones(4)))).save(tmp_path / "t")
+    System(Topology.star(2), (POOL[0], POOL[1].with_weights(np.ones(4)))).save(tmp_path / "t")
     target = "experts/step-1/vector.safetensors"
     (tmp_path / "s" / target).write_bytes((tmp_path / "t" / target).read_bytes())
     with pytest.raises(RunError, match="'step-1' in .* has changed"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hswarm import Topology, load
+from hswarm.bundle.prune import smaller_systems
 from hswarm.engines.base import Completion, EngineSettings
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import RunError
@@ -65,3 +66,13 @@ def test_a_system_that_was_found_with_early_exit_is_refused(tmp_path: Path) -> N
     path.write_text(json.dumps(json.loads(path.read_text()) | {"early_exit": True}))
     with pytest.raises(RunError, match="early_exit"):
         load(tmp_path / "old")
+
+
+def test_a_subsystem_keeps_experts_seeds_and_edges_of_its_nodes() -> None:
+    topology = Topology.of(4, [(0, 2), (1, 2), (2, 3), (1, 3)])
+    system = System(topology, toy_pool(4).experts, seeds=(5, 6, 7, 8))
+    assert (topology.ancestors(2), topology.ancestors(0)) == ({0, 1, 2}, {0})
+    part = system.subgraph([1, 2, 3])
+    assert part.topology == Topology.of(3, [(0, 1), (1, 2), (0, 2)])
+    assert (part.assignment, part.seeds) == (["step-1", "step-2", "step-3"], (6, 7, 8))
+    assert {smaller.seeds for smaller in smaller_systems(system)} >= {(6, 7, 8), (5, 7, 8), (5, 6, 7)}

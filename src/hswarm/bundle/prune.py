@@ -7,7 +7,6 @@ nothing; test is not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from hswarm.bundle.package import Source
 from hswarm.core.stats import paired_test
-from hswarm.core.topology import Topology
+from hswarm.core.topology import reaching
 from hswarm.errors import RunError
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
@@ -50,28 +49,11 @@ def prune(source: Source, path: Path, progress: Progress) -> Source:
 def smaller_systems(system: System) -> list[System]:
     """The systems that leaving out one node can lead to, each once."""
     topology = system.topology
-    everyone = frozenset(range(topology.size))
-    kept = {}
-    for node in everyone - {topology.sink}:
-        kept[_reaching(topology, topology.sink, everyone - {node})] = topology.sink
-        kept[_reaching(topology, node, everyone)] = node
-    return [_part(system, nodes) for nodes in sorted(kept, key=lambda nodes: (len(nodes), sorted(nodes)))]
-
-
-def _reaching(topology: Topology, end: int, among: Iterable[int]) -> frozenset[int]:
-    """The nodes of `among` whose word comes to `end` through `among` alone, and `end`."""
-    allowed, found, ahead = set(among), {end}, [end]
-    while ahead:
-        new = set(topology.predecessors(ahead.pop())) & allowed - found
-        found |= new
-        ahead += new
-    return frozenset(found)
-
-
-def _part(system: System, nodes: frozenset[int]) -> System:
-    number = {node: i for i, node in enumerate(sorted(nodes))}
-    edges = ((number[u], number[v]) for u, v in system.topology.edges if u in number and v in number)
-    return replace(system, topology=Topology.of(len(number), edges), experts=tuple(system.experts[n] for n in number))
+    kept = set()
+    for node in set(range(topology.size)) - {topology.sink}:
+        kept.add(reaching(topology.sink, [edge for edge in topology.edges if node not in edge]))
+        kept.add(topology.ancestors(node))
+    return [system.subgraph(nodes) for nodes in sorted(kept, key=lambda nodes: (len(nodes), sorted(nodes)))]
 
 
 def _session(system: System, path: Path) -> Session:

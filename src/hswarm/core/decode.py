@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hswarm.core.topology import Topology
+from hswarm.core.topology import Topology, reaching
 
 Array = NDArray[np.float64]
 _HUGE = 1e300
@@ -82,15 +82,8 @@ def thinned(topology: Topology, adjacency: ArrayLike, threshold: float) -> Thinn
     """
     matrix = np.asarray(adjacency, dtype=np.float64)
     strong = [(u, v) for u, v in topology.edges if matrix[u, v] >= threshold]
-    reaching, ahead = {topology.sink}, [topology.sink]
-    while ahead:
-        node = ahead.pop()
-        new = {u for u, v in strong if v == node} - reaching
-        reaching |= new
-        ahead += new
-    nodes = tuple(sorted(reaching))
-    edges = ((nodes.index(u), nodes.index(v)) for u, v in strong if u in reaching)
-    return Thinned(Topology.of(len(nodes), edges), nodes)
+    nodes = tuple(sorted(reaching(topology.sink, strong)))
+    return Thinned(topology.subgraph(nodes, strong), nodes)
 
 
 def _outdegrees(matrix: Array) -> tuple[Array, float]:

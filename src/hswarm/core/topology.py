@@ -86,6 +86,19 @@ class Topology:
         """A topological order: stage by stage, within a stage by index."""
         return tuple(node for stage in self.stages for node in stage)
 
+    def ancestors(self, node: int) -> frozenset[int]:
+        """The nodes from which a path leads to `node`, and `node` itself."""
+        return reaching(node, self.edges)
+
+    def subgraph(self, nodes: Iterable[int], edges: Iterable[tuple[int, int]] | None = None) -> Topology:
+        """The topology of `nodes`, numbered from 0 in ascending order, and the edges between them.
+
+        `edges`, if given, take the place of its own. ValueError as for the constructor.
+        """
+        number = {node: i for i, node in enumerate(sorted(set(nodes)))}
+        kept = self.edges if edges is None else edges
+        return Topology.of(len(number), ((number[u], number[v]) for u, v in kept if u in number and v in number))
+
     @property
     def depth(self) -> int:
         """The number of stages: nodes on the longest path."""
@@ -118,3 +131,16 @@ class Topology:
     def star(cls, size: int) -> Topology:
         """Every other node -> size-1."""
         return cls.of(size, ((node, size - 1) for node in range(size - 1)))
+
+
+def reaching(end: int, edges: Iterable[tuple[int, int]]) -> frozenset[int]:
+    """The nodes from which a path of `edges` leads to `end`, and `end` itself; the edges may hold cycles."""
+    before: dict[int, list[int]] = {}
+    for u, v in edges:
+        before.setdefault(v, []).append(u)
+    found, waiting = {end}, [end]
+    while waiting:
+        new = set(before.get(waiting.pop(), ())) - found
+        found |= new
+        waiting += new
+    return frozenset(found)

@@ -176,7 +176,7 @@ class EngineWorker:
         return self._engine.fingerprint
 
     def check(self, experts: Sequence[tuple[str, str]], shared: Mapping[str, Expert]) -> None:
-        self._engine.check([shared[digest].named(name) for digest, name in experts])
+        self._engine.check([shared[digest].renamed(name) for digest, name in experts])
 
     def batches(
         self, experts: Sequence[tuple[str, str, str]], calls: Sequence[Call], shared: Mapping[str, Expert]

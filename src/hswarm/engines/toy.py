@@ -119,4 +119,4 @@ def toy_pool(experts: int = 4) -> ExpertPool:
     rng = np.random.default_rng([_PLANTED, experts, 1])
     vectors = planted_weights(experts) + 0.9 * rng.choice([-1, 1], (experts, experts))
     np.fill_diagonal(vectors, planted_weights(experts))
-    return ExpertPool(tuple(Expert.of(f"step-{i}", vectors[i], None) for i in range(experts)), base="toy")
+    return ExpertPool(tuple(Expert.from_vector(f"step-{i}", vectors[i], None) for i in range(experts)), base="toy")

@@ -89,7 +89,7 @@ class AdapterForm:
 
 @dataclass(frozen=True, eq=False)
 class Expert:
-    """A named adapter; a whole model is the sub-class Checkpoint. Make it with `Expert.of` or `Expert.read`.
+    """A named adapter; a whole model is the sub-class Checkpoint. Make it with `Expert.from_vector` or `Expert.read`.
 
     `form` is None for the toy engine's bare vectors and for checkpoints. `base` names the model that an engine loads
     for it: an adapter's base, or the folder of a checkpoint.
@@ -102,7 +102,7 @@ class Expert:
     base: str = ""
 
     @classmethod
-    def of(cls, name: str, vector: Vector, form: AdapterForm | None, base: str = "") -> Expert:
+    def from_vector(cls, name: str, vector: Vector, form: AdapterForm | None, base: str = "") -> Expert:
         """An expert of a float32 `vector`, shape (parameters,), which is made read-only.
 
         PoolError if it holds NaN or infinity, or is not as long as `form` says.
@@ -122,11 +122,11 @@ class Expert:
         """Number of parameters."""
         return self.vector.size
 
-    def moved(self, vector: Vector, name: str | None = None) -> Expert:
+    def with_weights(self, vector: Vector, name: str | None = None) -> Expert:
         """The same expert with other weights, copied from `vector`, and another name if one is given."""
-        return Expert.of(name or self.name, np.array(vector, dtype=np.float32), self.form, self.base)
+        return Expert.from_vector(name or self.name, np.array(vector, dtype=np.float32), self.form, self.base)
 
-    def named(self, name: str) -> Expert:
+    def renamed(self, name: str) -> Expert:
         """The same expert by another name."""
         return Expert(name, self.vector, self.form, self.digest, self.base)
 
@@ -154,7 +154,7 @@ class Expert:
             new.write_bytes(content)
             os.replace(new, folder / name)
         written = self.vector.astype(dtype).astype(np.float32)
-        return Expert.of(self.name, written, self.form).digest
+        return Expert.from_vector(self.name, written, self.form).digest
 
     @classmethod
     def read(cls, folder: str | Path) -> Expert:
@@ -163,4 +163,4 @@ class Expert:
         config, tensors = read_adapter(folder)
         names = tuple(sorted(tensors))
         form = AdapterForm(config, names, tuple(tensors[key].shape for key in names))
-        return Expert.of(folder.name, form.flatten(tensors), form, base_of(config))
+        return Expert.from_vector(folder.name, form.flatten(tensors), form, base_of(config))

@@ -29,7 +29,7 @@ def blend_factors(experts: Sequence[Expert], weights: Sequence[float], name: str
         part = slice(start, start + _STRETCH)
         for vector, weight in terms:
             total[part] += np.multiply(vector[part], weight, out=scratch[: total[part].size])
-    return Expert.of(name, total, experts[0].form, experts[0].base)
+    return Expert.from_vector(name, total, experts[0].form, experts[0].base)
 
 
 def blend_updates(experts: Sequence[Expert], weights: Sequence[float], name: str, rank: int) -> Expert:
@@ -47,7 +47,7 @@ def blend_updates(experts: Sequence[Expert], weights: Sequence[float], name: str
         down = np.concatenate([np.zeros((0, wide)), *(a for (a, _), _ in found)])
         up = np.concatenate([np.zeros((tall, 0)), *(weight * b for (_, b), weight in found)], axis=1)
         made[down_name], made[up_name] = _truncated(down, up, rank)
-    return Expert.of(name, form.flatten(made), form, experts[0].base)
+    return Expert.from_vector(name, form.flatten(made), form, experts[0].base)
 
 
 def factors(expert: Expert) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:

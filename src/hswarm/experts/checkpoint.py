@@ -109,13 +109,13 @@ class Checkpoint(Expert):
     def size(self) -> int:
         return self.layout.size
 
-    def moved(self, vector: Vector, name: str | None = None) -> Expert:
+    def with_weights(self, vector: Vector, name: str | None = None) -> Expert:
         raise PoolError(f"expert '{self.name}' is a whole checkpoint; combine it by ExpertPool.blend")
 
     def with_base(self, base: str) -> Checkpoint:
         return Checkpoint(self.name, self.layout, self.parts, base)
 
-    def named(self, name: str) -> Checkpoint:
+    def renamed(self, name: str) -> Checkpoint:
         return Checkpoint(name, self.layout, self.parts, self.base)
 
     def pieces(self, name: str) -> Iterator[NDArray[np.float32]]:

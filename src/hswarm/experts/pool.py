@@ -101,7 +101,7 @@ class ExpertPool:
             raise ValueError(f"expected {len(self.experts)} weights, one an expert, got shape {row.shape}")
         used = np.flatnonzero(row).tolist()
         if len(used) == 1 and row[used[0]] == 1:
-            return self.experts[used[0]].named(name)
+            return self.experts[used[0]].renamed(name)
         group = next((group for group in self.groups if set(used) <= set(group)), None)
         if group is None:
             raise PoolError(
@@ -127,7 +127,7 @@ def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:
     faults = _twice(settings)
     for name, folder in expert_folders(settings).items():
         try:
-            experts.append(read_expert(folder).named(name))
+            experts.append(read_expert(folder).renamed(name))
         except PoolError as fault:
             faults.append(str(fault))
     local = [expert for expert in experts if not isinstance(expert, RemoteExpert)]

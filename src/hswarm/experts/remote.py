@@ -84,7 +84,7 @@ class RemoteExpert(Expert):
         super().__init__(name or remote.name, np.zeros(0, dtype=np.float32), None, digest, REMOTE_BASE)
         object.__setattr__(self, "remote", remote)
 
-    def named(self, name: str) -> RemoteExpert:
+    def renamed(self, name: str) -> RemoteExpert:
         return RemoteExpert(self.remote, name)
 
     def with_base(self, base: str) -> RemoteExpert:

@@ -50,7 +50,7 @@ class DareTies:
             if not first.vector.size:
                 raise PoolError("dare_ties merges adapters, the pool holds whole checkpoints; leave it out (--methods)")
             merged = merge_updates(np.stack([expert.vector for expert in experts]), weights, self.density, rng)
-            return first.moved(merged, "dare-ties")
+            return first.with_weights(merged, "dare-ties")
         rank = self.rank or sum(expert.form.rank for expert in experts if expert.form)
         form, parts = union_form(experts, rank), [factors(expert) for expert in experts]
         tensors = {}
@@ -60,7 +60,7 @@ class DareTies:
             down, up = _factorise(merged, rank)
             tensors[f"base_model.model.{module}.lora_A.weight"] = down
             tensors[f"base_model.model.{module}.lora_B.weight"] = up
-        return Expert.of("dare-ties", form.flatten(tensors), form, first.base)
+        return Expert.from_vector("dare-ties", form.flatten(tensors), form, first.base)
 
 
 def merge_updates(updates: Array, weights: Array, density: float, rng: np.random.Generator) -> Array:

@@ -54,6 +54,6 @@ def _train(recipe: Path) -> Path:
 
 def _read(folder: Path, base: str) -> Expert:
     if (folder / "vector.safetensors").is_file():  # the toy engine's
-        return Expert.of(folder.name, io.read_tensors(folder / "vector.safetensors")["vector"], None)
+        return Expert.from_vector(folder.name, io.read_tensors(folder / "vector.safetensors")["vector"], None)
     expert = read_expert(folder)
     return expert.with_base(base) if expert.form else expert

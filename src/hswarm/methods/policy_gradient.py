@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.core.topology import Topology
+from hswarm.core.topology import Topology, reaching
 from hswarm.methods.common import ending_in
 from hswarm.session.evaluator import Evaluator
 
@@ -37,7 +37,7 @@ def draw_topology(probabilities: Array, rng: np.random.Generator) -> tuple[Topol
     gradient = np.zeros((size, size))
     places = np.argwhere(candidates(size))
     for u, v in rng.permutation(places).tolist():
-        if _reaches(edges, v, u):
+        if v in reaching(u, edges):
             continue
         drawn = rng.random() < probabilities[u, v]
         gradient[u, v] = drawn - probabilities[u, v]
@@ -50,7 +50,7 @@ def likely_topology(probabilities: Array, chosen: Iterable[Sequence[int]]) -> To
     """`chosen` edges, the most probable first, those that would close a cycle left out."""
     edges: set[tuple[int, int]] = set()
     for u, v in sorted(chosen, key=lambda edge: (-probabilities[edge[0], edge[1]], edge)):
-        if not _reaches(edges, v, u):
+        if v not in reaching(u, edges):
             edges.add((u, v))
     return ending_in(len(probabilities), edges, SINK)
 
@@ -65,16 +65,3 @@ def advantages(utilities: Array) -> Array:
 def rounds(evaluator: Evaluator, samples: int) -> int:
     """Rounds of `samples` topologies that make up the recipe's number of systems."""
     return max(1, evaluator.systems // samples)
-
-
-def _reaches(edges: set[tuple[int, int]], start: int, goal: int) -> bool:
-    waiting, seen = [start], {start}
-    while waiting:
-        node = waiting.pop()
-        if node == goal:
-            return True
-        for u, v in edges:
-            if u == node and v not in seen:
-                seen.add(v)
-                waiting.append(v)
-    return False

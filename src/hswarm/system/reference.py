@@ -44,7 +44,7 @@ def load_reference(folder: Path, base: str = "") -> System:
     places = {i: best / "models" / f"model_{i}" for i in dict.fromkeys(assignment)}
     if missing := [str(path) for path in places.values() if not path.is_dir()]:
         raise RunError(f"{folder} is not whole, missing: {', '.join(missing)}; copy the search's folder again")
-    read = [read_expert(path).named(names.get(i, path.name)) for i, path in places.items()]
+    read = [read_expert(path).renamed(names.get(i, path.name)) for i, path in places.items()]
     experts = dict(zip(places, share_bases(read, base), strict=True))
     chosen = tuple(experts[i] for i in assignment)
     settings = _args(folder)

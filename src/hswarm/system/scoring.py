@@ -93,4 +93,4 @@ def _base_alone(systems: Sequence[System]) -> Expert:
     expert = next((expert for system in systems for expert in system.experts if expert.form), None)
     if expert is None:
         raise TaskError("the run has no base model that could judge; name one: task.scorer_options.model and .url")
-    return expert.moved(np.zeros(expert.size, dtype=np.float32), "base")
+    return expert.with_weights(np.zeros(expert.size, dtype=np.float32), "base")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -83,6 +83,16 @@ class System:
     def adapter_bases(self) -> tuple[str, ...]:
         """The base models under the system's adapters."""
         return bases_of([expert for expert in carriers(self.experts) if expert.form], self.base)
+
+    def subgraph(self, nodes: Iterable[int], edges: Iterable[tuple[int, int]] | None = None) -> System:
+        """The system of `nodes`, numbered from 0 in ascending order, and `edges` (None: all it has) between them."""
+        kept = sorted(set(nodes))
+        return replace(
+            self,
+            topology=self.topology.subgraph(kept, edges),
+            experts=tuple(self.experts[node] for node in kept),
+            seeds=tuple(self.seeds[node] for node in kept) if self.seeds else (),
+        )
 
     def _repr_html_(self) -> str:
         """For notebooks: the drawing, with the expert at each node."""
@@ -213,7 +223,7 @@ def _compose(node: dict[str, Any], experts: dict[str, Expert]) -> Expert:
     if "fusion" in node:
         parts = [_compose(part, experts) for part in node["fusion"]]
         return Fusion.join(parts, node["weights"], node["temperature"], node["expert"])
-    return experts[node["folder"]].named(node["expert"])
+    return experts[node["folder"]].renamed(node["expert"])
 
 
 def _read_expert(folder: Path, node: dict[str, str], base: str) -> Expert:
@@ -223,9 +233,9 @@ def _read_expert(folder: Path, node: dict[str, str], base: str) -> Expert:
     source = folder / "experts" / name
     if (source / "vector.safetensors").is_file():
         vector = io.read_tensors(source / "vector.safetensors")["vector"]
-        expert = Expert.of(node["expert"], np.asarray(vector, dtype=np.float32), None)
+        expert = Expert.from_vector(node["expert"], np.asarray(vector, dtype=np.float32), None)
     else:
-        expert = read_expert(source).named(node["expert"])
+        expert = read_expert(source).renamed(node["expert"])
         if not isinstance(expert, Checkpoint):
             expert = expert.with_base(node.get("base", base))
     if expert.digest != node["digest"]:

@@ -354,7 +354,7 @@ class _Training:
         """The adapter as it stands, of the base as the recipe names it."""
         trainer.model.peft_config["default"].base_model_name_or_path = self._settings.base
         trainer.model.save_pretrained(scratch / "adapter")
-        return Expert.read(scratch / "adapter").named(self._domain.name)
+        return Expert.read(scratch / "adapter").renamed(self._domain.name)
 
     def _trainer(self, scratch: Path) -> tuple[Any, list[dict[str, list[int]]], int]:
         """transformers' Trainer over a fresh adapter, the held-out lessons, and how many lessons were too long."""
