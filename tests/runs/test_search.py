@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -244,3 +245,9 @@ def test_history_and_report_hold_what_design_promises(tmp_path, toy_recipe):
     assert report["calls"]["requested"] == report["calls"]["generated"] + report["calls"]["reused"]
     assert [line["iteration"] for line in run.history()] == list(range(report["iterations"]))
     assert report["dev"]["score"] >= max(max(line["role"]["utilities"]) for line in run.history())
+
+
+def test_the_history_of_the_toy_recipe_stays_as_it_was(tmp_path: Path, root: Path) -> None:
+    search(read_recipe(root / "recipes/toy.toml", ["search.method=hswarm"]), tmp_path / "run")
+    kept = root / "tests/runs/version_1/toy-history.jsonl"
+    assert (tmp_path / "run/history.jsonl").read_bytes() == kept.read_bytes()

@@ -11,16 +11,15 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hswarm.core.decode import DecodeSettings
 from hswarm.core.swarm import SwarmSettings
-from hswarm.engines.base import EngineSettings
+from hswarm.engines.base import EngineSettings, SamplingSettings
 from hswarm.errors import ConfigError
 from hswarm.experts.pool import PoolSettings
 from hswarm.prompts import Prompts
 from hswarm.registry import near
 from hswarm.session.settings import (
     BudgetSettings,
-    DecodeSettings,
-    SamplingSettings,
     SearchSettings,
     SelectionSettings,
     TrackSettings,

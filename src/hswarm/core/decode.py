@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,22 @@ from hswarm.core.topology import Topology, reaching
 Array = NDArray[np.float64]
 _HUGE = 1e300
 _LEAST_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class DecodeSettings:
+    """How G-Decode draws: `top_p` 0 is argmax; `out_edges` successors a node (1 gives in-trees)."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    top_p: float = 0.0
+    out_edges: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.top_p < 1:
+            raise ValueError(f"top_p must be in [0, 1), got {self.top_p}")
+        if self.out_edges < 1:
+            raise ValueError(f"out_edges must be at least 1, got {self.out_edges}")
 
 
 def g_decode(

@@ -72,6 +72,22 @@ class Completion:
 
 
 @dataclass(frozen=True)
+class SamplingSettings:
+    """`temperature` 0 is greedy, the setting in which reuse is exact. `max_new_tokens` None takes the task's.
+
+    `choose` "letter" or "text": the last node answers a question with choices by the likelihood of each letter, or of
+    each option's text per character, instead of writing.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_new_tokens: int | None = None
+    choose: Literal["", "letter", "text"] = ""
+
+
+@dataclass(frozen=True)
 class EngineSettings:
     """`[engine]` of a recipe. Fields that an engine has no use for must stay at their defaults.
 

@@ -1,4 +1,4 @@
-"""`[search]`, `[selection]`, `[budget]`, `[decode]`, `[sampling]`, `[track]` of a recipe: what is not a room's own."""
+"""`[search]`, `[selection]`, `[budget]`, `[track]` of a recipe: what is not a room's own."""
 
 from __future__ import annotations
 
@@ -6,22 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
-
-
-@dataclass(frozen=True)
-class DecodeSettings:
-    """How G-Decode draws: `top_p` 0 is argmax; `out_edges` successors a node (1 gives in-trees)."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    top_p: float = 0.0
-    out_edges: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.top_p < 1:
-            raise ValueError(f"top_p must be in [0, 1), got {self.top_p}")
-        if self.out_edges < 1:
-            raise ValueError(f"out_edges must be at least 1, got {self.out_edges}")
 
 
 @dataclass(frozen=True)
@@ -91,22 +75,6 @@ class SearchSettings:
             raise ValueError("steps must name 'role', 'weight' or both")
         if self.weight_topology == "iteration" and "role" not in self.steps:
             raise ValueError("weight_topology = 'iteration' needs the role-step")
-
-
-@dataclass(frozen=True)
-class SamplingSettings:
-    """`temperature` 0 is greedy, the setting in which reuse is exact. `max_new_tokens` None takes the task's.
-
-    `choose` "letter" or "text": the last node answers a question with choices by the likelihood of each letter, or of
-    each option's text per character, instead of writing.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    max_new_tokens: int | None = None
-    choose: Literal["", "letter", "text"] = ""
 
 
 @dataclass(frozen=True)
