@@ -4,7 +4,6 @@ import os
 import signal
 
 import pytest
-from test_crew import assert_the_same_while, result
 
 from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe
@@ -14,6 +13,7 @@ from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import ConfigError
 from tests.conftest import ROOT, toy_content
 from tests.engines.crew_parts import open_slow
+from tests.engines.test_crew import assert_the_same_while, result
 
 ray = pytest.importorskip("ray")
 

@@ -4,12 +4,12 @@ import os
 import time
 
 import pytest
-from test_crew import assert_the_same_while
 
 from hswarm.config.recipe import build_recipe
 from hswarm.engines.parallel import ParallelEngine
 from tests.conftest import ROOT, toy_content
 from tests.engines.crew_parts import open_slow
+from tests.engines.test_crew import assert_the_same_while
 
 pytestmark = pytest.mark.slow
 ray = pytest.importorskip("ray")
