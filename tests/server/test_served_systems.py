@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from hswarm import Topology, io
-from hswarm.engines.base import EngineSettings
+from hswarm.engines.base import Engine, EngineSettings, Sampling
 from hswarm.engines.toy import ToyEngine, planted_weights, toy_pool
 from hswarm.experts.composite import Fusion, Vote
+from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.methods import get_method, run_method
 from hswarm.methods.base import method as room
 from hswarm.server.batcher import FRESH, Ask, Batcher, Event
 from hswarm.system.system import System
+from hswarm.tasks import micro
 from hswarm.tasks.toy import generate
 from tests.methods.bench import bench
 
@@ -23,9 +25,9 @@ ENGINE = ToyEngine(EngineSettings(name="toy"))
 QUESTIONS = [example.question for example in generate(12, 1, 4)]
 
 
-def served(system: System, questions: Sequence[str]) -> list[str]:
+def served(system: System, questions: Sequence[str], engine: Engine = ENGINE) -> list[str]:
     """The answers to `questions`, all in flight at once, drawn with the system's own seeds."""
-    batcher, waiting = Batcher(ENGINE), threading.Semaphore(0)
+    batcher, waiting = Batcher(engine), threading.Semaphore(0)
 
     def tell(event: Event) -> None:
         if event.kind == "failed" or (event.kind == "done" and event.node == system.topology.sink):
@@ -83,3 +85,20 @@ def test_fresh_draws_of_one_expert_differ_from_node_to_node() -> None:
     first = [seed for seed, prompt in seen if prompt == seen[0][1]]
     assert len(set(first)) == 3
     assert FRESH not in first
+
+
+@pytest.mark.model
+def test_fusions_and_votes_on_a_real_model(root: Path) -> None:
+    from hswarm.engines.transformers import TransformersEngine
+
+    pool = open_pool(PoolSettings(path=str(root / "experts/micro/pool"), base=str(root / "experts/micro/base")))
+    named = {expert.name: expert for expert in pool.experts}
+    settings = EngineSettings(dtype="float32", batch=1)  # each call alone, so that neither side's batches matter
+    experts = (named["tav"], Fusion.join([named["tav"], named["wex"]]), named["wex"], Vote.new(), named["tav"])
+    topology = Topology.of(5, [(0, 3), (1, 3), (2, 3), (3, 4)])
+    system = System(topology, experts, base=pool.base, engine=settings, sampling=Sampling(14))
+    engine = TransformersEngine(settings, pool.base)
+    questions = [question.question for question in micro.generate(["tav"], 3, seed=3)]
+    answers = served(system, questions, engine)
+    assert answers == system.respond(questions, engine)
+    assert all(answers)
