@@ -20,7 +20,8 @@ class Prompts:
     """The texts around a question and around previous responses.
 
     `instruction` "" is that of the question's task; a question that has none gets `general`, and the worked examples
-    `icl` before everything else if it has none of those either.
+    `icl` before everything else if it has none of those either. `thinking` is for bases whose chat template can switch
+    reasoning before the answer on and off: off unless it is set.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -31,6 +32,7 @@ class Prompts:
     previous: str = "Answers given by others, some may be wrong:"
     last: str = "Your answer:"
     layout: Literal["question-first", "paper"] = "question-first"
+    thinking: bool = False
 
     def fitted(self, task: Task) -> Prompts:
         """With the task's instruction and worked examples as the general ones, for questions put to a system later."""

@@ -19,7 +19,7 @@ class Sampling:
     """How a reply is drawn. `temperature` 0 is greedy; `seed` tells apart repeated draws of one prompt.
 
     `choose` has the answer to a question with choices read off likelihoods instead of written: that of each "letter",
-    or that of each option's "text" per character.
+    or that of each option's "text" per character. `thinking` lets a base reason first whose chat template offers it.
     """
 
     max_new_tokens: int = 50
@@ -27,6 +27,7 @@ class Sampling:
     top_p: float = 1.0
     seed: int = 0
     choose: Literal["", "letter", "text"] = ""
+    thinking: bool = False
 
     def within(self, limit: int | None) -> Sampling:
         """With at most `limit` new tokens."""
@@ -39,7 +40,7 @@ class Sampling:
 
 @lru_cache
 def _text(sampling: Sampling) -> str:
-    fields = {key: value for key, value in asdict(sampling).items() if key != "choose" or value}
+    fields = {key: value for key, value in asdict(sampling).items() if key not in ("choose", "thinking") or value}
     return json.dumps(fields, sort_keys=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,27 +30,43 @@ class Chat:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
         self.context: float = getattr(config, "max_position_embeddings", None) or math.inf  # tokens, prompt and reply
-        ends: Any = None
-        if (folder / "generation_config.json").is_file():
-            ends = GenerationConfig.from_pretrained(folder).eos_token_id
-        ends = self.tokenizer.eos_token_id if ends is None else ends
-        self.stops: frozenset[int] = frozenset(ends if isinstance(ends, list) else [ends])
+        self.stops = self._stops(GenerationConfig, folder)
         try:
-            self.encode(["hello"])
+            self._check_control_tokens(base)
+        except PoolError:
+            raise
         except Exception as fault:  # a template is a program of others, run by transformers in Jinja's sandbox
             raise PoolError(
                 f"base '{base}': its chat template cannot be used ({type(fault).__name__}: {fault}); "
                 "take the base from its authors again"
             ) from fault
 
-    def encode(self, prompts: Sequence[str]) -> list[list[int]]:
+    def _stops(self, generation_config: Any, folder: Path) -> frozenset[int]:
+        """What ends a reply: the ends of the generation config and of the tokenizer, padding if it is its own."""
+        ends: Any = []
+        if (folder / "generation_config.json").is_file():
+            ends = generation_config.from_pretrained(folder).eos_token_id
+        listed = ends if isinstance(ends, list) else [ends]
+        pad, others = self.tokenizer.pad_token_id, (self.tokenizer.unk_token_id, self.tokenizer.bos_token_id)
+        found = [*listed, self.tokenizer.eos_token_id, None if pad in others else pad]
+        return frozenset(token for token in found if token is not None)
+
+    def _check_control_tokens(self, base: str) -> None:
+        """PoolError unless each control token that the template writes is one token to the tokenizer."""
+        (chat,), (ids,) = self._chats(["hello"], False), self.encode(["hello"])
+        for text, token in zip(self.tokenizer.all_special_tokens, self.tokenizer.all_special_ids, strict=True):
+            if ids.count(token) < chat.count(text):
+                raise PoolError(
+                    f"base '{base}': its chat template writes {text!r}, which its tokenizer splits into pieces; "
+                    "take the base from its authors again"
+                )
+
+    def _chats(self, prompts: Sequence[str], thinking: bool) -> list[str]:
+        return [chat_text(self.tokenizer, [{"role": "user", "content": prompt}], thinking) for prompt in prompts]
+
+    def encode(self, prompts: Sequence[str], thinking: bool = False) -> list[list[int]]:
         """Token ids of each prompt as a user's message, ready for the reply; the template once, no second BOS."""
-        chats = [
-            self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
-            )
-            for prompt in prompts
-        ]
+        chats = self._chats(prompts, thinking)
         ids: list[list[int]] = self.tokenizer(chats, add_special_tokens=False)["input_ids"]
         return ids
 
@@ -61,7 +77,7 @@ class Chat:
 
         `reply(places, prompts)` makes those of the others, by their places in `requests` and their token ids.
         """
-        prompts = self.encode([request.prompt for request in requests])
+        prompts = self.encode([request.prompt for request in requests], requests[0].sampling.thinking)
         made = [Completion("", "length", len(prompt), 0) for prompt in prompts]
         if places := [i for i, prompt in enumerate(prompts) if len(prompt) < self.context]:
             replies = reply(places, [prompts[i] for i in places])
@@ -76,6 +92,30 @@ class Chat:
         if length is None:
             return Completion(text, "length", prompt_tokens, len(tokens))
         return Completion(text, "stop", prompt_tokens, length + 1)
+
+
+def chat_text(tokenizer: Any, messages: Sequence[Mapping[str, str]], thinking: bool = False) -> str:
+    """`messages` (role, content) in the tokenizer's chat template, ready for the reply.
+
+    Where the template has no system role, such a message stands at the head of the first user's. `thinking` acts where
+    the template has the switch `enable_thinking`.
+    """
+    options = {"enable_thinking": thinking} if "enable_thinking" in str(tokenizer.chat_template) else {}
+
+    def render(turns: Sequence[Mapping[str, str]]) -> str:
+        return str(tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=True, **options))
+
+    if len(messages) < 2 or messages[0]["role"] != "system":
+        return render(messages)
+    first, second, *rest = messages
+    try:
+        text = render(messages)
+    except Exception:  # templates raise what they like about a role that they do not know
+        text = ""
+    if first["content"].strip() in text and text:
+        return text
+    folded = {**second, "content": f"{first['content']}\n\n{second['content']}"}
+    return render([folded, *rest])
 
 
 def seed_of(requests: Sequence[Request]) -> int:

@@ -124,7 +124,7 @@ class TransformersEngine:
                     f"'{request.expert.name}' is a fusion, which writes its replies; leave sampling.choose empty"
                 )
             self._apply(request.expert)
-            (prompt,) = self._chat.encode([request.prompt])
+            (prompt,) = self._chat.encode([request.prompt], request.sampling.thinking)
             endings = self._chat.tokenizer(request.endings, add_special_tokens=False)["input_ids"]
             fits = len(prompt) + max(map(len, endings)) <= self._chat.context
             found.append(Likelihoods(self._of_endings(prompt, endings) if fits else [], len(prompt)))
@@ -183,6 +183,7 @@ class TransformersEngine:
                 max_new_tokens=sampling.max_new_tokens,
                 top_k=None,
                 pad_token_id=self._chat.tokenizer.pad_token_id,
+                eos_token_id=sorted(self._chat.stops),
                 **options,
             )
         new = output[:, max(map(len, prompts)) :].tolist()

@@ -63,6 +63,8 @@ class Execution:
         chunk = _chunk(example.context, self.plan.readers[node], len(self.plan.readers))
         prompt = system.prompts.render(example, [reply.text for reply in heard], chunk=chunk)
         sampling = self.plan.samplings[node].within(example.max_new_tokens)
+        if system.prompts.thinking:
+            sampling = replace(sampling, thinking=True)
         if sampling.choose and example.choices and node == system.topology.sink:
             return Request(system.experts[node], prompt, sampling, tuple(example.choices.items()))
         return Request(system.experts[node], prompt, replace(sampling, choose="") if sampling.choose else sampling)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hswarm.core.stats import bootstrap_interval, paired_test
+from hswarm.engines.chat import chat_text
 from hswarm.errors import ConfigError, MissingExtra, PoolError, TaskError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
@@ -490,7 +491,7 @@ def tokens(tokenizer: Any, prompt: str | Sequence[Mapping[str, str]], answer: st
     `prompt` is what a user says, or a whole conversation.
     """
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(turn) for turn in prompt]
-    chat = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    chat = chat_text(tokenizer, messages)
     asked = tokenizer(chat, add_special_tokens=False)["input_ids"]
     said = tokenizer(answer + tokenizer.eos_token, add_special_tokens=False)["input_ids"]
     return {"input_ids": asked + said, "attention_mask": [1] * len(asked + said), "labels": [-100] * len(asked) + said}

@@ -1,0 +1,87 @@
+"""Bases' tokenizers and chat templates, as real tokenizers on disk: what ends a reply, systems, thinking, control tokens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hswarm.engines.base import Sampling
+from hswarm.engines.chat import Chat, chat_text
+from hswarm.errors import PoolError
+from tests.engines.tiny import llama, tokenizer
+
+pytestmark = pytest.mark.model
+
+NO_SYSTEM = (
+    "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "<s>{{ m['role'] }}: {{ m['content'] }}</s>{% endfor %}<s>"
+)
+DROPPED = "{% for m in messages if m['role'] != 'system' %}<s>{{ m['content'] }}</s>{% endfor %}<s>"
+THINKING = (
+    "{% for m in messages %}<s>{{ m['content'] }}</s>{% endfor %}{% if enable_thinking is false %}<no>{% endif %}<s>"
+)
+TURNS = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hi"}]
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return llama(tmp_path / "base", 0)
+
+
+def changed(base: Path, **entries: Any) -> Path:
+    path = base / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+    return base
+
+
+def test_what_ends_a_reply_is_said_by_either_file(base: Path) -> None:
+    end, other = tokenizer().eos_token_id, 77
+    assert Chat(changed(base, eos_token_id=other), "b").stops == {end, other}
+    assert Chat(changed(base, eos_token_id=[other, 78]), "b").stops == {end, other, 78}
+    assert Chat(changed(base, eos_token_id=None), "b").stops == {end}
+
+
+def test_padding_ends_a_reply_unless_it_is_another_token(base: Path) -> None:
+    made = tokenizer()
+    made.add_special_tokens({"pad_token": "<pad>"})
+    made.save_pretrained(base)
+    assert made.pad_token_id in Chat(base, "b").stops
+    made.pad_token = made.bos_token
+    made.save_pretrained(base)
+    assert Chat(base, "b").stops == {made.eos_token_id}
+
+
+@pytest.mark.parametrize("template", [NO_SYSTEM, DROPPED])
+def test_a_template_without_a_system_role_has_it_in_the_first_turn(template: str) -> None:
+    made = tokenizer()
+    expected = chat_text(made, [{"role": "user", "content": "Hi"}])
+    assert chat_text(made, TURNS).startswith("<s>system: Be short.</s>")  # this one has it
+    assert "Be short." not in expected
+    made.chat_template = template
+    assert chat_text(made, TURNS) == chat_text(made, [{"role": "user", "content": "Be short.\n\nHi"}])
+
+
+def test_thinking_is_off_unless_asked_for(base: Path) -> None:
+    made = tokenizer()
+    made.chat_template = THINKING
+    made.save_pretrained(base)
+    chat = Chat(base, "b")
+    off, on = (chat.tokenizer.decode(chat.encode(["Hi"], thinking)[0]) for thinking in (False, True))
+    assert "<no>" in off
+    assert "<no>" not in on
+    assert Sampling().text() == Sampling(thinking=False).text() != Sampling(thinking=True).text()
+
+
+def test_a_control_token_that_is_split_is_named(base: Path) -> None:
+    path = base / "tokenizer.json"
+    content = json.loads(path.read_text())
+    content["added_tokens"] = []
+    path.write_text(json.dumps(content))
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    config.pop("added_tokens_decoder", None)
+    (base / "tokenizer_config.json").write_text(json.dumps(config | {"split_special_tokens": True}))
+    with pytest.raises(PoolError, match="writes '<s>', which its tokenizer splits into pieces"):
+        Chat(base, "b")
