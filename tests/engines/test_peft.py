@@ -132,3 +132,35 @@ def test_an_adapter_leaves_no_trace(bases: dict[str, Path], adapters: dict[str, 
         if row["transformers"] == "yes" and peft_zoo.KINDS[kind].base == "tied":
             engine.generate([Request(read_expert(adapters[kind]), QUESTIONS[0], Sampling(1))])
             assert engine.generate(asked) == before, kind
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["transformers", "openvino"])
+def test_a_real_base_with_tied_weights(name: str, tmp_path: Path) -> None:
+    """SmolLM2 ties head and embeddings: adapters on either, and one with patterns, answer as with PEFT."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from hswarm.experts.base import find_base
+
+    if not find_spec(NEEDS[name]):
+        pytest.skip(f"{NEEDS[name]} is not installed")
+    base = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    folder, question = find_base(base), "State the result: 21 + 57 ="
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer.apply_chat_template(
+        [{"role": "user", "content": question}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    engine = open_engine(EngineSettings(name, dtype="float32"), base)
+    for kind in ("rank_pattern", "LoRA on lm_head, tied", "LoRA on embeddings, tied", "DoRA"):
+        if table()[kind][name] == "no":
+            continue
+        expert = read_expert(peft_zoo.make(kind, folder, tmp_path / kind.replace(" ", "-"), spread=0.02))
+        plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        model = PeftModel.from_pretrained(plain, tmp_path / expert.name).eval()
+        with torch.inference_mode():
+            output = model.generate(**ids, max_new_tokens=TOKENS, do_sample=False, pad_token_id=2)
+        expected = tokenizer.decode(output[0, ids["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+        (made,) = engine.generate([Request(expert, question, Sampling(TOKENS))])
+        assert made.text == expected, kind

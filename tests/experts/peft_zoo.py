@@ -93,8 +93,8 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def make(name: str, base: Path, folder: Path) -> Path:
-    """The adapter of kind `name` for the model in `base`, written by PEFT to `folder`."""
+def make(name: str, base: Path, folder: Path, spread: float = 0.15) -> Path:
+    """The adapter of kind `name` for the model in `base`, written by PEFT to `folder`; `spread` is how far it moved."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -117,7 +117,7 @@ def make(name: str, base: Path, folder: Path) -> Path:
         start = folder.parent / f"{folder.name}-start"
         if kind.convert:
             model.save_pretrained(start)
-        _train(model)
+        _train(model, spread)
         model.peft_config["default"].base_model_name_or_path = str(base)
         if kind.options.get("init_lora_weights") == "loftq":
             model.peft_config["default"].init_lora_weights = "loftq"
@@ -171,10 +171,10 @@ def _batches() -> list[dict[str, Any]]:
     return [{"input_ids": rows, "attention_mask": torch.ones_like(rows)} for rows in ids]
 
 
-def _train(model: Any) -> None:
+def _train(model: Any, spread: float) -> None:
     import torch
 
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
-                parameter.add_(torch.randn_like(parameter) * 0.15)
+                parameter.add_(torch.randn_like(parameter) * spread)
