@@ -222,3 +222,13 @@ def group_batches(requests: Sequence[Request], size: int, order: Callable[[Reque
         group.sort(key=lambda i: order(requests[i]))
         batches += [group[i : i + size] for i in range(0, len(group), size)]
     return batches
+
+
+def answer_by_batches(
+    batches: Sequence[Sequence[int]], requests: Sequence[Request], reply: Callable[[list[int]], list[Completion]]
+) -> list[Completion]:
+    """A completion for each of `requests`, in order: `reply` makes those of one batch of positions."""
+    made: dict[int, Completion] = {}
+    for batch in batches:
+        made.update(zip(batch, reply(list(batch)), strict=True))
+    return [made[i] for i in range(len(requests))]

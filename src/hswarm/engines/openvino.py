@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from hswarm.engines.base import Completion, Engine, EngineSettings, Request, engine, group_batches
+from hswarm.engines.base import Completion, Engine, EngineSettings, Request, answer_by_batches, engine, group_batches
 from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.engines.openvino_export import exported
 from hswarm.errors import ConfigError, MissingExtra
@@ -85,11 +85,11 @@ class OpenVINOEngine:
         return group_batches(requests, self._settings.batch, lambda request: request.prompt)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        completions: dict[int, Completion] = {}
-        for batch in self.batches(requests):
-            reply = self._beside.generate if isinstance(requests[batch[0]].expert, Fusion) else self._reply
-            completions.update(zip(batch, reply([requests[i] for i in batch]), strict=True))
-        return [completions[i] for i in range(len(requests))]
+        def reply(batch: list[int]) -> list[Completion]:
+            answer = self._beside.generate if isinstance(requests[batch[0]].expert, Fusion) else self._reply
+            return answer([requests[i] for i in batch])
+
+        return answer_by_batches(self.batches(requests), requests, reply)
 
     @cached_property
     def _beside(self) -> Engine:

@@ -17,7 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from hswarm.engines.base import Completion, EngineSettings, Likelihoods, Request, engine, group_batches
+from hswarm.engines.base import (
+    Completion,
+    EngineSettings,
+    Likelihoods,
+    Request,
+    answer_by_batches,
+    engine,
+    group_batches,
+)
 from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.errors import ConfigError, MissingExtra, PoolError
 from hswarm.experts import shards
@@ -146,10 +154,7 @@ class TransformersEngine:
         return self._answer(requests, tell)
 
     def _answer(self, requests: Sequence[Request], tell: Callable[[int, str], None] | None) -> list[Completion]:
-        completions: dict[int, Completion] = {}
-        for batch in self.batches(requests):
-            completions.update(zip(batch, self._batch_of(requests, batch, tell), strict=True))
-        return [completions[i] for i in range(len(requests))]
+        return answer_by_batches(self.batches(requests), requests, lambda batch: self._batch_of(requests, batch, tell))
 
     def _batch_of(
         self, requests: Sequence[Request], batch: list[int], tell: Callable[[int, str], None] | None

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hswarm.engines.base import Completion, EngineSettings, Request, engine, group_batches
+from hswarm.engines.base import Completion, EngineSettings, Request, answer_by_batches, engine, group_batches
 from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.errors import ConfigError, MissingExtra, PoolError
 from hswarm.experts import shards
@@ -106,10 +106,9 @@ class VLLMEngine:
         return grouped if self._device == "cpu" or not grouped else [[i for batch in grouped for i in batch]]
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        completions: dict[int, Completion] = {}
-        for batch in self.batches(requests):
-            completions.update(zip(batch, self._reply([requests[i] for i in batch]), strict=True))
-        return [completions[i] for i in range(len(requests))]
+        return answer_by_batches(
+            self.batches(requests), requests, lambda batch: self._reply([requests[i] for i in batch])
+        )
 
     def _reply(self, requests: Sequence[Request]) -> list[Completion]:
         """Completions of one batch."""
