@@ -1,100 +1,211 @@
-"""Claim: the found system scores above the best single expert, and near the best system known.
+"""Claim: growth finds better systems than the swarm, the rivals and random search, at equal distinct calls.
 
-python benchmarks/search_quality.py [RECIPE] [--seeds 5] [--set A.B=C] [--runs FOLDER]      (resumes)
+    python benchmarks/search_quality.py micro-tasks micro-20000 [--seeds 5] [--methods growth,hswarm,random_search]
+    python benchmarks/search_quality.py micro-tasks --methods growth,growth:racing=false,growth:free=false
+    python benchmarks/search_quality.py micro-20000 --picture docs/search.svg
 
-The best system known: the best on dev of all systems found over the seeds, and of the chains of two to four experts in
-every order, of those that the task's data sets name or, without names, of the four best alone. Paired over test
-questions, each averaged over seeds; regret is the best known's score less the found one's.
+A cell is one method on one task with one seed. It is kept under --runs when it is done, and not made twice; cells of a
+world share the calls that they make, and each counts them as its own. Methods take settings after a colon.
+
+Printed and kept as docs/benchmarks/search_quality_WORLD.json: test scores, mean rank over the tasks, the paired
+difference of the first method to each other by test question (a question's scores averaged over seeds) with its 95 %
+interval, dev less test, and the anytime curve: the test score of the best system so far against calls.
+
+Worlds: those below. Settings of growth were chosen on the world "tuning" alone, whose experts and questions no other
+world has in these combinations.
 """
 
 import argparse
+import json
 from contextlib import closing
-from itertools import permutations
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from measuring import ROOT, publish
+from measuring import ROOT, clock, publish
 
+from hswarm import io
 from hswarm.config.recipe import read_recipe
 from hswarm.core.stats import bootstrap_interval, paired_test
-from hswarm.core.topology import Topology
-from hswarm.experiments.search import resume, search
-from hswarm.runs.directory import Run
-from hswarm.session.evaluator import Evaluator
+from hswarm.methods import get_method, run_method
+from hswarm.plots.charts import curve_svg
+from hswarm.session.checkpoint import Checkpointer
 from hswarm.session.session import Session
 from hswarm.system.cache import Cache
-from hswarm.system.executor import Executor
+
+MICRO = [
+    f"micro-tasks/{name}" for name in ("both", "chain-four", "chain-three", "chain-two", "plain-three", "plain-two")
+]
+SMOLLM2 = [f"smollm2-tasks/{name}" for name in ("family-logic", "spelling-letters", "sums-sisters")]
+OTHERS = 'pool.experts=["yam","gul","nix","vop","ras","qib"]'
 
 
-def finished(recipe, folder):
-    """The run of `recipe` at `folder`, brought to its end."""
-    if not folder.exists():
-        return search(recipe, folder)
-    return run if (run := Run.open(folder)).finished else resume(folder)
+def chain(skills, *changes):
+    """chain-four with another chain of the micro pool."""
+    return ("micro-tasks/chain-four", f'task.datasets=["{skills}"]', f'name="{skills}"', *changes)
 
 
-def chains(evaluator, singles):
-    """Chains of two to four experts in every order: see the head of this file."""
-    named = {skill for name in evaluator.recipe.task.datasets for skill in name.split("+")}
-    experts = [e for e in evaluator.pool.experts if e.name in named]
-    if len(experts) < 2:
-        best = sorted(singles, key=singles.get, reverse=True)[:4]
-        experts = [e for e in evaluator.pool.experts if e.name in best]
-    orders = [order for length in range(2, min(4, len(experts)) + 1) for order in permutations(experts, length)]
-    return [evaluator.system(Topology.chain(len(order)), order) for order in orders]
+WORLDS = {
+    "tuning": [chain("yam+gul+nix+vop", OTHERS, "task.seed=7"), chain("ras+yam+gul", OTHERS, "task.seed=7")],
+    "micro-tasks": MICRO,
+    "micro-5000": [("micro", "budget.calls=5000")],
+    "micro-20000": [("micro", "budget.calls=20000")],
+    "micro-60000": [("micro", "budget.calls=60000")],
+    "smollm2": [(name, "budget.calls=1200", "task.dev=40", "task.test=200") for name in SMOLLM2],
+    "other-chains": [
+        chain("wex+qib+zor", 'pool.experts=["wex","qib","zor","ras","lun","gul"]'),
+        chain("nix+tav+gul+yam", 'pool.experts=["nix","tav","gul","yam","wex","zor"]'),
+    ],
+    "toy": [("toy", f"search.nodes={n}", "budget.calls=3000", f"options={n}", f'name="toy-{n}"') for n in (6, 10)],
+}
+CURVE = 200  # test questions that the anytime curve is drawn from
+
+
+class Watch(Checkpointer):
+    """Notes each new best system and the calls made until then."""
+
+    def __init__(self, evaluator):
+        self._evaluator, self.curve, self._own = evaluator, [], False
+
+    def kept(self):
+        self._own = True
+
+    def keep(self, entry, tensors, state, best):
+        self._note(best)
+
+    def scored(self, evaluations, whole):
+        best = self._evaluator.archive.best
+        if best is not None and not self._own:
+            self._note(best.system)
+
+    def _note(self, system):
+        if not self.curve or describe(self.curve[-1][1]) != describe(system):
+            self.curve.append((self._evaluator.budget.ledger.generated, system))
+
+
+def describe(system):
+    return [expert.digest for expert in system.experts], sorted(system.topology.edges)
+
+
+def recipes(world):
+    """The recipes of a world."""
+    for entry in WORLDS[world]:
+        name, *changes = [entry] if isinstance(entry, str) else entry
+        steps = [change.removeprefix("options=") for change in changes if change.startswith("options=")]
+        changes = [change for change in changes if not change.startswith("options=")]
+        changes += [f"task.options.toy.steps={n}" for n in steps]
+        yield read_recipe(ROOT / f"recipes/{name}.toml", changes)
+
+
+def made(session, method, seed, folder):
+    """The cell's result, from its file if it is there."""
+    recipe = session.recipe.model_copy(update={"seed": seed})
+    path = folder / recipe.name / method.replace(":", "-") / f"{seed}.json"
+    if path.is_file():
+        return io.read_json(path, "a cell")
+    name, _, options = method.partition(":")
+    settings = {key: json.loads(value) for key, value in (o.split("=") for o in options.split(";") if o)}
+    with closing(Cache(folder / f"{recipe.name}.sqlite")) as shared, closing(Cache()) as cache:
+        evaluator = replace(session, recipe=recipe, cache=cache, elsewhere=shared).evaluator
+        evaluator.checkpointer = watch = Watch(evaluator)
+        made_by = get_method(name, settings or recipe.methods.get(name))
+        seconds, found = clock(lambda: run_method(made_by, session.pool, evaluator, np.random.default_rng(seed)))
+        calls, dev = evaluator.budget.ledger.generated, evaluator.seen(found).utility
+        curve = [point for point in watch.curve if point[0] <= calls]
+        (test,) = evaluator.final([found])
+        few = evaluator._score([system for _, system in curve], session.task.test[:CURVE], "curve")
+        result = {
+            "test": test.scores.tolist(),
+            "dev": dev,
+            "calls": calls,
+            "size": found.calls,
+            "seconds": round(seconds, 1),
+            "curve": [(at, float(e.scores.mean())) for (at, _), e in zip(curve, few, strict=True)],
+            "assignment": found.assignment,
+            "edges": sorted(found.topology.edges),
+        }
+    io.write_text(path, json.dumps(result) + "\n")
+    print(
+        f"{recipe.name} {method} {seed}: test {np.mean(result['test']):.3f}, dev {dev:.3f}, {calls} calls", flush=True
+    )
+    return result
+
+
+def table(results, methods):
+    """By method: mean test score and interval, mean rank over tasks, scores by task, the difference to the first."""
+    rng, tasks, rows = np.random.default_rng(0), list(results), {}
+    by_question = {m: [np.mean([c["test"] for c in results[t][m]], axis=0) for t in tasks] for m in methods}
+    means = np.array([[scores.mean() for scores in by_question[m]] for m in methods])
+    ranks = [(means > means[i]).sum(axis=0) + ((means == means[i]).sum(axis=0) + 1) / 2 for i in range(len(methods))]
+    first = np.concatenate(by_question[methods[0]])
+    for i, m in enumerate(methods):
+        cells = [cell for t in tasks for cell in results[t][m]]
+        pooled = np.concatenate(by_question[m])
+        rows[m] = {
+            "test": float(pooled.mean()),
+            "ci": list(bootstrap_interval(pooled, rng)),
+            "mean rank": float(ranks[i].mean()),
+            "tasks": {t: round(float(means[i][k]), 3) for k, t in enumerate(tasks)},
+            "seeds": {t: [round(float(np.mean(c["test"])), 3) for c in results[t][m]] for t in tasks},
+            "dev - test": float(np.mean([cell["dev"] - np.mean(cell["test"]) for cell in cells])),
+            "calls": float(np.mean([cell["calls"] for cell in cells])),
+            "size": float(np.mean([cell["size"] for cell in cells])),
+            "seconds": float(np.mean([cell["seconds"] for cell in cells])),
+        }
+        if i:
+            gap = paired_test(first, pooled, rng)
+            rows[m]["first less this"] = {"difference": gap.difference, "ci": [gap.low, gap.high], "p": gap.p_value}
+    return rows
+
+
+def curves(results, methods, budget, points=40):
+    """By method: the mean test score of the best so far, over tasks and seeds, at `points` numbers of calls."""
+    at = np.linspace(budget / points, budget, points)
+    found = {}
+    for m in methods:
+        rows = []
+        for cell in (cell for task in results.values() for cell in task[m]):
+            calls, scores = np.array(cell["curve"]).T
+            place = np.searchsorted(calls, at, side="right") - 1
+            rows.append(np.where(place < 0, 0.0, scores[np.maximum(place, 0)]))
+        found[m] = np.mean(rows, axis=0).round(4).tolist()
+    return {"calls": at.tolist(), **found}
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("recipe", nargs="?", default=str(ROOT / "recipes/micro.toml"))
+    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
+    parser.add_argument("worlds", nargs="+", choices=list(WORLDS))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--methods", default="growth,hswarm,random_search")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs/search-quality")
+    parser.add_argument("--name", default="", help="added to the name of the file of results")
+    parser.add_argument("--picture", type=Path, help="draw the anytime curve there")
     given = parser.parse_args()
-    recipes = [read_recipe(given.recipe, [*given.overrides, f"seed={seed}"]) for seed in range(given.seeds)]
-    runs = [finished(recipe, given.runs / recipe.name / str(recipe.seed)) for recipe in recipes]
-    parts, reports = Session.load(recipes[0]), [run.report for run in runs]
-    with closing(Cache(given.runs / recipes[0].name / "known.sqlite")) as cache:
-        evaluator = Evaluator(parts.task, recipes[0], parts.pool, Executor(parts.engine, cache))
-        found = [run.best for run in runs]
-        known = chains(evaluator, reports[0]["singles"]) if recipes[0].search.nodes != 1 else []
-        seen = evaluator.evaluate([*found, *known], "known")
-        best = max(seen, key=lambda evaluation: evaluation.utility)
-        single = next(e for e in parts.pool.experts if e.name == reports[0]["best_single"]["expert"])
-        scores = [e.scores for e in evaluator.final([evaluator.alone(single), best.system, *found])]
-    rng, mean = np.random.default_rng(0), np.mean(scores[2:], axis=0)
-    gain, regret = paired_test(mean, scores[0], rng), paired_test(scores[1], mean, rng)
-    publish(
-        "search_quality_" + recipes[0].name.replace("-", "_"),
-        "found beats the best single expert",
-        {
-            "recipe": Path(given.recipe).name,
-            "set": given.overrides,
-            "seeds": given.seeds,
-            "engine": parts.engine.fingerprint,
-            "dev": len(evaluator.dev),
-            "test": len(mean),
-            "best single expert": {"expert": single.name, "test": float(scores[0].mean())},
-            "found, test": {
-                "mean": float(mean.mean()),
-                "ci": list(bootstrap_interval(mean, rng)),
-                "seeds": [float(s.mean()) for s in scores[2:]],
+    methods = given.methods.split(",")
+    for world in given.worlds:
+        results, folder = {}, given.runs / world
+        for recipe in recipes(world):
+            with Session.open(recipe) as session:
+                results[recipe.name] = {
+                    m: [made(session, m, seed, folder) for seed in range(given.seeds)] for m in methods
+                }
+        curve = curves(results, methods, recipe.budget.calls)
+        publish(
+            f"search_quality_{world.replace('-', '_')}{given.name}",
+            f"{methods[0]} finds better systems than the others at equal calls",
+            {
+                "engine": session.engine.fingerprint,
+                "calls": recipe.budget.calls,
+                "seeds": given.seeds,
+                "dev": len(session.task.dev),
+                "test": len(session.task.test),
+                "methods": table(results, methods),
+                "anytime": curve,
             },
-            "first graphs' best, test": [report["start"]["test"]["score"] for report in reports],
-            "found - best single": {"difference": gain.difference, "ci": [gain.low, gain.high], "p": gain.p_value},
-            "best known": {
-                "assignment": best.system.assignment,
-                "edges": sorted(best.system.topology.edges),
-                "dev": best.utility,
-                "test": float(scores[1].mean()),
-            },
-            "regret": {"difference": regret.difference, "ci": [regret.low, regret.high]},
-            "iterations": [report["iterations"] for report in reports],
-            "found at": [r["found_at"] for r in reports],
-            "seconds": [report["wall_s"] for report in reports],
-            "calls": [[report["calls"]["requested"], report["calls"]["generated"]] for report in reports],
-        },
-    )
+        )
+        if given.picture:
+            lines = {m: curve[m] for m in methods}
+            io.write_text(given.picture, curve_svg(curve["calls"], lines, "score on test of the best system so far"))
 
 
 if __name__ == "__main__":

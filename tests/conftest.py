@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 
 def toy_content(**search):
     """The content of a small toy recipe; keywords change `[search]`."""
-    settings = {"nodes": 3, "graphs": 4, "assignments": 4, "iterations": 4, "patience": 4} | search
+    settings = {"method": "hswarm", "nodes": 3, "graphs": 4, "assignments": 4, "iterations": 4, "patience": 4} | search
     return {
         "name": "small",
         "task": {"name": "toy", "dev": 20, "test": 30, "options": {"toy": {"steps": settings["nodes"]}}},

@@ -62,4 +62,4 @@ def test_one_number_and_no_movement_project():
 def test_a_sparkline_has_a_character_a_value():
     assert sparkline([0.0, None, 0.5, 1.0]) == "▁ ▅█"
     assert sparkline([]) == ""
-    assert sparkline([2.0, 2.0]) == "▁▁"
+    assert sparkline([2.0, 2.0]) == "██"  # from zero, not from the least

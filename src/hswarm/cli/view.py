@@ -15,7 +15,7 @@ from rich.text import Text
 
 from hswarm.cli.main import printable
 from hswarm.plots.charts import sparkline
-from hswarm.report.summary import came_of_it, cost, cost_so_far, highest, score_text, so_far, warnings
+from hswarm.report.summary import START, came_of_it, cost, cost_so_far, highest, score_text, so_far, tried, warnings
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 
@@ -81,6 +81,8 @@ class View(Progress):
         best, calls = entry["best"], entry["calls"]
         told = {"roles": entry.get("role"), "weights": entry.get("weight"), "scored": entry.get("scored")}
         steps = [f"{name} {value:.3f}" for name, step in told.items() if (value := highest(step)) is not None]
+        if growth := entry.get("growth"):
+            steps, best = [tried(growth)], {**best, "step": f"{best['step']}: {printable(growth['system'])}"}
         self.say(
             f"iteration {entry['iteration'] + 1}: {', '.join(steps)}; best so far {best['utility']:.3f} "
             f"(found at {best['step']}); {calls['generated']:,} calls generated; {self._left()}"
@@ -134,7 +136,7 @@ def _print_report(console: Console, report: Mapping[str, Any]) -> None:
     table = Table("system", *sizes, title=f"task {printable(report['task'])}, seed {report['seed']} (95 % intervals)")
     single = report["best_single"]
     alone = f"best single expert: {printable(single['expert'])}"
-    for name, row in ((alone, single), ("start: best first graph", report["start"]), ("found system", report)):
+    for name, row in ((alone, single), (f"start: {START}", report["start"]), ("found system", report)):
         table.add_row(name, score_text(row["dev"]), score_text(row["test"]))
     console.print(table)
     for line in came_of_it(report):

@@ -32,6 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "prompts": {"layout": "paper"},
         "decode": {"top_p": 0.8},
         "search": {
+            "method": "hswarm",
             "graphs": 10,
             "assignments": 10,
             "iterations": 20,
@@ -46,6 +47,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "prompts": {"layout": "paper"},
         "decode": {"top_p": 0.0},
         "search": {
+            "method": "hswarm",
             "graphs": 10,
             "assignments": 10,
             "iterations": 200,
@@ -90,11 +92,13 @@ class Recipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_retired(cls, content: Any) -> Any:
-        """Fields that older recipes have are left out where they were switched off."""
+        """Fields that older recipes have are left out where they were switched off; they are the swarm's."""
         search = content.get("search") if isinstance(content, Mapping) else None
         if not isinstance(search, Mapping):
             return content
         kept = {key: value for key, value in search.items() if key not in RETIRED or value != RETIRED[key]}
+        if len(kept) < len(search):
+            kept = {"method": "hswarm", **kept}
         return {**content, "search": kept}
 
     def to_toml(self) -> str:

@@ -131,7 +131,7 @@ class _Phases(Checkpointer):
     def __init__(self, meter: _Meter) -> None:
         self._meter = meter
 
-    def begin(self, phase: str, calls: int) -> None:
+    def begin(self, phase: str, calls: int, ahead: int | None = None) -> None:
         self._meter.begin(phase, calls)
 
 

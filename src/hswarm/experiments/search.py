@@ -139,11 +139,13 @@ class RunCheckpointer(Checkpointer):
         self.start: Evaluation | None = None  # the best of the first graphs that were scored
         self.lines = 0
 
-    def begin(self, phase: str, calls: int) -> None:
-        task = self._evaluator.task
-        sizes = len(self._evaluator.pool.experts), len(self._evaluator.dev), len(task.test)
-        planned = planned_calls(self._run.recipe, *sizes, task)
-        self._progress.begin(phase, calls, max(0, planned["total"] - self._evaluator.budget.ledger.requested - calls))
+    def begin(self, phase: str, calls: int, ahead: int | None = None) -> None:
+        if ahead is None:
+            task = self._evaluator.task
+            sizes = len(self._evaluator.pool.experts), len(self._evaluator.dev), len(task.test)
+            planned = planned_calls(self._run.recipe, *sizes, task)
+            ahead = max(0, planned["total"] - self._evaluator.budget.ledger.requested - calls)
+        self._progress.begin(phase, calls, ahead)
 
     def keep(
         self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System

@@ -6,7 +6,7 @@ Text takes the colour around it (currentColor), so a picture reads on light and 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import NamedTuple, TypeVar
 
@@ -47,6 +47,25 @@ def lines_svg(lines: Sequence[Line], y_label: str) -> str:
             if value is not None
         ]
     return _svg(parts, f"{y_label} by iteration: {', '.join(line.name for line in lines)}")
+
+
+def curve_svg(calls: Sequence[float], lines: Mapping[str, Sequence[float | None]], y_label: str) -> str:
+    """What each of `lines` had reached when so many calls were made: steps, from zero up."""
+    top = _EDGE + 18 * math.ceil(len(lines) / 4)
+    most = max((v for values in lines.values() for v in values if v is not None), default=1.0)
+    frame = _Frame((0, max([1.0, *calls])), (0.0, most or 1.0), top)
+    parts = [*frame.axes("calls", y_label), *_legend(list(lines))]
+    for i, (name, values) in enumerate(lines.items()):
+        colour, route, before = COLOURS[i % len(COLOURS)], "", 0.0
+        for at, value in zip(calls, values, strict=True):
+            if value is not None:
+                route += f" {frame.x(at):.1f},{frame.y(before):.1f} {frame.x(at):.1f},{frame.y(value):.1f}"
+                before = value
+        parts.append(
+            f'<polyline points="{route.strip()}" fill="none" stroke="{colour}" stroke-width="2">'
+            f"<title>{escape(name)}: {before:.3f} at the end</title></polyline>"
+        )
+    return _svg(parts, f"{y_label} by calls: {', '.join(lines)}")
 
 
 def paths_svg(paths: NDArray[np.float64], names: Sequence[str], labels: tuple[str, str], best: tuple[int, int]) -> str:
@@ -93,10 +112,10 @@ def projected(trail: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64]
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """One character a value, from the least to the greatest; a space where there is none."""
+    """One character a value, on a scale from 0 to 1, or wider if a value lies outside; a space where there is none."""
     known = [value for value in values if value is not None]
-    low, span = min(known, default=0.0), (max(known, default=0.0) - min(known, default=0.0)) or 1.0
-    return "".join(" " if v is None else _SPARKS[round((v - low) / span * (len(_SPARKS) - 1))] for v in values)
+    low, high = min([0.0, *known]), max([1.0, *known])
+    return "".join(" " if v is None else _SPARKS[round((v - low) / (high - low) * (len(_SPARKS) - 1))] for v in values)
 
 
 class _Frame:

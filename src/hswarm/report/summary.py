@@ -18,7 +18,7 @@ from hswarm.analysis.result import AnalysisResult, read_findings
 from hswarm.config.recipe import read_recipe
 from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError, RunError
-from hswarm.plots.charts import Line, lines_svg, paths_svg, projected
+from hswarm.plots.charts import Line, curve_svg, lines_svg, paths_svg, projected
 from hswarm.plots.graph import graph_mermaid, graph_svg
 from hswarm.report.overview import overview
 from hswarm.report.table import HEAD, cells
@@ -30,9 +30,15 @@ from hswarm.runs.schema import Compared, Saved, checked
 T = TypeVar("T")
 SHOWN = 5  # examples on a page
 _ROLES = {"found": "the found system", "start": "the best first graph", "best_single": "the best single expert"}
+START = "best of the first systems"
 _FAULTS = {"unparsed": "could not be parsed", "empty": "were empty", "cut": "were cut off", "failed": "failed"}
 
-_ENDS = {"patience": "{} iterations without a new best", "budget": "{} calls, all that the budget allows"}
+_ENDS = {
+    "patience": "{} iterations without a new best",
+    "budget": "{} calls, all that the budget allows",
+    "perfect": "a perfect score on dev",
+    "exhausted": "trying all {} systems there are",
+}
 
 
 class Node(NamedTuple):
@@ -147,14 +153,43 @@ def came_of_it(report: Mapping[str, Any]) -> list[str]:
     """The outcome of a finished run in sentences."""
     reasons = ", ".join(_ENDS.get(reason, "{} " + reason).format(f"{v:g}") for reason, v in report["stopped"].items())
     said = [f"best system found in step {report['found_at']}; the search ended after {reasons}"]
-    if gain := report.get("gain_on_test"):
-        low, high = gain["ci"]
-        verdict = "a gain" if low > 0 else "a loss" if high < 0 else "no difference that this many questions can show"
+    for name, key in (("best single", "gain_on_test"), ("start", "gain_over_start")):
+        if gain := report.get(key):
+            low, high = gain["ci"]
+            verdict = "a gain" if low > 0 else "a loss" if high < 0 else "no difference that this many questions show"
+            said.append(
+                f"found - {name} on test: {gain['difference']:+.3f} [{low:+.3f}, {high:+.3f}], "
+                f"p {_p(gain['p_value'])}: {verdict}"
+            )
+    return said + lineage(report)
+
+
+def lineage(report: Mapping[str, Any]) -> list[str]:
+    """How the system that growth found came about: the moves that led to it and what each gained; whom it relies on."""
+    if not (growth := report.get("growth")):
+        return []
+    said, before = [f"{growth['tried']:,} systems were scored; how the one found came about:"], None
+    for step in growth["lineage"]:
+        gain = "" if before is None else f" ({step['score'] - before:+.3f})"
+        before = step["score"]
         said.append(
-            f"found - best single on test: {gain['difference']:+.3f} [{low:+.3f}, {high:+.3f}], "
-            f"p {_p(gain['p_value'])}: {verdict}"
+            f"  {step['step'].partition('/')[0]:>3} {step['move']}: {step['system']} "
+            f"{step['score']:.3f}{gain} on {step['questions']} questions"
         )
+    ranked = sorted(growth["experts"].items(), key=lambda pair: -pair[1])
+    said.append("gain by expert (Banzhaf): " + ", ".join(f"{name} {value:+.3f}" for name, value in ranked))
+    if growth["orders"]:
+        orders = ", ".join(f"{first} -> {then}" for first, then, _ in growth["orders"][:5])
+        said.append(f"most promising orders: {orders}")
     return said
+
+
+def tried(growth: Mapping[str, Any]) -> str:
+    """What a generation tried, and how many were still in the race after how many questions."""
+    if not growth["rungs"]:
+        return f"{growth['phase']}: nothing tried"
+    rungs = ", ".join(f"{count} on {questions}" for questions, count in growth["rungs"])
+    return f"{growth['phase']}: {rungs} questions"
 
 
 def cost(report: Mapping[str, Any]) -> dict[str, str]:
@@ -171,7 +206,8 @@ def cost(report: Mapping[str, Any]) -> dict[str, str]:
 
 def so_far(run: Run, history: Sequence[Mapping[str, Any]]) -> list[str]:
     """How far an unfinished run is, in sentences."""
-    done = f"{len(history)} of at most {run.recipe.search.iterations} iterations done"
+    most = f" of at most {run.recipe.search.iterations}" if run.recipe.search.method == "hswarm" else ""
+    done = f"{len(history)}{most} iterations done"
     best = f"; best on dev {history[-1]['best']['utility']:.3f}" if history else ""
     return [
         done + best,
@@ -214,7 +250,8 @@ def warnings(report: Mapping[str, Any] | None, history: Sequence[Mapping[str, An
     if history:
         last = history[-1]
         faults = {
-            name: sum(last.get(step, {}).get(name, 0) for step in ("role", "weight", "scored")) for name in _FAULTS
+            name: sum(last.get(step, {}).get(name, 0) for step in ("role", "weight", "scored", "growth"))
+            for name in _FAULTS
         }
         said += _faulty(faults, f"on dev in iteration {last['iteration'] + 1}")
     return said
@@ -288,8 +325,15 @@ def _searched(run: Run, report: Mapping[str, Any] | None) -> dict[str, str]:
         if report
         else "",
         "experts": ", ".join(report["singles"]) if report else ", ".join(recipe.pool.experts),
-        "an iteration": ", ".join(steps[step] for step in search.steps),
-        "at most": f"{search.iterations} iterations, {search.patience} without a new best; {recipe.budget.text()}",
+        "method": search.method,
+    }
+    if search.method == "hswarm":
+        told |= {
+            "an iteration": ", ".join(steps[step] for step in search.steps),
+            "at most": f"{search.iterations} iterations, {search.patience} without a new best; {recipe.budget.text()}",
+        }
+    told |= {
+        "budget": "" if search.method == "hswarm" else recipe.budget.text(),
         "engine": recipe.engine.name,
         "base": recipe.pool.base,
         "seed": str(recipe.seed),
@@ -303,7 +347,7 @@ def _scores(report: Mapping[str, Any] | None, history: Sequence[Mapping[str, Any
         single = report["best_single"]
         rows = [
             (f"best single expert: {single['expert']}", single),
-            ("start: best first graph", report["start"]),
+            (f"start: {START}", report["start"]),
             ("found system", report),
         ]
         others = sorted(report["singles"].items(), key=lambda one: -(one[1] or 0))
@@ -335,6 +379,9 @@ def _charts(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         )
     )
     drawn = {"scores": lines_svg([line for line in lines if any(v is not None for v in line.values)], "score on dev")}
+    if "growth" in history[-1]:
+        at = [float(entry["calls"]["generated"]) for entry in history]
+        drawn = {"scores": curve_svg(at, {"best so far": lines[-1].values}, "score on dev")}
     names = list(dict.fromkeys(name for entry in history for name in entry.get("weight", {}).get("jfk", {})))
     if names:
         jfk = [Line(name, [entry.get("weight", {}).get("jfk", {}).get(name) for entry in history]) for name in names]

@@ -74,6 +74,7 @@ def final_report(
         "overlap": check_task(task).overlap_questions,
         "wall_s": round(evaluator.budget.seconds, 1),
         "versions": versions(),
+        **findings.story,
     }
     if selection.held_out:
         report["selection"] = selection_report(selection)
@@ -82,6 +83,8 @@ def final_report(
         report["test_faults"] = {role: faults(test) for role, test in shown.items()}
     if name in alone:
         report["gain_on_test"] = _gain(tests[0].scores, alone[name].scores, rng)
+    if "start" in on_test:
+        report["gain_over_start"] = _gain(tests[0].scores, on_test["start"].scores, rng)
     if len(alone) > 1:
         report["singles_test"] = {expert: io.without_nan(test.utility) for expert, test in alone.items()}
     if (run.path / "forecast.json").is_file():

@@ -89,6 +89,36 @@ class _Forecast(Form):
     off: float | None
 
 
+class _Ancestor(Form):
+    step: str
+    move: str
+    system: str
+    score: float
+    questions: int
+
+
+class Growth(Form):
+    """What growth tells of its search (methods/growth/story.py)."""
+
+    tried: int
+    lineage: list[_Ancestor]
+    experts: dict[str, float]
+    orders: list[Annotated[list[str | float], Field(min_length=3, max_length=3)]]
+
+
+class Generation(Form):
+    """Growth's part of a line of the history: its phase, (questions, terms asked so many) by rung, the leader."""
+
+    phase: str
+    rungs: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
+    known: int
+    system: str
+    unparsed: int = 0
+    empty: int = 0
+    cut: int = 0
+    failed: int = 0
+
+
 class Report(_Scored):
     """report.json."""
 
@@ -109,6 +139,8 @@ class Report(_Scored):
     versions: dict[str, str]
     test_faults: dict[Literal["found", "start", "best_single"], dict[_Fault, int]] = {}
     gain_on_test: _Gain | None = None
+    gain_over_start: _Gain | None = None
+    growth: Growth | None = None
     forecast: dict[str, _Forecast] = {}
 
 
@@ -138,6 +170,7 @@ class Entry(Form):
     role: _Step = _Step()
     weight: _Step = _Step()
     scored: _Step = _Step()
+    growth: Generation | None = None
 
 
 class Answer(Form):

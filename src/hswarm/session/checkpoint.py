@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ class Findings:
     best: System
     iterations: int
     stopped: Mapping[str, float]
+    story: Mapping[str, object] = field(default_factory=dict)  # what the method has to tell besides, for the report
 
     @property
     def best_single(self) -> Evaluation:
@@ -37,8 +38,8 @@ class Checkpointer:
 
     intervals = False  # whether lines of the history are to have them: they take 4 % of a toy search
 
-    def begin(self, phase: str, calls: int) -> None:
-        """`phase` starts and will ask for `calls` calls."""
+    def begin(self, phase: str, calls: int, ahead: int | None = None) -> None:
+        """`phase` starts and will ask for `calls` calls, and the search for `ahead` more at most, if it knows."""
 
     def scoring(self, step: str, calls: int) -> None:
         """Systems are about to be scored, with at most `calls` calls."""

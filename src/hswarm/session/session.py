@@ -131,6 +131,8 @@ def _engine_s_own(recipe: Recipe) -> Callable[[int], ExpertPool] | None:
 def planned_calls(recipe: Recipe, experts: int, dev: int, test: int, task: Task | None = None) -> dict[str, int]:
     """Calls that a recipe asks for at most, by phase; reuse and patience make them fewer.
 
+    Growth makes as many as the budget allows; without one, as many as the swarm would ask for.
+
     What the scorers of `task` ask further is counted too; without it only the questions themselves are.
     """
     settings = recipe.search
@@ -139,10 +141,13 @@ def planned_calls(recipe: Recipe, experts: int, dev: int, test: int, task: Task 
     roles = role * (settings.iterations if "role" in settings.steps else 1)
     weights = settings.assignments * nodes * dev * max(0, settings.iterations - settings.weight_after)
     weights *= "weight" in settings.steps
-    phases = {
-        "experts alone": experts * alone * dev,
-        "role-steps": roles,
-        "weight-steps": weights,
+    singles = experts * alone * dev
+    if settings.method.startswith("growth"):
+        limit = recipe.budget.calls or singles + roles + weights
+        search = {"experts alone": min(singles, limit), "growth": max(0, limit - singles)}
+    else:
+        search = {"experts alone": singles, "role-steps": roles, "weight-steps": weights}
+    phases = search | {
         "test": {"none": nodes, "best": alone + 2 * nodes, "all": experts * alone + 2 * nodes}[settings.start_on_test]
         * test,
     }

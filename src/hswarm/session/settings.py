@@ -36,7 +36,7 @@ class SearchSettings:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    method: str = "hswarm"
+    method: str = "growth"
     graphs: int = 10
     assignments: int = 10
     iterations: int = 20

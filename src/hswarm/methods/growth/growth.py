@@ -25,6 +25,7 @@ from hswarm.methods.growth.moves import Move, Moves
 from hswarm.methods.growth.proposals import best_terms, promising
 from hswarm.methods.growth.races import question_order, rungs, survivors
 from hswarm.methods.growth.scoreboard import FAULTS, Origin, Scoreboard
+from hswarm.methods.growth.story import told
 from hswarm.methods.growth.terms import Term, pure
 from hswarm.session.checkpoint import Findings
 from hswarm.session.evaluator import Evaluator
@@ -37,7 +38,7 @@ from hswarm.system.system import System
 class Growth:
     """How systems grow; each part can be switched off to see what it is worth.
 
-    A generation races `candidates` neighbours of the `elite` best terms (0: as many as fill the engine's batch, 16 at
+    A generation races `candidates` neighbours of the `elite` best terms (0: as many as fill the engine's batch, 32 at
     least), on `rung` questions first. `blends` gives a node's expert a share of another, of `shares`; without `roles`
     graphs stay as the start made them and blends alone are tried. `patience` is in generations. The experts alone take
     at most `alone` of the calls, the pairs `pairs`. `price` is what a call an answer beyond the first must be worth.
@@ -118,10 +119,10 @@ class Search:
     @property
     def batch(self) -> int:
         """Terms that a generation tries: as many as fill the engine's batch on the first rung, if the budget is large
-        enough for forty such generations; 16 at least."""
+        enough for forty such generations; 32 at least."""
         settings = self._settings
         fitting = min(self._evaluator.recipe.engine.batch, self._board.limit // 40) // settings.rung
-        return settings.candidates or max(16, fitting)
+        return settings.candidates or max(32, fitting)
 
     def go(self) -> Findings:
         """Grow to the end."""
@@ -139,7 +140,10 @@ class Search:
         singles = tuple(map(self._board.evaluation, self._singles))
         start = self._board.evaluation(self._first or found)
         system = self._board.systems([found])[0]
-        findings = Findings(singles, start, system, self._round, self._stopped())
+        if self._model:
+            self._model.fit(self._board.scores)
+        story = {"growth": told(self._board, self._model, found, self._pool.names)}
+        findings = Findings(singles, start, system, self._round, self._stopped(), story)
         self._checkpointer.end(findings)
         return findings
 
@@ -166,7 +170,7 @@ class Search:
         most = max(int(self._settings.alone * self._board.limit) // each, min(self._settings.rung, questions))
         spare = self._board.remaining - self._evaluator.calls(1, questions)  # the best is asked every question
         upto = max(0, min(questions, most, spare // each)) if most < questions else questions
-        self._checkpointer.begin("experts alone", each * upto)
+        self._announce("experts alone", each * upto)
         self._note([Move(term, "expert", term) for term in self._singles])
         asked = self._board.extend(self._singles, upto, "0/alone") if upto else list(self._singles)
         tried = [(upto, len(asked))]
@@ -209,6 +213,12 @@ class Search:
         )
         return self._race(chosen)
 
+    def _announce(self, phase: str, calls: int) -> None:
+        """Say that `phase` starts. The calls to come are scaled by how many were asked for a generated one so far."""
+        ledger = self._evaluator.budget.ledger
+        reuse = ledger.requested / max(1, ledger.generated) if ledger.requested else 1
+        self._checkpointer.begin(phase, calls, max(0, round(self._board.remaining * reuse) - calls))
+
     def _note(self, moves: Sequence[Move]) -> None:
         for move in moves:
             parent = move.parent if move.parent != move.term else None
@@ -221,7 +231,7 @@ class Search:
         self._note(moves)
         first = min(self._settings.rung, questions)
         name = "first graphs" if self._round == 1 else f"generation {self._round - 1}"
-        self._checkpointer.begin(name, sum(term.size for term in going) * first)
+        self._announce(name, 2 * sum(term.size for term in going) * first)
         for upto in rungs(first, questions) if self._settings.racing else [questions]:
             going = board.extend(going, upto, f"{self._round}/{upto}")
             if not going:

@@ -14,7 +14,7 @@ from hswarm.methods.growth.terms import Term
 Array = NDArray[np.float64]
 
 
-def best_terms(scores: Mapping[Term, Array], model: Model | None, count: int, weight: float = 4.0) -> list[Term]:
+def best_terms(scores: Mapping[Term, Array], model: Model | None, count: int, weight: float = 8.0) -> list[Term]:
     """The `count` best terms by their mean, drawn towards what the model expects as if by `weight` questions.
 
     Of equals the smaller. Without a model the mean is drawn towards zero.

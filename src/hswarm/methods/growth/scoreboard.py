@@ -99,7 +99,10 @@ class Scoreboard:
         costs = self._affordable(terms, upto)
         wanted = dict.fromkeys(costs)
         if self.free and self.shared and self.evaluator.calls(1, 1) == 1:
-            wanted |= dict.fromkeys(node for term in costs for node in term.nodes)
+            for term in costs:
+                for node in term.nodes:
+                    wanted.setdefault(node)
+                    self.origins.setdefault(node, Origin("part", term, f"{step.partition('/')[0]}/part"))
         starts: dict[int, list[Term]] = {}
         for term in wanted:
             if (start := len(self.scores.get(term, ()))) < upto:
@@ -132,7 +135,6 @@ class Scoreboard:
         except BudgetSpent as fault:
             made, self.spent = fault.evaluations, True
         for term, evaluation in zip(terms, made, strict=False):
-            self.origins.setdefault(term, Origin("part", None, f"{step.partition('/')[0]}/part"))
             self.faults.update({kind: getattr(evaluation, kind) for kind in FAULTS})
             self.add(term, np.concatenate([self.scores.get(term, np.empty(0)), evaluation.scores]))
 
