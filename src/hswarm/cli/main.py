@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     new.add_argument("--data", metavar="FILE", default="", help="own: a file of questions to look at and fill in")
     search = _command(commands, "search", "search:search", "search as a recipe says")
     _recipe_arguments(search)
-    search.add_argument("--method", metavar="NAME", help="what searches, a name of hswarm ls methods (default: hswarm)")
+    search.add_argument("--method", metavar="NAME", help="what searches, a name of hswarm ls methods (default: growth)")
     search.add_argument("--run", metavar="DIR", help="folder of the new run (default: runs/<name of the recipe>)")
     search.add_argument("--forecast", action="store_true", help="calibrate first; the report compares with what came")
     _command(commands, "resume", "search:resume", "continue an interrupted run").add_argument("run", metavar="RUN")

@@ -37,7 +37,9 @@ def plan(arguments: argparse.Namespace) -> None:
             f"{calls['total'] * prompt:,} and {calls['total'] * reply:,} at most"
         )
     console.print("equal calls are made once, and a search may end early: both make it fewer")
-    if not arguments.quick and not missing:
+    if recipe.search.method != "hswarm":
+        console.print(f"no forecast of seconds: a calibration follows the swarm, not method '{recipe.search.method}'")
+    elif not arguments.quick and not missing:
         _calibrate(recipe, console, missing)
     for text in missing:
         console.print(f"not here yet: {text}")
