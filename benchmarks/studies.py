@@ -103,6 +103,20 @@ STUDIES = {
         "0.5",
         0,
     ),
+    "dropout_role": Study(
+        "Dropout-R: role-steps left out",
+        "a minor loss on Knowledge Crosswords and COM2 (figure 9)",
+        four("search.dropout_role", {"0": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}),
+        "0.5",
+        0,
+    ),
+    "dropout_weight": Study(
+        "Dropout-W: weight-steps left out",
+        "a minor loss on Knowledge Crosswords and COM2 (figure 9)",
+        four("search.dropout_weight", {"0": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}),
+        "0.5",
+        0,
+    ),
     "drop_k": Study(
         "Drop-K: iterations left out",
         "no figure at hand; expected: fewer calls at a small loss",

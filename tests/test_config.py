@@ -140,3 +140,26 @@ def go(recipe, other): recipe.search.graphs, other.phantom, recipe.role.phantom
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_valid(name):
     assert build_recipe({"preset": name}).preset == name
+
+
+def test_the_paper_s_preset_is_the_paper_s_text() -> None:
+    """arXiv 2502.04510: algorithms 1, 3 and 4, and the settings of its experiments."""
+    recipe = build_recipe({"preset": "paper"})
+    search = recipe.search
+    assert (search.graphs, search.assignments, search.iterations, search.patience) == (10, 10, 20, 6)
+    assert (search.draw, search.weight_topology, search.steps) == ("independent", "best", ("role", "weight"))
+    assert (recipe.decode.top_p, recipe.decode.edges) == (0.8, "independent")
+    for swarm in (recipe.role, recipe.weight):
+        assert (swarm.velocity, swarm.step_factor, swarm.coefficients_random) == ("zero", 1.0, True)
+        assert swarm.inertia in (0.1, 0.2, 0.3)
+        assert 0.1 <= swarm.cognitive <= 0.5
+        assert 0.2 <= swarm.social <= 0.6
+        assert swarm.repel in (0.01, 0.05, 0.1)
+        assert 0.5 <= swarm.step_length <= 1.0
+
+
+def test_the_reference_preset_is_what_the_code_does() -> None:
+    recipe = build_recipe({"preset": "reference"})
+    assert (recipe.decode.top_p, recipe.decode.edges, recipe.decode.out_edges) == (0.0, "one", 1)
+    assert (recipe.search.iterations, recipe.search.weight_topology) == (200, "iteration")
+    assert {recipe.role.velocity, recipe.weight.velocity} == {"random"}

@@ -77,7 +77,17 @@ def test_a_recipe_that_was_moved_runs(tmp_path, capsys):
     line = "-n moved -e exact_match -d own --graph_num 3 -m 4 -p 4 --starting_velocity_mode best --repel_term 1 --dropN 0.5"
     assert main(["recipe", "from-reference", *line.split(), "--out", out]) == 0
     assert main(["recipe", "from-reference", *line.split(), "--out", out]) == 2  # nothing is overwritten
-    changes = ["engine.name=toy", "task.name=toy", "task.path=", "task.dev=20", "task.test=20", "search.nodes=4"]
+    changes = [
+        "engine.name=toy",
+        "pool.path=",
+        "pool.base=",
+        "pool.experts=[]",
+        "task.name=toy",
+        "task.path=",
+        "task.dev=20",
+        "task.test=20",
+        "search.nodes=4",
+    ]
     changed = [word for change in changes for word in ("--set", change)]
     assert main(["search", out, *changed, "--run", str(tmp_path / "run")]) == 0
     history = Run.open(tmp_path / "run").history()

@@ -19,7 +19,8 @@ def test_gain_of_the_hand_worked_case(tmp_path):
     run = hand_run(tmp_path, toy_system(Topology.chain(2), [FIRST, SECOND]))
     (found,) = analyze(run.path, ["gain"])
     # solved alone by 1, 1, 0, 0 and 3 of three experts; the chain of the first two solves all but the fourth
-    assert found.numbers["c_gain"] == pytest.approx((2 / 3 + 2 / 3 + 1 + 0 + 0) / 5)
+    # the one that nobody solves alone and the chain does is told apart, not summed
+    assert found.numbers["c_gain"] == pytest.approx((2 / 3 + 2 / 3 + 0 + 0) / 5)
     assert [(b["questions"], b["accuracy"]) for b in found.numbers["buckets"]] == [(2, 0.5), (2, 1), (0, None), (1, 1)]
     assert "1 of 2 questions that no expert solves alone (50.0%)" in found.says[1]
     assert found.svg.startswith("<svg")
@@ -47,11 +48,19 @@ def test_the_calls_allowed_bound_the_questions(tmp_path):
     assert sum(bucket["questions"] for bucket in few.numbers["buckets"]) == 2
 
 
+def test_c_gain_by_hand() -> None:
+    """Two experts, four questions, solved alone by 0, 0, 1, 2 of them; B_0 is told apart and not in the sum."""
+    alone = [[False, False, True, True], [False, False, False, True]]
+    found = collaborative_gain([True, False, True, True], alone, np.random.default_rng(0))
+    assert found.value == pytest.approx(1 / 4 * (1 - 1 / 2) + 1 / 4 * (1 - 2 / 2))
+    assert found.nobody == (0, 2, 0.5, 0.0)
+
+
 def test_c_gain_is_the_weighted_sum_over_buckets():
     rng = np.random.default_rng(3)
     system, alone = rng.random(200) < 0.6, rng.random((7, 200)) < 0.4
     found = collaborative_gain(system, alone, rng)
-    parts = [b.questions / 200 * (b.accuracy - b.solvers / 7) for b in found.buckets if b.questions]
+    parts = [b.questions / 200 * (b.accuracy - b.solvers / 7) for b in found.buckets[1:] if b.questions]
     assert found.value == pytest.approx(sum(parts))
     assert found.interval.low < found.value < found.interval.high
     with pytest.raises(ValueError, match="shapes"):

@@ -92,6 +92,32 @@ def test_more_edges_a_node():
     assert len(topology.edges) == 15  # all pairs
 
 
+def test_independent_edges_by_hand() -> None:
+    # Outdegrees 0.3, 9, 4: node 0 is the sink (top_p 0), 1 joins first and has only 0 to choose. Node 2 has an edge to 0
+    # with probability 1 / (1 + e^2) = 0.119 and to 1 with 0.881, independently: both 0.105, only 0 0.014, only 1 or
+    # none (then the likeliest, which is 1) 0.881.
+    matrix = np.array([[0, 0.1, 0.2], [4.5, 0, 4.5], [1.0, 3.0, 0]])
+    rng = np.random.default_rng(0)
+    drawn = [g_decode(matrix, rng, edges="independent").edges - {(1, 0)} for _ in range(6000)]
+    shares = [np.mean([edges == wanted for edges in drawn]) for wanted in ({(2, 0), (2, 1)}, {(2, 0)}, {(2, 1)})]
+    assert shares == pytest.approx([0.105, 0.014, 0.881], abs=0.015)
+
+
+@given(matrices, st.floats(0, 0.999), st.integers(0, 2**32 - 1))
+def test_independent_edges_leave_no_node_without_an_edge(matrix: np.ndarray, top_p: float, seed: int) -> None:
+    topology = g_decode(matrix, np.random.default_rng(seed), top_p, edges="independent")
+    assert topology == g_decode(matrix, np.random.default_rng(seed), top_p, edges="independent")
+    assert {u for u, _ in topology.edges} == set(range(topology.size)) - {topology.sink}
+
+
+def test_independent_edges_follow_the_order_of_the_graph() -> None:
+    # Ones everywhere: nodes join as 2, 1, 0; node 0 may have edges to both, and often has.
+    rng = np.random.default_rng(0)
+    found = [g_decode(np.ones((3, 3)), rng, edges="independent").edges for _ in range(400)]
+    assert {len(edges) for edges in found} == {2, 3}
+    assert np.mean([len(edges) == 3 for edges in found]) == pytest.approx(0.25, abs=0.07)
+
+
 @pytest.mark.parametrize("matrix", [[[1.0, 2.0]], [], [[np.nan]], [[0, np.inf], [0, 0]], 3.0])
 def test_refused(matrix):
     with pytest.raises(ValueError, match="expected"):

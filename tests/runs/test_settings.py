@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -277,6 +278,30 @@ def test_drop_k_leaves_out_whole_iterations(tmp_path):
             assert line["calls"]["requested"] == before["calls"]["requested"]
             assert line["role"]["utilities"] == before["role"]["utilities"]
             assert line["weight"]["jfk"] == before["weight"]["jfk"]
+
+
+@pytest.mark.parametrize(
+    ("field", "left", "kept"), [("dropout_role", "role", "weight"), ("dropout_weight", "weight", "role")]
+)
+def test_dropout_leaves_out_whole_steps(tmp_path: Path, field: str, left: str, kept: str) -> None:
+    lines = searched(tmp_path / "run", **{field: 0.5}, iterations=12, patience=12).history()
+    there = [left in line for line in lines]
+    assert there[0]
+    assert 2 <= sum(there) <= 10
+    assert all(kept in line for line in lines)
+    for before, line in pairwise(lines):
+        share = 1 if left in line else 0
+        asked = line["calls"]["requested"] - before["calls"]["requested"]
+        assert asked == (1 + share) * 4 * 3 * 20  # steps, systems a step, nodes, questions
+
+
+def test_an_iteration_without_any_step_is_no_sign_of_an_end(tmp_path: Path) -> None:
+    run = searched(tmp_path / "run", dropout_role=0.8, dropout_weight=0.8, iterations=60, patience=4)
+    lines = run.history()
+    best = [line["best"]["utility"] for line in lines]
+    since = lines[best.index(best[-1]) + 1 :]
+    scored = [line for line in since if {"role", "weight"} & set(line)]
+    assert len(scored) == 4 < len(since)
 
 
 def test_weight_after_lets_roles_be_found_first(tmp_path):

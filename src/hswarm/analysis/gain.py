@@ -53,7 +53,7 @@ def _says(found: CGain, split: str, questions: int) -> tuple[str, ...]:
         f"C-Gain on {questions} {split} questions: {found.value:+.3f} (95 % interval {low:+.3f} to {high:+.3f}); "
         "solved is a score of at least 0.5"
     )
-    nobody = found.buckets[0]
+    nobody = found.nobody
     second = f"{round(nobody.accuracy * nobody.questions)} of {nobody.questions} questions that no expert solves alone"
     share = f" ({nobody.accuracy:.1%}) the system solves" if nobody.questions else ""
     flattered = ("dev was searched on, so these figures flatter the system; --split test does not",) * (split == "dev")

@@ -30,7 +30,7 @@ from hswarm.tasks import TaskSettings
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "prompts": {"layout": "paper"},
-        "decode": {"top_p": 0.8},
+        "decode": {"top_p": 0.8, "edges": "independent"},
         "search": {
             "method": "hswarm",
             "graphs": 10,
@@ -40,12 +40,12 @@ PRESETS: dict[str, dict[str, Any]] = {
             "draw": "independent",
             "weight_topology": "best",
         },
-        "role": {"step_factor": 0.95, "velocity": "random"},
-        "weight": {"step_factor": 0.95, "velocity": "random"},
+        "role": {"step_factor": 1.0, "velocity": "zero"},
+        "weight": {"step_factor": 1.0, "velocity": "zero"},
     },
     "reference": {
         "prompts": {"layout": "paper"},
-        "decode": {"top_p": 0.0},
+        "decode": {"top_p": 0.0, "edges": "one"},
         "search": {
             "method": "hswarm",
             "graphs": 10,

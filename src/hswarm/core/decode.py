@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,35 +19,55 @@ _LEAST_SHARE = 0.01
 
 @dataclass(frozen=True)
 class DecodeSettings:
-    """How G-Decode draws: `top_p` 0 is argmax; `out_edges` successors a node (1 gives in-trees)."""
+    """How G-Decode draws: `top_p` 0 is argmax; `out_edges` successors a node (1 gives in-trees).
+
+    `edges`: "one" draw for each edge (the authors' code), or "independent": an edge to each node of the graph so far
+    with its own probability (the paper as printed; `out_edges` is then not used).
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     top_p: float = 0.0
     out_edges: int = 1
+    edges: Literal["one", "independent"] = "one"
 
     def __post_init__(self) -> None:
         if not 0 <= self.top_p < 1:
             raise ValueError(f"top_p must be in [0, 1), got {self.top_p}")
         if self.out_edges < 1:
             raise ValueError(f"out_edges must be at least 1, got {self.out_edges}")
+        if self.out_edges > 1 and self.edges == "independent":
+            raise ValueError("out_edges counts draws; with edges = 'independent' leave it at 1")
+
+    def decode(self, adjacency: ArrayLike, rng: np.random.Generator) -> Topology:
+        """The topology of `adjacency`, shape (n, n), as these settings say (`g_decode`)."""
+        return g_decode(adjacency, rng, self.top_p, out_edges=self.out_edges, edges=self.edges)
 
 
 def g_decode(
-    adjacency: ArrayLike, rng: np.random.Generator, top_p: float = 0.0, *, out_edges: int = 1, sink: int | None = None
+    adjacency: ArrayLike,
+    rng: np.random.Generator,
+    top_p: float = 0.0,
+    *,
+    out_edges: int = 1,
+    edges: Literal["one", "independent"] = "one",
+    sink: int | None = None,
 ) -> Topology:
-    """The topology of `adjacency`, shape (n, n); a_uv says how much u speaks to v, the diagonal is ignored.
+    """The topology of `adjacency`, shape (n, n); a_uv is the weight of the edge u -> v, the diagonal is ignored.
 
-    The sink is drawn, the least outdegree (row sum) most likely, or it is `sink`. Until none is left, a node is drawn
-    by softmax of its outdegree and speaks to `out_edges` nodes of the graph so far (all, if they are fewer), drawn by
-    softmax of a_uv without replacement. "Drawn" is from the smallest set of most likely candidates whose mass exceeds
-    `top_p`, in [0, 1); 0 takes the most likely (ties: the higher index) and does not use `rng`.
+    The sink is drawn, the least outdegree (row sum) most likely, or it is `sink`. Until none is left, a node u is drawn
+    by softmax of its outdegree and gets edges to nodes v of the graph so far: with `edges` "one", `out_edges` of them
+    (all, if they are fewer), drawn by softmax of a_uv without replacement; with "independent", an edge to each v with
+    probability exp(a_uv) / sum_i exp(a_ui), i over the graph so far, independently of the others. A node that draws no
+    edge would answer to nobody, so it gets the edge to its likeliest v (ties: the higher index). "Drawn" is from the
+    smallest set of most likely candidates whose mass exceeds `top_p`, in [0, 1); 0 takes the most likely (ties: the
+    higher index). With `edges` "one" and `top_p` 0, `rng` is not used.
 
     Sink weights are 1/outdegree. With an outdegree of zero or less the inverse has no order, so the weights are then
     1 / ((outdegree - least) / (greatest - least) + 0.01): the least is still the most likely, and all equal are equal.
 
     Any finite matrix decodes and is not written to. ValueError: not square, empty, not finite, options out of range.
-    Source: arXiv 2502.04510, Algorithm 4; one draw an edge, further edges (`out_edges` > 1) are the wider reading.
+    Source: arXiv 2502.04510, Algorithm 4: "independent" as printed, "one" as the authors' code draws.
     """
     matrix = np.array(adjacency, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
@@ -59,16 +80,19 @@ def g_decode(
     outdegree, unit = _outdegrees(matrix)
     graph = [_draw(-outdegree, _sink_weights(outdegree), rng, top_p) if sink is None else range(len(matrix))[sink]]
     remaining = [node for node in range(len(matrix)) if node != graph[0]]
-    edges: list[tuple[int, int]] = []
+    drawn: list[tuple[int, int]] = []
     while remaining:
         logits = outdegree[remaining]
         node = remaining.pop(_draw(logits, _softmax(logits, unit), rng, top_p))
         targets = sorted(graph)  # so that a tie is decided by index, not by who joined last
-        for _ in range(min(out_edges, len(graph))):
-            logits = matrix[node, targets]
-            edges.append((node, targets.pop(_draw(logits, _softmax(logits), rng, top_p))))
+        if edges == "independent":
+            drawn += [(node, v) for v in _independent(matrix[node, targets], targets, rng)]
+        else:
+            for _ in range(min(out_edges, len(graph))):
+                logits = matrix[node, targets]
+                drawn.append((node, targets.pop(_draw(logits, _softmax(logits), rng, top_p))))
         graph.append(node)
-    return Topology.of(len(matrix), edges)
+    return Topology.of(len(matrix), drawn)
 
 
 def encoded(tree: Topology) -> Array:
@@ -126,6 +150,14 @@ def _softmax(logits: Array, unit: float = 1.0) -> Array:
     """exp(unit * logits), the greatest at 1, so that only gaps can overflow, to a weight of 0, as they should."""
     with np.errstate(over="ignore", under="ignore"):
         return np.asarray(np.exp((logits - logits.max()) * unit))
+
+
+def _independent(logits: Array, targets: Sequence[int], rng: np.random.Generator) -> list[int]:
+    """Each of `targets` with its softmax probability, independently; the likeliest if none is drawn."""
+    weights = _softmax(logits)
+    chosen = np.flatnonzero(rng.uniform(size=len(targets)) < weights / weights.sum())
+    likeliest = np.lexsort((np.arange(len(logits)), logits))[-1:]
+    return [targets[i] for i in (chosen if len(chosen) else likeliest)]
 
 
 def _draw(keys: Array, weights: Array, rng: np.random.Generator, top_p: float) -> int:

@@ -27,19 +27,25 @@ class CGain(NamedTuple):
     interval: Interval
     buckets: tuple[Bucket, ...]
 
+    @property
+    def nobody(self) -> Bucket:
+        """B_0: the questions that no expert solves alone."""
+        return self.buckets[0]
+
 
 def collaborative_gain(system: ArrayLike, alone: ArrayLike, rng: np.random.Generator) -> CGain:
-    """C-Gain = sum_k |B_k| / |B| (Acc(B_k) - k / n): B_k are the questions that k of n experts solve.
+    """C-Gain = sum_k |B_k| / |D| (Acc(B_k) - k / n), k from 1 to n: B_k are the questions that k of n experts solve.
 
-    `system` (questions,) and `alone` (experts, questions) say who solves what. The sum is the mean over questions of
-    system - k / n, so its interval is a bootstrap over questions. ValueError: shapes that do not fit, no question.
+    `system` (questions,) and `alone` (experts, questions) say who solves what. B_0, what no expert solves alone, is not
+    in the sum: its bucket is told apart (`nobody`). The sum is the mean over all questions of system - k / n, 0 in B_0,
+    so its interval is a bootstrap over questions. ValueError: shapes that do not fit, no question.
     """
     solved, single = np.asarray(system, dtype=bool), np.asarray(alone, dtype=bool)
     if solved.ndim != 1 or not len(solved) or single.ndim != 2 or single.shape[1] != len(solved) or not len(single):
         raise ValueError(f"expected shapes (questions,) and (experts, questions), got {solved.shape}, {single.shape}")
     solvers, experts = single.sum(axis=0), len(single)
     buckets = tuple(_bucket(k, experts, solved[solvers == k]) for k in range(experts + 1))
-    gains = solved - solvers / experts
+    gains = np.where(solvers > 0, solved - solvers / experts, 0.0)
     return CGain(float(gains.mean()), bootstrap_interval(gains, rng), buckets)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from hswarm.core.decode import g_decode
 from hswarm.core.topology import Topology
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import method
@@ -36,5 +35,5 @@ def random_topology(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Gener
     """One random adjacency, decoded as hswarm decodes; nothing is searched."""
     members, decode = team(pool, evaluator, rng), evaluator.recipe.decode
     adjacency = rng.uniform(0, 1, (len(members), len(members)))
-    topology = g_decode(adjacency, rng, decode.top_p, out_edges=decode.out_edges)
+    topology = decode.decode(adjacency, rng)
     return evaluator.system(topology, [members[i] for i in rng.permutation(len(members))])

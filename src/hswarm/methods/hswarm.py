@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hswarm import io
-from hswarm.core.decode import encoded, g_decode, thinned
+from hswarm.core.decode import encoded, thinned
 from hswarm.core.jfk import draw_assignments, jfk_score
 from hswarm.core.stats import bootstrap_interval
 from hswarm.core.streams import seed_of, stream
@@ -129,9 +129,9 @@ class Search:
         before = self._best.utility if self._evaluator.archive.finalists else -np.inf
         try:
             experts = self._moved() if weighs else self._pool.experts
-            if t == 0 or "role" in self._settings.steps:
+            if (t == 0 or "role" in self._settings.steps) and not self._left_out("role", t):
                 entry["role"] = self._role_step(t, experts)
-            if weighs and not waiting:
+            if weighs and not waiting and not self._left_out("weight", t):
                 entry["weight"] = self._weight_step(t, experts)
         except BudgetSpent as fault:
             self._spent = True
@@ -139,7 +139,10 @@ class Search:
                 self._consider(fault.evaluations)
             if not self._evaluator.archive.finalists:
                 raise
-        self._stalled = 0 if waiting or self._best.utility > before else self._stalled + 1
+        if waiting or self._best.utility > before:
+            self._stalled = 0
+        elif "role" in entry or "weight" in entry:  # an iteration that left both steps out shows nothing
+            self._stalled += 1
         entry["best"] = {"utility": self._best.utility, "step": self._best.step} | self._interval(self._best, t)
         entry["calls"] = {
             "requested": self._ledger.requested,
@@ -173,7 +176,7 @@ class Search:
     def _role_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
         rng, decode = stream(self._seed, "decode", t), self._recipe.decode
         matrices = self._role.ask().reshape(-1, self._nodes, self._nodes)
-        topologies = [g_decode(matrix, rng, decode.top_p, out_edges=decode.out_edges) for matrix in matrices]
+        topologies = [decode.decode(matrix, rng) for matrix in matrices]
         nodes: list[Sequence[int]] = [range(self._nodes)] * len(topologies)
         if (threshold := self._settings.threshold) is not None:
             thin = [thinned(*pair, threshold) for pair in zip(topologies, matrices, strict=True)]
@@ -197,6 +200,15 @@ class Search:
             entry |= self._interval(top, t, utilities)
         entry["edges"] = sorted(self._now.edges)
         return entry | _dropped(len(systems), kept) | _faults(evaluations)
+
+    def _left_out(self, step: str, t: int) -> bool:
+        """Whether iteration `t` goes without this step (Dropout-R and Dropout-W, arXiv 2502.04510, figure 9)."""
+        share = {"role": self._settings.dropout_role, "weight": self._settings.dropout_weight}[step]
+        if not share or t == 0 or stream(self._seed, f"dropout {step}", t).uniform() >= share:
+            return False
+        count = {"role": self._settings.graphs, "weight": self._settings.assignments}[step]
+        self._evaluator.skip(count * self._step_calls())
+        return True
 
     def _kept(self, t: int, step: str, count: int) -> list[int]:
         """Which of a step's `count` systems are scored: all less those that drop_k and drop_n leave out."""

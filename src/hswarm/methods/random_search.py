@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from hswarm.core.decode import g_decode
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import method
 from hswarm.methods.common import best_of
@@ -21,7 +20,7 @@ def random_search(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generat
     nodes, decode = evaluator.nodes, evaluator.recipe.decode
     systems = []
     for _ in range(evaluator.systems):
-        topology = g_decode(rng.uniform(0, 1, (nodes, nodes)), rng, decode.top_p, out_edges=decode.out_edges)
+        topology = decode.decode(rng.uniform(0, 1, (nodes, nodes)), rng)
         drawn = rng.integers(0, len(pool.experts), nodes)
         systems.append(evaluator.system(topology, [pool.experts[i] for i in drawn]))
     return best_of(evaluator, systems, "random")

@@ -27,8 +27,9 @@ class SearchSettings:
     `threshold` drops edges of a smaller adjacency entry, and with them nodes that nobody hears any more (the paper's
     sparsity). `l1` times the mean size of a graph's entries is taken from the utility that the role-step is told.
 
-    Evaluations left out at random, never in the first iteration: with probability `drop_k` a whole iteration's, with
-    `drop_n` a graph's or an assignment's; what is not scored keeps its last utility (Drop-K, Drop-N).
+    Left out at random, never in the first iteration: with probability `dropout_role` a whole role-step, with
+    `dropout_weight` a whole weight-step (the paper's Dropout-R and Dropout-W, figure 9); with `drop_k` all scores of an
+    iteration, with `drop_n` a graph's or an assignment's, which then keeps its last utility (the code's dropK, dropN).
     `start_on_test`: what the search starts from and is looked at on test, at the end, beside the system found: nothing,
     the "best" expert alone and graph, or "all" experts and the best graph. `clean_up` removes checkpoint and calls
     from a finished run; an analysis of it then has to make its calls anew.
@@ -52,6 +53,8 @@ class SearchSettings:
     keep_calls: int = 0
     threshold: float | None = None
     l1: float = 0.0
+    dropout_role: float = 0.0
+    dropout_weight: float = 0.0
     drop_k: float = 0.0
     drop_n: float = 0.0
     start_on_test: Literal["none", "best", "all"] = "best"
@@ -63,7 +66,7 @@ class SearchSettings:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.nodes is not None and self.nodes < 1:
             raise ValueError(f"nodes must be at least 1, got {self.nodes}")
-        for name in ("drop_k", "drop_n"):
+        for name in ("dropout_role", "dropout_weight", "drop_k", "drop_n"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is a probability below 1, got {getattr(self, name)}")
         if not 0 <= self.l1 < float("inf"):
