@@ -6,12 +6,18 @@ systems share a prefix; `"paper"` puts the responses before the question, as arX
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from hswarm.tasks.task import Example, Task
 
+_TAGS = r"(?:think|thinking|thought|reasoning|scratchpad|reflection)"
+_CLOSED = re.compile(rf"<{_TAGS}>.*?</{_TAGS}>", re.DOTALL | re.IGNORECASE)
+_BEFORE = re.compile(rf"\A.*</{_TAGS}>", re.DOTALL | re.IGNORECASE)  # some templates open the tag in the prompt
+_UNCLOSED = re.compile(rf"<{_TAGS}>.*\Z", re.DOTALL | re.IGNORECASE)
+_NEXT = re.compile(r"(?<=\S)\s*\n\s*(?:Question|Q|Problem|Human|User):.*\Z", re.DOTALL)
 GENERAL = "Answer the question. Give only the answer."
 
 
@@ -48,10 +54,22 @@ class Prompts:
         question = _question(example, chunk)
         if not responses:
             return "\n\n".join([*parts, instruction, question])
-        listed = "\n".join([self.previous, *(f"- {response}" for response in responses)])
+        listed = "\n".join([self.previous, *(f"- {spoken(response)}" for response in responses)])
         if self.layout == "paper":
             return "\n\n".join([*parts, listed, instruction, question])
         return "\n\n".join([*parts, instruction, question, listed, self.last])
+
+
+def without_reasoning(response: str) -> str:
+    """`response` without what stands in <think> and kindred tags; a tag that is never closed takes all after it."""
+    return _UNCLOSED.sub("", _BEFORE.sub("", _CLOSED.sub("", response)))
+
+
+def spoken(response: str) -> str:
+    """What `response` says to others: no reasoning, and nothing after it goes on to invent the next question."""
+    kept = without_reasoning(response)
+    cut = _NEXT.sub("", kept)
+    return response if cut == response else cut.strip()
 
 
 def _question(example: Example, chunk: str) -> str:

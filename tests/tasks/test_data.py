@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,3 +140,20 @@ def test_several_tasks_at_once(tmp_path):
         load_task(TaskSettings(parts=(skills[0], skills[0])))
     with pytest.raises(ConfigError, match="unknown key 'task.parts"):
         build_recipe({"task": {"parts": [{"nam": "toy"}]}})
+
+
+def test_an_answer_that_may_be_a_place_or_a_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"question": "?", "choices": ["1", "2", "3", "4"], "answer": "2"}\n')
+    with pytest.raises(TaskError, match=r"row\[0\]: answer '2' is the text of B and the place of C; write the letter"):
+        read_data(file)
+
+
+def test_an_empty_choice_between_others_is_refused_and_one_at_the_end_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("question,A,B,C,answer\n?,x,,z,C\n")
+    with pytest.raises(TaskError, match="choice 'B' is empty"):
+        read_data(file)
+    file.write_text("question,A,B,C,answer\n?,x,y,,B\n")
+    (example,) = read_data(file).splits[""]
+    assert (dict(example.choices), example.answer) == ({"A": "x", "B": "y"}, "B")

@@ -26,7 +26,7 @@ from hswarm.core.topology import Topology
 from hswarm.errors import RunError
 from hswarm.experts.composite import Script
 from hswarm.plots.bars import bars_svg
-from hswarm.scorers.exact import normal
+from hswarm.scorers.normal import normal
 from hswarm.system.system import System
 from hswarm.tasks.task import Example
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from hswarm.prompts import spoken
 from hswarm.scorers.base import Score
 from hswarm.tasks.task import Example
 
@@ -20,24 +21,27 @@ def choice(examples: Sequence[Example], responses: Sequence[str]) -> list[Score]
 
 def stated_letter(response: str, example: Example) -> str | None:
     """The option stated last: by "answer is X", else by a marked letter, else by one option's whole text."""
+    response = spoken(response)
     by_lower = {letter.lower(): letter for letter in example.choices}
     letters = "|".join(map(re.escape, sorted(example.choices, key=len, reverse=True)))
     if not letters:
         return None
     # A bare "A" or "I" may be a word: it must end its statement or carry a mark.
-    end = r"(?=\s*(?:$|[.,;:!)\]}*\n]|\b(?:because|since|as|is)\b))"
+    end = r"(?=\s*(?:$|[.,;:!)\]}*`\n]|[\"'](?!\w)|\b(?:because|since|as|is)\b))"
     patterns = [
         rf"\\boxed\s*\{{\s*(?:\\text\{{)?\s*\(?({letters})\)?\s*\}}",
-        rf"(?i:\banswer|\boption|\bchoice)(?i:\s+(?:is|would be|should be))?\s*[:=]?\s*[\[(*\"']*({letters})\b{end}",
+        rf"(?i:\banswer|\boption|\bchoice)[*_\"'`]*(?i:\s+(?:is|would be|should be))?\s*[:=]?[\s\[(*_\"'`]*"
+        rf"(?i:(?:option|choice)\s+)?({letters})\b{end}",
+        rf"(?<![\w'])({letters})[)*\"'`]*\s+(?i:is\s+(?:the\s+)?(?:(?:correct|right|best)\b|answer\b))(?!\s+not\b)",
         rf"(?:^|[\s*])\(({letters})\)",
         rf"\*\*\s*({letters})\s*[.):]?\s*\*\*",
         rf"(?m:^)\s*({letters})\s*(?:[.):]|$)",
     ]
-    stated = [(match.start(1), match[1]) for pattern in patterns[:2] for match in re.finditer(pattern, response)]
+    stated = [(match.start(1), match[1]) for pattern in patterns[:3] for match in re.finditer(pattern, response)]
     if not stated:
         stated = [
             (match.start(1), match[1])
-            for pattern in patterns[2:]
+            for pattern in patterns[3:]
             for match in re.finditer(pattern, response, re.MULTILINE)
         ]
     if stated:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from hswarm.engines.base import Completion
 from hswarm.scorers.choice import stated_letter
-from hswarm.scorers.exact import normal, number, stated_answer
+from hswarm.scorers.exact import stated_answer
+from hswarm.scorers.normal import normal, number
 from hswarm.tasks.task import Example
 
 

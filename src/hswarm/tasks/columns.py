@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
 
+from hswarm.errors import TaskError
+
 KEYS = ("question", "answer", "choices", "context_chunks", "id", "domain", "split")
 
 
@@ -20,8 +22,10 @@ def field_entry(row: Any, columns: Mapping[str, str | list[str]]) -> Any:
     if not isinstance(row, Mapping):
         return row
     entry = {**row, **{key: _value(row, source) for key, source in columns.items()}}
+    if isinstance(source := columns.get("choices"), list):
+        entry["choices"] = _filled({name: _value(row, name) for name in source})
     if "choices" not in columns and "choices" not in row and "A" in row and "B" in row:
-        entry["choices"] = [row[letter] for letter in ascii_uppercase if row.get(letter) not in (None, "")]
+        entry["choices"] = _filled({letter: row[letter] for letter in ascii_uppercase if letter in row})
     for key in ("choices", "context_chunks"):
         entry[key] = _parsed(entry.get(key))
     entry["choices"] = _by_letter(entry["choices"])
@@ -36,6 +40,16 @@ def _value(row: Mapping[str, Any], source: str | list[str]) -> Any:
     for part in [source] if source in row else source.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
     return found
+
+
+def _filled(cells: Mapping[str, Any]) -> list[Any]:
+    """The choices in columns, without empty ones at the end. TaskError for an empty one before a filled one."""
+    names = list(cells)
+    while names and cells[names[-1]] in (None, ""):
+        names.pop()
+    if empty := [name for name in names if cells[name] in (None, "")]:
+        raise TaskError(f"choice {empty[0]!r} is empty, which would shift the letters after it; fill it in or move it")
+    return [cells[name] for name in names]
 
 
 def _parsed(value: Any) -> Any:
@@ -64,7 +78,10 @@ def _answer(answer: Any, choices: Any) -> Any:
     if not isinstance(choices, dict) or not choices or isinstance(answer, list) or str(answer) in choices:
         return answer
     text = str(answer)
+    named = [letter for letter, choice in choices.items() if str(choice).strip() == text.strip()]
     if text.isdecimal() and len(text) < 3 and int(text) < len(choices):
-        return list(choices)[int(text)]
-    named = [letter for letter, choice in choices.items() if str(choice) == text]
+        place = list(choices)[int(text)]
+        if isinstance(answer, str) and named and named != [place]:
+            raise TaskError(f"answer {text!r} is the text of {named[0]} and the place of {place}; write the letter")
+        return place
     return named[0] if len(named) == 1 else answer

@@ -57,7 +57,7 @@ def examples_of(
     faults: list[str] = []
     splits = {}
     for name, part in rows.items():
-        found = (_example(field_entry(row, columns), f"{name or 'row'}[{i}]", faults) for i, row in enumerate(part))
+        found = (_example(row, columns, f"{name or 'row'}[{i}]", faults) for i, row in enumerate(part))
         splits[name] = tuple(replace(example, icl=icl) if icl else example for example in found if example)
     if faults:
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
@@ -143,8 +143,13 @@ def _by_split(
     return splits
 
 
-def _example(entry: Any, place: str, faults: list[str]) -> Example | None:
-    """The example of one entry, or None with its faults added."""
+def _example(row: Any, columns: Mapping[str, str | list[str]], place: str, faults: list[str]) -> Example | None:
+    """The example of one row, or None with its faults added."""
+    try:
+        entry = field_entry(row, columns)
+    except TaskError as fault:
+        faults.append(f"{place}: {fault}")
+        return None
     if not isinstance(entry, dict):
         faults.append(f"{place} is {_shape(entry)}, expected an object")
         return None
@@ -177,7 +182,7 @@ def _example(entry: Any, place: str, faults: list[str]) -> Example | None:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str | int | float) and bool(str(value).strip())
+    return isinstance(value, str | int | float) and value == value and bool(str(value).strip())  # NaN is no text
 
 
 def _shape(value: Any) -> str:
