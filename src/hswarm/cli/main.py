@@ -154,6 +154,11 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--base", default="", help="where the base model lies, if not found by its name")
     serve.add_argument("--max-tokens", type=int, default=1024, help="most new tokens that a client may ask for")
     serve.add_argument("--timeout", type=float, default=120, help="seconds that an answer may take")
+    serve.add_argument("--devices", default="", metavar="0,1", help="a worker on each device, or on all: auto")
+    serve.add_argument(
+        "--cluster", default="", metavar="ADDRESS", help="workers on Ray: ray://host:port, auto or local"
+    )
+    serve.add_argument("--workers", type=int, default=0, help="workers on the cluster (default: as many as fit)")
     serve.add_argument("--queue", type=int, default=256, help="most questions under way at once")
 
     compare = _command(commands, "compare", "compare:compare", "compare methods on equal terms; again: continue")

@@ -8,13 +8,18 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from hswarm.bundle.package import open_source
+from hswarm.consent import allow
 from hswarm.engines import open_engine
+from hswarm.engines.base import EngineSettings, close
+from hswarm.errors import ConfigError
 from hswarm.server.about import about
 from hswarm.server.app import create_app
 from hswarm.server.listener import listen, make_server
+from hswarm.server.replicas import spread_out
 from hswarm.server.schema import Limits
 
 _HERE = ("127.0.0.1", "localhost", "::1")
@@ -39,7 +44,7 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
         systems[f"{name}:best-single"] = source.single
     experts = [expert for system in systems.values() for expert in system.experts]
     bases = tuple(dict.fromkeys(base for system in systems.values() for base in system.bases))
-    engine = open_engine(source.system.engine, bases, source.system.experts)
+    engine = spread_out(open_engine(_placed(source.system.engine, arguments), bases, experts))
     engine.check(experts)
     limits = Limits(tokens=arguments.max_tokens, seconds=arguments.timeout)
     told = about(source, Path(arguments.run))
@@ -53,5 +58,20 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
         flush=True,
     )
     signal.signal(signal.SIGTERM, lambda *_: None)  # the server has stopped by then: an end as asked for, not a fault
-    with suppress(KeyboardInterrupt):
-        server.run(sockets=[listener])
+    try:
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+    finally:
+        close(engine)
+
+
+def _placed(settings: EngineSettings, arguments: argparse.Namespace) -> EngineSettings:
+    """The system's engine on the devices, or the cluster, that the command names."""
+    devices = arguments.devices
+    if "://" in arguments.cluster:
+        allow(arguments.cluster)  # whoever names it here wants it
+    try:
+        numbers = devices if devices == "auto" else tuple(map(int, filter(None, devices.split(","))))
+        return replace(settings, devices=numbers, cluster=arguments.cluster, workers=arguments.workers)
+    except ValueError as fault:
+        raise ConfigError([f"--devices, --cluster, --workers: {fault}"]) from None

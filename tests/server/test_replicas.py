@@ -1,0 +1,71 @@
+"""One door, several workers: all are asked at once, and one that dies is replaced without a lost reply."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hswarm
+from hswarm.cli.main import main
+from hswarm.config.recipe import Recipe
+from hswarm.engines import open_engine
+from hswarm.engines.base import EngineSettings, close
+from hswarm.engines.toy import ToyEngine
+from hswarm.server.replicas import Replicas, spread_out
+from tests.server.serving import ANSWER, QUESTION, serving
+
+openai = pytest.importorskip("openai")
+
+
+class Placed(ToyEngine):
+    """The toy engine, taking its time, in batches of one; each call leaves its process' number in a folder."""
+
+    def __init__(self, settings: EngineSettings, base: str = "") -> None:
+        super().__init__(EngineSettings("toy", batch=1), base)
+
+    def generate(self, requests: Any) -> Any:
+        time.sleep(0.05)
+        Path(os.environ["PLACED"], str(os.getpid())).touch()
+        return super().generate(requests)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Replicas]:
+    monkeypatch.setenv("PLACED", str(tmp_path))
+    name = "tests.server.test_replicas:Placed"
+    monkeypatch.setenv("HSWARM_ALLOW", name)
+    made = spread_out(open_engine(EngineSettings(name, device="cpu", devices=(0, 1)), "toy"))
+    assert isinstance(made, Replicas)
+    yield made
+    close(made)
+
+
+def chat(address: str, number: int) -> str:
+    with openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client:
+        messages = [{"role": "user", "content": QUESTION + " " * number}]
+        content = client.chat.completions.create(model="toy", messages=messages).choices[0].message.content
+        return str(content)
+
+
+def test_both_workers_answer_and_one_may_die(systems: Any, engine: Replicas, tmp_path: Path) -> None:
+    with serving(systems, engine) as address, ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda i: chat(address, i), range(16))) == [ANSWER] * 16
+        workers = {int(path.name) for path in tmp_path.iterdir()}
+        assert len(workers) == 2
+        asked = [pool.submit(chat, address, i) for i in range(100, 116)]
+        os.kill(workers.pop(), signal.SIGKILL)
+        assert [one.result() for one in asked] == [ANSWER] * 16
+
+
+def test_what_devices_cannot_be_is_said_in_one_line(
+    toy_recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = hswarm.search(toy_recipe, tmp_path / "run")
+    for words in (["--devices", "a"], ["--devices", "0", "--cluster", "auto"], ["--workers", "2"]):
+        assert main(["serve", str(run.path), "--port", "0", *words]) == 2
+        assert "--devices, --cluster, --workers: " in capsys.readouterr().err
