@@ -43,10 +43,10 @@ bench: $(READY)
 	@printf '%s\n' 'long ones, minutes to hours; each alone on the machine:' \
 	  '  $(BIN)/python benchmarks/pso_update.py   (8 GB of memory)' \
 	  '  $(BIN)/python benchmarks/overhead.py --up-to 1000000' \
-	  '  $(BIN)/python benchmarks/engine_speed.py recipes/demo.toml --questions 200 --tokens 32' \
-	  '  $(BIN)/python benchmarks/search_vs_naive.py recipes/demo.toml' \
-	  '  $(BIN)/python benchmarks/search_vs_naive.py recipes/demo.toml --share 0.1 --set search.graphs=10 --set search.assignments=10 --set search.nodes=6 --set search.iterations=4 --name search_vs_naive_wide' \
-	  '  $(BIN)/python benchmarks/prompt_layout.py recipes/demo.toml' \
+	  '  $(BIN)/python benchmarks/engine_speed.py recipes/smollm2.toml --questions 200 --tokens 32' \
+	  '  $(BIN)/python benchmarks/search_vs_naive.py recipes/smollm2.toml' \
+	  '  $(BIN)/python benchmarks/search_vs_naive.py recipes/smollm2.toml --share 0.1 --set search.graphs=10 --set search.assignments=10 --set search.nodes=6 --set search.iterations=4 --name search_vs_naive_wide' \
+	  '  $(BIN)/python benchmarks/prompt_layout.py recipes/smollm2.toml' \
 	  '  $(BIN)/python benchmarks/pool_table.py' \
 	  '  $(BIN)/python benchmarks/tasks_table.py FOLDER   (of task files; goes on where it was broken off)' \
 	  '  $(BIN)/python benchmarks/search_quality.py recipes/micro.toml       (and recipes/micro-plain.toml)' \

@@ -60,7 +60,7 @@ def main():
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--name", default="search_vs_naive", help="of the JSON file in docs/benchmarks")
     given = parser.parse_args()
-    recipe, rng = read_recipe(given.recipe, given.overrides), np.random.default_rng(0)
+    recipe, rng = read_recipe(given.recipe, ["search.method=hswarm", *given.overrides]), np.random.default_rng(0)
     hswarm.session.session.Executor, Session.load = Noting, staticmethod(opened)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()

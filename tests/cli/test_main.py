@@ -44,7 +44,7 @@ def test_a_run_from_search_to_ask(capsys, tmp_path, toy_run):
 
 
 def test_refusals_exit_2_on_one_line(capsys, tmp_path, root, toy_run):
-    toy, demo = str(root / "recipes/toy.toml"), str(root / "recipes/demo.toml")
+    toy, demo = str(root / "recipes/toy.toml"), str(root / "recipes/smollm2.toml")
     (tmp_path / "empty.json").write_text('{"dev": [], "test": []}')
     (tmp_path / "bad.json").write_text('{"dev": [{"question": "q"}], "test": []}')
     file = ["--set", "task.name=''", "--set"]

@@ -225,4 +225,4 @@ class TestWithoutNetwork:
             "search.assignments=1",
             "search.nodes=2",
         ]
-        self.search(tmp_path, root / "recipes/demo.toml", *(word for change in small for word in ("--set", change)))
+        self.search(tmp_path, root / "recipes/smollm2.toml", *(word for change in small for word in ("--set", change)))
