@@ -109,7 +109,7 @@ def test_every_command_has_help(capsys, command):
 
 
 def test_plan_ls_tasks_and_experts(capsys, root):
-    status, out, _ = run(capsys, "plan", str(root / "recipes/paper.toml"))
+    status, out, _ = run(capsys, "plan", str(root / "recipes/paper/nlgraph.toml"))
     assert status == 0
     assert "823,000" in out  # 2,000 alone + 20 x (10 + 10) x 10 x 200 + 21 x 1,000 on test
     assert "not here yet" in out
