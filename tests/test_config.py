@@ -2,11 +2,13 @@
 
 import ast
 import dataclasses
+import tomllib
 
 import pytest
 
 from hswarm.config.recipe import PRESETS, Recipe, build_recipe, read_recipe
 from hswarm.errors import ConfigError
+from hswarm.experiments.parameters import SPACES, read_space
 from hswarm.experts.remote import RemoteSettings
 from hswarm.training.data import Domain
 from hswarm.training.train import TrainSettings
@@ -142,24 +144,77 @@ def test_presets_are_valid(name):
     assert build_recipe({"preset": name}).preset == name
 
 
-def test_the_paper_s_preset_is_the_paper_s_text() -> None:
-    """arXiv 2502.04510: algorithms 1, 3 and 4, and the settings of its experiments."""
+# What the paper's text settles (NeurIPS 2025, arXiv 2502.04510): algorithm or place -> field -> value.
+PAPER = {
+    "decode": {"top_p": 0.8, "edges": "independent", "out_edges": 1},  # Algorithm 4, section 3
+    "prompts": {"layout": "paper", "style": "place"},  # Table 9
+    "search": {  # Algorithms 2 and 3, section 3
+        "method": "hswarm",
+        "graphs": 10,
+        "assignments": 10,
+        "iterations": 20,
+        "patience": 6,
+        "draw": "independent",
+        "weight_topology": "best",
+        "first_graphs": "random",
+        "steps": ("role", "weight"),
+        "weight_after": 0,
+        "nodes": None,
+        "threshold": None,
+        "l1": 0.0,
+        "dropout_role": 0.0,
+        "dropout_weight": 0.0,
+        "drop_k": 0.0,
+        "drop_n": 0.0,
+    },
+}
+SWARM = {
+    "velocity": "zero",
+    "step_factor": 1.0,
+    "coefficients_random": True,
+    "bounds": "none",
+    "patience": 6,
+}  # Algorithm 1
+GRID = {  # the hyper-parameters are drawn from these
+    "inertia": (0.1, 0.2, 0.3),
+    "cognitive": (0.1, 0.2, 0.3, 0.4, 0.5),
+    "social": (0.2, 0.3, 0.4, 0.5, 0.6),
+    "repel": (0.01, 0.05, 0.1),
+    "step_length": (0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+}
+REFERENCE = {  # what the published code does where it differs from the paper
+    "decode": {"top_p": 0.0, "edges": "one", "out_edges": 1},
+    "prompts": {"layout": "paper", "style": "place"},
+    "search": {"iterations": 200, "draw": "independent", "weight_topology": "iteration"},
+    "role": {"velocity": "random", "step_factor": 1.0},
+    "weight": {"velocity": "random", "step_factor": 1.0},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("paper", PAPER | {"role": SWARM, "weight": SWARM}), ("reference", REFERENCE)],
+)
+def test_a_preset_is_what_its_source_says(name: str, said: dict[str, dict[str, object]]) -> None:
+    recipe = build_recipe({"preset": name})
+    for section, fields in said.items():
+        assert {field: getattr(getattr(recipe, section), field) for field in fields} == fields
+    named = {(section, field) for section, fields in PRESETS[name].items() for field in fields}
+    told = {(section, field) for section, fields in said.items() for field in fields}
+    assert named - told <= {("search", field) for field in PAPER["search"]}  # what both have in common
+
+
+def test_the_swarms_of_preset_paper_lie_on_its_grid() -> None:
     recipe = build_recipe({"preset": "paper"})
-    search = recipe.search
-    assert (search.graphs, search.assignments, search.iterations, search.patience) == (10, 10, 20, 6)
-    assert (search.draw, search.weight_topology, search.steps) == ("independent", "best", ("role", "weight"))
-    assert (recipe.decode.top_p, recipe.decode.edges) == (0.8, "independent")
     for swarm in (recipe.role, recipe.weight):
-        assert (swarm.velocity, swarm.step_factor, swarm.coefficients_random) == ("zero", 1.0, True)
-        assert swarm.inertia in (0.1, 0.2, 0.3)
-        assert 0.1 <= swarm.cognitive <= 0.5
-        assert 0.2 <= swarm.social <= 0.6
-        assert swarm.repel in (0.01, 0.05, 0.1)
-        assert 0.5 <= swarm.step_length <= 1.0
+        assert all(getattr(swarm, field) in values for field, values in GRID.items())
+    space = {p.fields[0].removeprefix("role."): p.choices for p in read_space(SPACES["paper"])}
+    assert space == GRID
 
 
-def test_the_reference_preset_is_what_the_code_does() -> None:
-    recipe = build_recipe({"preset": "reference"})
-    assert (recipe.decode.top_p, recipe.decode.edges, recipe.decode.out_edges) == (0.0, "one", 1)
-    assert (recipe.search.iterations, recipe.search.weight_topology) == (200, "iteration")
-    assert {recipe.role.velocity, recipe.weight.velocity} == {"random"}
+def test_a_recipe_written_out_keeps_its_values_when_a_preset_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = tomllib.loads(build_recipe({"preset": "paper"}).to_toml())
+    del old["decode"]["edges"], old["prompts"]["style"]  # fields that a later release added to the preset
+    recipe = build_recipe(old)
+    assert (recipe.preset, recipe.decode.edges, recipe.prompts.style) == ("paper", "one", "terse")
+    assert recipe.decode.top_p == 0.8

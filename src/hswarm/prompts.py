@@ -1,7 +1,8 @@
-"""What a node reads: the question, then what its predecessors said. Said once, settable as `[prompts]`.
+"""What a node reads: the question, and what its predecessors responded. Settable as `[prompts]`.
 
-`layout = "question-first"` puts instruction and question before the previous responses, so that all nodes of all
-systems share a prefix; `"paper"` puts the responses before the question, as arXiv 2502.04510 does.
+A node's instruction depends on its place (arXiv 2502.04510, Table 9): without predecessors, in the middle, the
+sink. The wording is ours. `layout = "question-first"` puts instruction and question before the previous responses, so
+that all nodes of all systems share a prefix; `"paper"` puts the responses before the question.
 """
 
 from __future__ import annotations
@@ -20,14 +21,41 @@ _UNCLOSED = re.compile(rf"<{_TAGS}>.*\Z", re.DOTALL | re.IGNORECASE)
 _NEXT = re.compile(r"(?<=\S)\s*\n\s*(?:Question|Q|Problem|Human|User):.*\Z", re.DOTALL)
 GENERAL = "Answer the question. Give only the answer."
 
+Place = Literal["alone", "first", "middle", "sink"]
+
+_ANSWER = "Answer the question."
+_OTHERS = "Other models have already responded; their responses are listed."
+_TEXTS: dict[str, dict[str, str]] = {
+    "terse": {"first": "", "middle": "", "sink": ""},
+    "place": {
+        "first": _ANSWER,
+        "middle": f"{_ANSWER} {_OTHERS} Use what helps you and leave aside what is wrong or of no use.",
+        "sink": f"{_ANSWER} {_OTHERS} Use what helps you and leave aside what is wrong or of no use. "
+        "Yours is the last response: end it with one definite answer.",
+    },
+    "divide": {
+        "first": "The question will be solved in several steps, and you take the first. Solve one part of it and leave "
+        "the rest to those after you.",
+        "middle": f"The question is being solved in several steps. {_OTHERS} Go on from them with the next part, put "
+        "right what is wrong, and leave the rest to those after you.",
+        "sink": f"The question was solved in several steps. {_OTHERS} Do what is still missing, put right what is "
+        "wrong, and give one definite answer.",
+    },
+}
+
 
 @dataclass(frozen=True)
 class Prompts:
     """The texts around a question and around previous responses.
 
-    `instruction` "" is that of the question's task; a question that has none gets `general`, and the worked examples
-    `icl` before everything else if it has none of those either. `thinking` is for bases whose chat template can switch
-    reasoning before the answer on and off: off unless it is set.
+    `style` chooses the instructions of nodes without predecessors (`first`), in the `middle` and of the `sink`; each
+    can be replaced by a text of your own. "terse": all nodes read the same, and responses are listed without numbers.
+    "place": an instruction by place, as in the paper. "divide": all but the sink solve a part and leave the rest. An
+    expert alone is told to answer, whatever the style.
+
+    `instruction` "" is that of the question's task; under "terse" a question that has none gets `general`. A question
+    without instruction and worked examples of its own gets `icl` before everything else. `thinking` is for bases whose
+    chat template can switch reasoning before the answer on and off: off unless it is set.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -39,6 +67,25 @@ class Prompts:
     last: str = "Your answer:"
     layout: Literal["question-first", "paper"] = "question-first"
     thinking: bool = False
+    style: Literal["terse", "place", "divide"] = "terse"
+    first: str = ""
+    middle: str = ""
+    sink: str = ""
+
+    def text(self, place: Place) -> str:
+        """The instruction of a place; "" if it has none of its own."""
+        if place == "alone":
+            return _ANSWER if self.style == "divide" else self.text("first")
+        own = {"first": self.first, "middle": self.middle, "sink": self.sink}
+        return own[place] or _TEXTS[self.style][place]
+
+    @property
+    def by_place(self) -> bool:
+        """Whether a node reads something else as the sink than it would in the middle, or alone than as a first node.
+
+        False: the replies of a sub-system are those of the same nodes in the whole.
+        """
+        return self.text("middle") != self.text("sink") or self.text("first") != self.text("alone")
 
     def fitted(self, task: Task) -> Prompts:
         """With the task's instruction and worked examples as the general ones, for questions put to a system later."""
@@ -46,18 +93,31 @@ class Prompts:
         worked = {example.icl for example in task.dev}
         return replace(self, general=general, icl=self.icl or (worked.pop() if len(worked) == 1 else ""))
 
-    def render(self, example: Example, responses: Sequence[str] = (), *, chunk: str = "") -> str:
-        """The prompt of one node: `responses` of its predecessors in node order, `chunk` its share of the context."""
+    def render(
+        self, example: Example, responses: Sequence[str] = (), place: Place | None = None, *, chunk: str = ""
+    ) -> str:
+        """The prompt of one node: `responses` of its predecessors in node order, `chunk` its share of the context.
+
+        `place` None: a sink if there are responses, else an expert alone.
+        """
+        text = self.text(place or ("sink" if responses else "alone"))
         worked = example.icl or ("" if example.instruction else self.icl)
         parts = [worked] if worked else []
-        instruction = self.instruction or example.instruction or self.general
-        question = _question(example, chunk)
+        instruction = (
+            self.instruction or example.instruction or ("" if text and self.general == GENERAL else self.general)
+        )
+        asked = [" ".join(filter(None, (text, instruction))), _question(example, chunk)]
         if not responses:
-            return "\n\n".join([*parts, instruction, question])
-        listed = "\n".join([self.previous, *(f"- {spoken(response)}" for response in responses)])
+            return "\n\n".join([*parts, *asked])
+        listed = "\n".join([self.previous, *self._listed(responses)])
         if self.layout == "paper":
-            return "\n\n".join([*parts, listed, instruction, question])
-        return "\n\n".join([*parts, instruction, question, listed, self.last])
+            return "\n\n".join([*parts, listed, *asked])
+        return "\n\n".join([*parts, *asked, listed, self.last])
+
+    def _listed(self, responses: Sequence[str]) -> list[str]:
+        if self.style == "terse":
+            return [f"- {spoken(response)}" for response in responses]
+        return [f"Response {number}: {spoken(response)}" for number, response in enumerate(responses, 1)]
 
 
 def without_reasoning(response: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 import hswarm
 from hswarm.config.recipe import build_recipe
-from hswarm.core.decode import thinned
+from hswarm.core.decode import DecodeSettings, above, edges_gone, thinned
 from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError
 from hswarm.experiments.search import search
@@ -34,8 +34,11 @@ def test_a_threshold_saves_calls_and_what_was_scored_is_kept(tmp_path):
     assert sparse.report["calls"]["requested"] < 0.9 * dense.report["calls"]["requested"]
     system = hswarm.load(sparse.path)
     assert system.topology.size == sparse.report["topology"]["size"] == len(system.experts)
+    assert 0.4 < sparse.history()[0]["role"]["edges_gone"] < 0.8  # first entries are uniform in [0, 1)
     same = search(build_recipe(toy_content(nodes=4, threshold=-100.0)), tmp_path / "same")
-    assert (same.path / "history.jsonl").read_bytes() == (dense.path / "history.jsonl").read_bytes()
+    for line, other in zip(same.history(), dense.history(), strict=True):
+        assert line["role"].pop("edges_gone") == 0
+        assert line == other
 
 
 def test_l1_is_taken_from_what_the_swarm_is_told_and_from_nothing_else(tmp_path):
@@ -47,11 +50,22 @@ def test_l1_is_taken_from_what_the_swarm_is_told_and_from_nothing_else(tmp_path)
         made = Search(parts.pool, evaluator, np.random.default_rng(0))
         made.go()
         told[l1] = made._role.personal_best_utilities
-        sizes = np.abs(made._role.state()["personal"]).mean(axis=1)
+        entries = np.abs(made._role.state()["personal"]).reshape(-1, 3, 3)
+        sizes = entries.sum(axis=(1, 2)) - np.trace(entries, axis1=1, axis2=2)
     assert told[0.0] - told[0.5] == pytest.approx(0.5 * sizes)
     runs = [search(build_recipe(toy_content(l1=l1, iterations=1)), tmp_path / str(l1)) for l1 in (0.0, 0.5)]
     one, two = (json.loads((run.path / "history.jsonl").read_text()) for run in runs)
+    assert 0 <= two["role"].pop("edges_gone") <= 1
     assert one == two
+
+
+def test_the_threshold_is_on_the_continuous_adjacency() -> None:
+    """Worked out by hand: 0.2 is not above 0.2; with it gone node 2 has the least outdegree and is the sink."""
+    matrix = np.array([[0, 0.1, 0.5], [0.4, 0, 0.7], [0.2, 0.2, 0]])
+    assert above(matrix, 0.2).tolist() == [[0, 0, 0.5], [0.4, 0, 0.7], [0, 0, 0]]
+    assert edges_gone(matrix, 0.2) == pytest.approx(3 / 6)
+    assert edges_gone(matrix) == 0
+    assert DecodeSettings().decode(above(matrix, 0.2), np.random.default_rng(0)).edges == {(1, 2), (0, 2)}
 
 
 @pytest.mark.parametrize("wrong", [{"l1": -1.0}, {"l1": "inf"}])
@@ -62,6 +76,6 @@ def test_refusals(wrong):
 
 @pytest.mark.parametrize(("retired", "off", "on"), [("early_end", "off", "exact"), ("fresh_graphs", False, True)])
 def test_a_retired_field_may_stand_in_a_recipe_if_it_is_off(retired: str, off: object, on: object) -> None:
-    assert build_recipe({"search": {retired: off}}) == build_recipe({})
+    assert build_recipe({"search": {retired: off}}) == build_recipe({"search": {"method": "hswarm"}})
     with pytest.raises(ConfigError, match=f"unknown key 'search.{retired}'"):
         build_recipe({"search": {retired: on}})

@@ -29,7 +29,7 @@ from hswarm.tasks import TaskSettings
 # Where paper and reference code differ; docs/fidelity.md gives the reasons for our own defaults.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
-        "prompts": {"layout": "paper"},
+        "prompts": {"layout": "paper", "style": "place"},
         "decode": {"top_p": 0.8, "edges": "independent"},
         "search": {
             "method": "hswarm",
@@ -44,7 +44,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "weight": {"step_factor": 1.0, "velocity": "zero"},
     },
     "reference": {
-        "prompts": {"layout": "paper"},
+        "prompts": {"layout": "paper", "style": "place"},
         "decode": {"top_p": 0.0, "edges": "one"},
         "search": {
             "method": "hswarm",
@@ -145,9 +145,15 @@ def varied(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
 
 
 def build_recipe(content: Mapping[str, Any]) -> Recipe:
-    """A Recipe of nested mappings, over the preset that it names."""
+    """A Recipe of nested mappings, over the preset that it names.
+
+    A recipe that `to_toml` wrote has all sections, written out: its preset adds nothing, so that a run's recipe stays
+    what it was when a preset changes.
+    """
     named = content.get("preset", "")
-    content = _merged(PRESETS.get(named, {}) if isinstance(named, str) else {}, content)
+    whole = {name for name, field in Recipe.model_fields.items() if dataclasses.is_dataclass(field.annotation)}
+    if isinstance(named, str) and not whole <= content.keys():
+        content = _merged(PRESETS.get(named, {}), content)
     recipe, faults = None, []
     # Some checks are made only once others pass, so what is wrong is taken out until the rest is right.
     while recipe is None:

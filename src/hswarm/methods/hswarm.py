@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hswarm import io
-from hswarm.core.decode import encoded, thinned
+from hswarm.core.decode import above, edges_gone, encoded, thinned
 from hswarm.core.jfk import draw_assignments, jfk_score
 from hswarm.core.stats import bootstrap_interval
 from hswarm.core.streams import seed_of, stream
@@ -176,9 +176,11 @@ class Search:
     def _role_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
         rng, decode = stream(self._seed, "decode", t), self._recipe.decode
         matrices = self._role.ask().reshape(-1, self._nodes, self._nodes)
-        topologies = [decode.decode(matrix, rng) for matrix in matrices]
+        threshold = self._settings.threshold
+        sparse = matrices if threshold is None else [above(matrix, threshold) for matrix in matrices]
+        topologies = [decode.decode(matrix, rng) for matrix in sparse]
         nodes: list[Sequence[int]] = [range(self._nodes)] * len(topologies)
-        if (threshold := self._settings.threshold) is not None:
+        if threshold is not None:
             thin = [thinned(*pair, threshold) for pair in zip(topologies, matrices, strict=True)]
             topologies, nodes = [one.topology for one in thin], [one.nodes for one in thin]
         members = [experts[i] for i in self._members]
@@ -191,9 +193,12 @@ class Search:
         evaluations = self._evaluator.evaluate([systems[i] for i in kept], f"{t}/role")
         utilities = self._told.get("role", np.full(len(systems), np.nan)).copy()
         utilities[kept] = [evaluation.utility for evaluation in evaluations]
-        self._role.tell(utilities - self._settings.l1 * np.abs(matrices).mean(axis=(1, 2)))
+        beside = np.abs(matrices) * (1 - np.eye(self._nodes))
+        self._role.tell(utilities - self._settings.l1 * beside.sum(axis=(1, 2)))
         self._told["role"] = utilities
         entry: dict[str, Any] = {"utilities": io.without_nan(utilities.tolist())}
+        if threshold is not None or self._settings.l1:
+            entry["edges_gone"] = float(np.mean([edges_gone(matrix, threshold or 0.0) for matrix in matrices]))
         if kept:
             top = self._consider(evaluations)
             self._now = top.system.topology

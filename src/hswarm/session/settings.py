@@ -24,8 +24,9 @@ class SearchSettings:
     a star, from the expert that is worst alone to the best, who answers; the others are random.
     `cache` names a file of calls that runs share, beside each run's own, which keeps those of the last `keep_calls`
     iterations (0: of all).
-    `threshold` drops edges of a smaller adjacency entry, and with them nodes that nobody hears any more (the paper's
-    sparsity). `l1` times the mean size of a graph's entries is taken from the utility that the role-step is told.
+    `threshold` keeps only adjacency entries above it before a graph is decoded, and drops nodes without a path to the
+    sink (the paper's sparsity). `l1` times the sum of a graph's absolute entries, the diagonal aside, is taken from the
+    utility that the role-step is told. With either the history notes the share of edges gone, the paper's "speed-up".
 
     Left out at random, never in the first iteration: with probability `dropout_role` a whole role-step, with
     `dropout_weight` a whole weight-step (the paper's Dropout-R and Dropout-W, figure 9); with `drop_k` all scores of an

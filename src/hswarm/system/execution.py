@@ -12,6 +12,7 @@ from dataclasses import replace
 from hswarm.engines.base import Completion, Request, Sampling
 from hswarm.experts.adapter import Expert
 from hswarm.experts.composite import Script, Vote, width
+from hswarm.prompts import Place
 from hswarm.system.system import System
 from hswarm.system.vote import majority
 from hswarm.tasks.task import Example
@@ -29,6 +30,7 @@ class Plan:
         self.system = system
         self.samplings = tuple(samplings or map(system.sampling_at, nodes))
         self.predecessors = tuple(map(topology.predecessors, nodes))
+        self.places = tuple(_place(bool(self.predecessors[node]), node == topology.sink) for node in nodes)
         self.calling = tuple(node for node in topology.order if width(system.experts[node]))
         self.uncalled = tuple(node for node in topology.order if not width(system.experts[node]))
         readers = [node for node in topology.order if not isinstance(system.experts[node], Vote)]
@@ -61,7 +63,7 @@ class Execution:
         heard = self._heard(node)
         assert heard is not None, f"node {node} is not ready"
         chunk = _chunk(example.context, self.plan.readers[node], len(self.plan.readers))
-        prompt = system.prompts.render(example, [reply.text for reply in heard], chunk=chunk)
+        prompt = system.prompts.render(example, [reply.text for reply in heard], self.plan.places[node], chunk=chunk)
         sampling = self.plan.samplings[node].within(example.max_new_tokens)
         if system.prompts.thinking:
             sampling = replace(sampling, thinking=True)
@@ -86,6 +88,13 @@ class Execution:
                 self.replies[node] = _uncalled(self.plan.system.experts[node], self.example, heard)
                 settled.append(node)
         return settled
+
+
+def _place(reads: bool, sink: bool) -> Place:
+    """Where a node stands: whether it `reads` responses of others, whether it is the sink."""
+    if sink:
+        return "sink" if reads else "alone"
+    return "middle" if reads else "first"
 
 
 def _uncalled(expert: Expert, example: Example, heard: Sequence[Completion]) -> Completion:

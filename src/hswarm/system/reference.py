@@ -49,7 +49,9 @@ def load_reference(folder: Path, base: str = "") -> System:
     chosen = tuple(experts[i] for i in assignment)
     settings = _args(folder)
     length = _LENGTHS.get(settings.get("eval_type", ""), _LENGTHS_OF.get(settings.get("dataset", ""), 50))
-    return System(decoded(matrix), chosen, Prompts(layout="paper"), bases_of(chosen)[0], sampling=Sampling(length))
+    return System(
+        decoded(matrix), chosen, Prompts(layout="paper", style="place"), bases_of(chosen)[0], sampling=Sampling(length)
+    )
 
 
 def decoded(adjacency: Any) -> Topology:

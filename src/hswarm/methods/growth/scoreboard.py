@@ -59,7 +59,7 @@ class Scoreboard:
     def shared(self) -> bool:
         """Whether a node's reply is the same whatever stands above it, so that systems share it."""
         prompts, dev = self.evaluator.recipe.prompts, self.evaluator.dev
-        placed = bool(getattr(prompts, "by_place", False)) or bool(self.evaluator.sampling.choose)
+        placed = prompts.by_place or bool(self.evaluator.sampling.choose)
         return self.evaluator.executor.reuse and not placed and not any(len(e.context) > 1 for e in dev)
 
     @property
