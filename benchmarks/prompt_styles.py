@@ -1,8 +1,9 @@
 """Scores under the three prompt styles: all nodes read the same (terse), by place (place), a part each (divide).
 
-python benchmarks/prompt_styles.py RECIPE [--systems 6] [--nodes 4] [--questions 30] [--tokens 14] [--seeds 3] [--engine auto]
+python benchmarks/prompt_styles.py RECIPE [--systems 6] [--nodes 4] [--questions 30] [--tokens 14] [--seeds 3]
+    [--engine auto] [--set FIELD=VALUE]
 The same random graphs and assignments under every style; the mean score of the sinks, its 95 % interval (bootstrap over
-questions), the paired difference to terse, and the words of all prompts.
+questions) and the paired difference to terse.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ def main() -> None:
     for name, default in (("systems", 6), ("nodes", 4), ("questions", 30), ("tokens", 14), ("seeds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--engine", default="auto")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     given = parser.parse_args()
-    recipe = read_recipe(given.recipe)
+    recipe = read_recipe(given.recipe, given.set)
     pool, task = open_pool(recipe.pool), load_task(recipe.task)
     examples, score = task.dev[: given.questions], task_scorer(task)
     engine = open_engine(EngineSettings(given.engine), pool.base)
@@ -62,7 +64,7 @@ def main() -> None:
             figures[f"{style} less terse: 95 % interval"] = list(
                 bootstrap_interval(difference, np.random.default_rng(0))
             )
-    publish(f"prompt_styles ({recipe.name})", "one text for all nodes scores best on small experts", figures)
+    publish(f"prompt_styles_{recipe.name}", "scores of the three prompt styles on the same systems", figures)
 
 
 if __name__ == "__main__":
