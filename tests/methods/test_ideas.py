@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 
+from hswarm.core.topology import Topology
 from hswarm.engines.toy import planted_weights, toy_pool
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods import get_method, run_method
+from hswarm.methods.agent_prune import pruned_to
 from hswarm.methods.dare_ties import merge_updates
+from hswarm.methods.fixed_roles import one_many_one
 from hswarm.methods.gnn import Network
+from hswarm.methods.gptswarm import interpolated
 from hswarm.methods.macnet import shapes
 from tests.methods.bench import bench, question, skilled
 
@@ -85,7 +89,7 @@ def test_the_pack_follows_the_expert_who_knows_the_prompt():
 def test_the_best_answers_last_in_chain_and_star():
     pool = skilled([0.9, 0, 0], [0.9, 0.9, 0.9], [0.9, 0.9, 0])
     for name in ("chain", "star"):
-        system = utility(name, pool, SINGLE_STEPS)[1]
+        system = utility(name, pool, SINGLE_STEPS, {"permutations": 0})[1]
         assert system.assignment[system.topology.sink] == "step-1"
 
 
@@ -127,6 +131,48 @@ def test_the_order_of_the_pool_helps_nobody():
     orders = set()
     for seed in range(12):
         pool, evaluator = bench(equal, SINGLE_STEPS)
-        system = run_method(get_method("chain"), pool, evaluator, np.random.default_rng(seed))
+        system = run_method(get_method("chain", {"permutations": 0}), pool, evaluator, np.random.default_rng(seed))
         orders.add(tuple(system.assignment))
     assert len(orders) > 3
+
+
+def test_a_star_is_one_many_one() -> None:
+    assert one_many_one(5).edges == {(0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4)}
+    assert [one_many_one(size) for size in (1, 2, 3)] == [Topology.chain(size) for size in (1, 2, 3)]
+    assert (one_many_one(10).depth, len(one_many_one(10).predecessors(9))) == (3, 8)
+
+
+@pytest.mark.parametrize("name", ["chain", "star"])
+def test_the_best_of_random_orders_is_taken(name: str) -> None:
+    pool = toy_pool(3)  # only the order of the planted steps solves a question of all three
+    one = np.mean([_scored(name, 1, seed) for seed in range(8)])
+    assert _scored(name, 20, 0) > one
+    assert len(pool.experts) == 3
+
+
+def _scored(name: str, permutations: int, seed: int) -> float:
+    pool, evaluator = bench(toy_pool(3))
+    method = get_method(name, {"permutations": permutations})
+    system = run_method(method, pool, evaluator, np.random.default_rng(seed))
+    return float(evaluator.evaluate([system], "end")[0].utility)
+
+
+@pytest.mark.parametrize(("name", "own"), [("gptswarm", {"edges": "reinforce"}), ("agent_prune", {"runs": 0})])
+def test_the_methods_of_their_own_papers_stay(name: str, own: dict[str, object]) -> None:
+    pool = toy_pool(3)
+    assert utility(name, pool, settings=own, iterations=20)[0] > utility("best_single", pool)[0]
+
+
+def test_interpolation_follows_utility() -> None:
+    matrices = np.stack([np.full((2, 2), value) for value in (0.0, 1.0)])
+    rng = np.random.default_rng(0)
+    assert interpolated(matrices, np.array([0.0, 1.0]), rng) == pytest.approx(1.0, abs=1e-4)
+    mixed = interpolated(np.repeat(matrices, 50, axis=0), np.repeat([0.5, 0.5], 50), rng)
+    assert set(np.unique(mixed)) == {0.0, 0.5, 1.0}
+
+
+def test_pruning_cuts_the_weakest_edges() -> None:
+    mask = np.array([[0, 0, 0], [0.9, 0, 0.2], [0.8, 0.1, 0]])
+    whole, half = pruned_to(mask, (0.0, 0.5))
+    assert whole.edges == {(1, 0), (2, 0), (1, 2)}
+    assert half.edges == {(1, 0), (2, 0)}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
+import math
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -35,6 +38,7 @@ def sweep(arguments: argparse.Namespace) -> None:
     for row in sorted(whole, key=lambda row: (-row["score"], row["trial"]))[:_SHOWN]:
         table.add_row(str(row["trial"]), f"{row['score']:.3f}", *(f"{row['parameters'][name]}" for name in names))
     console.print(table)
+    console.print(best_of_many(plan, results), soft_wrap=True)
     early = sum(row["state"] == "pruned" for row in results["trials"])
     console.print(f"{len(whole)} trials to the end, {early} given up early", soft_wrap=True)
     if results["importance"]:
@@ -46,4 +50,15 @@ def sweep(arguments: argparse.Namespace) -> None:
         say(f"no picture: {missing}")
     console.print(
         f"the best recipe: {path / 'best.toml'}; look at test with: hswarm search {path / 'best.toml'}", soft_wrap=True
+    )
+
+
+def best_of_many(plan: Plan, results: dict[str, Any]) -> str:
+    """How many points of the space were drawn, and what the best of them on dev is worth."""
+    drawn = {json.dumps(row["parameters"], sort_keys=True) for row in results["trials"]}
+    sizes = [len(parameter.choices) for parameter in plan.space]
+    points = f"{len(drawn)} of {math.prod(sizes):,} points" if all(sizes) else f"{len(drawn)} points"
+    return (
+        f"the best on dev of {points} drawn: the more are tried, the more the best one's dev score flatters it (the "
+        "winner's curse), so compare its test score, not its dev score; the paper reports the best of 50 to 200 runs"
     )

@@ -11,7 +11,7 @@ from typing import Any
 from hswarm.errors import ConfigError
 
 _BOTH = "role.{0},weight.{0}"
-# The grid that the paper (arXiv 2502.04510) searches, as its readers note it; one value for both swarms.
+# The grid that the paper (arXiv 2502.04510) draws its 50 to 200 runs from; one value for both swarms.
 SPACES = {
     "paper": (
         f"{_BOTH.format('inertia')}=[0.1, 0.2, 0.3]",
