@@ -91,7 +91,8 @@ STUDIES = {
     ),
     "threshold": Study(
         "Sparsity by threshold",
-        "K-Cross .450 falls to .438, .392, .352 at thresholds .05, .1, .2, with 3.8, 12.4, 36.1 % of the edges gone (table 3)",
+        "K-Cross .450 falls to .438, .392, .352 at thresholds .05, .1, .2, with 3.8, 12.4, 36.1 % of the edges gone "
+        "(table 3)",
         four("search.threshold", {"none": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}),
         "0.2",
         0,
