@@ -55,7 +55,7 @@ def measured(recipe, folder):
         (one,) = replace(session, cache=cache).evaluator.final([system])
     made = {
         "scores": one.scores.tolist(),
-        "dev": report["dev"]["score"],
+        "dev": report.dev.score,
         "edges": len(system.topology.edges),
         "calls an answer": one.calls / len(one.scores),
         "tokens an answer": one.tokens / len(one.scores),

@@ -66,7 +66,7 @@ def main():
         began = time.perf_counter()
         run = hswarm.experiments.search.search(recipe, Path(folder) / "run")
         ours = time.perf_counter() - began
-        spent = run.report["calls"]
+        spent = run.report.calls
         total, measured, rival = sum(calls(*each) for each in asked), 0, 0.0
         for i in rng.permutation(len(asked)):
             if measured >= given.share * total:

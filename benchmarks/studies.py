@@ -237,10 +237,10 @@ def measure(given: argparse.Namespace, name: str, variant: str, seed: int, folde
     report = run.report
     made = {
         "test": [score.value for score in scores],
-        "dev": report["dev"]["score"],
+        "dev": report.dev.score,
         "answer": system.calls,
         "edges": len(system.topology.edges),
-        "calls": report["calls"]["requested"] - system.calls * len(scores),
+        "calls": report.calls.requested - system.calls * len(scores),
     }
     io.write_text(folder / "test.json", json.dumps(made) + "\n")
     return made

@@ -40,4 +40,4 @@ recipe = build_recipe(
     }
 )
 run = hswarm.search(recipe, Path(tempfile.mkdtemp()) / "run")
-print({name: run.report[name]["score"] for name in ("dev", "test")}, run.report["best_single"])
+print(run.report.dev.score, run.report.test.score, run.report.best_single)

@@ -27,6 +27,6 @@ recipe = build_recipe(
     }
 )
 run = hswarm.search(recipe, folder / "run")
-print("dev", run.report["dev"], "test", run.report["test"])
+print("dev", run.report.dev, "test", run.report.test)
 print(run.best.topology, run.best.assignment)
 print(run.best.respond(["12 + 9 ="]))

@@ -63,7 +63,7 @@ def test_a_search_is_followed_without_a_call(tmp_path, changes):
 def test_a_search_that_a_budget_ended_is_followed(tmp_path):
     content = toy_content() | {"budget": {"calls": 300}}
     run = search(build_recipe(content), tmp_path / "run")
-    assert "budget" in run.report["stopped"]
+    assert "budget" in run.report.stopped
     (found,) = analyze(run.path, ["emergence"])
     assert found.calls["made"] == 0
     assert len(found.numbers["steps"]) == len(run.history())

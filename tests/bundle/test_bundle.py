@@ -51,7 +51,7 @@ def test_a_bundle_holds_all_and_answers_as_the_run_does(run, tmp_path, capsys):
     assert load(bundle).respond([QUESTION]) == run.best.respond([QUESTION])
     source = open_source(bundle)
     assert source.report == run.report
-    assert source.single.assignment == [run.report["best_single"]["expert"]]
+    assert source.single.assignment == [run.report.best_single.expert]
     assert hswarm.Recipe.model_validate(hswarm.config.recipe.read_recipe(bundle / "recipe.toml")) == run.recipe
     again = tmp_path / "again"
     export_bundle(source, again)
@@ -84,7 +84,7 @@ def test_the_card_is_in_the_hubs_format(run, tmp_path):
     card = cards.load(tmp_path / "bundle" / "README.md")
     assert card.data.library_name == "hswarm"
     (result,) = card.data.eval_results
-    assert result.metric_value == round(run.report["test"]["score"], 4)
+    assert result.metric_value == round(run.report.test.score, 4)
     assert result.dataset_name == "toy"
     for text in ("best single expert", "```mermaid", run.best.experts[0].digest[:16], "hswarm.load"):
         assert text in card.text
@@ -127,7 +127,7 @@ def starter(request):
 
 @pytest.mark.model
 def test_another_base_tokenizer_or_template_is_refused(starter, tmp_path):
-    export_bundle(Source("two", starter, {}, "", None), tmp_path / "bundle")
+    export_bundle(Source("two", starter, None, "", None), tmp_path / "bundle")
     assert load(tmp_path / "bundle").assignment == ["sums", "sisters"]
     other = tmp_path / "base"
     shutil.copytree(find_base(starter.base), other)
@@ -153,7 +153,7 @@ def test_one_expert_can_leave_as_adapter_or_merged_and_answers_alike(starter, tm
     alone = System(
         Topology.chain(1), starter.experts[:1], starter.prompts, starter.base, starter.engine, starter.sampling
     )
-    source = Source("sums", alone, {}, "", None)
+    source = Source("sums", alone, None, "", None)
     export_adapter(source, tmp_path / "adapter")
     export_merged(source, tmp_path / "merged")
     question = "State the final answer to the following arithmetic problem: 17 + 25 ="

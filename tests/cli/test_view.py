@@ -104,7 +104,7 @@ def test_runs_of_a_folder_are_listed(tmp_path, capsys):
         [str(tmp_path / "c"), "damaged"],
     ]
     report = Run.open(tmp_path / "a").report
-    assert "{:.3f} [{:.3f}, {:.3f}]".format(report["test"]["score"], *report["test"]["ci"]) == rows[0][6]
+    assert "{:.3f} [{:.3f}, {:.3f}]".format(report.test.score, *report.test.ci) == rows[0][6]
     assert "unknown key 'what'" in rows[2][2]
     assert main(["ls", "runs", str(tmp_path / "nowhere")]) == 2
     assert main(["ls"]) == 0

@@ -220,7 +220,7 @@ def test_no_text_that_a_file_would_not_take(api, tmp_path):
         run = search(recipe(api), tmp_path / "run")
     finally:
         del WRONG["surrogate"]
-    assert run.report["dev"]["score"] == 0
+    assert run.report.dev.score == 0
 
 
 def recipe(api, **engine):
@@ -245,13 +245,13 @@ def test_a_search_stops_above_the_share_and_resumes_below(api, tmp_path):
     api.fault = lambda prompt, *_: ""
     resumed = resume(tmp_path / "broken")
     assert (resumed.path / "history.jsonl").read_bytes() == (whole.path / "history.jsonl").read_bytes()
-    assert resumed.report | {"wall_s": 0} == whole.report | {"wall_s": 0}
+    assert resumed.report == whole.report.model_copy(update={"wall_s": resumed.report.wall_s})
     api.fault = lambda prompt, _, model: (
         "500" if model == "step-0" and "by others" in prompt and ".3:" in prompt else ""
     )
     some = search(recipe(api), tmp_path / "some")
-    assert some.report["calls"]["failed"] > 0
-    assert some.report["dev"]["n"] == 20  # a system with failed calls is never the best
+    assert some.report.calls.failed > 0
+    assert some.report.dev.n == 20  # a system with failed calls is never the best
 
 
 def judged(api):
@@ -262,9 +262,9 @@ def judged(api):
 
 def test_a_judged_search_pauses_with_its_judge_and_goes_on(api, tmp_path):
     exact, whole = search(recipe(api), tmp_path / "exact"), search(judged(api), tmp_path / "whole")
-    assert whole.report["dev"]["score"] == pytest.approx(0.2 + 0.8 * exact.report["dev"]["score"])
-    assert whole.report["calls"]["failed"] == 0
-    assert whole.report["calls"]["requested"] > exact.report["calls"]["requested"]
+    assert whole.report.dev.score == pytest.approx(0.2 + 0.8 * exact.report.dev.score)
+    assert whole.report.calls.failed == 0
+    assert whole.report.calls.requested > exact.report.calls.requested
     api.asked.clear()
     api.fault = lambda prompt, _, model: "503" if model == "judge" and api.asked.total() > 100 else ""
     with pytest.raises(EngineError, match=r"'judge' at .* cannot be reached \(status 503, 1 attempts\)"):
@@ -272,7 +272,7 @@ def test_a_judged_search_pauses_with_its_judge_and_goes_on(api, tmp_path):
     api.fault = lambda prompt, *_: ""
     resumed = resume(tmp_path / "broken")
     assert (resumed.path / "history.jsonl").read_bytes() == (whole.path / "history.jsonl").read_bytes()
-    assert resumed.report | {"wall_s": 0} == whole.report | {"wall_s": 0}
+    assert resumed.report == whole.report.model_copy(update={"wall_s": resumed.report.wall_s})
 
 
 def test_ratings_that_cannot_be_read_are_counted_and_end_a_search_without_any(api, tmp_path, monkeypatch):

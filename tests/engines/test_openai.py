@@ -79,8 +79,8 @@ def ask(one, prompts):
 
 def test_a_search_over_remote_experts_saves_what_it_scored(server, tmp_path):
     run = search(build_recipe(content(server)), tmp_path / "run")
-    assert run.report["singles"]["the-whole"] == run.report["dev"]["score"] == 1
-    assert run.report["singles"]["the-first"] < 1
+    assert run.report.singles["the-whole"] == run.report.dev.score == 1
+    assert run.report.singles["the-first"] < 1
     system = load(run.path)
     questions = generate(3, 7, 3)
     assert system.respond([example.question for example in questions]) == [example.answer for example in questions]

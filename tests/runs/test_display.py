@@ -20,7 +20,7 @@ def test_a_run_and_its_system_show_scores_and_drawing(toy_recipe, tmp_path):
     run = hswarm.search(toy_recipe, tmp_path / "run")
     page = ET.fromstring(f"<div>{run._repr_html_()}</div>")
     text = " ".join("".join(page.itertext()).split())
-    assert f"{run.report['test']['score']:.3f} [" in text
+    assert f"{run.report.test.score:.3f} [" in text
     assert all(name in text for name in run.best.assignment)
     assert "3 nodes" in text
     assert page.find(".//{http://www.w3.org/2000/svg}svg") is not None

@@ -46,7 +46,7 @@ def result(path: Path) -> Result:
 def test_a_run_broken_off_anywhere_resumes_byte_equal(name: str, tmp_path: Path) -> None:
     recipe = recipe_of(name, tmp_path)
     whole = search(recipe, tmp_path / "whole")
-    assert whole.report["topology"]["size"] >= 1
+    assert whole.report.topology.size >= 1
     assert whole.recipe.search.method == name
     for after in (1, 3, 6):
         path = tmp_path / f"stopped-{after}"
@@ -94,9 +94,9 @@ def test_a_killed_process_resumes_byte_equal(name: str, after: int, tmp_path: Pa
 def test_a_budget_ends_a_method_and_the_best_so_far_is_the_run_s(tmp_path: Path) -> None:
     content = toy_content(method="gptswarm") | {"budget": {"calls": 200}}
     report = search(build_recipe(content), tmp_path / "run").report
-    assert list(report["stopped"]) == ["budget"]
-    assert report["stopped"]["budget"] <= 200
-    assert report["dev"]["score"] == max(u for line in Run.open(tmp_path / "run").history() for u in _utilities(line))
+    assert list(report.stopped) == ["budget"]
+    assert report.stopped["budget"] <= 200
+    assert report.dev.score == max(u for line in Run.open(tmp_path / "run").history() for u in _utilities(line))
 
 
 def _utilities(line: dict[str, Any]) -> list[float]:

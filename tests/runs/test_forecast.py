@@ -39,15 +39,15 @@ def _timed(monkeypatch):
 
 def test_forecast_and_outcome_are_compared_in_the_report(tmp_path):
     run = search(recipe(), tmp_path / "run", calibrate=True)
-    found = run.report["forecast"]
+    found = run.report.forecast
     assert set(found) == {"calls", "prompt tokens", "reply tokens", "seconds", "memory"}
-    assert abs(found["calls"]["off"]) < 0.25
-    assert abs(found["prompt tokens"]["off"]) < 0.25
-    assert abs(found["reply tokens"]["off"]) < 0.25
-    assert found["calls"]["came"] == run.report["calls"]["generated"]
-    assert 0 < found["memory"]["forecast"] <= found["memory"]["came"]
+    assert abs(found["calls"].off) < 0.25
+    assert abs(found["prompt tokens"].off) < 0.25
+    assert abs(found["reply tokens"].off) < 0.25
+    assert found["calls"].came == run.report.calls.generated
+    assert 0 < found["memory"].forecast <= found["memory"].came
     again = search(recipe(), tmp_path / "plain")
-    assert "forecast" not in again.report
+    assert not again.report.forecast
     assert again.history() == run.history()  # calibrating changes nothing
 
 

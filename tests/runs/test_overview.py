@@ -5,27 +5,7 @@ from typing import Any
 import pytest
 
 from hswarm.report.overview import overview
-
-
-def score(value: float | None, n: int = 200) -> dict[str, Any]:
-    return {"score": value, "n": n, "ci": [value - 0.05, value + 0.05] if value is not None else None}
-
-
-def report(**more: Any) -> dict[str, Any]:
-    return {
-        "task": "sums",
-        "singles": {"a": 0.4, "b": 0.3},
-        "topology": {"size": 3, "edges": [[0, 2], [1, 2]], "assignment": ["a", "b", "a"]},
-        "test": score(0.6),
-        "best_single": {"expert": "a", "test": score(0.4)},
-        "start": {"test": score(0.5)},
-        "gain_on_test": {"difference": 0.2, "ci": [0.1, 0.3], "p_value": 0.001},
-        "calls": {"generated": 100},
-        "tokens": {"prompt": 3000, "completion": 1000},
-        "wall_s": 12.0,
-        "overlap": 0,
-        "test_faults": {"best_single": {"unparsed": 0}},
-    } | more
+from tests.runs.reports import report, score
 
 
 def test_a_gain() -> None:

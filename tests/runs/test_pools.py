@@ -97,7 +97,7 @@ def test_the_saved_system_is_the_scored_one(root, tmp_path, pool):
     (nodes,) = Executor(hswarm_engine(system)).run([system], parts.task.dev, "again")
     answers = [completion.text for completion in nodes[system.topology.sink]]
     scores = get_scorer("reference")(parts.task.dev, answers)
-    assert np.mean([score.value for score in scores]) == run.report["dev"]["score"]
+    assert np.mean([score.value for score in scores]) == run.report.dev.score
     assert system.respond([e.question for e in parts.task.dev]) == answers
 
 

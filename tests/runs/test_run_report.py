@@ -26,6 +26,7 @@ from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 from tests.conftest import toy_content
+from tests.runs.reports import report, score
 
 HOSTILE = [
     "<script>document.title = 'taken'</script>",
@@ -49,10 +50,10 @@ def hostile(run, tmp_path):
     answers = read_answers(run)
     won, _ = only_together(answers)
     for line, text in zip(won, HOSTILE, strict=False):
-        line |= {"question": text + line["question"], "answer": text, "choices": {text: text}}
-        line["replies"] = [text for _ in line["replies"]]
-        line["alone"] = {text + name: score for name, score in line["alone"].items()}
-    (path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in answers))
+        line.question, line.answer, line.choices = text + line.question, text, {text: text}
+        line.replies = [text for _ in line.replies]
+        line.alone = {text + name: score for name, score in line.alone.items()}
+    (path / "answers.jsonl").write_text("".join(json.dumps(line.content()) + "\n" for line in answers))
     report = json.loads((path / "report.json").read_text())
     report["topology"]["assignment"] = HOSTILE[:3]
     report["task"] = HOSTILE[0]
@@ -62,23 +63,23 @@ def hostile(run, tmp_path):
 
 def test_answers_are_those_that_were_scored(run):
     answers = read_answers(run)
-    assert sum(line["score"] for line in answers) / len(answers) == pytest.approx(run.report["dev"]["score"])
-    for name, utility in run.report["singles"].items():
-        assert sum(line["alone"][name] for line in answers) / len(answers) == pytest.approx(utility)
+    assert sum(line.score for line in answers) / len(answers) == pytest.approx(run.report.dev.score)
+    for name, utility in run.report.singles.items():
+        assert sum(line.alone[name] for line in answers) / len(answers) == pytest.approx(utility)
     sink = run.best.topology.sink
-    assert all((line["replies"][sink] == line["answer"]) == line["score"] for line in answers)
-    assert run.best.respond([line["question"] for line in answers]) == [line["replies"][sink] for line in answers]
+    assert all((line.replies[sink] == line.answer) == line.score for line in answers)
+    assert run.best.respond([line.question for line in answers]) == [line.replies[sink] for line in answers]
 
 
 def test_the_page_says_what_the_run_holds(run):
     page = html_page(gather(run))
     report, history = run.report, run.history()
-    for summary in (report["dev"], report["test"], report["best_single"]["test"]):
-        assert "{:.3f} [{:.3f}, {:.3f}]".format(summary["score"], *summary["ci"]) in page
-    for expert, score in history[int(report["found_at"].split("/")[0])]["weight"]["jfk"].items():
-        assert f"<td>{score:.3f}</td>" in page
+    for summary in (report.dev, report.test, report.best_single.test):
+        assert "{:.3f} [{:.3f}, {:.3f}]".format(summary.score, *summary.ci) in page
+    for expert, jfk in history[int(report.found_at.split("/")[0])]["weight"]["jfk"].items():
+        assert f"<td>{jfk:.3f}</td>" in page
         assert expert in page
-    assert f"{report['calls']['generated']:,} generated" in page
+    assert f"{report.calls.generated:,} generated" in page
     won, _ = only_together(read_answers(run))
     assert f"on {len(won)} of 20 questions" in page
     assert page.count("<details") == min(5, len(won)) + 2
@@ -152,7 +153,7 @@ def test_every_form_by_its_ending(run, tmp_path, capsys):
     drawing = ET.parse(tmp_path / "a.svg").getroot()
     assert len(drawing.findall(".//*[@data-node]")) == 3
     assert (tmp_path / "a.mmd").read_text().startswith("flowchart LR")
-    assert f"| {run.report['topology']['assignment'][0]} |" in (tmp_path / "a.md").read_text()
+    assert f"| {run.report.topology.assignment[0]} |" in (tmp_path / "a.md").read_text()
     assert main(["report", str(run.path), "--out", str(tmp_path / "a.pdf")]) == 2
     assert "expected the ending .html" in capsys.readouterr().err
     assert main(["report", str(tmp_path)]) == 2
@@ -174,19 +175,19 @@ def test_a_comparison_is_shown_if_it_is_of_the_same_task(run, tmp_path):
 
 
 def test_warnings_name_overlap_faults_and_drop():
-    report = {
-        "overlap": 3,
-        "test_faults": {"found": {"unparsed": 2, "cut": 0}, "best_single": {"empty": 4}},
-        "dev": {"score": 0.9},
-        "test": {"score": 0.5, "ci": [0.4, 0.6]},
-    }
-    said = " / ".join(warnings(report, []))
+    faulty = report(
+        overlap=3,
+        test_faults={"found": {"unparsed": 2, "cut": 0}, "best_single": {"empty": 4}},
+        dev=score(0.9),
+        test={"score": 0.5, "n": 200, "ci": [0.4, 0.6]},
+    )
+    said = " / ".join(warnings(faulty, []))
     assert "3 test questions are in dev too" in said
     assert "of the found system on test: 2 could not be parsed" in said
     assert "of the best single expert on test: 4 were empty" in said
     assert "cut off" not in said
     assert "drops from 0.900 on dev, where it was searched, to 0.500" in said
-    assert warnings(report | {"overlap": 0, "test_faults": {}, "dev": {"score": 0.6}}, []) == []
+    assert warnings(report(dev=score(0.6)), []) == []
 
 
 def places(content, path=()):
@@ -233,7 +234,7 @@ def test_another_version_s_form_is_refused_or_left_out(run, tmp_path, name):
 def test_other_forms_are_named_in_report_and_show(run, tmp_path, capsys):
     path = tmp_path / "old"
     subprocess.run(["cp", "-r", str(run.path), str(path)], check=True)
-    old = run.report | {"test_faults": {"unparsed": 1, "empty": 0}}
+    old = run.report.content() | {"test_faults": {"unparsed": 1, "empty": 0}}
     (path / "report.json").write_text(json.dumps(old))
     (path / "analysis").mkdir()
     (path / "analysis/roles.json").write_text('{"name": "roles", "says": "all"}')
@@ -320,5 +321,5 @@ def test_keeping_answers_asks_the_engine_nothing(tmp_path, monkeypatch):
         ToyEngine, "generate", lambda self, requests: asked.extend(requests) or generate(self, requests)
     )
     run = search(build_recipe(toy_content()), tmp_path / "run")
-    assert len(asked) == run.report["calls"]["generated"]
+    assert len(asked) == run.report.calls.generated
     assert len(read_answers(run)) == 20

@@ -36,10 +36,10 @@ def result(path):
 @pytest.mark.parametrize("seed", [0, 2, 4])
 def test_finds_the_planted_system(tmp_path, root, seed):
     report = search(read_recipe(root / "recipes/toy.toml", [f"seed={seed}"]), tmp_path / "run").report
-    assert report["start"]["dev"]["score"] < 0.6  # no lucky draw: the steps find it
-    assert report["dev"]["score"] == 1.0
-    assert report["test"]["score"] >= 0.98
-    assert report["best_single"]["test"]["score"] < 0.5
+    assert report.start.dev.score < 0.6  # no lucky draw: the steps find it
+    assert report.dev.score == 1.0
+    assert report.test.score >= 0.98
+    assert report.best_single.test.score < 0.5
 
 
 def test_weights_and_roles_together_beat_either_alone(tmp_path, root):
@@ -50,7 +50,7 @@ def test_weights_and_roles_together_beat_either_alone(tmp_path, root):
             search(read_recipe(root / "recipes/toy.toml", [*changes, f"seed={seed}"]), tmp_path / f"{steps}{seed}")
             for seed in range(4)
         ]
-        mean[steps] = np.mean([run.report["dev"]["score"] for run in found])
+        mean[steps] = np.mean([run.report.dev.score for run in found])
     assert mean["role weight"] > max(mean["role"], mean["weight"])
 
 
@@ -78,7 +78,7 @@ def test_the_saved_system_is_the_scored_one(tmp_path, toy_recipe):
     parts = Session.load(toy_recipe)
     (nodes,) = parts.executor.run([system], parts.task.dev, "again")
     answers = [completion.text for completion in nodes[system.topology.sink]]
-    assert np.mean([a == e.answer for a, e in zip(answers, parts.task.dev, strict=True)]) == run.report["dev"]["score"]
+    assert np.mean([a == e.answer for a, e in zip(answers, parts.task.dev, strict=True)]) == run.report.dev.score
     assert system.respond([example.question for example in parts.task.dev]) == answers
 
 
@@ -175,7 +175,7 @@ def test_test_is_looked_at_once(toy_recipe):
 def test_a_budget_ends_a_search_and_is_not_exceeded(tmp_path):
     recipe = build_recipe(toy_content(patience=20, iterations=20) | {"budget": {"calls": 500}})
     report = search(recipe, tmp_path / "run").report
-    ((reason, calls),) = report["stopped"].items()
+    ((reason, calls),) = report.stopped.items()
     assert reason == "budget"
     assert 300 < calls <= 500
     with pytest.raises(BudgetSpent, match="10 calls"):
@@ -185,7 +185,7 @@ def test_a_budget_ends_a_search_and_is_not_exceeded(tmp_path):
 def test_a_budget_that_ends_within_the_first_roles_still_finds_a_system(tmp_path):
     recipe = build_recipe(toy_content(graphs=6) | {"budget": {"calls": 120}})
     run = search(recipe, tmp_path / "run")
-    assert run.report["stopped"] == {"budget": 80}  # the experts alone, and of the first graphs what the rest allows
+    assert run.report.stopped == {"budget": 80}  # the experts alone, and of the first graphs what the rest allows
     assert "utilities" not in run.history()[0].get("role", {})
     assert run.best.topology.size == 3
 
@@ -205,8 +205,8 @@ def test_a_second_process_is_refused(tmp_path, toy_recipe):
 def test_presets_run(tmp_path, preset):
     content = toy_content() | {"preset": preset}
     report = search(build_recipe(content), tmp_path / "run").report
-    assert report["iterations"] == 4
-    assert report["calls"]["requested"] > 0
+    assert report.iterations == 4
+    assert report.calls.requested > 0
 
 
 def test_roles_alone_leave_the_weights(tmp_path):
@@ -220,31 +220,16 @@ def test_fewer_nodes_than_experts_take_the_best_alone(tmp_path, root):
     content["search"]["nodes"] = 3
     recipe = build_recipe(content)
     run = search(recipe, tmp_path / "run")
-    assert run.report["topology"]["size"] == 3
+    assert run.report.topology.size == 3
 
 
 def test_history_and_report_hold_what_design_promises(tmp_path, toy_recipe):
     run = search(toy_recipe, tmp_path / "run")
     report = run.report
-    assert {
-        "task",
-        "engine",
-        "seed",
-        "dev",
-        "test",
-        "best_single",
-        "topology",
-        "iterations",
-        "stopped",
-        "calls",
-        "tokens",
-        "wall_s",
-        "versions",
-    } <= report.keys()
-    assert {"score", "n", "ci"} <= report["dev"].keys()
-    assert report["calls"]["requested"] == report["calls"]["generated"] + report["calls"]["reused"]
-    assert [line["iteration"] for line in run.history()] == list(range(report["iterations"]))
-    assert report["dev"]["score"] >= max(max(line["role"]["utilities"]) for line in run.history())
+    assert report.dev.ci[0] <= report.dev.score <= report.dev.ci[1]
+    assert report.calls.requested == report.calls.generated + report.calls.reused
+    assert [line["iteration"] for line in run.history()] == list(range(report.iterations))
+    assert report.dev.score >= max(max(line["role"]["utilities"]) for line in run.history())
 
 
 def test_the_history_of_the_toy_recipe_stays_as_it_was(tmp_path: Path, root: Path) -> None:

@@ -224,19 +224,19 @@ def test_task_path(tmp_path):
             }
         },
     )
-    assert (run.report["task"], run.report["dev"]["n"], run.report["test"]["n"]) == ("mine", 9, 9)
+    assert (run.report.task, run.report.dev.n, run.report.test.n) == ("mine", 9, 9)
 
 
 def test_graphs_and_iterations(tmp_path):
     run = searched(tmp_path / "run", graphs=6, iterations=2)
     assert [len(line["role"]["utilities"]) for line in run.history()] == [6, 6]
-    assert run.report["stopped"] == {"iterations": 2}
+    assert run.report.stopped == {"iterations": 2}
 
 
 def test_patience(tmp_path):
     run = searched(tmp_path / "run", patience=2, iterations=40)
     best = [line["best"]["utility"] for line in run.history()]
-    assert run.report["stopped"] == {"patience": 2}
+    assert run.report.stopped == {"patience": 2}
     assert best[-3] == best[-1]
     assert len(best) == 3 or best[-4] < best[-3]
 
@@ -246,13 +246,13 @@ def test_start_on_test(tmp_path, start):
     run = searched(tmp_path / "run", start_on_test=start, iterations=1, reuse=False)
     report, searching = run.report, run.history()[-1]["calls"]["requested"]
     planned = planned_calls(run.recipe, 3, 20, 30)["test"]
-    assert report["calls"]["requested"] - searching == planned == {"none": 3, "best": 7, "all": 9}[start] * 30
-    assert (report["start"]["test"] is None) == (report["best_single"]["test"] is None) == (start == "none")
+    assert report.calls.requested - searching == planned == {"none": 3, "best": 7, "all": 9}[start] * 30
+    assert (report.start.test is None) == (report.best_single.test is None) == (start == "none")
     assert ("gain_on_test" in report) == (start != "none")
-    assert len(report.get("singles_test", {})) == (3 if start == "all" else 0)
+    assert len(report.singles_test) == (3 if start == "all" else 0)
     if start == "all":
-        assert report["singles_test"][report["best_single"]["expert"]] == report["best_single"]["test"]["score"]
-    assert report["test"]["score"] is not None
+        assert report.singles_test[report.best_single.expert] == report.best_single.test.score
+    assert report.test.score is not None
 
 
 def test_clean_up(tmp_path):
@@ -315,7 +315,7 @@ def test_weight_after_lets_roles_be_found_first(tmp_path):
 
 def test_ranked_first_graphs_are_a_chain_and_a_star_to_the_best_expert(tmp_path):
     run = searched(tmp_path / "run", first_graphs="ranked", steps=["role"], iterations=1, graphs=3)
-    alone = list(run.report["singles"].values())
+    alone = list(run.report.singles.values())
     matrices = run.load_state()[0]["role.positions"].reshape(3, len(alone), len(alone))
     chain, star, _ = (g_decode(matrix, np.random.default_rng(0)) for matrix in matrices)
     assert (chain.depth, star.depth) == (len(alone), 2)
@@ -343,7 +343,7 @@ def test_drop_n_leaves_out_single_evaluations(tmp_path):
 def test_populate(tmp_path):
     run = searched(tmp_path / "run", {"pool": {"populate": 6}})
     names = ["step-0", "step-1", "step-2", "grown-3", "grown-4", "grown-5"]
-    assert list(run.report["singles"]) == list(run.history()[0]["weight"]["jfk"]) == names
+    assert list(run.report.singles) == list(run.history()[0]["weight"]["jfk"]) == names
     pool = Session.load(run.recipe).pool
     old = np.stack([expert.vector for expert in pool.experts[:3]])
     for expert in pool.experts[3:]:

@@ -64,10 +64,10 @@ def test_a_sweep_from_the_command_line(tmp_path, root, capsys):
     assert "<svg" in pictured
     assert main(["search", str(tmp_path / "s/best.toml"), "--run", str(tmp_path / "run")]) == 0
     report = json.loads((tmp_path / "run/report.json").read_text())
-    assert report["dev"]["score"] == content["best"]["score"]
-    assert report["calls"]["requested"] > 500
-    assert report["test"]["n"] == 20
-    assert report["calls"]["generated"] <= 9 * 20  # test's alone: the search finds all its calls made by the trial
+    assert report.dev.score == content["best"]["score"]
+    assert report.calls.requested > 500
+    assert report.test.n == 20
+    assert report.calls.generated <= 9 * 20  # test's alone: the search finds all its calls made by the trial
     assert main([*given[:-1], "6"]) == 0
     assert "5 trials are there already" in capsys.readouterr().err
     assert main([*given, "--sampler", "random"]) == 2

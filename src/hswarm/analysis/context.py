@@ -116,8 +116,8 @@ class AnalysisContext:
     def replay(self) -> Replay:
         """What the search scored on its way, from its cache."""
         report = self.run.report
-        self.progress.begin("following the search", report["calls"]["requested"], 0)
-        return replay(self.run.recipe, self.session, self.run.history(), report["found_at"])
+        self.progress.begin("following the search", report.calls.requested, 0)
+        return replay(self.run.recipe, self.session, self.run.history(), report.found_at)
 
     def split(self, usual: Split) -> Split:
         """The split that the user named, else `usual`, else dev where there is no test."""

@@ -59,7 +59,7 @@ def _carried(subject: AnalysisContext, target: Target) -> Carried:
     def make(topology: Topology, experts: Any) -> System:
         return there.system(topology, experts)
 
-    best = subject.run.report["best_single"]["expert"]
+    best = subject.run.report.best_single.expert
     single = next(expert for expert in subject.session.pool.experts if expert.name == best)
     four = halves(subject, make)
     systems = {

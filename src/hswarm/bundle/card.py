@@ -8,6 +8,7 @@ from typing import Any
 
 from hswarm.bundle.package import RECIPE, Source
 from hswarm.plots.graph import graph_mermaid
+from hswarm.runs.schema import Report, Summary
 
 _LIBRARY = {"bundle": "hswarm", "adapter": "peft", "merged": "transformers"}
 
@@ -21,7 +22,7 @@ def model_card(source: Source, hashes: Mapping[str, Mapping[str, str]], form: st
         _usage(source, form),
         *([_scores(source.report)] if source.report else []),
         _graph(source),
-        *([_found(source)] if source.report else []),
+        *([_found(source.report)] if source.report else []),
         *([_bases(hashes)] if hashes else []),
     ]
     return "\n\n".join(parts) + "\n"
@@ -34,9 +35,9 @@ def _data(source: Source, form: str) -> dict[str, Any]:
         data["base_model"] = list(bases)
         data["base_model_relation"] = "merge" if form == "merged" else "adapter"
     data["tags"] = ["hswarm", "multi-llm", *(["lora"] if bases and form != "merged" else [])]
-    test = source.report.get("test")
-    if test and form == "bundle":
-        task = source.report["task"]
+    test = source.report.test if source.report else None
+    if source.report and test and test.score is not None and form == "bundle":
+        task = source.report.task
         data["model-index"] = [
             {
                 "name": source.name,
@@ -45,7 +46,7 @@ def _data(source: Source, form: str) -> dict[str, Any]:
                         "task": {"type": "text-generation"},
                         "dataset": {"name": task, "type": task, "split": "test"},
                         "metrics": [
-                            {"type": "score", "value": round(test["score"], 4), "name": f"mean score of {test['n']}"}
+                            {"type": "score", "value": round(test.score, 4), "name": f"mean score of {test.n}"}
                         ],
                     }
                 ],
@@ -105,24 +106,24 @@ def _usage(source: Source, form: str) -> str:
     return f"{python}\n\n{shell}\n\nLoading verifies the SHA-256 of adapters, base, tokenizer and chat template."
 
 
-def _scores(report: Mapping[str, Any]) -> str:
+def _scores(report: Report) -> str:
     rows = [["system", "dev (searched)", "test"]]
-    single = report["best_single"]
-    for name, entry in (("found system", report), (f"best single expert ({single['expert']})", single)):
-        rows.append([name, _score(entry.get("dev")), _score(entry.get("test"))])
-    text = f"## Scores\n\nTask `{report['task']}`, mean score with 95 % bootstrap interval.\n\n{_table(rows)}"
-    if gain := report.get("gain_on_test"):
-        low, high = gain["ci"]
+    single = report.best_single
+    for name, row in (("found system", report), (f"best single expert ({single.expert})", single)):
+        rows.append([name, _score(row.dev), _score(row.test)])
+    text = f"## Scores\n\nTask `{report.task}`, mean score with 95 % bootstrap interval.\n\n{_table(rows)}"
+    if gain := report.gain_on_test:
+        low, high = gain.ci
         text += (
-            f"\n\nFound less best single on test: {gain['difference']:+.3f} [{low:+.3f}, {high:+.3f}], "
-            f"p = {gain['p_value']:.4f} (paired)."
+            f"\n\nFound less best single on test: {gain.difference:+.3f} [{low:+.3f}, {high:+.3f}], "
+            f"p = {gain.p_value:.4f} (paired)."
         )
-    if report.get("overlap"):
-        text += f"\n\n{report['overlap']} test questions occur in dev too."
-    if pruned := report.get("pruned"):
-        low, high = pruned["ci"]
+    if report.overlap:
+        text += f"\n\n{report.overlap} test questions occur in dev too."
+    if pruned := report.pruned:
+        low, high = pruned.ci
         text += (
-            f"\n\nPruned from {pruned['nodes']} nodes after the search: dev {pruned['difference']:+.3f} "
+            f"\n\nPruned from {pruned.nodes} nodes after the search: dev {pruned.difference:+.3f} "
             f"[{low:+.3f}, {high:+.3f}]; the scores above are those before."
         )
     return text
@@ -141,13 +142,12 @@ def _graph(source: Source) -> str:
     )
 
 
-def _found(source: Source) -> str:
-    report = source.report
-    calls, versions = report["calls"], ", ".join(f"{k} {v}" for k, v in report["versions"].items())
+def _found(report: Report) -> str:
+    calls, versions = report.calls, ", ".join(f"{k} {v}" for k, v in report.versions.items())
     return (
-        f"## How it was found\n\n`hswarm search {RECIPE}` with seed {report['seed']}: {report['iterations']} "
-        f"iterations, {calls['requested']} calls asked for, {calls['generated']} generated, "
-        f"{report['wall_s']:.0f} s, engine {report['engine']}. Made with {versions}."
+        f"## How it was found\n\n`hswarm search {RECIPE}` with seed {report.seed}: {report.iterations} "
+        f"iterations, {calls.requested} calls asked for, {calls.generated} generated, "
+        f"{report.wall_s:.0f} s, engine {report.engine}. Made with {versions}."
     )
 
 
@@ -166,11 +166,8 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
 
 
-def _score(summary: Mapping[str, Any] | None) -> str:
-    if not summary or summary["score"] is None:
-        return "-"
-    low, high = summary["ci"]
-    return f"{summary['score']:.3f} [{low:.3f}, {high:.3f}], n = {summary['n']}"
+def _score(summary: Summary | None) -> str:
+    return f"{summary}, n = {summary.n}" if summary and summary.score is not None else "-"
 
 
 def _yaml(value: Any, indent: int = 0) -> list[str]:

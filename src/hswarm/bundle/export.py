@@ -61,7 +61,7 @@ def _bundle(source: Source, new: Path) -> None:
     if source.recipe:
         io.write_text(new / RECIPE, source.recipe)
     if source.report:
-        io.write_text(new / "report.json", json.dumps(source.report, indent=2) + "\n")
+        io.write_text(new / "report.json", json.dumps(source.report.content(), indent=2) + "\n")
     io.write_text(new / "graph.svg", graph_svg(system.topology, system.assignment) + "\n")
     io.write_text(new / "README.md", model_card(source, hashes))
 

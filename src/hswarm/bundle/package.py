@@ -19,11 +19,11 @@ RECIPE, SINGLE = "recipe.toml", "best-single"  # of a bundle; a run's recipe is 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A system and what is known of it. `report` is {} where there is none; `single` None where it is not to be had."""
+    """A system and what is known of it. `report` and `single` are None where there is none."""
 
     name: str
     system: System
-    report: dict[str, Any]
+    report: Report | None
     recipe: str
     single: System | None
 
@@ -34,20 +34,22 @@ def open_source(path: str | Path, base: str = "") -> Source:
     system = load(folder, base)
     if (folder / "config.toml").is_file():
         run = Run.open(folder)
-        report = run.report if run.finished else {}
+        report = run.report if run.finished else None
         return Source(run.recipe.name, system, report, run.recipe.to_toml(), _pool_single(run, system, report))
     told = folder / "report.json"
-    report = checked(io.read_json(told, "a report"), Report, told) if told.is_file() else {}
+    report = checked(io.read_json(told, "a report"), Report, told) if told.is_file() else None
     recipe = (folder / RECIPE).read_text(encoding="utf-8") if (folder / RECIPE).is_file() else ""
     single = load(folder / SINGLE, base) if (folder / SINGLE).is_dir() else None
     return Source(folder.resolve().name, system, report, recipe, single)
 
 
-def _pool_single(run: Run, system: System, report: dict[str, Any]) -> System | None:
+def _pool_single(run: Run, system: System, report: Report | None) -> System | None:
     """The best single expert, from the pool that the run began with; None if that pool has gone."""
+    if report is None:
+        return None
     try:
         experts = {expert.name: expert for expert in read_pool(run.recipe).experts}
-        return alone(system, experts[report["best_single"]["expert"]])
+        return alone(system, experts[report.best_single.expert])
     except (HSwarmError, KeyError):
         return None
 

@@ -18,6 +18,7 @@ from hswarm.core.topology import reaching
 from hswarm.errors import RunError
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
+from hswarm.runs.schema import Pruned
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import Session
@@ -29,10 +30,12 @@ from hswarm.tasks import load_task
 def prune(source: Source, path: Path, progress: Progress) -> Source:
     """`source` with the smallest system that one node after the other leads to, and the effect on dev measured.
 
-    The report gains "pruned": nodes before and after, dev scores of both, their paired difference with its interval.
+    The report gains `pruned`. RunError if `path` is not a finished run.
     """
     if not (path / "config.toml").is_file():
         raise RunError(f"{path} is not a run, so its dev questions are unknown; prune when exporting the run")
+    if source.report is None:
+        raise RunError(f"{path} is not finished; finish it first, with: hswarm resume {path}")
     with _session(source.system, path).keeping(path / "cache.sqlite", progress.advance) as session:
         evaluator = session.evaluator
         whole = best = _evaluate(evaluator, [source.system], progress, "prune/whole")[0]
@@ -43,7 +46,7 @@ def prune(source: Source, path: Path, progress: Progress) -> Source:
             if not good:
                 break
             best = max(good, key=lambda e: (e.utility, -e.system.topology.size))
-    return replace(source, system=best.system, report=source.report | {"pruned": _effect(whole, best)})
+    return replace(source, system=best.system, report=source.report.model_copy(update={"pruned": _effect(whole, best)}))
 
 
 def smaller_systems(system: System) -> list[System]:
@@ -67,13 +70,13 @@ def _evaluate(evaluator: Evaluator, systems: list[System], progress: Progress, s
     return evaluator.evaluate(systems, step)
 
 
-def _effect(whole: Evaluation, pruned: Evaluation) -> dict[str, object]:
+def _effect(whole: Evaluation, pruned: Evaluation) -> Pruned:
     paired = paired_test(pruned.scores, whole.scores, np.random.default_rng(0))
-    return {
-        "nodes": whole.system.topology.size,
-        "kept": pruned.system.topology.size,
-        "dev_before": whole.utility,
-        "dev_after": pruned.utility,
-        "difference": paired.difference,
-        "ci": [paired.low, paired.high],
-    }
+    return Pruned(
+        nodes=whole.system.topology.size,
+        kept=pruned.system.topology.size,
+        dev_before=whole.utility,
+        dev_after=pruned.utility,
+        difference=paired.difference,
+        ci=[paired.low, paired.high],
+    )

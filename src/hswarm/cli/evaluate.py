@@ -74,7 +74,7 @@ def _usual_split(path: Path, another_task: bool) -> str:
 
 def _scored(scores: Sequence[Score], examples: Sequence[Example], replies: Sequence[Completion]) -> dict[str, Any]:
     """Mean with interval, the replies that could not be scored as meant, and every reply."""
-    return summary(np.array([score.value for score in scores]), np.random.default_rng(0)) | {
+    return summary(np.array([score.value for score in scores]), np.random.default_rng(0)).content() | {
         "unparsed": sum(not score.parsed for score in scores),
         "empty": sum(not reply.text for reply in replies),
         "cut": sum(reply.finish == "length" for reply in replies),

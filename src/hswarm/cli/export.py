@@ -18,7 +18,8 @@ def export(arguments: argparse.Namespace) -> None:
 
         with view() as progress:
             source = prune(source, Path(arguments.run), progress)
-        pruned = source.report["pruned"]
-        print("pruned from {nodes} to {kept} nodes: dev {dev_before:.3f} to {dev_after:.3f}".format(**pruned))
+        if source.report and (pruned := source.report.pruned):
+            dev = f"dev {pruned.dev_before:.3f} to {pruned.dev_after:.3f}"
+            print(f"pruned from {pruned.nodes} to {pruned.kept} nodes: {dev}")
     EXPORTS[getattr(arguments, "as")](source, Path(arguments.folder))
     print(f"{arguments.folder}: {getattr(arguments, 'as')} of {source.name}, {source.system.topology.size} nodes")

@@ -16,7 +16,6 @@ from hswarm.errors import HSwarmError, RunError
 from hswarm.methods.base import method
 from hswarm.plots.charts import sparkline
 from hswarm.registry import Room, names
-from hswarm.report.summary import score_text
 from hswarm.runs.directory import Run
 
 
@@ -80,15 +79,15 @@ def _cells(run: Run) -> tuple[str, ...]:
     history = run.history()
     best = [entry["best"]["utility"] for entry in history]
     report = run.report if run.finished else None
-    dev = score_text(report["dev"]) if report else f"{best[-1]:.3f}" if best else "-"
-    name = report["task"] if report else run.recipe.task.name or Path(run.recipe.task.path).name
+    dev = str(report.dev) if report else f"{best[-1]:.3f}" if best else "-"
+    name = report.task if report else run.recipe.task.name or Path(run.recipe.task.path).name
     return (
         run.state,
         printable(name),
         str(len(history)),
         sparkline(best[-20:]),
         dev,
-        score_text(report["test"] if report else None),
+        str(report.test or "-") if report else "-",
     )
 
 

@@ -15,9 +15,10 @@ from rich.text import Text
 
 from hswarm.cli.main import printable
 from hswarm.plots.charts import sparkline
-from hswarm.report.summary import START, came_of_it, cost, cost_so_far, highest, score_text, so_far, tried, warnings
+from hswarm.report.summary import START, came_of_it, cost, cost_so_far, highest, so_far, tried, warnings
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
+from hswarm.runs.schema import Report
 
 _SPARKS = 40  # iterations that a sparkline shows
 
@@ -131,19 +132,19 @@ def print_run(run: Run) -> None:
     console.print(f"run: {run.path}", soft_wrap=True)
 
 
-def _print_report(console: Console, report: Mapping[str, Any]) -> None:
-    sizes = [f"{split} (n={report[split]['n']})" if report[split] else split for split in ("dev", "test")]
-    table = Table("system", *sizes, title=f"task {printable(report['task'])}, seed {report['seed']} (95 % intervals)")
-    single = report["best_single"]
-    alone = f"best single expert: {printable(single['expert'])}"
-    for name, row in ((alone, single), (f"start: {START}", report["start"]), ("found system", report)):
-        table.add_row(name, score_text(row["dev"]), score_text(row["test"]))
+def _print_report(console: Console, report: Report) -> None:
+    sizes = [f"dev (n={report.dev.n})", f"test (n={report.test.n})" if report.test else "test"]
+    table = Table("system", *sizes, title=f"task {printable(report.task)}, seed {report.seed} (95 % intervals)")
+    single = report.best_single
+    alone = f"best single expert: {printable(single.expert)}"
+    for name, row in ((alone, single), (f"start: {START}", report.start), ("found system", report)):
+        table.add_row(name, str(row.dev), str(row.test or "-"))
     console.print(table)
     for line in came_of_it(report):
         console.print(line)
-    topology = report["topology"]
-    names = [printable(name) for name in topology["assignment"]]
-    edges = ", ".join(f"{u}:{names[u]} -> {v}:{names[v]}" for u, v in topology["edges"]) or names[0]
+    topology = report.topology
+    names = [printable(name) for name in topology.assignment]
+    edges = ", ".join(f"{u}:{names[u]} -> {v}:{names[v]}" for u, v in topology.edges) or names[0]
     console.print(f"who speaks to whom: {edges}")
     console.print(f"cost: {'; '.join(cost(report).values())}")
     for line in warnings(report, []):

@@ -22,7 +22,7 @@ from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.errors import ConfigError, RunError, UserError
 from hswarm.experiments.parallel import each
 from hswarm.methods import get_method, run_method
-from hswarm.runs.report import selection_report
+from hswarm.runs.report import held_out
 from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import Session, planned_calls
 from hswarm.session.settings import BudgetSettings
@@ -129,7 +129,7 @@ def _measure(evaluator: Evaluator, cell: Cell) -> dict[str, Any]:
         "tokens": test.tokens / max(1, len(test.scores)),
         "experts": selection.system.assignment,
         "edges": sorted(selection.system.topology.edges),
-    } | ({"selection": selection_report(selection)} if selection.held_out else {})
+    } | ({"selection": held_out(selection).content()} if selection.held_out else {})
 
 
 def _fresh(folder: Path) -> Path:

@@ -123,9 +123,11 @@ def _run(slot: Slot, plan: Plan, trial: optuna.trial.Trial) -> tuple[float, int]
         with run:
             carry_on(run, _session(part.to_toml()), _Watch(trial))
     report = run.report
-    selection = report.get("selection")
-    score = selection["finalists"][selection["chosen"]]["held_out"] if selection else report["dev"]["score"]
-    return score, report["iterations"]
+    held_out = report.selection
+    score = held_out.finalists[held_out.chosen].held_out if held_out else report.dev.score
+    if score is None:
+        raise RunError(f"{folder}: no dev question could be scored")
+    return score, report.iterations
 
 
 class _Watch(Progress):

@@ -4,16 +4,13 @@ costs, and whether to believe it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from hswarm.core.topology import Topology
+from hswarm.runs.schema import Report
 
 _FEW = 100  # test questions: below, intervals are wider than most gains
 _UNREADABLE = 0.1  # of the replies of the best single expert: above, a gain may be one of form
 
 
-def overview(report: Mapping[str, Any]) -> dict[str, str]:
+def overview(report: Report) -> dict[str, str]:
     """Sentences about a finished run by what they tell: searched, found, gain, cost, trust."""
     told = {
         "What was searched": _searched(report),
@@ -25,17 +22,17 @@ def overview(report: Mapping[str, Any]) -> dict[str, str]:
     return {key: text for key, text in told.items() if text}
 
 
-def _searched(report: Mapping[str, Any]) -> str:
-    experts = len(report["singles"])
+def _searched(report: Report) -> str:
+    experts = len(report.singles)
     return (
-        f"The best way for {experts} language models (the experts) to answer the questions of “{report['task']}” "
+        f"The best way for {experts} language models (the experts) to answer the questions of “{report.task}” "
         "together: which expert is asked at which place (node), and which reads the replies of which before it replies."
     )
 
 
-def _found(report: Mapping[str, Any]) -> str:
-    topology = Topology.from_json(report["topology"])
-    names = report["topology"]["assignment"]
+def _found(report: Report) -> str:
+    topology = report.topology.topology()
+    names = report.topology.assignment
     sink = names[topology.sink]
     if topology.size == 1:
         return f"A single expert, {sink}, is best asked alone."
@@ -47,54 +44,52 @@ def _found(report: Mapping[str, Any]) -> str:
     )
 
 
-def _gain(report: Mapping[str, Any]) -> str:
-    test, single, start = report["test"], report["best_single"], report["start"]
-    if not test or test["score"] is None or not single["test"] or single["test"]["score"] is None:
+def _gain(report: Report) -> str:
+    test, single, start = report.test, report.best_single, report.start
+    if not test or test.score is None or not single.test or single.test.score is None:
         return ""
     text = (
-        f"On {test['n']} test questions, which the search never saw, it scores {test['score']:.3f}; the best single "
-        f"expert, {single['expert']}, scores {single['test']['score']:.3f}"
+        f"On {test.n} test questions, which the search never saw, it scores {test.score:.3f}; the best single "
+        f"expert, {single.expert}, scores {single.test.score:.3f}"
     )
-    if gain := report.get("gain_on_test"):
-        low, high = gain["ci"]
-        text += f": {gain['difference']:+.3f} (95 % interval {low:+.3f} to {high:+.3f})"
-    if start["test"] and start["test"]["score"] is not None:
-        began = start["test"]["score"]
-        text += (
-            f". The best of the first graphs, where the search began, scores {began:.3f}: {test['score'] - began:+.3f}"
-        )
+    if gain := report.gain_on_test:
+        low, high = gain.ci
+        text += f": {gain.difference:+.3f} (95 % interval {low:+.3f} to {high:+.3f})"
+    if start.test and start.test.score is not None:
+        began = start.test.score
+        text += f". The best of the first graphs, where the search began, scores {began:.3f}: {test.score - began:+.3f}"
     return f"{text}."
 
 
-def _cost(report: Mapping[str, Any]) -> str:
-    nodes, calls, tokens = report["topology"]["size"], report["calls"], report["tokens"]
-    each = (tokens["prompt"] + tokens["completion"]) / calls["generated"] if calls["generated"] else 0
+def _cost(report: Report) -> str:
+    nodes, calls, tokens = report.topology.size, report.calls, report.tokens
+    each = (tokens.prompt + tokens.completion) / calls.generated if calls.generated else 0
     about = f", about {each * nodes:,.0f} tokens by the search's average" if each else ""
     return (
         f"An answer takes the repl{'ies' if nodes > 1 else 'y'} of {nodes} node{'s' * (nodes > 1)}{about}; a single "
-        f"expert's takes one. The search itself made {calls['generated']:,} calls in {report['wall_s']:,.0f} s."
+        f"expert's takes one. The search itself made {calls.generated:,} calls in {report.wall_s:,.0f} s."
     )
 
 
-def _trust(report: Mapping[str, Any]) -> str:
+def _trust(report: Report) -> str:
     doubts = []
-    test, gain = report["test"], report.get("gain_on_test")
+    test, gain = report.test, report.gain_on_test
     if not test:
         return "The score was never checked on questions that the search did not see."
-    if gain and gain["ci"][0] <= 0 <= gain["ci"][1]:
+    if gain and gain.ci[0] <= 0 <= gain.ci[1]:
         doubts.append("the interval of the gain includes zero, so there may be none")
-    elif gain and gain["ci"][1] < 0:
+    elif gain and gain.ci[1] < 0:
         doubts.append("the system is worse than its best expert alone")
-    if test["n"] < _FEW:
-        doubts.append(f"{test['n']} test questions are few")
-    unparsed = report.get("test_faults", {}).get("best_single", {}).get("unparsed", 0)
-    if unparsed > _UNREADABLE * test["n"]:
+    if test.n < _FEW:
+        doubts.append(f"{test.n} test questions are few")
+    unparsed = report.test_faults.get("best_single", {}).get("unparsed", 0)
+    if unparsed > _UNREADABLE * test.n:
         doubts.append(
-            f"no answer could be read in {unparsed} of the best single expert's {test['n']} replies, so part of the "
+            f"no answer could be read in {unparsed} of the best single expert's {test.n} replies, so part of the "
             "gain may be in the form of replies alone"
         )
-    if report["overlap"]:
-        doubts.append(f"{report['overlap']} test questions were searched on too")
+    if report.overlap:
+        doubts.append(f"{report.overlap} test questions were searched on too")
     if not doubts:
         return "The interval of the gain is above zero, on questions that the search never saw."
     return f"With care: {'; '.join(doubts)}."

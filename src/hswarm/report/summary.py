@@ -25,13 +25,18 @@ from hswarm.report.table import HEAD, cells
 from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.cost import forecast_text
 from hswarm.runs.directory import Run
-from hswarm.runs.schema import Compared, Saved, checked
+from hswarm.runs.schema import Answer, Compared, Fault, Report, Saved, Scored, Single, Summary, checked
 
 T = TypeVar("T")
 SHOWN = 5  # examples on a page
 _ROLES = {"found": "the found system", "start": "the best first graph", "best_single": "the best single expert"}
 START = "best of the first systems"
-_FAULTS = {"unparsed": "could not be parsed", "empty": "were empty", "cut": "were cut off", "failed": "failed"}
+_FAULTS: dict[Fault, str] = {
+    "unparsed": "could not be parsed",
+    "empty": "were empty",
+    "cut": "were cut off",
+    "failed": "failed",
+}
 
 _ENDS = {
     "patience": "{} iterations without a new best",
@@ -135,7 +140,7 @@ def gather(run: Run, comparison: Path | None = None) -> RunSummary:
         warnings=warnings(report, history) + left_out,
         commands=_commands(run),
         recipe=(run.path / "config.toml").read_text(encoding="utf-8"),
-        versions=report["versions"] if report else {},
+        versions=report.versions if report else {},
         findings=findings or [],
     )
 
@@ -149,37 +154,38 @@ def _read(left_out: list[str], read: Callable[[], T]) -> T | None:
         return None
 
 
-def came_of_it(report: Mapping[str, Any]) -> list[str]:
+def came_of_it(report: Report) -> list[str]:
     """The outcome of a finished run in sentences."""
-    reasons = ", ".join(_ENDS.get(reason, "{} " + reason).format(f"{v:g}") for reason, v in report["stopped"].items())
-    said = [f"best system found in step {report['found_at']}; the search ended after {reasons}"]
-    for name, key in (("best single", "gain_on_test"), ("start", "gain_over_start")):
-        if gain := report.get(key):
-            low, high = gain["ci"]
+    reasons = ", ".join(_ENDS.get(reason, "{} " + reason).format(f"{v:g}") for reason, v in report.stopped.items())
+    said = [f"best system found in step {report.found_at}; the search ended after {reasons}"]
+    for name, gain in (("best single", report.gain_on_test), ("start", report.gain_over_start)):
+        if gain:
+            low, high = gain.ci
             verdict = "a gain" if low > 0 else "a loss" if high < 0 else "no difference that this many questions show"
             said.append(
-                f"found - {name} on test: {gain['difference']:+.3f} [{low:+.3f}, {high:+.3f}], "
-                f"p {_p(gain['p_value'])}: {verdict}"
+                f"found - {name} on test: {gain.difference:+.3f} [{low:+.3f}, {high:+.3f}], "
+                f"p {_p(gain.p_value)}: {verdict}"
             )
     return said + lineage(report)
 
 
-def lineage(report: Mapping[str, Any]) -> list[str]:
+def lineage(report: Report) -> list[str]:
     """How the system that growth found came about: the moves that led to it and what each gained; whom it relies on."""
-    if not (growth := report.get("growth")):
+    if not (growth := report.growth):
         return []
-    said, before = [f"{growth['tried']:,} systems were scored; how the one found came about:"], None
-    for step in growth["lineage"]:
-        gain = "" if before is None else f" ({step['score'] - before:+.3f})"
-        before = step["score"]
+    said = [f"{growth.tried:,} systems were scored; how the one found came about:"]
+    before: float | None = None
+    for step in growth.lineage:
+        gain = "" if before is None else f" ({step.score - before:+.3f})"
+        before = step.score
         said.append(
-            f"  {step['step'].partition('/')[0]:>3} {step['move']}: {step['system']} "
-            f"{step['score']:.3f}{gain} on {step['questions']} questions"
+            f"  {step.step.partition('/')[0]:>3} {step.move}: {step.system} "
+            f"{step.score:.3f}{gain} on {step.questions} questions"
         )
-    ranked = sorted(growth["experts"].items(), key=lambda pair: -pair[1])
+    ranked = sorted(growth.experts.items(), key=lambda pair: -pair[1])
     said.append("gain by expert (Banzhaf): " + ", ".join(f"{name} {value:+.3f}" for name, value in ranked))
-    if growth["orders"]:
-        orders = ", ".join(f"{first} -> {then}" for first, then, _ in growth["orders"][:5])
+    if growth.orders:
+        orders = ", ".join(f"{first} -> {then}" for first, then, _ in growth.orders[:5])
         said.append(f"most promising orders: {orders}")
     return said
 
@@ -192,16 +198,16 @@ def tried(growth: Mapping[str, Any]) -> str:
     return f"{growth['phase']}: {rungs} questions"
 
 
-def cost(report: Mapping[str, Any]) -> dict[str, str]:
+def cost(report: Report) -> dict[str, str]:
     """What a finished run took, by kind."""
-    calls, tokens = report["calls"], report["tokens"]
-    share = calls["reused"] / calls["requested"] if calls["requested"] else 0
+    calls, tokens = report.calls, report.tokens
+    share = calls.reused / calls.requested if calls.requested else 0
     return {
-        "calls": f"{calls['requested']:,} calls asked for, {calls['generated']:,} generated, "
-        f"{calls['reused']:,} reused ({share:.0%}), {calls.get('skipped', 0):,} left out",
-        "tokens": f"{tokens['prompt']:,} prompt and {tokens['completion']:,} completion tokens",
-        "time": f"{report['wall_s']:,.0f} s",
-    } | ({"forecast": forecast_text(report["forecast"])} if report.get("forecast") else {})
+        "calls": f"{calls.requested:,} calls asked for, {calls.generated:,} generated, "
+        f"{calls.reused:,} reused ({share:.0%}), {calls.skipped:,} left out",
+        "tokens": f"{tokens.prompt:,} prompt and {tokens.completion:,} completion tokens",
+        "time": f"{report.wall_s:,.0f} s",
+    } | ({"forecast": forecast_text(report.forecast)} if report.forecast else {})
 
 
 def so_far(run: Run, history: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -229,42 +235,33 @@ def cost_so_far(entry: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def warnings(report: Mapping[str, Any] | None, history: Sequence[Mapping[str, Any]]) -> list[str]:
+def warnings(report: Report | None, history: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a reader must know before believing a score."""
-    read = [("report.json", report or {}), *(("history.jsonl", entry) for entry in history)]
+    parts = [("report.json", part) for part in (report.left_out if report else ())]
+    parts += [("history.jsonl", part) for entry in history for part in entry.get("left_out", [])]
     said = [
         f"left out: '{part}' of {name}, which has another form than this version writes"
-        for name, part in dict.fromkeys((name, part) for name, made in read for part in made.get("left_out", []))
+        for name, part in dict.fromkeys(parts)
     ]
     if report:
-        if report["overlap"]:
-            said.append(f"{report['overlap']} test questions are in dev too")
-        for role, faults in report.get("test_faults", {}).items():
-            said += _faulty(faults, f"of {_ROLES[role]} on test")
-        dev, test = report["dev"], report["test"]
-        if test and test["ci"] and dev["score"] is not None and dev["score"] > test["ci"][1]:
+        if report.overlap:
+            said.append(f"{report.overlap} test questions are in dev too")
+        for role, counted in report.test_faults.items():
+            said += _faulty(counted, f"of {_ROLES[role]} on test")
+        dev, test = report.dev, report.test
+        if test and test.ci and dev.score is not None and dev.score > test.ci[1]:
             said.append(
-                f"the score drops from {dev['score']:.3f} on dev, where it was searched, to "
-                f"{test['score']:.3f} on test: trust the second"
+                f"the score drops from {dev.score:.3f} on dev, where it was searched, to "
+                f"{test.score:.3f} on test: trust the second"
             )
     if history:
         last = history[-1]
-        faults = {
+        faults: dict[Fault, int] = {
             name: sum(last.get(step, {}).get(name, 0) for step in ("role", "weight", "scored", "growth"))
             for name in _FAULTS
         }
         said += _faulty(faults, f"on dev in iteration {last['iteration'] + 1}")
     return said
-
-
-def score_text(summary: Mapping[str, Any] | None) -> str:
-    """A mean with its interval."""
-    if not summary or summary["score"] is None:
-        return "-"
-    if not summary["ci"]:
-        return f"{summary['score']:.3f}"
-    low, high = summary["ci"]
-    return f"{summary['score']:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def highest(step: Mapping[str, Any] | None) -> float | None:
@@ -276,23 +273,23 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
-def _faulty(faults: Mapping[str, int], where: str) -> list[str]:
+def _faulty(faults: Mapping[Fault, int], where: str) -> list[str]:
     listed = ", ".join(f"{count} {_FAULTS[name]}" for name, count in faults.items() if count)
     return [f"replies {where}: {listed}"] if listed else []
 
 
-def _found(run: Run, report: Mapping[str, Any] | None) -> tuple[Topology | None, list[str]]:
+def _found(run: Run, report: Report | None) -> tuple[Topology | None, list[str]]:
     """Topology and assignment of the best system so far, without its weights."""
     if report:
-        return Topology.from_json(report["topology"]), report["topology"]["assignment"]
+        return report.topology.topology(), report.topology.assignment
     path = run.path / "best" / "system.json"
     if not path.is_file():
         return None, []
     described = checked(io.read_json(path, "the best system so far"), Saved, path)
-    return Topology.from_json(described["topology"]), [node["expert"] for node in described["nodes"]]
+    return described.topology.topology(), [node.expert for node in described.nodes]
 
 
-def _scored_at(history: Sequence[Mapping[str, Any]], report: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _scored_at(history: Sequence[Mapping[str, Any]], report: Report | None) -> Mapping[str, Any]:
     """The JFK-scores of the iteration in which the best system was found, {} without a weight-step there."""
     at, _ = _step(history, report)
     entry: Mapping[str, Any] = history[at] if 0 <= at < len(history) else {}
@@ -300,9 +297,9 @@ def _scored_at(history: Sequence[Mapping[str, Any]], report: Mapping[str, Any] |
     return scores
 
 
-def _step(history: Sequence[Mapping[str, Any]], report: Mapping[str, Any] | None) -> tuple[int, str]:
+def _step(history: Sequence[Mapping[str, Any]], report: Report | None) -> tuple[int, str]:
     """(iteration, "role" or "weight") in which the best system was found; (-1, ...) if in none."""
-    step = str(report["found_at"] if report else history[-1]["best"]["step"] if history else "")
+    step = str(report.found_at if report else history[-1]["best"]["step"] if history else "")
     number, _, kind = step.partition("/")
     return int(number) if number.isdecimal() else -1, kind
 
@@ -316,15 +313,13 @@ def _nodes(topology: Topology, assignment: Sequence[str], jfk: Mapping[str, Any]
     return nodes
 
 
-def _searched(run: Run, report: Mapping[str, Any] | None) -> dict[str, str]:
+def _searched(run: Run, report: Report | None) -> dict[str, str]:
     recipe, search = run.recipe, run.recipe.search
     steps = {"role": f"{search.graphs} graphs", "weight": f"{search.assignments} assignments"}
     told = {
-        "task": report["task"] if report else recipe.task.name or Path(recipe.task.path).name,
-        "questions": f"{report['dev']['n']} dev" + (f", {report['test']['n']} test" if report["test"] else "")
-        if report
-        else "",
-        "experts": ", ".join(report["singles"]) if report else ", ".join(recipe.pool.experts),
+        "task": report.task if report else recipe.task.name or Path(recipe.task.path).name,
+        "questions": f"{report.dev.n} dev" + (f", {report.test.n} test" if report.test else "") if report else "",
+        "experts": ", ".join(report.singles) if report else ", ".join(recipe.pool.experts),
         "method": search.method,
     }
     if search.method == "hswarm":
@@ -342,25 +337,25 @@ def _searched(run: Run, report: Mapping[str, Any] | None) -> dict[str, str]:
     return {key: text for key, text in told.items() if text}
 
 
-def _scores(report: Mapping[str, Any] | None, history: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+def _scores(report: Report | None, history: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     if report:
-        single = report["best_single"]
-        rows = [
-            (f"best single expert: {single['expert']}", single),
-            (f"start: {START}", report["start"]),
+        single = report.best_single
+        rows: list[tuple[str, Single | Scored | Report]] = [
+            (f"best single expert: {single.expert}", single),
+            (f"start: {START}", report.start),
             ("found system", report),
         ]
-        others = sorted(report["singles"].items(), key=lambda one: -(one[1] or 0))
+        others = sorted(report.singles.items(), key=lambda one: -(one[1] or 0))
         alone = [
             (f"{name} alone", f"{score:.3f}", "-")
             for name, score in others
-            if name != single["expert"] and score is not None
+            if name != single.expert and score is not None
         ]
-        return [*alone[::-1], *((name, score_text(row["dev"]), score_text(row["test"])) for name, row in rows)]
+        return [*alone[::-1], *((name, str(row.dev), str(row.test or "-")) for name, row in rows)]
     if not history:
         return []
     best = history[-1]["best"]
-    return [("best so far", score_text({"score": best["utility"], "ci": best.get("ci")}), "-")]
+    return [("best so far", str(Summary(score=best["utility"], n=0, ci=best.get("ci"))), "-")]
 
 
 def _charts(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -389,7 +384,7 @@ def _charts(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return drawn
 
 
-def _paths(run: Run, history: Sequence[Mapping[str, Any]], report: Mapping[str, Any] | None) -> dict[str, str]:
+def _paths(run: Run, history: Sequence[Mapping[str, Any]], report: Report | None) -> dict[str, str]:
     """How adjacency matrices and experts moved, each swarm on its own plane."""
     trail = run.places()
     names = list(history[-1].get("weight", {}).get("jfk", {})) if history else []
@@ -409,7 +404,7 @@ def _paths(run: Run, history: Sequence[Mapping[str, Any]], report: Mapping[str, 
     return drawn
 
 
-def _star(history: Sequence[Mapping[str, Any]], report: Mapping[str, Any] | None) -> tuple[int, int]:
+def _star(history: Sequence[Mapping[str, Any]], report: Report | None) -> tuple[int, int]:
     """(iteration, graph) of the best system, if a role-step found it."""
     at, kind = _step(history, report)
     if not kind.startswith("role") or not 0 <= at < len(history):
@@ -437,7 +432,7 @@ def _table(run: Run, comparison: Path | None) -> tuple[Sequence[str], Sequence[S
     if not ours:
         return None
     made = checked(io.read_json(folder / "table.json", "a comparison"), Compared, folder / "table.json")
-    return HEAD, [cells(row) for row in made["tasks"].get(run.recipe.name, [])]
+    return HEAD, [cells(row.content()) for row in made.tasks.get(run.recipe.name, [])]
 
 
 def _examples(run: Run, topology: Topology | None, names: Sequence[str]) -> tuple[list[Example], str]:
@@ -446,8 +441,8 @@ def _examples(run: Run, topology: Topology | None, names: Sequence[str]) -> tupl
     if topology is None or answers is None:
         why = "were not kept (search.reuse is off, or an older run)" if run.finished else "are known at the end"
         return [], f"Single answers {why}."
-    if any(len(line["replies"]) != topology.size for line in answers):
-        raise RunError(f"{run.path / 'answers.jsonl'} holds answers of another system; make it anew")
+    if any(len(line.replies) != topology.size for line in answers):
+        raise RunError(f"{run.path / 'answers.jsonl'} holds answers of another system; search again to have them")
     won, lost = only_together(answers)
     about = (
         f"On dev, which was searched, the system scores higher than every expert alone on {len(won)} of "
@@ -456,13 +451,13 @@ def _examples(run: Run, topology: Topology | None, names: Sequence[str]) -> tupl
     return [_example(line, topology, names) for line in won[:SHOWN]], about
 
 
-def _example(line: Mapping[str, Any], topology: Topology, names: Sequence[str]) -> Example:
+def _example(line: Answer, topology: Topology, names: Sequence[str]) -> Example:
     messages = []
     for node in topology.order:
         to = [v for u, v in sorted(topology.edges) if u == node]
         target = f"to {', '.join(map(str, to))}" if to else "the answer"
-        messages.append(Message(node, names[node], target, line["replies"][node]))
-    return Example(line["question"], line["choices"], line["answer"], messages, line["alone"])
+        messages.append(Message(node, names[node], target, line.replies[node]))
+    return Example(line.question, line.choices, line.answer, messages, line.alone)
 
 
 def _commands(run: Run) -> list[str]:

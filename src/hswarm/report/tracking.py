@@ -23,6 +23,7 @@ from hswarm.report.render import pages
 from hswarm.report.summary import gather, highest
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress, Several
+from hswarm.runs.schema import Report
 
 _PATIENCE = 120.0  # seconds that a run waits at its end for a tracker
 
@@ -60,7 +61,7 @@ class Tracker(Progress):
 
     def end(self, run: Run) -> None:
         report = run.report
-        self._work.put(partial(self._log, outcome(report), report["iterations"]))
+        self._work.put(partial(self._log, outcome(report), report.iterations))
         self._work.put(partial(self._keep, pages(gather(run))))
 
     def close(self) -> None:
@@ -127,14 +128,13 @@ def metrics(entry: Mapping[str, Any]) -> dict[str, float]:
     return _known(found)
 
 
-def outcome(report: Mapping[str, Any]) -> dict[str, float]:
+def outcome(report: Report) -> dict[str, float]:
     """The numbers of a finished run: scores on dev and test, what the system gains, seconds."""
-    rows = {"found": report, "start": report["start"], "best_single": report["best_single"]}
-    found = {
-        f"{split}/{name}": (row[split] or {}).get("score") for name, row in rows.items() for split in ("dev", "test")
-    }
-    gain = report.get("gain_on_test") or {}
-    return _known(found | {"test/gain": gain.get("difference"), "seconds": report["wall_s"]})
+    found: dict[str, float | None] = {}
+    for name, row in (("found", report), ("start", report.start), ("best_single", report.best_single)):
+        found |= {f"dev/{name}": row.dev.score, f"test/{name}": row.test.score if row.test else None}
+    gain = report.gain_on_test.difference if report.gain_on_test else None
+    return _known(found | {"test/gain": gain, "seconds": report.wall_s})
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, float]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from hswarm import io
 from hswarm.errors import RunError
@@ -31,20 +30,20 @@ def keep_answers(run: Run, evaluator: Evaluator, findings: Findings, selection: 
     for e, example in enumerate(evaluator.dev):
         alone = {single.system.assignment[0]: io.without_nan(float(single.scores[e])) for single in findings.singles}
         lines.append(
-            {
-                "id": example.id,
-                "question": example.question,
-                "choices": dict(example.choices),
-                "answer": example.answer,
-                "score": io.without_nan(float(scores[e])),
-                "alone": alone,
-                "replies": [replies[e].text for replies in nodes],
-            }
+            Answer(
+                id=example.id,
+                question=example.question,
+                choices=dict(example.choices),
+                answer=example.answer,
+                score=io.without_nan(float(scores[e])),
+                alone=alone,
+                replies=[replies[e].text for replies in nodes],
+            )
         )
-    io.write_text(run.path / "answers.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    io.write_text(run.path / "answers.jsonl", "".join(json.dumps(line.content()) + "\n" for line in lines))
 
 
-def read_answers(run: Run) -> list[dict[str, Any]] | None:
+def read_answers(run: Run) -> list[Answer] | None:
     """The lines of answers.jsonl; None if it was not written."""
     path = run.path / "answers.jsonl"
     try:
@@ -56,14 +55,15 @@ def read_answers(run: Run) -> list[dict[str, Any]] | None:
     return [checked(line, Answer, f"{path}, line {i + 1},") for i, line in enumerate(lines)]
 
 
-def only_together(answers: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def only_together(answers: Sequence[Answer]) -> tuple[list[Answer], list[Answer]]:
     """Answers where the system scores higher than every expert alone, and those where some expert scores higher."""
-    compared = [
-        (line, max(known))
-        for line in answers
-        if line["score"] is not None and (known := [s for s in line["alone"].values() if s is not None])
-    ]
-    return (
-        [line for line, best in compared if line["score"] > best],
-        [line for line, best in compared if line["score"] < best],
-    )
+    higher, lower = [], []
+    for line in answers:
+        known = [score for score in line.alone.values() if score is not None]
+        if line.score is None or not known:
+            continue
+        if line.score > max(known):
+            higher.append(line)
+        elif line.score < max(known):
+            lower.append(line)
+    return higher, lower

@@ -1,4 +1,4 @@
-"""A forecast, and what came of it."""
+"""A forecast of a search's cost, and the cost beside it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from hswarm.runs.schema import Predicted, Report
 
 
 class Cost(NamedTuple):
@@ -66,29 +68,29 @@ class Forecast:
         return cls(**{**content, **costs, "iterations": tuple(Cost(**cost) for cost in content["iterations"])})
 
 
-def outcome(kept: Forecast, report: Mapping[str, Any]) -> dict[str, Any]:
-    """Forecast beside what came, for as many iterations as there were: {what: {"forecast", "came", "off"}}."""
-    expected = kept.whole(report["iterations"])
+def outcome(kept: Forecast, report: Report) -> dict[str, Predicted]:
+    """The forecast beside the cost of a search that took as many iterations as it did, by kind."""
+    expected = kept.whole(report.iterations)
     pairs = {
-        "calls": (expected.generated, report["calls"]["generated"]),
-        "prompt tokens": (expected.prompt, report["tokens"]["prompt"]),
-        "reply tokens": (expected.completion, report["tokens"]["completion"]),
-        "seconds": (expected.seconds, report["wall_s"]),
+        "calls": (expected.generated, report.calls.generated),
+        "prompt tokens": (expected.prompt, report.tokens.prompt),
+        "reply tokens": (expected.completion, report.tokens.completion),
+        "seconds": (expected.seconds, report.wall_s),
         "memory": (kept.memory, peak()),
     }
     return {
-        name: {"forecast": round(said, 1), "came": came, "off": round(said / came - 1, 3) if came else None}
+        name: Predicted(forecast=round(said, 1), came=came, off=round(said / came - 1, 3) if came else None)
         for name, (said, came) in pairs.items()
     }
 
 
-def forecast_text(compared: Mapping[str, Mapping[str, float]]) -> str:
+def forecast_text(compared: Mapping[str, Predicted]) -> str:
     """What `outcome` gives, in one line."""
     parts = []
     for name, pair in compared.items():
-        said = f"{pair['forecast'] / 2**30:.1f} GB memory" if name == "memory" else f"{pair['forecast']:,.0f} {name}"
-        parts.append(f"{said} ({pair['off']:+.0%})" if pair["off"] is not None else said)
-    return f"said {', '.join(parts)}; in brackets how far above what came"
+        said = f"{pair.forecast / 2**30:.1f} GB memory" if name == "memory" else f"{pair.forecast:,.0f} {name}"
+        parts.append(f"{said} ({pair.off:+.0%})" if pair.off is not None else said)
+    return f"forecast {', '.join(parts)}; in brackets how far above the actual cost"
 
 
 def peak() -> int:

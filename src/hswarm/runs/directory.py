@@ -30,7 +30,7 @@ import numpy as np
 from hswarm import io
 from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.errors import RunError
-from hswarm.runs.schema import Entry, Report, checked
+from hswarm.runs.schema import Entry, Report, Scored, Single, checked
 from hswarm.system.system import System, load
 
 
@@ -90,11 +90,14 @@ class Run:
         return "finished" if self.finished else "running" if self.worker else "interrupted"
 
     @property
-    def report(self) -> dict[str, Any]:
-        """The content of report.json ("left_out": parts of another form); RunError while the run is unfinished."""
+    def report(self) -> Report:
+        """What report.json holds; RunError while the run is unfinished."""
         path = self.path / "report.json"
-        content: dict[str, Any] = checked(io.read_json(path, "a finished run (its report)"), Report, path)
-        return content
+        return checked(io.read_json(path, "a finished run (its report)"), Report, path)
+
+    def write_report(self, report: Report) -> None:
+        """Write report.json: the run is finished."""
+        io.write_text(self.path / "report.json", json.dumps(report.content(), indent=2) + "\n")
 
     @property
     def best(self) -> System:
@@ -107,11 +110,13 @@ class Run:
         if not self.finished:
             return f"{title}<p>unfinished, {len(self.history())} iterations so far</p>"
         report = self.report
-        rows = [("best single expert", report["best_single"]), ("start", report["start"]), ("found system", report)]
-        lines = [
-            f"<tr><td>{name}</td><td>{_score(row['dev'])}</td><td>{_score(row['test'])}</td></tr>" for name, row in rows
+        rows: list[tuple[str, Single | Scored | Report]] = [
+            ("best single expert", report.best_single),
+            ("start", report.start),
+            ("found system", report),
         ]
-        head = f"<tr><th>{escape(report['task'])}</th><th>dev</th><th>test</th></tr>"
+        lines = [f"<tr><td>{name}</td><td>{row.dev}</td><td>{row.test or '-'}</td></tr>" for name, row in rows]
+        head = f"<tr><th>{escape(report.task)}</th><th>dev</th><th>test</th></tr>"
         return f"{title}<table>{head}{''.join(lines)}</table>{self.best._repr_html_()}"
 
     def __enter__(self) -> Run:
@@ -148,7 +153,8 @@ class Run:
             return []
         except (ValueError, RecursionError) as fault:
             raise RunError(f"{path} is damaged: {fault}") from fault
-        return [checked(line, Entry, f"{path}, line {i + 1},") for i, line in enumerate(lines)]
+        entries = [checked(line, Entry, f"{path}, line {i + 1},") for i, line in enumerate(lines)]
+        return [entry.content() | ({"left_out": list(entry.left_out)} if entry.left_out else {}) for entry in entries]
 
     def rewind(self, lines: int) -> None:
         """Cut the history to `lines`, those that the checkpoint knows of."""
@@ -208,10 +214,3 @@ def _lives(process: int) -> bool:
     except PermissionError:  # somebody else's, alive
         return True
     return True
-
-
-def _score(summary: Mapping[str, Any] | None) -> str:
-    if not summary or summary["score"] is None:
-        return "-"
-    low, high = summary["ci"]
-    return f"{summary['score']:.3f} [{low:.3f}, {high:.3f}]"

@@ -1,60 +1,89 @@
-"""The form of the JSON in a run's folder, checked where it is read: another version may have written it.
+"""The records of a run's folder as objects, checked where they are read: another version may have written them.
 
-A field with a default is a part that can be left out; what is not named here is not read.
+A field with a default is a part that can be left out. Keys not named here are kept (`model_extra`), not used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from hswarm.core.topology import Topology
 from hswarm.errors import RunError
 
-_Ends = Annotated[list[float], Field(min_length=2, max_length=2)]
-_Fault = Literal["unparsed", "empty", "cut", "failed"]
+Ends = Annotated[list[float], Field(min_length=2, max_length=2)]
+R = TypeVar("R", bound="Record")
+Role = Literal["found", "start", "best_single"]
+Fault = Literal["unparsed", "empty", "cut", "failed"]
 
 
-class Form(BaseModel):
+class Record(BaseModel):
     """Plain JSON: no text for a number, no NaN."""
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")
+    _left_out: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The parts that were not read, since they have another form than this version writes."""
+        return self._left_out
+
+    def content(self) -> dict[str, JsonValue]:
+        """What the file holds: every key that was set, in the order of the fields."""
+        return self.model_dump(exclude_unset=True)
 
 
-class _Summary(Form):
+class Summary(Record):
+    """The mean score of `n` questions and its 95 % interval, None where none was answered; `failed` more were not."""
+
     score: float | None
     n: int
-    ci: _Ends | None
+    ci: Ends | None
+    failed: int = 0
+
+    def __str__(self) -> str:
+        if self.score is None:
+            return "-"
+        return f"{self.score:.3f} [{self.ci[0]:.3f}, {self.ci[1]:.3f}]" if self.ci else f"{self.score:.3f}"
 
 
-class _Scored(Form):
-    dev: _Summary
-    test: _Summary | None
+class Scored(Record):
+    """A system's scores; `test` is None where it was not looked at."""
+
+    dev: Summary
+    test: Summary | None
 
 
-class _Single(_Scored):
+class Single(Record):
+    """The expert that scores best alone."""
+
     expert: str
+    dev: Summary
+    test: Summary | None
 
 
-class _Graph(Form):
+class Graph(Record):
     size: int = Field(le=10_000)
     edges: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
 
     @model_validator(mode="after")
     def _decoded(self) -> Self:
-        Topology.of(self.size, ((u, v) for u, v in self.edges))
+        self.topology()
         return self
 
+    def topology(self) -> Topology:
+        return Topology.of(self.size, ((u, v) for u, v in self.edges))
 
-def _one_a_node(experts: Sequence[Any], size: int) -> None:
+
+def _one_a_node(experts: Sequence[object], size: int) -> None:
     if len(experts) != size:
         raise ValueError(f"{len(experts)} experts at {size} nodes")
 
 
-class _Assigned(_Graph):
+class Assigned(Graph):
     assignment: list[str]
 
     @model_validator(mode="after")
@@ -63,33 +92,65 @@ class _Assigned(_Graph):
         return self
 
 
-class _Calls(Form):
+class Calls(Record):
     requested: int
     generated: int
 
 
-class _AllCalls(_Calls):
+class AllCalls(Calls):
     reused: int
     skipped: int = 0
+    failed: int = 0
 
 
-class _Tokens(Form):
+class Tokens(Record):
     prompt: int
     completion: int
 
 
-class _Gain(Form):
+class Gain(Record):
     difference: float
-    ci: _Ends
+    ci: Ends
     p_value: float
 
 
-class _Forecast(Form):
-    forecast: float
+class Predicted(Record):
+    """What was forecast of a cost, what it was, and by which share the forecast was above."""
+
+    forecast: int | float
+    came: int | float
     off: float | None
 
 
-class _Ancestor(Form):
+class Finalist(Record):
+    """A system among which held-out dev decided: its utility where it was searched, and on held-out dev."""
+
+    step: str
+    searched: float | None
+    held_out: float | None
+
+
+class HeldOut(Record):
+    """The choice on `held_out` dev questions: the place of the one chosen, how much the utility drops on average."""
+
+    held_out: int
+    finalists: list[Finalist]
+    chosen: int
+    drop: float | None
+
+
+class Pruned(Record):
+    """What leaving out nodes did on dev: nodes before and after, utilities, their paired difference."""
+
+    nodes: int
+    kept: int
+    dev_before: float
+    dev_after: float
+    difference: float
+    ci: Ends
+
+
+class Ancestor(Record):
     step: str
     move: str
     system: str
@@ -97,16 +158,16 @@ class _Ancestor(Form):
     questions: int
 
 
-class Growth(Form):
+class Growth(Record):
     """What growth tells of its search (methods/growth/story.py)."""
 
     tried: int
-    lineage: list[_Ancestor]
+    lineage: list[Ancestor]
     experts: dict[str, float]
     orders: list[Annotated[list[str | float], Field(min_length=3, max_length=3)]]
 
 
-class Generation(Form):
+class Generation(Record):
     """Growth's part of a line of the history: its phase, (questions, terms asked so many) by rung, the leader."""
 
     phase: str
@@ -119,34 +180,39 @@ class Generation(Form):
     failed: int = 0
 
 
-class Report(_Scored):
+class Report(Record):
     """report.json."""
 
     task: str
     engine: str
     seed: int
-    best_single: _Single
-    start: _Scored
+    dev: Summary
+    test: Summary | None
+    best_single: Single
+    start: Scored
     singles: dict[str, float | None]
     found_at: str
-    topology: _Assigned
+    topology: Assigned
     iterations: int
-    stopped: dict[str, float]
-    calls: _AllCalls
-    tokens: _Tokens
+    stopped: dict[str, int | float]
+    calls: AllCalls
+    tokens: Tokens
     overlap: int
     wall_s: float
     versions: dict[str, str]
-    test_faults: dict[Literal["found", "start", "best_single"], dict[_Fault, int]] = {}
-    gain_on_test: _Gain | None = None
-    gain_over_start: _Gain | None = None
     growth: Growth | None = None
-    forecast: dict[str, _Forecast] = {}
+    selection: HeldOut | None = None
+    test_faults: dict[Role, dict[Fault, int]] = {}
+    gain_on_test: Gain | None = None
+    gain_over_start: Gain | None = None
+    singles_test: dict[str, float | None] = {}
+    forecast: dict[str, Predicted] = {}
+    pruned: Pruned | None = None
 
 
-class _Step(Form):
+class Step(Record):
     utilities: list[float | None] = []
-    ci: _Ends | None = None
+    ci: Ends | None = None
     jfk: dict[str, float | None] = {}
     unparsed: int = 0
     empty: int = 0
@@ -154,28 +220,29 @@ class _Step(Form):
     failed: int = 0
 
 
-class _Best(Form):
+class Best(Record):
     utility: float
     step: str
-    ci: _Ends | None = None
+    ci: Ends | None = None
 
 
-class Entry(Form):
+class Entry(Record):
     """A line of history.jsonl."""
 
     iteration: int
-    best: _Best
-    calls: _Calls
-    tokens: _Tokens = _Tokens(prompt=0, completion=0)
-    role: _Step = _Step()
-    weight: _Step = _Step()
-    scored: _Step = _Step()
+    best: Best
+    calls: Calls
+    tokens: Tokens = Tokens(prompt=0, completion=0)
+    role: Step = Step()
+    weight: Step = Step()
+    scored: Step = Step()
     growth: Generation | None = None
 
 
-class Answer(Form):
-    """A line of answers.jsonl."""
+class Answer(Record):
+    """A line of answers.jsonl: a searched dev question, the system's score and each expert's alone, a reply a node."""
 
+    id: str = ""
     question: str
     choices: dict[str, str]
     answer: str
@@ -184,14 +251,14 @@ class Answer(Form):
     replies: list[str]
 
 
-class _Node(Form):
+class _Node(Record):
     expert: str
 
 
-class Saved(Form):
+class Saved(Record):
     """best/system.json, as far as it can be drawn."""
 
-    topology: _Graph
+    topology: Graph
     nodes: list[_Node]
 
     @model_validator(mode="after")
@@ -200,21 +267,21 @@ class Saved(Form):
         return self
 
 
-class _Compared(Form):
+class _Compared(Record):
     difference: float
     p_value: float
 
 
-class _Spent(Form):
+class _Spent(Record):
     calls: float | None
     tokens: float | None
     seconds: float | None
 
 
-class _Row(Form):
+class Row(Record):
     method: str
     test: float
-    ci: _Ends
+    ci: Ends
     sd: float | None
     drop: float
     calls: float
@@ -225,33 +292,34 @@ class _Row(Form):
     to_hswarm: _Compared | None = None
 
 
-class _Refused(Form):
+class Refused(Record):
     method: str
     refused: str
 
 
-class Compared(Form):
+class Compared(Record):
     """table.json of a comparison."""
 
-    tasks: dict[str, list[_Refused | _Row]]
+    tasks: dict[str, list[Refused | Row]]
 
 
-def checked(content: Any, form: type[Form], where: Path | str) -> Any:
-    """`content` of the file `where`, less those parts of another form that can be left out; "left_out" names them.
+def checked(content: object, form: type[R], where: Path | str) -> R:
+    """`content` of the file `where` as an object, less those parts of another form that can be left out (`left_out`).
 
     RunError if another part is of another form.
     """
     try:
-        form.model_validate(content)
-        return content
+        return form.model_validate(content)
     except ValidationError as fault:
         errors = fault.errors()
     needed = [error for error in errors if not error["loc"] or form.model_fields[str(error["loc"][0])].is_required()]
-    if needed:
+    if needed or not isinstance(content, dict):
         place = ".".join(map(str, needed[0]["loc"])) or "all of it"
         raise RunError(
             f"{where} has another form than this version writes ({place}: {needed[0]['msg']}); read it with "
-            "the version that wrote it, or make it anew"
+            "the version that wrote it, or write it again"
         )
-    parts = sorted({str(error["loc"][0]) for error in errors})
-    return {key: value for key, value in content.items() if key not in parts} | {"left_out": parts}
+    parts = {str(error["loc"][0]) for error in errors}
+    made = form.model_validate({key: value for key, value in content.items() if key not in parts})
+    made._left_out = tuple(sorted(parts))
+    return made

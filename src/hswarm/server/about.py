@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from hswarm.bundle.package import Source
 from hswarm.errors import HSwarmError
 from hswarm.runs.answers import read_answers
 from hswarm.runs.directory import Run
+from hswarm.runs.schema import Answer, Summary
 
 _EXAMPLES = 3
 _LONGEST = 2000  # characters of an example question
@@ -40,15 +40,14 @@ def about(source: Source, folder: Path) -> About | None:
     if not source.report:
         return None
     report = source.report
-    single = report.get("best_single") or {}
-    return About(str(report["task"]), _score(report.get("test")), _score(single.get("test")), _examples(folder))
+    return About(report.task, _score(report.test), _score(report.best_single.test), _examples(folder))
 
 
-def _score(summary: Mapping[str, object] | None) -> dict[str, float] | None:
-    if not summary or not isinstance(score := summary["score"], int | float) or not isinstance(summary["ci"], list):
+def _score(summary: Summary | None) -> dict[str, float] | None:
+    if summary is None or summary.score is None or summary.ci is None:
         return None
-    low, high = summary["ci"]
-    return {"score": float(score), "low": float(low), "high": float(high), "n": float(str(summary["n"]))}
+    low, high = summary.ci
+    return {"score": summary.score, "low": low, "high": high, "n": summary.n}
 
 
 def _examples(folder: Path) -> list[dict[str, str]]:
@@ -59,11 +58,9 @@ def _examples(folder: Path) -> list[dict[str, str]]:
         answers = read_answers(Run.open(folder)) or []
     except HSwarmError:
         return []
-    asked = ({"question": _asked(line), "answer": str(line["answer"])} for line in answers)
+    asked = ({"question": _asked(line), "answer": line.answer} for line in answers)
     return list(islice((one for one in asked if len(one["question"]) <= _LONGEST), _EXAMPLES))
 
 
-def _asked(line: Mapping[str, JsonValue]) -> str:
-    choices = line["choices"]
-    options = [f"{letter}: {text}" for letter, text in choices.items()] if isinstance(choices, dict) else []
-    return "\n".join([str(line["question"]), *options])
+def _asked(line: Answer) -> str:
+    return "\n".join([line.question, *(f"{letter}: {text}" for letter, text in line.choices.items())])
