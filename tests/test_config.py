@@ -45,7 +45,7 @@ def test_no_recipe(tmp_path):
         read_recipe(tmp_path / "none.toml")
 
 
-@pytest.mark.parametrize("name", ["demo", "toy", "paper"])
+@pytest.mark.parametrize("name", ["demo", "toy", "paper/abkg"])
 def test_recipes_are_read_and_written_back(tmp_path, root, name):
     recipe = read_recipe(root / f"recipes/{name}.toml")
     (tmp_path / "again.toml").write_text(recipe.to_toml())
