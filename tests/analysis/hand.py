@@ -49,7 +49,7 @@ def hand_run(folder, system, test=QUESTIONS, **sections):
         "name": "hand",
         "task": {"path": str(data), "dev": 4, "test": len(test)},
         "engine": {"name": "toy"},
-        "search": {"nodes": 3, "graphs": 2, "assignments": 2, "iterations": 2, "patience": 2},
+        "search": {"method": "hswarm", "nodes": 3, "graphs": 2, "assignments": 2, "iterations": 2, "patience": 2},
     }
     run = search(build_recipe(content | sections), folder / "run")
     system.save(run.path / "best")
