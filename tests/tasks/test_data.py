@@ -14,10 +14,10 @@ from hswarm.tasks import TaskSettings, load_task
 from hswarm.tasks.formats import read_data
 
 ROWS = [
-    {"part": "train", "query": f"Which letter comes {i}th?", "options": ["first", "second", "third"], "gold": i % 3}
+    {"part": "train", "asked": f"Which letter comes {i}th?", "options": ["first", "second", "third"], "gold": i % 3}
     for i in range(6)
-] + [{"part": "held", "query": "Which is last?", "options": ["a", "b"], "gold": 1}]
-MAP = {"question": "query", "choices": "options", "answer": "gold", "split": "part"}
+] + [{"part": "held", "asked": "Which is last?", "options": ["a", "b"], "gold": 1}]
+MAP = {"question": "asked", "choices": "options", "answer": "gold", "split": "part"}
 SPLITS = {"dev_split": "train", "test_split": "held"}
 
 
@@ -48,7 +48,7 @@ def test_a_mapped_table(tmp_path, suffix):
     assert (task.name, task.scorer, len(task.dev), len(task.test)) == ("letters", "choice", 6, 1)
     assert [example.answer for example in task.dev] == list("ABCABC")
     assert task.test[0].choices == {"A": "a", "B": "b"}
-    with pytest.raises(TaskError, match=r"has: part, query.*task\.columns"):
+    with pytest.raises(TaskError, match=r"has: part, asked.*task\.columns"):
         load_task(TaskSettings(path=path, columns={"split": "part"}, **SPLITS))
     with pytest.raises(TaskError, match=r"split must be 'dev' or 'test', got 'train'.*task\.dev_split"):
         load_task(TaskSettings(path=path, columns=MAP))
@@ -145,7 +145,7 @@ def test_several_tasks_at_once(tmp_path):
 def test_an_answer_that_may_be_a_place_or_a_text_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text('{"question": "?", "choices": ["1", "2", "3", "4"], "answer": "2"}\n')
-    with pytest.raises(TaskError, match=r"row\[0\]: answer '2' is the text of B and the place of C; write the letter"):
+    with pytest.raises(TaskError, match=r"line 1: answer '2' is the text of B and the place of C; write the letter"):
         read_data(file)
 
 

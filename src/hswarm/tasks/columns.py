@@ -8,6 +8,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from hswarm.errors import TaskError
+from hswarm.tasks.known import chat_answer, chat_question, is_chat
 
 KEYS = ("question", "answer", "choices", "context_chunks", "id", "domain", "split")
 
@@ -17,7 +18,8 @@ def field_entry(row: Any, columns: Mapping[str, str | list[str]]) -> Any:
 
     A name with dots reaches into a column ("answers.text"); a list of names makes choices or context chunks of as many
     columns. Choices given as a list get letters; an answer given as a place among them or as their text becomes its
-    letter; yes and no stand for true and false.
+    letter; yes and no stand for true and false. Several columns of the question are put one below the other. A chat's
+    last turn is the answer; a list of texts, also one written as JSON, is every accepted answer.
     """
     if not isinstance(row, Mapping):
         return row
@@ -28,6 +30,13 @@ def field_entry(row: Any, columns: Mapping[str, str | list[str]]) -> Any:
         entry["choices"] = _filled({letter: row[letter] for letter in ascii_uppercase if letter in row})
     for key in ("choices", "context_chunks"):
         entry[key] = _parsed(entry.get(key))
+    if isinstance(columns.get("question"), list):
+        entry["question"] = "\n\n".join(map(str, entry["question"]))
+    if is_chat(entry.get("answer")):
+        entry["answer"] = chat_answer(entry["answer"])
+    if is_chat(entry.get("question")):
+        entry["question"] = chat_question(entry["question"])
+    entry["answer"] = _accepted(entry.get("answer"))
     entry["choices"] = _by_letter(entry["choices"])
     entry["answer"] = _answer(entry.get("answer"), entry["choices"])
     return {key: value for key, value in entry.items() if value is not None}
@@ -60,6 +69,14 @@ def _parsed(value: Any) -> Any:
         except (ValueError, RecursionError):
             return value
     return None if value == "" else value
+
+
+def _accepted(answer: Any) -> Any:
+    """Accepted answers from {"text": [...]} or a JSON list of texts; a list of numbers is one answer."""
+    if isinstance(answer, Mapping) and isinstance(answer.get("text"), list):
+        return answer["text"]
+    listed = _parsed(answer) if isinstance(answer, str) and answer.strip()[:1] == "[" else None
+    return listed if isinstance(listed, list) and listed and all(isinstance(one, str) for one in listed) else answer
 
 
 def _by_letter(choices: Any) -> Any:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hswarm.errors import MissingExtra, TaskError
 from hswarm.tasks.columns import KEYS, field_entry
+from hswarm.tasks.known import known_columns
 from hswarm.tasks.task import Example
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 _SHOWN = 5  # faults named before "and n more"
+_LISTS = ("data", "examples", "instances", "questions", "rows")
+_LONGEST = 1 << 24  # characters of a CSV cell; the library's own limit of 131,072 is below a long context
+
+
+class Row(NamedTuple):
+    """What a file or data set holds of one example, and the line it stands on ("" where that is not known)."""
+
+    content: Any
+    line: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,17 +63,19 @@ def read_data(
 
 
 def examples_of(
-    rows: Mapping[str, Sequence[Any]], columns: Mapping[str, str | list[str]], what: str, icl: str = ""
+    rows: Mapping[str, Sequence[Row]], columns: Mapping[str, str | list[str]], what: str, icl: str = ""
 ) -> DataFile:
     """Rows by split as examples, `icl` with each. TaskError, beginning with `what`, for rows that are none."""
     faults: list[str] = []
+    columns = known_columns((row.content for part in rows.values() for row in part), columns, what)
     splits = {}
     for name, part in rows.items():
         found = (_example(row, columns, f"{name or 'row'}[{i}]", faults) for i, row in enumerate(part))
         splits[name] = tuple(replace(example, icl=icl) if icl else example for example in found if example)
     if faults:
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        first = next((row for part in rows.values() for row in part if isinstance(row, Mapping)), {})
+        contents = (row.content for part in rows.values() for row in part)
+        first = next((content for content in contents if isinstance(content, Mapping)), {})
         keys = f"; the first row has: {', '.join(map(str, first))[:120] or 'nothing'} (map them with task.columns)"
         raise TaskError(f"{what}: {'; '.join(faults[:_SHOWN])}{more}{keys}")
     return DataFile(splits)
@@ -69,67 +83,117 @@ def examples_of(
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")  # some programs write a byte order mark
-    except (OSError, UnicodeDecodeError) as fault:
+        raw = path.read_bytes()
+    except OSError as fault:
         raise TaskError(f"task file {path} cannot be read: {fault}") from fault
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise TaskError(f"task file {path} is UTF-16; save it as UTF-8 (iconv -f utf-16 -t utf-8)")
+    try:
+        return raw.decode("utf-8-sig")  # some programs write a byte order mark
+    except UnicodeDecodeError as fault:
+        line = raw.count(b"\n", 0, fault.start) + 1
+        raise TaskError(
+            f"task file {path}, line {line} is not UTF-8 (byte {raw[fault.start]:#x}); save it as UTF-8, e.g. from "
+            "Latin-1 by iconv -f latin1 -t utf-8"
+        ) from fault
 
 
-def _field_json(path: Path, text: str, names: Mapping[str, str]) -> tuple[dict[str, Any], str]:
+def _field_json(path: Path, text: str, names: Mapping[str, str]) -> tuple[dict[str, list[Row]], str]:
     """Rows by split, and the worked examples that go before every question."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as fault:
-        raise TaskError(f"task file {path} is not JSON: {fault}") from fault
-    if isinstance(content, list):
-        return {"": content}, ""
+        lines = "; it has an object a line: rename it to .jsonl" if _is_json(text.strip().partition("\n")[0]) else ""
+        raise TaskError(f"task file {path} is not JSON: {fault}{lines}") from fault
     dev = names.get("dev") or "dev"
+    if isinstance(content, dict) and dev not in content:
+        lists = [key for key, value in content.items() if isinstance(value, list)]
+        content = content[lists[0]] if len(lists) == 1 and lists[0] in _LISTS else content
+    if isinstance(content, list):
+        return {"": list(map(Row, content))}, ""
     if not isinstance(content, dict) or not isinstance(content.get(dev), list):
         raise TaskError(
-            f'task file {path}: expected {{"{dev}": [...], "test": [...]}}, got {_shape(content)}; see docs/tasks.md'
+            f'task file {path}: expected {{"{dev}": [...], "test": [...]}}, got {_shape(content)}; name other splits '
+            "with task.dev_split and task.test_split (docs/tasks.md)"
         )
     found = {split: content.get(names.get(split) or split) for split in ("dev", "test")}
     icl = content.get("icl_prompt")
-    return {split: part for split, part in found.items() if isinstance(part, list)}, icl if isinstance(icl, str) else ""
+    rows = {split: list(map(Row, part)) for split, part in found.items() if isinstance(part, list)}
+    return rows, icl if isinstance(icl, str) else ""
 
 
-def _jsonl(path: Path, text: str) -> Iterable[Any]:
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _jsonl(path: Path, text: str) -> Iterable[Row]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                yield json.loads(line)
+                yield Row(json.loads(line), f"line {number}")
             except (ValueError, RecursionError) as fault:
-                raise TaskError(f"task file {path}, line {number} is not JSON: {fault}") from fault
+                whole = "; it is one JSON value: rename it to .json" if _is_json(text) else ""
+                raise TaskError(f"task file {path}, line {number} is not JSON: {fault}{whole}") from fault
 
 
-def _csv(path: Path, text: str) -> Iterable[Any]:
+def _csv(path: Path, text: str) -> Iterable[Row]:
+    csv.field_size_limit(_LONGEST)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    place = f"task file {path}, line"
     try:
-        rows = csv.DictReader(text.splitlines(keepends=True), delimiter="\t" if path.suffix == ".tsv" else ",")
-        yield from ({key: value for key, value in row.items() if key is not None} for row in rows)
+        header = [name.strip() for name in next(rows, [])]
+        if twice := [name for name in header if name and header.count(name) > 1]:
+            raise TaskError(f"{place} 1: two columns are called '{twice[0]}'; rename one")
+        for row in rows:
+            if any(cell.strip() for cell in row[len(header) :]):
+                raise TaskError(
+                    f"{place} {rows.line_num} has {len(row)} cells, the header {len(header)}; put text that holds "
+                    f"{rows.dialect.delimiter!r} in double quotes"
+                )
+            if row:
+                yield Row(dict(zip(header, row, strict=False)), f"line {rows.line_num}")
     except csv.Error as fault:
-        raise TaskError(f"task file {path} is not CSV: {fault}") from fault
+        raise TaskError(
+            f"{place} {rows.line_num} is not CSV: {fault}; put text that holds quotes in quotes and double those inside"
+        ) from fault
 
 
-def _parquet(path: Path) -> Iterable[Any]:
+def _delimiter(text: str) -> str:
+    """The one of comma, semicolon, tab and bar that splits the first line into most cells."""
+
+    def cells(delimiter: str) -> int:
+        try:
+            return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), []))
+        except csv.Error:
+            return 0
+
+    return max(",;\t|", key=cells)
+
+
+def _parquet(path: Path) -> Iterable[Row]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as missing:
         raise MissingExtra(f"task file {path}", "parquet") from missing
     try:
-        rows: list[Any] = parquet.read_table(path).to_pylist()
+        rows = list(map(Row, parquet.read_table(path).to_pylist()))
     except (OSError, ArrowException) as fault:
         raise TaskError(f"task file {path} cannot be read as Parquet: {str(fault).splitlines()[0]}") from fault
     return rows
 
 
 def _by_split(
-    path: Path, rows: Iterable[Any], columns: Mapping[str, str | list[str]], names: Mapping[str, str]
-) -> dict[str, list[Any]]:
+    path: Path, rows: Iterable[Row], columns: Mapping[str, str | list[str]], names: Mapping[str, str]
+) -> dict[str, list[Row]]:
     """Rows with a "split" go there; if none has one, all go to "". With `names` given, other splits are left out."""
     key = columns.get("split", "split")
     known = {names.get(split) or split: split for split in ("dev", "test")}
-    splits: dict[str, list[Any]] = {}
+    splits: dict[str, list[Row]] = {}
     for number, row in enumerate(rows, 1):
-        name = (row.get(key) or "") if isinstance(row, Mapping) and isinstance(key, str) else ""
+        name = (row.content.get(key) or "") if isinstance(row.content, Mapping) and isinstance(key, str) else ""
         if name and name not in known:
             if any(names.values()):
                 continue
@@ -143,10 +207,11 @@ def _by_split(
     return splits
 
 
-def _example(row: Any, columns: Mapping[str, str | list[str]], place: str, faults: list[str]) -> Example | None:
+def _example(row: Row, columns: Mapping[str, str | list[str]], id: str, faults: list[str]) -> Example | None:
     """The example of one row, or None with its faults added."""
+    place = row.line or id
     try:
-        entry = field_entry(row, columns)
+        entry = field_entry(row.content, columns)
     except TaskError as fault:
         faults.append(f"{place}: {fault}")
         return None
@@ -158,7 +223,11 @@ def _example(row: Any, columns: Mapping[str, str | list[str]], place: str, fault
     if not _is_text(entry.get("question")):
         faults.append(f"{place} has no 'question'")
     if not answers or not all(map(_is_text, answers)):
-        faults.append(f"{place} has no 'answer'")
+        endless = next((one for one in answers if isinstance(one, float) and not math.isfinite(one)), None)
+        told = f"'s answer is {endless}: write it as text or leave the row out" if endless else " has no 'answer'"
+        faults.append(f"{place}{told}")
+    if broken := _half_character(entry):
+        faults.append(f"{place}: {broken} holds half a character (a lone surrogate, \\ud800 to \\udfff); take it out")
     choices, context = entry.get("choices") or {}, entry.get("context_chunks") or []
     if not isinstance(choices, dict):
         faults.append(f"{place}: choices must map letters to texts, got {_shape(choices)}")
@@ -171,7 +240,7 @@ def _example(row: Any, columns: Mapping[str, str | list[str]], place: str, fault
     if len(faults) > before:
         return None
     return Example(
-        id=str(entry.get("id", place)),
+        id=str(entry.get("id", id)),
         question=str(entry["question"]),
         answer=str(answers[0]),
         choices={letter: str(text) for letter, text in choices.items()},
@@ -181,8 +250,19 @@ def _example(row: Any, columns: Mapping[str, str | list[str]], place: str, fault
     )
 
 
+def _half_character(entry: Mapping[str, Any]) -> str:
+    """The first key of an example whose text cannot be written as UTF-8, "" if all can."""
+    for key in (key for key in KEYS if key in entry):
+        try:
+            json.dumps(entry[key], ensure_ascii=False, default=str).encode()
+        except UnicodeEncodeError:
+            return key
+    return ""
+
+
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str | int | float) and value == value and bool(str(value).strip())  # NaN is no text
+    finite = not isinstance(value, float) or math.isfinite(value)
+    return isinstance(value, str | int | float) and finite and bool(str(value).strip())
 
 
 def _shape(value: Any) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hswarm.errors import MissingExtra, TaskError, UserError
-from hswarm.tasks.formats import DataFile, examples_of
+from hswarm.tasks.formats import DataFile, Row, examples_of
 from hswarm.tasks.settings import TaskSettings
 
 _DEV = ("dev", "validation", "valid", "train")
@@ -27,7 +27,7 @@ def read_hub(
     found = download(settings.hub, remedy, settings.subset).content
     splits = {name: found[name] for name in _chosen(settings, list(found))}
     names = dict(zip(splits, ("dev", "test") if len(splits) > 1 else ("",), strict=True))
-    rows = {names[name]: [convert(row) if convert else row for row in part] for name, part in splits.items()}
+    rows = {names[name]: [Row(convert(row) if convert else row) for row in part] for name, part in splits.items()}
     return examples_of(rows, settings.columns, f"data set '{settings.hub}'")
 
 

@@ -1,0 +1,86 @@
+"""The names that people's files give to question and answer: found by themselves, told in one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+
+from hswarm.errors import TaskError
+
+Columns = Mapping[str, str | list[str]]
+
+# Of several that a file has, the first one counts: a file with "solution" and "answer" is scored by the answer.
+KNOWN = {
+    "question": ("question", "problem", "query", "prompt", "instruction", "input", "messages", "conversations"),
+    "answer": (
+        *("answer", "answers", "answerkey", "final_answer", "correct_answer", "ground_truth", "gold", "target"),
+        *("label", "output", "response", "completion", "solution", "messages", "conversations"),
+    ),
+    "choices": ("choices", "options"),
+}
+_ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
+
+
+def known_columns(rows: Iterable[object], columns: Columns, what: str) -> Columns:
+    """`columns` and, for keys that neither it nor any row has, the columns known to mean them; tells which (stderr)."""
+    names: dict[str, str] = {}
+    for row in rows:
+        if isinstance(row, Mapping):
+            names.update((str(name).strip().casefold(), str(name)) for name in row)
+    found: dict[str, str | list[str]] = {}
+    for key, known in KNOWN.items():
+        name = next((names[name] for name in known if name in names), key)
+        if key not in columns and name != key and name not in columns.values():
+            found[key] = name
+    if "instruction" in names and found.get("question") == names["instruction"] and "input" in names:
+        found["question"] = [names["instruction"], names["input"]]
+    if found:
+        _tell(
+            f"{what}: {', '.join(f'{key} is {_quoted(name)}' for key, name in found.items())}; task.columns overrules"
+        )
+    return {**columns, **found}
+
+
+def _quoted(name: str | list[str]) -> str:
+    return " and ".join(f"'{one}'" for one in ([name] if isinstance(name, str) else name))
+
+
+@cache  # one file is read several times in a search
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def is_chat(value: object) -> bool:
+    """Whether `value` is a list of turns: {"role": ..., "content": ...} or {"from": ..., "value": ...}."""
+    return isinstance(value, list) and bool(value) and all(isinstance(t, Mapping) and _role(t) for t in value)
+
+
+def chat_question(turns: Sequence[Mapping[str, object]]) -> str:
+    """What is asked: all turns but a last one of the assistant, with their roles where it has spoken before."""
+    asked = turns[:-1] if _role(turns[-1]) == "assistant" else turns
+    if any(_role(turn) == "assistant" for turn in asked):
+        return "\n\n".join(f"{_role(turn).capitalize()}: {_said(turn)}" for turn in asked)
+    return "\n\n".join(map(_said, asked))
+
+
+def chat_answer(turns: Sequence[Mapping[str, object]]) -> str:
+    """The last turn, which must be the assistant's, else TaskError."""
+    if _role(turns[-1]) != "assistant":
+        raise TaskError(f"the last turn is the {_role(turns[-1])}'s; the answer is a last turn of the assistant")
+    return _said(turns[-1])
+
+
+def _role(turn: Mapping[str, object]) -> str:
+    role = str(turn.get("role") or turn.get("from") or "")
+    return _ROLES.get(role, role)
+
+
+def _said(turn: Mapping[str, object]) -> str:
+    content = turn.get("content", turn.get("value"))
+    if not isinstance(content, list):
+        return str(content or "")
+    parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+    if not all(isinstance(part, str) for part in parts):
+        raise TaskError(f"a turn of the {_role(turn)} holds more than text (an image, a call); leave the row out")
+    return "\n".join(map(str, parts))
