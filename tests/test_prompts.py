@@ -29,7 +29,7 @@ def test_worked_examples_go_with_the_system(tmp_path):
         {
             "task": {"path": str(tmp_path / "task.json")},
             "engine": {"name": "toy"},
-            "search": {"nodes": 3, "graphs": 2, "assignments": 2, "iterations": 1},
+            "search": {"method": "hswarm", "nodes": 3, "graphs": 2, "assignments": 2, "iterations": 1},
         }
     )
     read = []

@@ -230,7 +230,7 @@ def recipe(api, **engine):
             "pool": {"remote": remote},
             "engine": {"name": "openai"} | engine,
             "task": {"name": "toy", "dev": 20, "test": 5, "options": {"toy": {"steps": 2}}},
-            "search": {"graphs": 3, "assignments": 4, "iterations": 1},
+            "search": {"method": "hswarm", "graphs": 3, "assignments": 4, "iterations": 1},
         }
     )
 

@@ -59,7 +59,7 @@ def content(server, **search):
         "pool": {"remote": [remote(server, "whole"), remote(server, "first", concurrency=2)]},
         "engine": {"name": "openai"},
         "task": {"name": "toy", "dev": 12, "test": 8, "options": {"toy": {"steps": 3}}},
-        "search": {"graphs": 2, "assignments": 3, "iterations": 2, "patience": 2} | search,
+        "search": {"method": "hswarm", "graphs": 2, "assignments": 3, "iterations": 2, "patience": 2} | search,
     }
 
 

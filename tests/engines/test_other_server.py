@@ -54,7 +54,7 @@ def recipe(root, served):
             },
             "engine": {"dtype": "float32"},
             "task": {"name": "micro", "datasets": ["tav", "wex"], "dev": 6, "test": 2, "max_new_tokens": 14},
-            "search": {"graphs": 2, "assignments": 2, "iterations": 2},
+            "search": {"method": "hswarm", "graphs": 2, "assignments": 2, "iterations": 2},
         }
     )
 

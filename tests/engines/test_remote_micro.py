@@ -50,7 +50,7 @@ def recipe(micro, server, **more):
         },
         "engine": {"dtype": "float32"},
         "task": {"name": "micro", "datasets": ["tav", "wex"], "dev": 8, "test": 4, "max_new_tokens": 14},
-        "search": {"graphs": 3, "assignments": 3, "iterations": 2},
+        "search": {"method": "hswarm", "graphs": 3, "assignments": 3, "iterations": 2},
     }
 
 

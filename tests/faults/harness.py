@@ -35,6 +35,7 @@ batch = 9
 [search]
 graphs = 3
 assignments = 3
+method = "hswarm"
 iterations = 4
 patience = 4
 """

@@ -38,7 +38,7 @@ def root(tmp_path_factory):
 
 def recipe(root, pool, **search):
     """Every letter in a reply scores, so that random weights differ."""
-    settings = {"graphs": 2, "assignments": 3, "iterations": 3, "patience": 3} | search
+    settings = {"method": "hswarm", "graphs": 2, "assignments": 3, "iterations": 3, "patience": 3} | search
     return build_recipe(
         {
             "pool": {"path": str(root / pool["path"])} | {k: v for k, v in pool.items() if k != "path"},
