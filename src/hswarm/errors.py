@@ -12,7 +12,7 @@
   x StorageError         a run's files cannot be written: full disk, no access, a failing device
   x NumberError          NaN or infinity arose in a computation; also a ValueError
 
-A message says what was expected, what came and what to do.
+A message says what was expected, what was found instead and what to do.
 """
 
 from __future__ import annotations
@@ -77,4 +77,4 @@ class StorageError(HSwarmError):
 
 
 class NumberError(HSwarmError, ValueError):
-    """A number that is not finite arose, named where it did."""
+    """A computation gave a number that is not finite; the message says where."""

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written beside, flushed, then renamed."""
+"""Files that are either whole or absent: written to a temporary file, flushed, then renamed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from hswarm.errors import RunError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`, safe against a crash or a power cut at any moment."""
+    """Replace `path` with `content`, safe against a crash or a power cut at any moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + ".new")
-    new.unlink(missing_ok=True)  # what a crash left, or a link that somebody laid there
+    new.unlink(missing_ok=True)  # a leftover of a crash, or a link planted there
     with new.open("xb") as file:
         file.write(content)
         file.flush()
@@ -30,7 +30,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def without_nan(value: Any) -> Any:
-    """`value`, lists and dicts inside too, with None for nan, which JSON does not know."""
+    """`value`, including nested lists and dicts, with None for nan, which JSON does not have."""
     if isinstance(value, dict):
         return {key: without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -39,7 +39,7 @@ def without_nan(value: Any) -> Any:
 
 
 def sync(path: Path) -> None:
-    """Put a file's content, or the names in a folder, on the disk: a power cut leaves them as they are now."""
+    """Flush a file's content, or the names in a folder, to disk, so that they survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -48,7 +48,7 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """`sync` of `folder` and all that is in it."""
+    """`sync` `folder` and everything in it."""
     for path in folder.rglob("*"):
         sync(path)
     sync(folder)

@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Part:
-    """What a decorator says of a part: its name, one line about it, a paper or URL, the extras that it needs."""
+    """What a decorator declares about a part: its name, one line about it, a paper or URL, the extras that it needs."""
 
     name: str
     about: str = ""
@@ -44,7 +44,7 @@ class Room:
     >>> @method("best_single", "The expert that is best alone", paper="arXiv 2502.04510")
     ... def best_single(pool, evaluator, rng): ...
 
-    `word` is the name that the files import the decorator by; its arguments are literals.
+    `word` is the name under which the files import the decorator; its arguments are literals.
     """
 
     def __init__(self, name: str, package: str, word: str) -> None:
@@ -124,11 +124,11 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"; there are: {', '.join(names)}" if names else ""
 
 
-_all_plugins = cache(entry_points)  # looking reads every package's files: once a process
+_all_plugins = cache(entry_points)  # this reads every package's metadata, so once a process
 
 
 def _plugins(room: str) -> EntryPoints:
-    """What other packages add to a room."""
+    """The parts that other packages add to a room."""
     return _all_plugins().select(group=f"hswarm.{room}")
 
 
@@ -138,7 +138,7 @@ def names(room: str, table: Mapping[str, str]) -> list[str]:
 
 
 def listed(room: str, table: Mapping[str, str], text: str) -> list[str]:
-    """The names of "a,b", unchecked, or of "all": the table's in its order, plug-ins last."""
+    """The names in "a,b", unchecked; for "all" the table's names in its order, then those of plug-ins."""
     if text == "all":
         return [*table, *(name for name in names(room, table) if name not in table)]
     return [name.strip() for name in text.split(",") if name.strip()]
@@ -164,7 +164,7 @@ def lookup(room: str, table: Mapping[str, str], name: str) -> Any:
 
 
 def _imported(name: str) -> Any:
-    """What "module:attribute" names, if the user allows it; modules in the working folder are found too."""
+    """The object that "module:attribute" names, if the user allows it; the working folder is searched too."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise ConfigError([f"'{name}' cannot be imported; expected module:attribute"])

@@ -120,9 +120,9 @@ def test_a_conversation_becomes_one_question(address):
         ({"messages": [say("hi", "robot")]}, 400, "messages.0.role: Input should be"),
         ({"messages": [say([{"type": "image_url", "image_url": {"url": "data:"}}])]}, 400, "send text"),
         ({"n": 65}, 400, "at most 64 answers a request"),
-        ({"extra_body": {"best_of": 2}}, 400, "'best_of' is not offered here"),
-        ({"logprobs": True}, 400, "'logprobs' is not offered here"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "'tools' is not offered here"),
+        ({"extra_body": {"best_of": 2}}, 400, "'best_of' is not supported here"),
+        ({"logprobs": True}, 400, "'logprobs' is not supported here"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "'tools' is not supported here"),
         ({"response_format": {"type": "json_object"}}, 400, "'response_format' is not offered"),
         ({"max_tokens": 0}, 400, "max_tokens: Input should be greater"),
         ({"temperature": 1e-320}, 400, "temperature is 0 (the most likely word) or at least 0.0001"),
@@ -260,7 +260,7 @@ def test_a_full_queue_refuses(systems, gate):
 
 def test_an_answer_that_takes_too_long_is_given_up(systems, gate):
     with serving(systems, gate, limits=Limits(seconds=0.3)) as address:
-        with pytest.raises(openai.InternalServerError, match="no whole answer within 0.3 s") as late:
+        with pytest.raises(openai.InternalServerError, match="no complete answer within 0.3 s") as late:
             chat(address)
         assert late.value.status_code == 504
         assert json.loads(get(address, "/health"))["in_flight"] == 0

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def open_engine(settings: EngineSettings, bases: str | Sequence[str], experts: Sequence[Expert] = ()) -> Engine:
     """The engine that `settings` names, ready to answer for experts of `bases`: one, or a mixed pool's.
 
-    "auto" becomes an engine that takes `experts`. Remote experts get the engine `openai` whatever `settings` names, in
-    this process.
+    "auto" becomes an engine that supports `experts`. Remote experts get the engine `openai`, whatever `settings` names,
+    in this process.
     """
     settings = fitting(settings, experts)
     names = (bases,) if isinstance(bases, str) else tuple(bases)
@@ -41,7 +41,7 @@ def open_engine(settings: EngineSettings, bases: str | Sequence[str], experts: S
 
 
 def open_crew(settings: EngineSettings, bases: Sequence[str]) -> Engine | None:
-    """Workers on `settings.devices` or `cluster`; None if that comes to one process, which is this one."""
+    """Workers on `settings.devices` or `cluster`; None if this process is the only one."""
     if not settings.devices and not settings.cluster:
         return None
     makers = worker_makers(settings)
@@ -53,9 +53,9 @@ def open_crew(settings: EngineSettings, bases: Sequence[str]) -> Engine | None:
 
 
 def worker_makers(settings: EngineSettings, count: int = 0) -> list[Callable[..., Worker]]:
-    """What makes a worker of (make, arguments), for each of `settings.devices` or on `settings.cluster`.
+    """Functions that make a worker of (make, arguments), one for each of `settings.devices` or on `settings.cluster`.
 
-    With a `count` so many, which share the devices or, where none are named, the machine.
+    With a `count`, that many workers share the devices or, if none are named, the machine.
     """
     if settings.cluster:
         from hswarm.workers import on_ray

@@ -16,10 +16,10 @@ engine = Room("engines", "hswarm.engines", "engine")
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a reply is drawn. `temperature` 0 is greedy; `seed` tells apart repeated draws of one prompt.
+    """How a reply is sampled. `temperature` 0 is greedy; `seed` distinguishes repeated samples of one prompt.
 
-    `choose` has the answer to a question with choices read off likelihoods instead of written: that of each "letter",
-    or that of each option's "text" per character. `thinking` lets a base reason first whose chat template offers it.
+    `choose` answers a question with options by likelihood instead of generating text: that of each "letter",
+    or of each option's "text" per character. `thinking` lets a base reason first if its chat template supports that.
     """
 
     max_new_tokens: int = 50
@@ -30,11 +30,11 @@ class Sampling:
     thinking: bool = False
 
     def within(self, limit: int | None) -> Sampling:
-        """With at most `limit` new tokens."""
+        """The same sampling with at most `limit` new tokens."""
         return self if limit is None or limit >= self.max_new_tokens else replace(self, max_new_tokens=limit)
 
     def text(self) -> str:
-        """The part of a call's key that is about sampling."""
+        """The part of a call's cache key that describes sampling."""
         return _text(self)
 
 
@@ -55,7 +55,7 @@ class Request:
 
     @property
     def endings(self) -> list[str]:
-        """What the options look like as replies."""
+        """The options as replies."""
         return [letter if self.sampling.choose == "letter" else text for letter, text in self.options]
 
 
@@ -63,7 +63,7 @@ class Request:
 class Completion:
     """One reply. `finish` is "stop" (complete), "length" (cut off) or "failed" (no reply: never scored).
 
-    A prompt that leaves no room for a reply in the base's context is not asked: an empty reply, cut off.
+    A prompt that leaves no room for a reply in the base's context is not sent: its reply is empty and "length".
     """
 
     text: str
@@ -76,8 +76,8 @@ class Completion:
 class SamplingSettings:
     """`temperature` 0 is greedy, the setting in which reuse is exact. `max_new_tokens` None takes the task's.
 
-    `choose` "letter" or "text": the last node answers a question with choices by the likelihood of each letter, or of
-    each option's text per character, instead of writing.
+    `choose` "letter" or "text": the sink answers a question with options by the likelihood of each letter, or of
+    each option's text per character, instead of generating text.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -92,13 +92,13 @@ class SamplingSettings:
 class EngineSettings:
     """`[engine]` of a recipe. Fields that an engine has no use for must stay at their defaults.
 
-    `prefix_cache` (openvino, vllm): what prompts share is computed once within a "batch", so that a reply depends on
+    `prefix_cache` (openvino, vllm): a shared prefix is computed once within a "batch", so that a reply depends on
     its batch alone, or over the whole "run": faster, but repeated bit for bit only if nothing is interrupted.
-    A batch that breaks is asked again `retries` times, then its calls count as failed; none within `timeout` seconds
-    (0: no limit), or more than `max_failed` of a step's calls failed: the search stops and can be resumed.
-    `devices`: a worker process on each GPU of these numbers, or where there is none on its share of the cores; "auto"
-    takes all. `cluster`: `workers` actors (0: as many as there is room for) on the Ray cluster at "ray://host:port", on
-    the one this machine belongs to ("auto"), or on one begun here ("local") (docs/scaling.md).
+    A batch that fails is retried `retries` times, then its calls count as failed; no reply within `timeout` seconds
+    (0: no limit), or more than `max_failed` of a step's calls failing, stops the search, which can be resumed.
+    `devices`: one worker process on each GPU with these numbers, or without GPUs on its share of the cores; "auto"
+    uses all. `cluster`: `workers` actors (0: as many as fit) on the Ray cluster at "ray://host:port", on
+    the one this machine belongs to ("auto"), or on one started here ("local") (docs/scaling.md).
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -132,12 +132,12 @@ class EngineSettings:
             raise ValueError(f"max_failed must be in [0, 1], got {self.max_failed}")
 
     def alone(self) -> EngineSettings:
-        """The same engine in one process: what a worker opens, and what a system is saved with."""
+        """The same engine in one process: the settings that a worker opens and that a system is saved with."""
         return replace(self, devices=(), cluster="", workers=0)
 
 
 class Engine(Protocol):
-    """Answers requests. Two engines with one fingerprint give equal replies to equal batches."""
+    """Answers requests. Two engines with the same fingerprint give equal replies to equal batches."""
 
     @property
     def fingerprint(self) -> str:
@@ -147,7 +147,7 @@ class Engine(Protocol):
         """PoolError for the first of `experts` that this engine's base cannot take."""
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
-        """The order and grouping (positions in `requests`) in which this engine answers fastest."""
+        """The batches (positions in `requests`) in which this engine answers fastest."""
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion for each request, in order. A batch may mix experts."""
@@ -156,7 +156,7 @@ class Engine(Protocol):
 class Likelihoods(NamedTuple):
     """The log-probability, in nats, of each ending of a request as its reply, and the tokens of its prompt.
 
-    No logs where the base's context has no room for them.
+    No log-probabilities where the base's context has no room for them.
     """
 
     logs: list[float]
@@ -173,18 +173,18 @@ class LikelihoodEngine(Engine, Protocol):
 
 @runtime_checkable
 class StreamingEngine(Engine, Protocol):
-    """An engine that can say what it has so far."""
+    """An engine that can stream replies."""
 
     def stream(self, requests: Sequence[Request], tell: Callable[[int, str], None]) -> list[Completion]:
-        """As `generate`; meanwhile `tell(i, text)` gives all that request i has so far, which only ever grows."""
+        """As `generate`; meanwhile `tell(i, text)` is called with the reply to request i so far, which only grows."""
 
 
 @runtime_checkable
 class IncrementalEngine(Engine, Protocol):
-    """An engine with replies that do not depend on their batch, so that each can be kept as it arrives."""
+    """An engine whose replies do not depend on their batch, so that each can be kept as it arrives."""
 
     def arriving(self, request: Request) -> bool:
-        """Whether the reply to `request` is such a one."""
+        """Whether the reply to `request` does not depend on its batch."""
 
     def arrive(self, requests: Sequence[Request], keep: Callable[[int, Completion], None]) -> None:
         """As `generate`, but `keep(i, completion)` is called for request i as soon as it is answered."""
@@ -200,9 +200,9 @@ class SpreadingEngine(Engine, Protocol):
     def spread(
         self, batches: Sequence[Sequence[Request]], guarded: Callable[[Sequence[Request], Ask], list[Completion]]
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """(i, the completions of batch i), as batches are done.
+        """(i, the completions of batch i), as batches finish.
 
-        Each is had by `guarded(batch, ask)`, which asks a worker by `ask` and deals with its faults, in any thread.
+        Each comes from `guarded(batch, ask)`, which calls a worker by `ask` and handles its faults, in any thread.
         """
 
 
@@ -213,7 +213,7 @@ def close(engine: object) -> None:
 
 
 def group_batches(requests: Sequence[Request], size: int, order: Callable[[Request], Any]) -> list[list[int]]:
-    """Positions in `requests` by at most `size`, one expert and one sampling a batch, each group sorted by `order`."""
+    """Batches of at most `size` positions in `requests`, one expert and one sampling each, sorted by `order`."""
     groups: dict[tuple[str, str], list[int]] = {}
     for i, request in enumerate(requests):
         groups.setdefault((request.expert.digest, request.sampling.text()), []).append(i)

@@ -1,4 +1,4 @@
-"""A base's tokenizer and chat template: the same token ids for every engine that runs on this machine."""
+"""A base's tokenizer and chat template: the same token ids for every local engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hswarm.errors import MissingExtra, PoolError
 
 
 class Chat:
-    """Prompts to token ids and back, as the base in `folder` wants them. PoolError if it has no chat template."""
+    """Prompts to token ids and back, for the base in `folder`. PoolError if it has no chat template."""
 
     def __init__(self, folder: Path, base: str) -> None:
         try:
@@ -21,7 +21,7 @@ class Chat:
             from transformers.utils import logging
         except ImportError as missing:
             raise MissingExtra("a base's tokenizer", "transformers") from missing
-        logging.set_verbosity_error()  # what it warns of is no matter of whoever runs a search
+        logging.set_verbosity_error()  # its warnings do not concern whoever runs a search
         logging.disable_progress_bar()
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         if self.tokenizer.chat_template is None:
@@ -35,14 +35,14 @@ class Chat:
             self._check_control_tokens(base)
         except PoolError:
             raise
-        except Exception as fault:  # a template is a program of others, run by transformers in Jinja's sandbox
+        except Exception as fault:  # a template is third-party code, run by transformers in Jinja's sandbox
             raise PoolError(
                 f"base '{base}': its chat template cannot be used ({type(fault).__name__}: {fault}); "
                 "take the base from its authors again"
             ) from fault
 
     def _stops(self, generation_config: Any, folder: Path) -> frozenset[int]:
-        """What ends a reply: the ends of the generation config and of the tokenizer, padding if it is its own."""
+        """The tokens that end a reply: those of generation config and tokenizer, and padding if it is distinct."""
         ends: Any = []
         if (folder / "generation_config.json").is_file():
             ends = generation_config.from_pretrained(folder).eos_token_id
@@ -52,7 +52,7 @@ class Chat:
         return frozenset(token for token in found if token is not None)
 
     def _check_control_tokens(self, base: str) -> None:
-        """PoolError unless each control token that the template writes is one token to the tokenizer."""
+        """PoolError unless the tokenizer reads each control token of the template as one token."""
         (chat,), (ids,) = self._chats(["hello"], False), self.encode(["hello"])
         for text, token in zip(self.tokenizer.all_special_tokens, self.tokenizer.all_special_ids, strict=True):
             if ids.count(token) < chat.count(text):
@@ -65,7 +65,7 @@ class Chat:
         return [chat_text(self.tokenizer, [{"role": "user", "content": prompt}], thinking) for prompt in prompts]
 
     def encode(self, prompts: Sequence[str], thinking: bool = False) -> list[list[int]]:
-        """Token ids of each prompt as a user's message, ready for the reply; the template once, no second BOS."""
+        """Token ids of each prompt as a user's message, ready for the reply; one template, one BOS."""
         chats = self._chats(prompts, thinking)
         ids: list[list[int]] = self.tokenizer(chats, add_special_tokens=False)["input_ids"]
         return ids
@@ -75,7 +75,7 @@ class Chat:
     ) -> list[Completion]:
         """One completion for each request; empty and cut off where the base's context leaves no room for one.
 
-        `reply(places, prompts)` makes those of the others, by their places in `requests` and their token ids.
+        `reply(places, prompts)` makes the others, from their positions in `requests` and their token ids.
         """
         prompts = self.encode([request.prompt for request in requests], requests[0].sampling.thinking)
         made = [Completion("", "length", len(prompt), 0) for prompt in prompts]
@@ -86,7 +86,7 @@ class Chat:
         return made
 
     def completion(self, tokens: Sequence[int], prompt_tokens: int) -> Completion:
-        """The reply in `tokens`, which end at a stop or are cut off."""
+        """The reply in `tokens`, which end at a stop token or are cut off."""
         length = next((i for i, token in enumerate(tokens) if token in self.stops), None)
         text = self.tokenizer.decode(tokens[:length], skip_special_tokens=True).strip()
         if length is None:
@@ -97,7 +97,7 @@ class Chat:
 def chat_text(tokenizer: Any, messages: Sequence[Mapping[str, str]], thinking: bool = False) -> str:
     """`messages` (role, content) in the tokenizer's chat template, ready for the reply.
 
-    Where the template has no system role, such a message stands at the head of the first user's. `thinking` acts where
+    If the template has no system role, such a message is put before the first user message. `thinking` has an effect if
     the template has the switch `enable_thinking`.
     """
     options = {"enable_thinking": thinking} if "enable_thinking" in str(tokenizer.chat_template) else {}
@@ -110,7 +110,7 @@ def chat_text(tokenizer: Any, messages: Sequence[Mapping[str, str]], thinking: b
     first, second, *rest = messages
     try:
         text = render(messages)
-    except Exception:  # templates raise what they like about a role that they do not know
+    except Exception:  # templates raise anything about a role that they do not know
         text = ""
     if first["content"].strip() in text and text:
         return text
@@ -119,13 +119,13 @@ def chat_text(tokenizer: Any, messages: Sequence[Mapping[str, str]], thinking: b
 
 
 def seed_of(requests: Sequence[Request]) -> int:
-    """The seed of a batch that is drawn at random: a function of its requests alone."""
+    """The seed of a sampled batch: a function of its requests alone."""
     text = "\0".join(f"{request.sampling.text()}{request.prompt}" for request in requests)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
 
 
 def digest_of(folder: Path) -> str:
-    """Over every file of a base that a reply depends on, contents included."""
+    """A hash over names and contents of all files of a base that replies depend on."""
     whole = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix in {".json", ".jinja", ".safetensors", ".model"}:

@@ -42,7 +42,7 @@ class MixedEngine:
     def spread(
         self, batches: Sequence[Sequence[Request]], guarded: Callable[[Sequence[Request], Ask], list[Completion]]
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """Batches, each of one base: at the same time where an engine can, else one after another."""
+        """Run batches, each of one base: concurrently where an engine can, else one after another."""
         for base, places in self._by_base([batch[0].expert for batch in batches]).items():
             engine, own = self._engines[base], [batches[i] for i in places]
             if isinstance(engine, SpreadingEngine):
@@ -56,7 +56,7 @@ class MixedEngine:
 
     @property
     def fault(self) -> str:
-        """The last one that an engine tells of."""
+        """The last fault that an engine reports."""
         return next(filter(None, (getattr(engine, "fault", "") for engine in self._engines.values())), "")
 
     def arriving(self, request: Request) -> bool:

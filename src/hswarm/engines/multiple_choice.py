@@ -1,4 +1,4 @@
-"""Replies of one batch: written by the engine, or for a request with options the one that it finds likeliest."""
+"""Replies of one batch: generated, or for a request with options the likeliest of them."""
 
 from __future__ import annotations
 

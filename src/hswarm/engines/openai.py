@@ -1,8 +1,8 @@
-"""The engine for experts behind OpenAI-compatible APIs: many calls at a time, each kept as soon as it is answered.
+"""The engine for experts behind OpenAI-compatible APIs: concurrent calls, each reply kept as soon as it arrives.
 
-Waiting, back-off with jitter and a server's Retry-After are the `openai` client's own. A server that stays unreachable
-ends the step with EngineError: what was answered is kept, and the run can be resumed. A call that a server refuses for
-its content, breaks on every time or never answers properly is a failed completion.
+The `openai` client handles waiting, back-off with jitter and Retry-After. A server that stays unreachable
+ends the step with EngineError: replies so far are kept, and the run can be resumed. A call that a server refuses for
+its content, or that fails at every attempt, is a failed completion.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ except ImportError as missing:
     raise MissingExtra("experts behind an API", "api") from missing
 
 
-_AWAY = (409, 429, 502, 503, 504)  # of a server that is busy or gone, not of a call that it breaks on
-_SAID = 200  # characters of what a server says
-_REPLIES = 2  # a reply that is none is asked for once more
+_AWAY = (409, 429, 502, 503, 504)  # the server is busy or unreachable; the call itself is not at fault
+_SAID = 200  # characters of a server's message
+_REPLIES = 2  # attempts to get a well-formed reply
 
 
 @engine("openai", "Models behind an OpenAI-compatible API", paper="https://platform.openai.com/docs/api-reference/chat")
 class OpenAIEngine:
     """Chat completions of remote experts. Replies do not depend on their batch."""
 
-    fault = ""  # the last one of a call that was given up
+    fault = ""  # of the last call that was given up
     _calls: ClassVar[Counter[str]] = Counter()  # made by this process, by expert: a limit holds over all engines
 
     def __init__(self, settings: EngineSettings, base: str) -> None:
-        """Remote experts bring their own settings."""
+        """Nothing to set up: remote experts have their own settings."""
 
     @property
     def fingerprint(self) -> str:
@@ -53,7 +53,7 @@ class OpenAIEngine:
             _key(_remote(expert))
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
-        """All at once: `concurrency` says how many are under way."""
+        """One batch: `concurrency` limits the calls in flight."""
         return [list(range(len(requests)))] if requests else []
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
@@ -65,9 +65,9 @@ class OpenAIEngine:
         return True
 
     def arrive(self, requests: Sequence[Request], keep: Callable[[int, Completion], None]) -> None:
-        """`keep` is called here; the calls are made in a thread, since here a loop may run already (a notebook's)."""
+        """`keep` is called in this thread; calls run in another, as an event loop may run here (a notebook's)."""
         answers: SimpleQueue[tuple[int, Completion] | None] = SimpleQueue()
-        with start_blocking_portal() as portal:  # an exception here, Ctrl-C too, cancels what is under way
+        with start_blocking_portal() as portal:  # an exception here, even Ctrl-C, cancels the calls in flight
             made = portal.start_task_soon(self._all, requests, answers.put)
             made.add_done_callback(lambda _: answers.put(None))
             for answer in iter(answers.get, None):
@@ -111,11 +111,11 @@ class OpenAIEngine:
 
 
 class _GivenUp(Exception):
-    """Why a call has no reply; others may have one."""
+    """One call has no reply, for this reason; others may have one."""
 
 
 class _Door:
-    """One remote model during one wave: its client, its places and its pace."""
+    """One remote model during one wave: its client, its concurrency limit and its rate limit."""
 
     def __init__(self, remote: RemoteSettings) -> None:
         self.remote, self._next = remote, 0.0
@@ -125,12 +125,12 @@ class _Door:
             api_key=_key(remote),
             timeout=remote.timeout_s,
             max_retries=remote.attempts - 1,
-            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),  # elsewhere is not allowed
+            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),  # only this address is allowed
         )
-        self.client.organization = self.client.project = None  # it takes them from variables that nobody allowed
+        self.client.organization = self.client.project = None  # else read from variables not allowed
 
     async def turn(self) -> None:
-        """Wait until the pace allows one more call."""
+        """Wait until the rate limit allows one more call."""
         if self.remote.per_minute:
             now = time.monotonic()
             start = max(now, self._next)
@@ -138,7 +138,7 @@ class _Door:
             await asyncio.sleep(start - now)
 
     async def ask(self, request: Request) -> Completion:
-        """The reply. EngineError if the server cannot be had, UserError if it refuses key or model, else _GivenUp."""
+        """The reply. EngineError if the server is unreachable, UserError if it refuses key or model, else _GivenUp."""
         for _ in range(_REPLIES):
             try:
                 return _completion(await self._create(request))
@@ -159,7 +159,7 @@ class _Door:
             name = f"the key in ${remote.key}" if remote.key else "a call without a key"
             raise UserError(
                 f"{remote.url} refuses {name} (status {fault.status_code}); "
-                "set a key that it takes, then resume the run"
+                "set a key that it accepts, then resume the run"
             ) from None
         except openai.NotFoundError:
             raise UserError(
@@ -177,7 +177,7 @@ class _Door:
 
 
 def _completion(reply: Any) -> Completion:
-    """Other servers leave out more than the client's types say. ValueError for what holds no reply."""
+    """Other servers leave out more fields than the client's types allow. ValueError without a usable reply."""
     try:
         first = reply.choices[0]
         text, finish, usage = first.message.content or "", first.finish_reason, getattr(reply, "usage", None)
@@ -196,7 +196,7 @@ def _completion(reply: Any) -> Completion:
 
 
 def _unconnected(fault: openai.APIError) -> bool:
-    """Whether nobody is there; a connection that breaks in the middle of a reply may be the call's doing."""
+    """Whether no server answers; a connection that breaks in mid-reply may be the call's fault."""
     return type(fault.__cause__).__name__ in (
         "ConnectError",
         "ConnectTimeout",
@@ -212,7 +212,7 @@ def _why(fault: openai.APIError, remote: RemoteSettings) -> str:
 
 
 def _words(fault: openai.APIStatusError, key: str) -> str:
-    """What a server says of its refusal ({"error": {"message": ...}}, FastAPI's "detail"), without the key."""
+    """The server's message about a refusal ({"error": {"message": ...}}, FastAPI's "detail"), without the key."""
     try:
         said = fault.response.json()
     except (ValueError, RecursionError):
@@ -225,14 +225,14 @@ def _words(fault: openai.APIStatusError, key: str) -> str:
 def _remote(expert: Expert) -> RemoteSettings:
     if not isinstance(expert, RemoteExpert):
         raise PoolError(
-            f"expert '{expert.name}' has weights of its own, engine 'openai' answers for [[pool.remote]] "
-            "alone; set engine.name to a local engine"
+            f"expert '{expert.name}' has weights of its own, engine 'openai' runs [[pool.remote]] experts "
+            "only; set engine.name to a local engine"
         )
     return expert.remote
 
 
 def _key(remote: RemoteSettings) -> str:
-    """What is sent as the key. ConsentError unless the user allows calls to this address with this variable."""
+    """The key to send. ConsentError unless the user allows calls to this address with this variable."""
     check_address(remote.url, remote.key, what=f"expert '{remote.name}'")
     if not remote.key:
         return "none"

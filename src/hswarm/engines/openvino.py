@@ -2,9 +2,9 @@
 
 The pipeline holds one adapter at a time, so a batch holds one expert; switching copies two small matrices a layer.
 Prefix caching: GenAI finds cached blocks by token ids alone, so an expert would go on from another's keys and values
-(measured: wrong answers, without a word). The exported model takes ids modulo the vocabulary, and each batch writes its
-first token in a multiple of its own: the same text to the model, other blocks to the cache. What the prompts of a batch
-share is computed first, since requests that arrive together do not wait for each other's blocks.
+(measured: wrong answers, no warning). The exported model takes ids modulo the vocabulary, and each batch writes its
+first token in a multiple of its own: the same text to the model, other blocks to the cache. The prefix that a batch
+shares is computed first, since requests that arrive together do not wait for each other's blocks.
 
 GenAI gives no next-token distributions, so the replies of a fusion are made by the transformers engine beside it.
 """
@@ -42,7 +42,7 @@ except ImportError as missing:
 _BLOCK = 32  # tokens of a block of the prefix cache on a CPU
 _TOKENS = 512  # room in the key-value cache for each request of a batch; longer ones wait for each other
 _LEAST_TOKENS = 8192  # of the whole cache, so that one long request has room
-_STEP_TOKENS = 1024  # computed at once: more are no faster and take gigabytes for the vocabulary's logits
+_STEP_TOKENS = 1024  # computed at once: more is no faster and takes gigabytes for the vocabulary's logits
 _KEPT_BYTES = 2**30  # of the cache of a whole run
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -81,7 +81,7 @@ class OpenVINOEngine:
         check_adapters(list(carriers(experts)), self._shape["linears"], self._base, "openvino", TAKES)
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
-        """One expert and one sampling a batch, prompts with the same beginning side by side."""
+        """One expert and one sampling a batch, prompts with the same prefix side by side."""
         return group_batches(requests, self._settings.batch, lambda request: request.prompt)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
@@ -138,11 +138,11 @@ class OpenVINOEngine:
         return self._spaces.setdefault(expert.digest, len(self._spaces) + 1)
 
     def _open(self, modules: frozenset[str]) -> None:
-        """The pipeline, made anew if an expert changes modules that none before it did."""
+        """The pipeline, rebuilt if an expert changes modules that none before it did."""
         if self._pipeline is not None and modules <= self._modules:
             return
         self._modules |= modules
-        places = {}  # of rank one and zero: says where adapters may be added
+        places = {}  # zeros of rank one: declares where adapters may be added
         for module in self._modules:
             rows, columns = self._shape["linears"][module]
             places[f"base_model.model.{module}.lora_A.weight"] = np.zeros((1, columns), np.float32)
@@ -152,7 +152,7 @@ class OpenVINOEngine:
         scheduler.max_num_seqs = self._settings.batch
         scheduler.max_num_batched_tokens = _STEP_TOKENS
         tokens = max(_LEAST_TOKENS, self._settings.batch * _TOKENS)
-        if self._settings.prefix_cache == "run":  # what was computed before is worth keeping
+        if self._settings.prefix_cache == "run":  # keep the blocks computed before
             size = self._shape["cache_values"] * (4 if self._dtype == "float32" else 2)
             tokens = max(tokens, _KEPT_BYTES // size)
         scheduler.num_kv_blocks = tokens // _BLOCK
@@ -166,9 +166,9 @@ class OpenVINOEngine:
 
 
 def shared_beginnings(prompts: Sequence[Sequence[int]], block: int) -> list[list[list[int]]]:
-    """What several of `prompts` (neighbours share most) begin with, in whole blocks, to be computed in this order.
+    """Prefixes that several of `prompts` share (neighbours share most), in whole blocks, in the order to compute them.
 
-    First the beginning of them all, then those that neighbours share beyond it.
+    First the prefix of them all, then longer ones that neighbours share.
     """
     if len(prompts) < 2:
         return []
@@ -191,7 +191,7 @@ def _modules(expert: Expert) -> frozenset[str]:
 
 
 def _with_scaling(expert: Expert) -> tuple[Any, float]:
-    """GenAI has one scaling for all modules of an adapter."""
+    """Scale the factors themselves, since GenAI has one scaling for all modules of an adapter."""
     expert = plain(expert)
     assert expert.form is not None
     return _adapter(expert.form.tensors(expert.vector)), expert.form.scaling("")

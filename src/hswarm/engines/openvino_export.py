@@ -1,9 +1,9 @@
 """A base as an OpenVINO model, converted once and kept in the user's cache.
 
 Torch traces one forward pass with the key-value cache as inputs and outputs; OpenVINO then turns these into state. Two
-things differ from a plain conversion: `beam_idx` (what GenAI's pipelines expect), and token ids that count modulo the
-vocabulary. The second is what keeps experts apart in the pipeline's prefix cache, whose blocks are found by token ids
-alone: the engine writes each expert's prompts in ids of their own (engines/openvino.py).
+things differ from a plain conversion: `beam_idx` (GenAI's pipelines expect it), and token ids taken modulo the
+vocabulary. The second keeps experts apart in the pipeline's prefix cache, whose blocks are found by token ids
+alone: the engine writes each expert's prompts in a range of ids of their own (engines/openvino.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hswarm.engines.chat import digest_of
 from hswarm.errors import EngineError, MissingExtra
 from hswarm.experts.base import cache_folder, convert_once
 
-# OpenVINO's converter tells an analytics service of its use, unless this package is missing.
+# OpenVINO's converter reports its use to an analytics service, unless this package is missing.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 _FORMAT = 1
@@ -34,7 +34,7 @@ def _say(text: str) -> None:
 
 
 def exported(folder: Path, say: Callable[[str], None] = _say) -> Path:
-    """The OpenVINO model of the base in `folder`; EngineError if it does not compute what the base computes."""
+    """The OpenVINO model of the base in `folder`; EngineError if its logits differ from the base's."""
     target = cache_folder() / f"{folder.name}-openvino{_FORMAT}-{digest_of(folder)}"
 
     def convert(scratch: Path) -> None:
@@ -54,7 +54,7 @@ def _convert(folder: Path, target: Path) -> None:
     source = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
     names = [f"{i}.{part}" for i in range(source.config.num_hidden_layers) for part in ("key", "value")]
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer warns of Python conditions that never change here
+        warnings.simplefilter("ignore")  # the tracer warns about Python conditions that are constant here
         example = _example(source)
         model = ov.convert_model(_step(source), example_input=example)
     _name(model, names, example[3].shape)
@@ -185,6 +185,6 @@ def _compare(compiled: Any, source: Any, folder: Path) -> None:
         expected = source(torch.from_numpy(ids)).logits[:, 7:].numpy()
     if (gap := float(np.abs(result["logits"] - expected).max())) > _TOLERANCE:
         raise EngineError(
-            f"{folder.name} as an OpenVINO model is off by {gap:.3g} in its logits (allowed: "
+            f"the logits of {folder.name} as an OpenVINO model are off by {gap:.3g} (allowed: "
             f"{_TOLERANCE}); such models need engine.name = 'transformers'"
         )

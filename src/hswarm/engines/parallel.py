@@ -1,7 +1,7 @@
-"""One engine in several worker processes, each with the base model of its own: several devices answer as one.
+"""One engine in several worker processes, each with its own copy of the base model, so several devices act as one.
 
-Batches are those that the engine itself asks for, so replies are what one process gives; which worker makes a batch is
-the router's business. An expert travels to a worker when first needed there and is kept until room is short.
+Batches are those that the engine itself proposes, so replies equal those of one process; which worker gets a batch is
+the router's business. An expert is sent to a worker when first needed there and kept until memory is short.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Call = tuple[str, str, Sampling, tuple[tuple[str, str], ...]]  # a request, its 
 
 
 class ParallelEngine:
-    """An engine whose batches `workers` answer at the same time; `open_bench` made the object in each."""
+    """An engine whose batches `workers` answer in parallel; `open_bench` made the object in each."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         self._team = WorkerPool(workers)
@@ -47,7 +47,7 @@ class ParallelEngine:
 
     @property
     def workers(self) -> int:
-        """How many work at the same time, once they are all there; `ready` are now."""
+        """How many workers there will be once all have started; `ready` counts those that have."""
         return len(self._team.workers)
 
     @property
@@ -56,7 +56,7 @@ class ParallelEngine:
 
     @property
     def deaths(self) -> int:
-        """How many workers died and were started anew."""
+        """How many workers died and were restarted."""
         return self._team.deaths
 
     def check(self, experts: Sequence[Expert]) -> None:
@@ -64,7 +64,7 @@ class ParallelEngine:
         self._ask_any("check", [(expert.digest, expert.name) for expert in experts], shared=shared)
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
-        """Those of the engine itself, which sees experts without their weights here."""
+        """The batches of the engine itself, which sees experts without their weights here."""
         if not requests:
             return []
         experts = {r.expert.digest: (r.expert.digest, r.expert.name, r.expert.base) for r in requests}
@@ -81,7 +81,7 @@ class ParallelEngine:
     def spread(
         self, batches: Sequence[Sequence[Request]], guarded: Callable[[Sequence[Request], Ask], list[Completion]]
     ) -> Iterator[tuple[int, list[Completion]]]:
-        """As SpreadingEngine says. A batch that kills worker after worker is asked call by call."""
+        """As in SpreadingEngine. A batch that kills worker after worker is retried call by call."""
 
         def ask(worker: Worker, i: int) -> list[Completion]:
             return guarded(batches[i], partial(self._ask, worker))
@@ -117,7 +117,7 @@ class ParallelEngine:
             return [Completion("", "failed", 0, 0)]
 
     def _ask_any(self, method: str, *arguments: Any, shared: Mapping[str, Any] | None = None) -> Any:
-        """Ask a worker that is ready, between waves; should it die, the next."""
+        """Ask a ready worker between waves; if it dies, the next one."""
         for _ in range(len(self._held) + 2):
             worker = self._team.first()
             try:
@@ -128,7 +128,7 @@ class ParallelEngine:
         raise lost
 
     def _tokens(self, request: Request) -> float:
-        """The tokens that a call will probably take: its prompt by length, its reply as its expert's replies so far."""
+        """The expected tokens of a call: the prompt's by its length, the reply's by its expert's replies so far."""
         calls, tokens = self._replies.get(request.expert.name, (0, 0))
         reply = min(tokens / calls if calls else request.sampling.max_new_tokens, request.sampling.max_new_tokens)
         return len(request.prompt) / 4 + (1 if request.options else reply)
@@ -141,13 +141,13 @@ class ParallelEngine:
 
 @dataclass(eq=False)
 class _Held:
-    """The experts that a worker has, the last used last, and their bytes."""
+    """The experts that a worker holds, most recently used last, and their bytes."""
 
     sizes: OrderedDict[str, int] = field(default_factory=OrderedDict)
     life: int = 0
 
     def make_room(self, experts: Mapping[str, Expert], life: int) -> list[str]:
-        """What the worker, in its so-many-th life, is to forget so that it can take `experts`."""
+        """The experts that the worker must drop to make room for `experts`; after a restart (`life`) it holds none."""
         if life != self.life:
             self.life = life
             self.sizes.clear()
@@ -167,7 +167,7 @@ class _Held:
 
 
 class EngineWorker:
-    """A worker's side: the engine, and the experts that have come."""
+    """A worker's side: the engine, and the experts received so far."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self._experts = engine, dict[str, Expert]()
@@ -192,7 +192,7 @@ class EngineWorker:
 
 
 def open_bench(settings: EngineSettings, bases: Sequence[str]) -> EngineWorker:
-    """The engine of `settings` in this process, for a crew."""
+    """The engine of `settings` in this process, for a ParallelEngine."""
     from hswarm.engines import open_engine
 
     return EngineWorker(open_engine(settings.alone(), bases))
@@ -210,5 +210,5 @@ def _unguarded(requests: Sequence[Request], ask: Ask) -> list[Completion]:
 
 
 def _bytes(expert: Expert) -> int:
-    """Of what travels: a checkpoint's folders stay where they are."""
+    """Bytes to send: a checkpoint's folders stay where they are."""
     return sum(0 if isinstance(part, Checkpoint) else part.vector.nbytes for part in carriers([expert]))

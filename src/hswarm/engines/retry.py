@@ -1,7 +1,7 @@
-"""Between executor and engine: what breaks is asked again, what cannot be answered is counted, and memory is learnt.
+"""Between executor and engine: retries faults, counts calls without a reply, and learns how much fits in memory.
 
-An engine's own HSwarmError passes through, since asking again would not help. Any other fault is retried after a pause;
-then the batch is halved down to the calls that break it, which alone are answered as "failed". Out of memory halves
+An engine's own HSwarmError passes through, since a retry would not help. Any other fault is retried after a pause;
+then the batch is halved down to the calls at fault, which alone become "failed". Out of memory halves
 the batch at once, and no later batch is larger. A batch without an answer for `timeout` seconds ends the search.
 """
 
@@ -23,18 +23,18 @@ _PAUSE_S = 0.1  # before the first retry; four times as long before each further
 
 @dataclass
 class Guard:
-    """Asks `engine`. `most` is how many calls at once have been found to fit in its memory (None: any number)."""
+    """Calls `engine`. `most` is how many calls are known to fit in its memory at once (None: any number)."""
 
     engine: Engine
     retries: int = 2
     timeout: float = 3600.0
     most: int | None = None
-    fault: str = ""  # the last one, for the error that ends a search
+    fault: str = ""  # the last fault, for the error that ends a search
 
     def generate(self, requests: Sequence[Request], ask: Ask | None = None) -> list[Completion]:
         """One completion for each request, in order; "failed" for those that the engine cannot answer.
 
-        `ask` is how it is asked, by default by its `generate`.
+        `ask` makes the call, by default the engine's `generate`.
         """
         return self._generate(requests, ask or partial(answer, self.engine), self.retries)
 
@@ -69,7 +69,7 @@ class Guard:
             except BaseException as fault:
                 box.append(fault.with_traceback(None))
 
-        if self.timeout:  # in a thread of its own, since a call that hangs cannot be stopped from within
+        if self.timeout:  # in a thread of its own, since a hanging call cannot be stopped from within
             thread = Thread(target=work, daemon=True)
             thread.start()
             thread.join(self.timeout)
@@ -78,13 +78,13 @@ class Guard:
         if not box:
             raise EngineError(
                 f"the engine gave no answer to {len(requests)} calls in {self.timeout:g} s "
-                "(engine.timeout); see the engine, then resume the run"
+                "(engine.timeout); check the engine, then resume the run"
             )
         return _checked(box[0], len(requests))
 
 
 def _checked(answer: list[Completion] | BaseException, count: int) -> list[Completion] | Exception:
-    """`answer`, raised if it is not the engine's fault; its count and types as an engine must keep them."""
+    """`answer` with count and types checked; raised if it is an error that a retry cannot mend."""
     if isinstance(answer, BaseException):
         if isinstance(answer, HSwarmError) or not isinstance(answer, Exception):
             raise answer
@@ -98,7 +98,7 @@ def _checked(answer: list[Completion] | BaseException, count: int) -> list[Compl
 
 
 def storable(made: Completion) -> Completion:
-    """`made` with lone surrogates replaced: they are no text, and no file takes them."""
+    """`made` with lone surrogates replaced, since they cannot be encoded as UTF-8."""
     text = made.text.encode(errors="replace").decode()
     return made if text == made.text else Completion(text, made.finish, made.prompt_tokens, made.completion_tokens)
 

@@ -1,4 +1,4 @@
-"""`engine.name = "auto"`: the fastest engine that is installed for this machine and takes the pool."""
+"""`engine.name = "auto"`: the fastest installed engine that supports this machine and the pool."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hswarm.experts.adapter import Expert
 from hswarm.experts.checkpoint import Checkpoint
 from hswarm.experts.composite import Fusion, carriers
 
-_FAST = {"vllm": "vllm", "openvino": "openvino_genai"}  # engines that take plain LoRA alone, and their packages
+_FAST = {"vllm": "vllm", "openvino": "openvino_genai"}  # engines that support plain LoRA only, and their packages
 
 
-@engine("auto", "The fastest of the others that is installed for this machine and takes the pool")
+@engine("auto", "The fastest installed engine that supports this machine and the pool")
 def fastest_engine(settings: EngineSettings, base: str) -> Engine:
     """vLLM on CUDA and OpenVINO on a CPU where they are installed, else transformers."""
     device = settings.device if settings.device != "auto" else _device()
@@ -25,7 +25,7 @@ def fastest_engine(settings: EngineSettings, base: str) -> Engine:
 
 
 def fastest(settings: EngineSettings, device: str, installed: Collection[str]) -> str:
-    """The name of the engine for `device` ("cpu", "cuda", "mps", ...) if of the fast ones `installed` are here."""
+    """The name of the engine for `device` ("cpu", "cuda", "mps", ...), given the `installed` fast ones."""
     if device == "cuda" and "vllm" in installed:
         return "vllm"
     if device == "cpu" and settings.dtype != "float16" and "openvino" in installed:
@@ -34,9 +34,9 @@ def fastest(settings: EngineSettings, device: str, installed: Collection[str]) -
 
 
 def fitting(settings: EngineSettings, experts: Sequence[Expert]) -> EngineSettings:
-    """`settings`, "auto" become "transformers" if some of `experts` are for that engine alone.
+    """`settings`, with "auto" replaced by "transformers" if only that engine supports all `experts`.
 
-    The rest of the choice is the device's, which workers on other machines see for themselves.
+    Otherwise the device decides, which workers on other machines detect themselves.
     """
     if settings.name != "auto" or not any(_for_transformers_alone(expert) for expert in experts):
         return settings

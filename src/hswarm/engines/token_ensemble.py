@@ -1,6 +1,6 @@
-"""Replies of several experts that draw each token together: the weighted mean of their next-token distributions.
+"""Replies of several experts that sample each token together, from the weighted mean of their distributions.
 
-The model holds one part at a time, so the parts take turns at each token, each with a key-value cache of its own.
+The model holds one part at a time, so the parts take turns at each token, each with its own key-value cache.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Tensor = Any  # torch's, which has no types of its own here
 
 
 class _Listener(Protocol):
-    """What is told of each step's tokens, as `generate` of transformers tells a streamer."""
+    """Receives each step's tokens, like a streamer of transformers' `generate`."""
 
     def put(self, value: Tensor) -> None: ...
 
 
 class FusedReply:
-    """Parts of `fusion` reading left-padded `ids` (rows, length) with their `mask`; `put` sets the model's weights."""
+    """The parts of `fusion` read left-padded `ids` (rows, length) with their `mask`; `put` sets the model's weights."""
 
     def __init__(self, model: Any, put: Callable[[Expert], None], fusion: Fusion, ids: Tensor, mask: Tensor) -> None:
         self._model, self._put, self._parts, self._mask = model, put, fusion.parts, mask
@@ -40,7 +40,7 @@ class FusedReply:
         self._next = self._mixed(logits)
 
     def write(self, sampling: Sampling, stops: frozenset[int], listener: _Listener | None = None) -> list[list[int]]:
-        """New tokens of each row, until all rows have met one of `stops` or have so many as `sampling` allows."""
+        """New tokens of each row, until all rows have reached one of `stops` or the maximum of `sampling`."""
         tokens: list[Tensor] = []
         done = torch.zeros(len(self._mask), dtype=torch.bool, device=self._mask.device)
         ends = torch.tensor(sorted(stops), device=self._mask.device)
@@ -56,7 +56,7 @@ class FusedReply:
             self._next = self._mixed([self._read(k, drawn[:, None])[:, -1] for k in range(len(self._parts))])
 
     def _read(self, k: int, ids: Tensor) -> Tensor:
-        """Logits (rows, length, vocabulary) of part k, which goes on from what it has read before."""
+        """Logits (rows, length, vocabulary) of part k, which continues from its cache."""
         self._put(self._parts[k])
         places = (self._mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         return self._model(
@@ -64,12 +64,12 @@ class FusedReply:
         ).logits.float()
 
     def _mixed(self, logits: list[Tensor]) -> Tensor:
-        """Logarithms (rows, vocabulary) of the weighted mean of the parts' distributions."""
+        """Log-probabilities (rows, vocabulary) of the weighted mean of the parts' distributions."""
         return torch.logsumexp(torch.stack(logits).log_softmax(-1) + self._logs[:, :, None], 0)
 
 
 def _perplexities(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-    """The perplexity (rows,) of each prompt, row by row: logarithms over a vocabulary are large."""
+    """The perplexity (rows,) of each prompt, row by row to save memory."""
     found = []
     for row, tokens, own in zip(logits, ids, mask.bool(), strict=True):
         own_logits, own_tokens = row[own], tokens[own]
@@ -78,7 +78,7 @@ def _perplexities(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
 
 
 def _draw(logs: Tensor, sampling: Sampling) -> Tensor:
-    """A token a row, by the distribution of these logarithms: the likeliest, or at random as `sampling` says."""
+    """One token a row, given log-probabilities: the likeliest, or sampled as `sampling` says."""
     if not sampling.temperature:
         return logs.argmax(-1)
     shares, order = (logs / sampling.temperature).softmax(-1).sort(-1, descending=True)

@@ -1,7 +1,7 @@
-"""An engine without weights whose best system is known: for testing a search, never for claiming results.
+"""An engine without weights whose best system is known: for testing a search, never for reporting results.
 
 A question (tasks/toy.py) lists steps in a planted order, each with a difficulty. An expert is a vector; its skill in a
-step is 1 less its distance from a planted target there. It reads the longest work that previous responses hold and adds
+step is 1 less its distance from a planted target there. It reads the longest partial answer in previous responses, adds
 the next step if its skill reaches the difficulty. At the start expert i is right on step i alone, so utility 1.0 is
 reached by the one path through the experts in the planted order; weights near the target make any long path do.
 
@@ -51,7 +51,7 @@ class ToyEngine:
         return "toy/2"
 
     def check(self, experts: Sequence[Expert]) -> None:
-        """Every vector fits."""
+        """Accept every vector."""
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         return [list(range(i, min(i + self._batch, len(requests)))) for i in range(0, len(requests), self._batch)]
@@ -87,7 +87,7 @@ def _design(request: Request) -> Completion:
 
 
 def _skill(expert: Expert, steps: Sequence[int]) -> NDArray[np.float64]:
-    """Skill in every step; `steps` are those that a prompt asks for, by which a fusion may weigh its parts."""
+    """Skill in every step; `steps` are those that the prompt asks for, by which a fusion may weight its parts."""
     if not isinstance(expert, Fusion):
         return np.asarray(1 - np.abs(expert.vector - planted_weights(len(expert.vector))), dtype=np.float64)
     skills = [_skill(part, steps) for part in expert.parts]
@@ -115,7 +115,7 @@ def planted_weights(steps: int) -> NDArray[np.float32]:
 
 
 def toy_pool(experts: int = 4) -> ExpertPool:
-    """`experts` vectors, each right on its own step and 0.9 off, to either side, on the others."""
+    """`experts` vectors, each right on its own step and off by 0.9, on either side, on the others."""
     rng = np.random.default_rng([_PLANTED, experts, 1])
     vectors = planted_weights(experts) + 0.9 * rng.choice([-1, 1], (experts, experts))
     np.fill_diagonal(vectors, planted_weights(experts))

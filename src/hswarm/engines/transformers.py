@@ -1,8 +1,8 @@
 """The engine on Hugging Face transformers: CPU, CUDA, MPS. The base is loaded once.
 
-An expert is put in place by adding its update to the base's own weights (W = W0 + scaling B A, from a kept copy of W0,
-so that nothing drifts) and costs a fraction of a second; a batch therefore holds one expert. Lengths are sorted so
-that little is padded, and the beginning that the prompts of a batch share is computed once. A whole checkpoint is put
+An expert is applied by adding its update to the base's own weights (W = W0 + scaling B A, from a kept copy of W0,
+so that nothing drifts) and costs a fraction of a second; a batch therefore holds one expert. Prompts are sorted by
+length to save padding, and the prefix that a batch shares is computed once. A whole checkpoint is loaded
 in place tensor by tensor, so that no second model is in memory. A fusion's parts take turns at each token. Not run on
 a GPU yet: CUDA and MPS differ only in where tensors lie.
 """
@@ -99,7 +99,7 @@ class TransformersEngine:
         return dict(self._model.named_parameters(remove_duplicate=False))
 
     def _check_layout(self, expert: Checkpoint) -> None:
-        """Every tensor has its place in the model, and every weight of the model is set."""
+        """PoolError unless every tensor has its place in the model, and every weight of the model is set."""
         self._tie_again()
         held = self._model.state_dict()
         for name, _, shape in expert.layout.tensors:
@@ -129,7 +129,7 @@ class TransformersEngine:
         for request in requests:
             if isinstance(request.expert, Fusion):
                 raise PoolError(
-                    f"'{request.expert.name}' is a fusion, which writes its replies; leave sampling.choose empty"
+                    f"'{request.expert.name}' is a fusion, which gives no likelihoods; leave sampling.choose empty"
                 )
             self._apply(request.expert)
             (prompt,) = self._chat.encode([request.prompt], request.sampling.thinking)
@@ -213,11 +213,11 @@ class TransformersEngine:
         ]
 
     def _inputs(self, prompts: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """What `generate` takes: rows of equal length, the beginning that all prompts share computed once."""
+        """The input of `generate`: rows of equal length, with the prefix that all prompts share computed once."""
         columns = zip(*(prompt[:-1] for prompt in prompts), strict=False)
         shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
         longest = max(map(len, prompts))
-        gaps = [longest - len(prompt) for prompt in prompts]  # padding stands between the shared beginning and the rest
+        gaps = [longest - len(prompt) for prompt in prompts]  # padding goes between the shared prefix and the rest
         pad = self._chat.tokenizer.pad_token_id
         ids = [[*p[:shared], *[pad] * gap, *p[shared:]] for p, gap in zip(prompts, gaps, strict=True)]
         mask = [[1] * shared + [0] * gap + [1] * (longest - shared - gap) for gap in gaps]
@@ -235,7 +235,7 @@ class TransformersEngine:
     def _apply(self, expert: Expert) -> None:
         if expert.digest == self._present:
             return
-        self._present = ""  # an interrupted change must not pass for a finished one
+        self._present = ""  # an interrupted change must not look finished
         if isinstance(expert, Checkpoint):
             self._replaced = True
             self._tie_again()
@@ -279,7 +279,7 @@ class TransformersEngine:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
 
     def _untie(self) -> None:
-        """Give output and input embeddings that share one weight a weight each: an adapter changes one of them."""
+        """Untie output and input embeddings that share a weight, when an adapter changes one of them."""
         head = self._model.get_output_embeddings()
         head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
         self._untied = True
@@ -300,7 +300,7 @@ class TransformersEngine:
 
 
 class _Streamer:
-    """Given to `generate`: turns each step's tokens, one a row, into what the row has said so far."""
+    """A streamer for `generate`: turns each step's tokens, one a row, into the row's reply so far."""
 
     def __init__(
         self, places: Sequence[int], read: Callable[[list[int], int], Completion], tell: Callable[[int, str], None]
@@ -310,7 +310,7 @@ class _Streamer:
         self._said = [""] * len(places)
 
     def put(self, value: Any) -> None:
-        """A step's tokens, shape (rows,); first of all, to be passed over, the prompts of shape (rows, length)."""
+        """A step's tokens, shape (rows,); the first call has the prompts, shape (rows, length), and is ignored."""
         if value.dim() > 1:
             return
         for row, token in enumerate(value.tolist()):
@@ -322,14 +322,14 @@ class _Streamer:
                 self._tell(self._places[row], text)
 
     def end(self) -> None:
-        """All is said."""
+        """Nothing to do at the end of generation."""
 
 
 def changes_of(expert: Expert) -> dict[str, WeightChange]:
     """Base parameter name -> its change by the adapter `expert`."""
     if expert.form is None:
         what = (
-            "a whole checkpoint, which the transformers engine takes alone"
+            "a whole checkpoint, which only the transformers engine supports"
             if isinstance(expert, Checkpoint)
             else ("a bare vector; only the toy engine reads those")
         )
@@ -341,7 +341,7 @@ def _device(name: str) -> str:
     if name != "auto":
         try:
             torch.empty(1, device=name)
-        except (RuntimeError, AssertionError, NotImplementedError) as fault:  # what torch raises by device and build
+        except (RuntimeError, AssertionError, NotImplementedError) as fault:  # which one depends on the build
             reason = str(fault).split("\n")[0].rstrip(".")
             raise ConfigError(
                 [f"engine.device = '{name}' is not on this machine ({reason}); set engine.device = 'auto'"]

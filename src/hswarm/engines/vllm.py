@@ -1,8 +1,8 @@
 """The engine on vLLM: many experts in one batch on a GPU, each request with its own LoRA adapter.
 
-vLLM tells adapters apart by an integer and cached blocks by the adapter's name and path. A name that came back with
-other weights would go on from the old one's keys and values, so both are made of the expert's digest and the integer is
-never given to another. Adapters lie as files while they are in use; older ones are deleted, and vLLM forgets them too.
+vLLM identifies adapters by an integer and cached blocks by the adapter's name and path. A name reused with
+other weights would continue from the old keys and values, so it contains the expert's digest, and the integer is
+never reused. Adapters are files while they are in use; older ones are deleted, and vLLM drops them too.
 On a CPU a batch holds one expert, since adapters mixed in a batch were slow there. Run on vLLM's CPU build only, not on
 a GPU yet: docs/adding-an-engine.md.
 """
@@ -28,7 +28,7 @@ from hswarm.experts.blend import plain
 from hswarm.experts.compatibility import check_adapters
 from hswarm.experts.peft_format import Kind
 
-# In this process the scheduler's steps, and so the shapes of batches, depend on the requests alone.
+# With the scheduler in this process, its steps, and so the shapes of batches, depend on the requests alone.
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -46,7 +46,7 @@ TAKES: frozenset[Kind] = frozenset(("LoRA",))
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # vLLM makes room for adapters in these sizes only
 _MIXED = 16  # experts in one step on a GPU; more wait for the next
 _HELD = 32  # experts in main memory and as files
-_RUNNING = 256  # requests at once on a GPU, whose memory vLLM shares out by itself
+_RUNNING = 256  # requests at once on a GPU, whose memory vLLM allocates itself
 
 
 @engine(
@@ -100,7 +100,7 @@ class VLLMEngine:
         self._rank = max([self._rank, *(_room(expert) for expert in experts)])
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
-        """On a GPU all at once, one expert's calls and equal beginnings side by side; on a CPU one expert a batch."""
+        """On a GPU one batch, ordered by expert and then by prefix; on a CPU one expert a batch."""
         size = self._settings.batch if self._device == "cpu" else max(1, len(requests))
         grouped = group_batches(requests, size, lambda request: request.prompt)
         return grouped if self._device == "cpu" or not grouped else [[i for batch in grouped for i in batch]]
@@ -126,7 +126,7 @@ class VLLMEngine:
                     use_tqdm=False,
                 )
             except BaseException:
-                self._llm = None  # what it had begun would be mixed with the next batch
+                self._llm = None  # its unfinished requests would be mixed with the next batch
                 raise
             return [
                 self._chat.completion(output.outputs[0].token_ids, len(prompt))
@@ -136,7 +136,7 @@ class VLLMEngine:
         return self._chat.answer(requests, reply)
 
     def _sampling(self, request: Request) -> Any:
-        """The reply ends at the base's stops as the other engines know them, and at nothing else."""
+        """The reply ends only at the base's stop tokens, as with the other engines."""
         sampling = request.sampling
         drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": seed_of([request])}
         return vllm.SamplingParams(
@@ -148,13 +148,13 @@ class VLLMEngine:
         )
 
     def _open(self, experts: Sequence[Expert]) -> None:
-        """The model, made anew if an expert is of a higher rank than there is room for."""
+        """The model, reloaded if an expert has a higher rank than it was loaded for."""
         room = self._rank
         self.check(experts)
         if self._llm is not None and self._rank == room:
             return
         self._llm = None
-        gc.collect()  # vLLM's state is the process's: an old model that went later would take the new one's with it
+        gc.collect()  # vLLM's state is global: an old model collected later would destroy the new one's
         on_cpu = self._device == "cpu"
         self._llm = vllm.LLM(
             model=str(self._folder),
@@ -174,7 +174,7 @@ class VLLMEngine:
 
 
 class Adapters:
-    """Experts as vLLM wants them: files in PEFT's format, a name and an integer that mean these weights for ever."""
+    """Experts as vLLM reads them: files in PEFT's format, with a name and an integer that are never reused."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="hswarm-")
@@ -182,7 +182,7 @@ class Adapters:
         self._written: OrderedDict[str, Path] = OrderedDict()
 
     def requests(self, experts: Sequence[Expert]) -> list[Any]:
-        """A LoRARequest for each of `experts`, all on file; of the others at most the last used remain."""
+        """A LoRARequest for each of `experts`, all on disk; of the others only the most recently used remain."""
         for expert in {expert.digest: expert for expert in experts}.values():
             if expert.digest not in self._written:
                 folder = Path(self._folder.name) / expert.digest
@@ -200,6 +200,6 @@ class Adapters:
 
 
 def _room(expert: Expert) -> int:
-    """The rank that vLLM must make room for."""
+    """The rank that vLLM must allocate for."""
     assert expert.form is not None
     return next(rank for rank in _RANKS if rank >= expert.form.rank)

@@ -1,4 +1,4 @@
-"""What a system is for, as the page tells it: its task, its scores, questions to try."""
+"""What a system is for, as shown on the page: its task, its scores, questions to try."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class About(NamedTuple):
 
 
 def about(source: Source, folder: Path) -> About | None:
-    """What is known of the system in `folder`; None without a report. A bundle holds no questions to try."""
+    """What is known about the system in `folder`; None without a report. A bundle holds no questions to try."""
     if not source.report:
         return None
     report = source.report
@@ -51,7 +51,7 @@ def _score(summary: Summary | None) -> dict[str, float] | None:
 
 
 def _examples(folder: Path) -> list[dict[str, str]]:
-    """The first dev questions of a run, as experts read them."""
+    """The first dev questions of a run, as the experts read them."""
     if not (folder / "config.toml").is_file():
         return []
     try:

@@ -1,4 +1,4 @@
-"""The HTTP side: OpenAI's endpoints over the batcher, health, metrics and the page. Starlette stays in this room."""
+"""The HTTP side: OpenAI's endpoints over the batcher, health, metrics, the page. Only this room uses Starlette."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ def create_app(
     queue: int = 256,
     told: About | None = None,
 ) -> Starlette:
-    """An app that answers for `systems` by name, all on one `engine`. It starts a thread, stopped with the app.
+    """An app that serves `systems` by name, all on one `engine`. It starts a thread, which stops with the app.
 
-    `key`: what clients send as bearer, "" for none; `hosts`: names it answers to, () for all; `queue`: most
-    questions in flight; `told`: what the page tells of the first system.
+    `key`: the bearer token of clients, "" for none; `hosts`: accepted host names, () for all; `queue`: most
+    questions in flight; `told`: what the page says about the first system.
     """
     return _Service(systems, engine, limits or Limits(), queue, told).app(key, hosts)
 
 
 class _Service:
-    """The endpoints and what they share."""
+    """The endpoints and their shared state."""
 
     def __init__(
         self, systems: Mapping[str, System], engine: Engine, limits: Limits, queue: int, told: About | None
@@ -169,7 +169,7 @@ class _Service:
 
 
 async def _lines(job: Job, shape: Shape, body: AskRequest) -> AsyncIterator[str]:
-    """Server-sent events: the sink's words as they come, with `trace` what happens at every node too."""
+    """Server-sent events: the sink's reply as it is generated, and with `trace` the events at every node."""
     try:
         async with aclosing(_chunks(job, shape, body)) as chunks:
             async for chunk in chunks:
@@ -205,12 +205,12 @@ async def _chunks(job: Job, shape: Shape, body: AskRequest) -> AsyncGenerator[st
 
 
 def _shown(name: str) -> str:
-    """A name without control characters: experts are named by whoever made them."""
+    """A name without control characters: expert names come from third parties."""
     return "".join(c if c.isprintable() else "\ufffd" for c in name)
 
 
 async def _disconnected(request: Request) -> None:
-    """Return when the client has gone."""
+    """Return when the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -229,4 +229,4 @@ async def _http(request: Request, fault: Exception) -> JSONResponse:
 
 
 async def _unexpected(request: Request, fault: Exception) -> JSONResponse:
-    return JSONResponse(ApiFault(500, f"a fault in the server ({type(fault).__name__}); see its log").body(), 500)
+    return JSONResponse(ApiFault(500, f"internal error ({type(fault).__name__}); see the server's log").body(), 500)

@@ -1,8 +1,8 @@
 """Answers the questions of many clients at once.
 
-One thread gathers the calls that are ready, of all questions in flight, whatever their node or system; equal ones are
-one call. It hands the engine one of the batches that the engine asks for, the longest, unless a call has waited for
-several; then it gathers again, so that whoever came meanwhile is in the next. Knows nothing of HTTP.
+One thread gathers the ready calls of all questions in flight, whatever their node or system; identical calls are made
+once. It hands the engine the longest of the batches that the engine proposes, unless a call has waited for
+several; then it gathers again, so that calls that arrived meanwhile are in the next batch. It knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from hswarm.system.execution import Execution, Plan
 from hswarm.system.system import System
 from hswarm.tasks.task import Example
 
-_PATIENCE = 4  # batches that a ready call lets others go first
-FRESH = -1  # the seed of a call that is to be drawn anew each time
+_PATIENCE = 4  # batches that may go before a ready call
+FRESH = -1  # the seed of a call that is sampled afresh each time
 _log = logging.getLogger("hswarm")
 
 
 class Busy(HSwarmError):
-    """No more questions are taken now."""
+    """No more questions are accepted now."""
 
 
 class Event(NamedTuple):
-    """What happened at a node; `text` is all that it has said so far. "failed" ends a question, `text` says why."""
+    """An event at a node; `text` is its whole reply so far. "failed" ends a question, and `text` says why."""
 
     kind: Literal["started", "text", "done", "failed"]
     node: int
@@ -39,9 +39,9 @@ class Event(NamedTuple):
 
 
 class Ask:
-    """A question under way in a system. `last` is the sampling of the sink, `sampling` that of the other nodes.
+    """A question in flight in a system. `last` is the sampling of the sink, `sampling` that of the other nodes.
 
-    A seed that the system has for each node is added to the request's, so samples of one expert stay different.
+    If the system has a seed for each node, it is added to the request's, so samples of one expert stay different.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Ask:
 
     @property
     def replies(self) -> dict[int, Completion]:
-        """By node, as far as they are there."""
+        """The replies so far, by node."""
         return {node: reply for node, reply in enumerate(self._execution.replies) if reply is not None}
 
     def ready(self) -> list[int]:
@@ -75,11 +75,11 @@ class Ask:
         return self._requests[node]
 
     def prompt(self, node: int) -> str:
-        """What a node read; "" if it calls no model."""
+        """The prompt of a node; "" if it calls no model."""
         return self.request(node).prompt if node in self._execution.plan.calling else ""
 
     def reply(self, node: int, completion: Completion) -> None:
-        """Take the reply of a node; the sink's ends the question."""
+        """Record the reply of a node; the sink's ends the question."""
         if self.ended:
             return
         if completion.finish == "failed":
@@ -106,7 +106,7 @@ class Ask:
 
 
 class Call(NamedTuple):
-    """A ready node of a question."""
+    """A call: a ready node of a question."""
 
     ask: Ask
     node: int
@@ -118,7 +118,7 @@ class Call(NamedTuple):
 
 @dataclass
 class Batcher:
-    """Runs an engine in a thread of its own. `watch(calls, completions, seconds)` hears of every batch."""
+    """Runs an engine in a thread of its own. `watch(calls, completions, seconds)` is called after every batch."""
 
     engine: Engine
     limit: int = 256
@@ -135,7 +135,7 @@ class Batcher:
 
     @property
     def in_flight(self) -> int:
-        """Questions under way."""
+        """Questions in flight."""
         return len(self._asks)
 
     @property
@@ -143,7 +143,7 @@ class Batcher:
         return self._thread.is_alive()
 
     def submit(self, asks: Sequence[Ask]) -> None:
-        """Take all of `asks`, or none: Busy if that were more than `limit` in flight, or after `stop`."""
+        """Accept all of `asks` or none: Busy if more than `limit` would be in flight, or after `stop`."""
         with self._changed:
             if self._stopping:
                 raise Busy("the server is stopping; ask again in a moment")
@@ -153,14 +153,14 @@ class Batcher:
             self._changed.notify()
 
     def cancel(self, asks: Sequence[Ask]) -> None:
-        """Make no more calls for `asks`; a batch under way is finished."""
+        """Make no more calls for `asks`; a batch already with the engine is finished."""
         for ask in asks:
             ask.ended = True
         with self._changed:
             self._asks = [ask for ask in self._asks if not ask.ended]
 
     def stop(self) -> None:
-        """Finish what was begun, then end the thread."""
+        """Finish the questions in flight, then end the thread."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -190,7 +190,7 @@ class Batcher:
         return calls
 
     def _choose(self, calls: Sequence[Call]) -> list[list[Call]]:
-        """The calls of the next batch, equal ones together."""
+        """The calls of the next batch, identical ones grouped."""
         groups: dict[object, list[Call]] = {}
         for call in calls:
             request = call.request
@@ -226,7 +226,7 @@ class Batcher:
                 self._alone(request, group)
 
     def _alone(self, request: Request, group: Sequence[Call]) -> None:
-        """Try a call of a batch that failed: whoever made it fail ends without an answer, the others go on."""
+        """Retry one call of a failed batch: the call at fault ends its question, the others go on."""
         if all(call.ask.ended for call in group):
             return
         try:
@@ -263,14 +263,14 @@ def _end(calls: Sequence[Call], fault: Exception) -> None:
 
 
 def _at(system: System, node: int, sampling: Sampling) -> Sampling:
-    """How `node` draws: FRESH stays so, another seed is shifted as the node's own is from the system's."""
+    """The sampling of `node`: FRESH stays FRESH, any other seed is shifted by the node's own seed."""
     if sampling.seed == FRESH or not system.seeds:
         return sampling
     return replace(sampling, seed=abs(sampling.seed + system.seeds[node] - system.sampling.seed))
 
 
 def _drawn(call: Call, seed: int) -> Request:
-    """The call with a seed of its batch, if it is to be drawn anew; a system's seeds keep its nodes' draws apart."""
+    """The call with a seed from its batch, if it is FRESH; a system's seeds keep the samples of its nodes apart."""
     request = call.request
     if request.sampling.seed != FRESH:
         return request

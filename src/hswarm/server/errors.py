@@ -19,13 +19,13 @@ _TYPES = {
 
 
 class ApiFault(Exception):
-    """A request that is not answered: HTTP status, message, and the parameter at fault."""
+    """A request is refused: HTTP status, message, and the parameter at fault."""
 
     def __init__(self, status: int, message: str, param: str | None = None, code: str | None = None) -> None:
         self.status, self.message, self.param, self.code = status, message, param, code
         super().__init__(message)
 
     def body(self) -> dict[str, Any]:
-        """The reply's content."""
+        """The body of the HTTP response."""
         kind = _TYPES.get(self.status, "server_error")
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}

@@ -12,7 +12,7 @@ from hswarm.system.system import System
 
 
 class Job:
-    """Questions of one request, put to the batcher when made; ApiFault (429) if it takes no more."""
+    """The questions of one request, submitted to the batcher on creation; ApiFault (429) if its queue is full."""
 
     def __init__(self, batcher: Batcher, system: System, body: AskRequest, limits: Limits) -> None:
         self._batcher, self._limit = batcher, limits.seconds
@@ -31,7 +31,7 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """Since the questions were put."""
+        """Seconds since the questions were submitted."""
         return self._loop.time() - self._began
 
     def _teller(self, i: int) -> Callable[[Event], None]:
@@ -41,7 +41,7 @@ class Job:
         return tell
 
     async def events(self) -> AsyncIterator[tuple[int, Event]]:
-        """What happens, until every question has its answer. ApiFault if one fails or time is up."""
+        """The events until every question is answered. ApiFault if one fails or time is up."""
         left = len(self.asks)
         while left:
             try:
@@ -50,7 +50,7 @@ class Job:
             except TimeoutError:
                 raise ApiFault(
                     504,
-                    f"no whole answer within {self._limit:g} s; ask for fewer new tokens, or raise --timeout",
+                    f"no complete answer within {self._limit:g} s; ask for fewer new tokens, or raise --timeout",
                     code="timeout",
                 ) from None
             if event.kind == "failed":
@@ -66,12 +66,12 @@ class Job:
             pass
 
     def close(self) -> None:
-        """Drop what has not been begun."""
+        """Drop the calls that have not started."""
         self._batcher.cancel(self.asks)
 
 
 def _check_room(ask: Ask, node: int) -> None:
-    """ApiFault (400) if an engine had no room for a reply to what `node` read: it then replies nothing, cut off."""
+    """ApiFault (400) if the prompt of `node` left no room for a reply: the engine then gives an empty one, cut off."""
     reply = ask.replies[node]
     if reply.finish == "length" and not reply.text and not reply.completion_tokens:
         name = ask.system.experts[node].name

@@ -1,8 +1,8 @@
-"""The socket and the connections on it: uvicorn, with patience for nobody who sends or reads nothing.
+"""The socket and its connections: uvicorn, with timeouts for clients that send or read nothing.
 
-uvicorn closes a connection that rests between two requests. Here one is closed too that does not bring a whole request
-head in time, or does not read its reply; and when there are as many as this process has files for, the one that has
-rested longest makes room. So those who ask are answered, whoever else holds connections open.
+uvicorn closes a connection that is idle between two requests. This server also closes one that does not send a whole
+request head in time, or does not read its reply; and when the process runs out of file descriptors, the connection
+that has been idle longest. So requests are answered even while other clients hold connections open.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ except ImportError as missing:
     raise MissingExtra("serving", "serve") from missing
 
 _MOST = 1000  # connections
-_SPARE = 16  # files for all else that is opened
+_SPARE = 16  # file descriptors for everything else
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\nretry-after: 1\r\n\r\n"
-    b'{"error": {"message": "no room for another connection; try again", "type": "server_error", "param": null, '
+    b'{"error": {"message": "too many connections; try again", "type": "server_error", "param": null, '
     b'"code": null}}'
 )
 _log = logging.getLogger("hswarm")
 
 
 class Patience(NamedTuple):
-    """Seconds that a connection may take to bring a request's head, to take more of its reply, and to ask again."""
+    """Seconds a connection may take to send a request's head, to read its reply, and to send the next request."""
 
     head: float = 10.0
     reader: float = 30.0
@@ -44,7 +44,7 @@ class Patience(NamedTuple):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; UserError if it cannot be had."""
+    """A listening socket; UserError if it cannot be opened."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         made = socket.create_server((host, port), family=family)
@@ -59,9 +59,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def make_server(app: ASGIApp, *, grace: int, patience: Patience | None = None, most: int = 0) -> uvicorn.Server:
-    """A server of `app`, to be run on sockets of `listen`. Replies that were begun have `grace` seconds at the end.
+    """A server of `app`, run on sockets made by `listen`. On shutdown, replies in progress have `grace` seconds.
 
-    At most `most` connections (0: as many as there are files for, and never above 1000).
+    At most `most` connections (0: as many as there are file descriptors for, and never above 1000).
     """
     room, patience = _room(), patience or Patience()
     settings = {"patience": patience, "most": most or max(4, min(_MOST, room * 3 // 4))}
@@ -72,13 +72,13 @@ def make_server(app: ASGIApp, *, grace: int, patience: Patience | None = None, m
         log_level="error",
         timeout_graceful_shutdown=grace,
         timeout_keep_alive=max(1, round(patience.rest)),
-        backlog=max(4, min(128, room // 4)),  # so many may be accepted at once before any is sent away
+        backlog=max(4, min(128, room // 4)),  # this many may be accepted at once before any is refused
     )
     return _Server(config)
 
 
 def _room() -> int:
-    """How many more files this process may open."""
+    """How many more file descriptors this process may open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * _MOST if hard == resource.RLIM_INFINITY else min(hard, 2 * _MOST)
     if 0 <= soft < wanted:
@@ -96,7 +96,7 @@ class _Server(uvicorn.Server):
 
 
 class _Quiet:
-    """Says once a minute that files have run out, instead of a traceback for each connection."""
+    """Logs once a minute that file descriptors have run out, instead of a traceback for each connection."""
 
     def __init__(self) -> None:
         self._next = 0.0
@@ -106,7 +106,7 @@ class _Quiet:
             loop.default_exception_handler(context)
         elif time.monotonic() >= self._next:
             self._next = time.monotonic() + 60
-            _log.warning("no files are left for new connections (ulimit -n)")
+            _log.warning("no file descriptors are left for new connections (ulimit -n)")
 
 
 class _Connection(H11Protocol):
@@ -118,7 +118,7 @@ class _Connection(H11Protocol):
 
     @property
     def _resting(self) -> bool:
-        """Whether no request is under way."""
+        """Whether no request is in progress."""
         return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics."""
+"""Metrics for Prometheus, at /metrics."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Metrics:
             "hswarm_batch_calls", "Calls in a batch", buckets=(1, 2, 4, 8, 16, 32, 64), registry=self._registry
         )
         self._engine = Counter("hswarm_engine_seconds", "Time in the engine", registry=self._registry)
-        Gauge("hswarm_in_flight", "Questions under way", registry=self._registry).set_function(in_flight)
+        Gauge("hswarm_in_flight", "Questions in flight", registry=self._registry).set_function(in_flight)
 
     def batch(self, calls: int, completions: Sequence[Completion], seconds: float) -> None:
-        """A batch that answered `calls` calls by `completions`, in `seconds`."""
+        """Count a batch of `calls` calls, answered by `completions` in `seconds`."""
         self._calls.labels("generated").inc(len(completions))
         self._calls.labels("shared").inc(calls - len(completions))
         self._tokens.labels("prompt").inc(sum(completion.prompt_tokens for completion in completions))
@@ -46,5 +46,5 @@ class Metrics:
         self._engine.inc(seconds)
 
     def text(self) -> bytes:
-        """The exposition format."""
+        """All metrics in the exposition format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""What every request passes: who may come (host, key), how much it may bring, and the count of it."""
+"""Checks on every request: allowed host, key, size of the body; and counting it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 _GUARDED = ("/v1/", "/metrics")
 _ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/models", "/health", "/metrics", "/")
-_PATIENCE = 2.0  # seconds for the rest of a body that is too long
+_PATIENCE = 2.0  # seconds to read the rest of a body that is too long
 
 
 def _endpoint(path: str) -> str:
-    """A label for the counters: never what a client made up."""
+    """A label for the counters: never a string that a client chose."""
     if path.startswith("/v1/models/"):
         return "/v1/models/{model}"
     return path if path in _ENDPOINTS else "other"
@@ -34,14 +34,14 @@ def _endpoint(path: str) -> str:
 
 @dataclass
 class Door:
-    """ASGI middleware. `hosts` are the names it answers to (empty: all), against pages that rebind a name to us."""
+    """ASGI middleware. `hosts` are the accepted host names (empty: all), a defence against DNS rebinding."""
 
     app: ASGIApp
     metrics: Metrics
     key: str
     hosts: Collection[str]
     body: int
-    patience: float = 30.0  # seconds for the whole of a body
+    patience: float = 30.0  # seconds to receive the whole body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -90,7 +90,7 @@ class Door:
             )
 
     def _measured(self, receive: Receive) -> Receive:
-        """`receive`, ended by a fault when the body turns out to be too long, or does not come in time."""
+        """`receive`, raising ApiFault when the body is too long or arrives too late."""
         taken, whole = 0, False
         deadline = asyncio.get_running_loop().time() + self.patience
 
@@ -112,8 +112,8 @@ class Door:
         return measured
 
     async def _discard(self, receive: Receive, more: bool = True) -> None:
-        """Take in the rest of a refused body, within bounds: a client that is still sending when the connection is
-        closed sees it reset, and never the answer."""
+        """Read the rest of a refused body, within bounds: a client still sending when the connection closes
+        would see a reset instead of the answer."""
         left = 8 * self.body
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):

@@ -1,4 +1,4 @@
-"""Several workers behind one door: the batcher asks for as many batches at once as there are workers."""
+"""Several workers behind one server: the batcher asks for as many batches at once as there are workers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hswarm.experts.adapter import Expert
 
 
 class Replicas:
-    """An engine of several workers, each with the whole model, whose batch is one batch for each of them."""
+    """An engine of several workers, each with the whole model; one of its batches is one batch for each worker."""
 
     def __init__(self, engine: ParallelEngine) -> None:
         self._engine = engine
@@ -24,7 +24,7 @@ class Replicas:
         self._engine.check(experts)
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
-        """The workers' own batches, as many together as there are workers."""
+        """The workers' batches, joined in groups of as many as there are workers."""
         made, workers = self._engine.batches(requests), self._engine.workers
         return [list(chain.from_iterable(made[i : i + workers])) for i in range(0, len(made), workers)]
 

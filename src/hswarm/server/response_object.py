@@ -1,4 +1,4 @@
-"""The objects of /v1/responses: a response whole, or the events that build it up."""
+"""The objects of /v1/responses: a whole response, or the events that build it up."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class ResponseObject:
         return [self._line("hswarm", {"hswarm": {"index": i} | event})]
 
     def end(self, asks: Sequence[Ask], with_usage: bool) -> list[str]:
-        """Nothing: the last event had the usage."""
+        """Nothing: the last event held the usage."""
         return []
 
     def fault(self, body: Json) -> list[str]:

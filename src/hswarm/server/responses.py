@@ -1,4 +1,4 @@
-"""The objects that clients get: completions, chunks, usage, and what the nodes said."""
+"""The objects sent to clients: completions, chunks, usage, and the nodes' replies."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Shape(Protocol):
         """After the last words of answer `i`."""
 
     def event(self, i: int, event: Json) -> list[str]:
-        """Our own: what happens at a node. Other clients pass over it."""
+        """Our extension: an event at a node. Other clients ignore it."""
 
     def end(self, asks: Sequence[Ask], with_usage: bool) -> list[str]:
         """After all answers."""
 
     def fault(self, body: Json) -> list[str]:
-        """Instead of what is left, where there is no answer."""
+        """In place of the rest, when there is no answer."""
 
 
 class Completions:
@@ -71,7 +71,7 @@ class Completions:
         return self._line({"choices": [self._choice(i, {"delta": {}}, "", answer(ask, stops)[1])]})
 
     def event(self, i: int, event: Json) -> list[str]:
-        """It has no choices."""
+        """The usage; such a chunk has no choices."""
         return self._line({"choices": [], "hswarm": {"index": i} | event})
 
     def end(self, asks: Sequence[Ask], with_usage: bool) -> list[str]:
@@ -90,7 +90,7 @@ class Completions:
 
 
 def traced(asks: Sequence[Ask], trace: bool) -> Json:
-    """Our own field, if it was asked for: what the nodes of the first answer read and said."""
+    """Our extension field, if requested: prompt and reply of each node of the first answer."""
     return {"hswarm": {"nodes": transcript(asks[0])}} if trace else {}
 
 
@@ -103,12 +103,12 @@ def usage(asks: Sequence[Ask]) -> Json:
 
 
 def transcript(ask: Ask) -> list[JsonValue]:
-    """What every node that has answered read and said, in the order of the topology."""
+    """Prompt and reply of every node that has answered, in topological order."""
     return [said(ask, node) for node in ask.system.topology.order if node in ask.replies]
 
 
 def said(ask: Ask, node: int) -> Json:
-    """What a node that has answered read and said."""
+    """Prompt and reply of a node that has answered."""
     reply = ask.replies[node]
     return {
         "node": node,
@@ -123,7 +123,7 @@ def said(ask: Ask, node: int) -> Json:
 
 
 def answer(ask: Ask, stops: Sequence[str]) -> tuple[str, str]:
-    """The text that the client gets, and why it ends there ("stop" or "length")."""
+    """The text sent to the client, and why it ends there ("stop" or "length")."""
     text = cut(ask.answer.text, stops)
     return text, "length" if text == ask.answer.text and ask.answer.finish == "length" else "stop"
 
@@ -135,7 +135,7 @@ def cut(text: str, stops: Sequence[str]) -> str:
 
 
 def safe(text: str, stops: Sequence[str]) -> str:
-    """As much of an unfinished `text` as no stop can take back."""
+    """The part of an unfinished `text` that no stop sequence can still remove."""
     shown = cut(text, stops)
     held = max((len(stop) - 1 for stop in stops), default=0) if shown == text else 0
     return shown[: len(shown) - held] if held else shown

@@ -1,4 +1,4 @@
-"""What a client may ask for, in OpenAI's words. What would change the answer and is not offered is refused."""
+"""Requests in OpenAI's schema. A parameter that would change the answer and is not supported is refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hswarm.engines.base import Sampling
 from hswarm.server.batcher import FRESH
 from hswarm.server.errors import ApiFault
 
-# Parameters that are not offered, each with the values that ask for nothing. All others that are unknown are ignored.
+# Unsupported parameters, each with the values that have no effect. Other unknown parameters are ignored.
 _NOT_OFFERED: dict[str, tuple[JsonValue, ...]] = {
     "best_of": (1,),
     "echo": (False,),
@@ -45,13 +45,13 @@ _WHY = {
     "tools": "tools are never called here; set tool_choice to 'none', or leave them out",
 }
 _TYPES = ("str", "list[str]", "list[Part]", "list[Item]")
-_LEAST = 1e-4  # of temperature and top_p: below, arithmetic of engines in 16 and 32 bits ends in NaN
+_LEAST = 1e-4  # of temperature and top_p: smaller values give NaN in engines that compute in 16 or 32 bits
 _SEEDS = 2**31
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may take: new tokens, characters of prompt, bytes of body, answers, seconds."""
+    """Limits on one request: new tokens, characters of prompt, bytes of body, answers, seconds."""
 
     tokens: int = 1024
     characters: int = 100_000
@@ -61,7 +61,7 @@ class Limits:
 
 
 class Part(BaseModel):
-    """A piece of a message; only text is understood."""
+    """A part of a message; only text is supported."""
 
     type: str
     text: str = ""
@@ -85,7 +85,7 @@ class Message(BaseModel):
     tool_calls: list[Call] | None = None
 
     def words(self, place: str) -> str:
-        """The message's text; ApiFault for what is no text."""
+        """The message's text; ApiFault for anything else."""
         called = [f"(calls {call.function.name} with {call.function.arguments})" for call in self.tool_calls or []]
         return "\n".join([text for text in [words(self.content, place), *called] if text])
 
@@ -95,7 +95,7 @@ class StreamOptions(BaseModel):
 
 
 class Extension(BaseModel):
-    """Our own field: `trace` adds what every node read and said."""
+    """Our extension field: `trace` adds every node's prompt and reply."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -103,7 +103,7 @@ class Extension(BaseModel):
 
 
 class AskRequest(BaseModel):
-    """What all endpoints share."""
+    """The fields that all endpoints share."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -127,7 +127,7 @@ class AskRequest(BaseModel):
             first, *more = fault.errors(include_url=False)
         if first["type"] == "json_invalid":
             raise ApiFault(400, f"the body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}")
-        # where a value may be of several types, the place holds the type's name, which is not the client's business
+        # where a value may have several types, the location includes our type's name, which means nothing to a client
         place = ".".join(str(part) for part in first["loc"] if part not in _TYPES)
         others = f" (and {len(more)} more)" if more else ""
         raise ApiFault(400, f"{place or 'body'}: {first['msg']}{others}", place or None)
@@ -142,13 +142,13 @@ class AskRequest(BaseModel):
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """Texts that end an answer; they are not part of it."""
+        """Stop sequences; they are not part of the answer."""
         stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return tuple(stop for stop in stops if stop)
 
     @property
     def longest(self) -> int | None:
-        """The most new tokens of the answer that were asked for."""
+        """The requested maximum of new tokens."""
         raise NotImplementedError
 
     @property
@@ -157,15 +157,15 @@ class AskRequest(BaseModel):
         return 1
 
     def prompts(self) -> list[str]:
-        """What is put to the system."""
+        """The question for the system."""
         raise NotImplementedError
 
     def questions(self) -> list[str]:
-        """What is put to the system, one an answer."""
+        """The questions for the system, one for each answer."""
         return [prompt for prompt in self.prompts() for _ in range(self.count)]
 
     def check(self, limits: Limits) -> None:
-        """ApiFault for what is not offered or beyond `limits`."""
+        """ApiFault for unsupported parameters and for values beyond `limits`."""
         for name, neutral in _NOT_OFFERED.items():
             value = (self.model_extra or {}).get(name)
             if value is not None and value not in neutral:
@@ -187,9 +187,9 @@ class AskRequest(BaseModel):
             )
 
     def samplings(self, found: Sampling, limits: Limits, answer: int) -> tuple[Sampling, Sampling]:
-        """How the nodes draw for answer number `answer`, and how the sink does.
+        """The sampling of the nodes for answer number `answer`, and that of the sink.
 
-        What is not asked for stays as the system was found with; more new tokens than `limits` allow become as many.
+        What the request leaves out stays as in the search; new tokens are cut to `limits`.
         """
         temperature = found.temperature if self.temperature is None else self.temperature
         drawn = FRESH if self.seed is None else (self.seed + answer % self.count) % _SEEDS
@@ -239,7 +239,7 @@ class CompletionRequest(AskRequest):
 
 
 class Item(BaseModel):
-    """A part of /v1/responses' input: a message, or what became of a tool."""
+    """An item of /v1/responses' input: a message, a tool call, or a tool's result."""
 
     type: str = "message"
     role: Literal["system", "developer", "user", "assistant"] = "user"
@@ -249,7 +249,7 @@ class Item(BaseModel):
     output: str | list[Part] = ""
 
     def said(self, place: str) -> tuple[str, str] | None:
-        """(role, text); None for what is no part of the conversation."""
+        """(role, text); None for an item that is not part of the conversation."""
         if self.type == "message":
             return self.role, words(self.content, f"{place}.content")
         if self.type == "function_call":
@@ -258,7 +258,7 @@ class Item(BaseModel):
             return "tool", words(self.output, f"{place}.output")
         if self.type == "reasoning":
             return None
-        raise ApiFault(400, f"input of type '{self.type}' is not understood; send messages", place)
+        raise ApiFault(400, f"input of type '{self.type}' is not supported; send messages", place)
 
 
 class TextSettings(BaseModel):
@@ -296,14 +296,14 @@ def words(content: str | Sequence[Part] | None, place: str) -> str:
         return content or ""
     for part in content:
         if part.type not in ("text", "input_text", "output_text", "refusal"):
-            raise ApiFault(400, f"content of type '{part.type}' is not understood; send text", place)
+            raise ApiFault(400, f"content of type '{part.type}' is not supported; send text", place)
     return "\n".join(part.text or part.refusal for part in content)
 
 
 def conversation(turns: Sequence[tuple[str, str]]) -> str:
-    """One question out of a conversation: instructions, what was said before, the last word of the user.
+    """One question made of a conversation: instructions, the earlier turns, the user's last message.
 
-    Where the user's is not the last word, all is what was said before, and the question is what comes next.
+    If the last message is not the user's, every message is an earlier turn, and the question asks for the next one.
     """
     instructions = [text for role, text in turns if role in ("system", "developer") and text]
     said = [(role, text) for role, text in turns if role not in ("system", "developer")]
@@ -316,4 +316,4 @@ def conversation(turns: Sequence[tuple[str, str]]) -> str:
 
 def _not_offered(name: str) -> ApiFault:
     why = _WHY.get(name, "leave it out")
-    return ApiFault(400, f"'{name}' is not offered here: {why}", name, "unsupported_parameter")
+    return ApiFault(400, f"'{name}' is not supported here: {why}", name, "unsupported_parameter")
