@@ -134,7 +134,9 @@ def test_a_base_of_the_hub_is_pinned_by_its_commit_or_warned_of(tmp_path, monkey
 
 @pytest.mark.model
 def test_an_unknown_base_without_a_hub():
-    with pytest.raises(PoolError, match=r"neither a folder here nor to be had from the hub .* set pool\.base"):
+    with pytest.raises(
+        PoolError, match=r"not a local folder and could not be downloaded from the hub .* set pool\.base"
+    ):
         find_base("nobody/no-such-model")
 
 
@@ -226,7 +228,7 @@ def test_training_writes_experts_that_plain_peft_loads(tiny, tmp_path):
     said.clear()
     before = (out / "sums/adapter_model.safetensors").stat().st_mtime_ns
     train_pool(recipe(tmp_path / "a", tiny), said.append)
-    assert said == [f"{name}: finished before, left as it is" for name in ("sums", "legs")]
+    assert said == [f"{name}: already trained, skipped" for name in ("sums", "legs")]
     assert (out / "sums/adapter_model.safetensors").stat().st_mtime_ns == before
 
 

@@ -123,7 +123,7 @@ def test_a_conversation_becomes_one_question(address):
         ({"extra_body": {"best_of": 2}}, 400, "'best_of' is not supported here"),
         ({"logprobs": True}, 400, "'logprobs' is not supported here"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "'tools' is not supported here"),
-        ({"response_format": {"type": "json_object"}}, 400, "'response_format' is not offered"),
+        ({"response_format": {"type": "json_object"}}, 400, "'response_format' is not supported here"),
         ({"max_tokens": 0}, 400, "max_tokens: Input should be greater"),
         ({"temperature": 1e-320}, 400, "temperature is 0 (the most likely word) or at least 0.0001"),
         ({"temperature": 1e-5}, 400, "temperature is 0"),

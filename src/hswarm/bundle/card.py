@@ -29,7 +29,7 @@ def model_card(source: Source, hashes: Mapping[str, Mapping[str, str]], form: st
 
 
 def _data(source: Source, form: str) -> dict[str, Any]:
-    """What the hub reads. The licence is left out: it follows the base's and the adapters', which only people know."""
+    """The hub's metadata, without a licence: it follows from the base's and the adapters', which only people know."""
     data: dict[str, Any] = {"library_name": _LIBRARY[form], "pipeline_tag": "text-generation"}
     if bases := source.system.adapter_bases:
         data["base_model"] = list(bases)
@@ -58,7 +58,7 @@ def _data(source: Source, form: str) -> dict[str, Any]:
 def _what(source: Source, form: str) -> str:
     system, experts = source.system, len({expert.digest for expert in source.system.experts})
     text = (
-        f"A system of {system.topology.size} nodes and {experts} experts that speak to one another and answer as "
+        f"A system of {system.topology.size} nodes and {experts} experts that read one another's replies and answer as "
         "one; found by hswarm."
     )
     if form == "bundle":
@@ -67,7 +67,7 @@ def _what(source: Source, form: str) -> str:
         ""
         if system.topology.size == 1
         else (
-            f" The system asks it {system.topology.size} times, each node reading what others said; alone it answers "
+            f" The system asks it {system.topology.size} times, nodes reading the replies of others; alone it answers "
             "once, "
             "so its scores are not the system's."
         )
@@ -131,13 +131,13 @@ def _scores(report: Report) -> str:
 
 def _graph(source: Source) -> str:
     system = source.system
-    rows = [["node", "expert", "hears", "SHA-256 of the expert"]]
+    rows = [["node", "expert", "reads", "SHA-256 of the expert"]]
     for node, expert in enumerate(system.experts):
-        heard = ", ".join(map(str, system.topology.predecessors(node))) or "the question alone"
+        reads = ", ".join(map(str, system.topology.predecessors(node))) or "the question only"
         mark = " (answers)" if node == system.topology.sink else ""
-        rows.append([f"{node}{mark}", expert.name, heard, f"`{expert.digest[:16]}`"])
+        rows.append([f"{node}{mark}", expert.name, reads, f"`{expert.digest[:16]}`"])
     return (
-        f"## Who speaks to whom\n\n{_code('mermaid', graph_mermaid(system.topology, system.assignment).strip())}"
+        f"## Topology\n\n{_code('mermaid', graph_mermaid(system.topology, system.assignment).strip())}"
         f"\n\n{_table(rows)}"
     )
 

@@ -1,4 +1,4 @@
-"""`hswarm export`: a found system as one folder to hand on.
+"""`hswarm export`: a found system as one folder to pass on.
 
 system.json    topology, assignment, prompts, sampling; the base by name; SHA-256 of base, tokenizer and template
 experts/       the adapters, as PEFT has them
@@ -76,7 +76,7 @@ def _plain(source: Source, expert: Expert, new: Path, form: str) -> None:
 
 
 def _merge(base: str, expert: Expert, folder: Path) -> None:
-    """Merged in float32 and rounded once, to the type that the base is kept in."""
+    """Merged in float32 and rounded once, to the base's own type."""
     try:
         import torch
         from peft import PeftModel

@@ -19,7 +19,7 @@ RECIPE, SINGLE = "recipe.toml", "best-single"  # of a bundle; a run's recipe is 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A system and what is known of it. `report` and `single` are None where there is none."""
+    """A system and what is known about it. `report` and `single` are None if there is none."""
 
     name: str
     system: System
@@ -29,7 +29,7 @@ class Source:
 
 
 def open_source(path: str | Path, base: str = "") -> Source:
-    """The system in `path`, verified, with what lies beside it. RunError if there is none."""
+    """The system in `path`, verified, with the files beside it. RunError if there is none."""
     folder = Path(path)
     system = load(folder, base)
     if (folder / "config.toml").is_file():
@@ -44,7 +44,7 @@ def open_source(path: str | Path, base: str = "") -> Source:
 
 
 def _pool_single(run: Run, system: System, report: Report | None) -> System | None:
-    """The best single expert, from the pool that the run began with; None if that pool has gone."""
+    """The best single expert, from the pool of the run; None if that pool no longer exists."""
     if report is None:
         return None
     try:
@@ -55,5 +55,5 @@ def _pool_single(run: Run, system: System, report: Report | None) -> System | No
 
 
 def alone(system: System, expert: Any) -> System:
-    """`expert` as a system of one node that asks as `system` does."""
+    """`expert` as a system of one node, with the prompts and sampling of `system`."""
     return System(Topology.chain(1), (expert,), system.prompts, system.base, system.engine, system.sampling)

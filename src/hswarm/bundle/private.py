@@ -1,4 +1,4 @@
-"""Keeps the exporting machine's paths out of what is handed on: each becomes its last part."""
+"""Removes the exporting machine's paths from an exported folder: each is replaced by its last part."""
 
 from __future__ import annotations
 

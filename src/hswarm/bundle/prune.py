@@ -1,7 +1,7 @@
-"""Leave out nodes that the answer does not need: as long as a smaller system scores no less on dev.
+"""Remove nodes that the answer does not need, as long as the smaller system scores no less on dev.
 
-A smaller system is the present one without a node (and without those that spoke through it alone), or what one of its
-nodes has heard so far, with that node's response as the answer. dev was searched before, so pruning on it spends
+A smaller system is the present one without a node (and without nodes whose only path to the sink led through it), or
+one of its nodes with all its ancestors, as the new sink. The search has used dev already, so pruning on it spends
 nothing; test is not looked at.
 """
 
@@ -28,7 +28,7 @@ from hswarm.tasks import load_task
 
 
 def prune(source: Source, path: Path, progress: Progress) -> Source:
-    """`source` with the smallest system that one node after the other leads to, and the effect on dev measured.
+    """`source` with the smallest system found by removing one node after the other, and the measured effect on dev.
 
     The report gains `pruned`. RunError if `path` is not a finished run.
     """
@@ -50,7 +50,7 @@ def prune(source: Source, path: Path, progress: Progress) -> Source:
 
 
 def smaller_systems(system: System) -> list[System]:
-    """The systems that leaving out one node can lead to, each once."""
+    """The systems that removing one node can give, each once."""
     topology = system.topology
     kept = set()
     for node in set(range(topology.size)) - {topology.sink}:
@@ -60,7 +60,7 @@ def smaller_systems(system: System) -> list[System]:
 
 
 def _session(system: System, path: Path) -> Session:
-    recipe = Run.open(path).recipe.model_copy(update={"budget": BudgetSettings()})  # the search's is spent
+    recipe = Run.open(path).recipe.model_copy(update={"budget": BudgetSettings()})  # the search has spent its own
     return Session.of_system(system, load_task(recipe.task), recipe)
 
 

@@ -1,6 +1,6 @@
-"""A LoRA adapter on disk, exactly as PEFT has it, and as one flat float32 vector. Knows nothing of torch.
+"""A LoRA adapter on disk, exactly as PEFT stores it, and as one flat float32 vector. Knows nothing of torch.
 
-What the files may hold is peft_format's matter.
+The file format is in peft_format.py.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Vector = NDArray[np.float32]
 
 # Entries of adapter_config.json that change what an adapter computes.
 _COMPUTING = ("peft_type", "r", "lora_alpha", "use_rslora", "target_modules", "rank_pattern", "alpha_pattern")
-_COMPUTING_IF_SET = ("use_dora", "trainable_token_indices")  # left out otherwise: digests of before them stay
+_COMPUTING_IF_SET = ("use_dora", "trainable_token_indices")  # only if set, so that older digests stay valid
 
 
 @dataclass(frozen=True, eq=False)
 class AdapterForm:
-    """What the adapters of a pool share: the config, and names and shapes of the tensors in sorted order."""
+    """The common form of a pool's adapters: the config, and names and shapes of the tensors in sorted order."""
 
     config: Mapping[str, Any]
     names: tuple[str, ...]
@@ -43,12 +43,12 @@ class AdapterForm:
 
     @cached_property
     def parts(self) -> dict[str, Part]:
-        """What each tensor is, by its name."""
+        """The part that each tensor is, by its name."""
         return {name: part for name in self.names if (part := part_of(name))}
 
     @cached_property
     def kinds(self) -> frozenset[Kind]:
-        """What the adapter does to its base; engines differ in what they take (docs/adapters.md)."""
+        """The ways in which the adapter changes its base; engines differ in which they support (docs/adapters.md)."""
         return frozenset(part.kind for part in self.parts.values())
 
     @cached_property
@@ -67,7 +67,7 @@ class AdapterForm:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over all that two adapters must share to be combined."""
+        """SHA-256 over everything that two adapters must share to be combined."""
         config = {key: self.config.get(key) for key in _COMPUTING}
         config |= {key: self.config[key] for key in _COMPUTING_IF_SET if self.config.get(key)}
         modules = config["target_modules"]
@@ -83,7 +83,7 @@ class AdapterForm:
         return found
 
     def flatten(self, tensors: Mapping[str, Vector]) -> Vector:
-        """The vector, shape (size,), that `tensors` turns back."""
+        """The vector, shape (size,): the inverse of `tensors`."""
         return np.concatenate([np.asarray(tensors[name], dtype=np.float32).ravel() for name in self.names])
 
 
@@ -127,7 +127,7 @@ class Expert:
         return Expert.from_vector(name or self.name, np.array(vector, dtype=np.float32), self.form, self.base)
 
     def renamed(self, name: str) -> Expert:
-        """The same expert by another name."""
+        """The same expert under another name."""
         return Expert(name, self.vector, self.form, self.digest, self.base)
 
     def with_base(self, base: str) -> Expert:

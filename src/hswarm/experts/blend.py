@@ -1,8 +1,8 @@
 """Weighted sums of adapters, in either of two spaces.
 
-"factors" adds A and B apart, as the paper's code does: the sum is as cheap as can be, but it is not the sum of the
+"factors" adds A and B separately, as the paper's code does: this is cheapest, but it is not the sum of the
 updates, for (w1 B1 + w2 B2)(w1 A1 + w2 A2) has products across experts. "delta" adds the updates s B A themselves and
-goes back to a chosen rank by the best approximation there is (SVD); rank, alpha and target modules may then differ.
+reduces the sum to a chosen rank by the best approximation (SVD); rank, alpha and target modules may then differ.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hswarm.experts.adapter import AdapterForm, Expert, Vector
 from hswarm.experts.peft_format import Kind
 
 SUMMABLE: frozenset[Kind] = frozenset(("LoRA", "LoRA on lm_head"))  # in space "delta"
-_STRETCH = 2**16  # numbers that fit a processor's cache with as many of the sum so far
+_STRETCH = 2**16  # numbers, so that they and the sum so far fit in a processor's cache
 
 
 def blend_factors(experts: Sequence[Expert], weights: Sequence[float], name: str) -> Expert:
@@ -53,7 +53,7 @@ def blend_updates(experts: Sequence[Expert], weights: Sequence[float], name: str
 def factors(expert: Expert) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Module -> (A of shape (r, in), s B of shape (out, r)), whose product s B A is the update.
 
-    PoolError for an adapter that does more to its base than to add updates.
+    PoolError for an adapter that changes its base in other ways too.
     """
     if expert.form is None:
         raise PoolError(f"expert '{expert.name}' is not an adapter; it has no factors")
@@ -70,7 +70,7 @@ def factors(expert: Expert) -> dict[str, tuple[NDArray[np.float64], NDArray[np.f
 
 
 def check_summable(expert: Expert) -> None:
-    """PoolError unless all that `expert` does to its base is to add s B A to linear layers."""
+    """PoolError unless `expert` changes its base only by adding s B A to linear layers."""
     assert expert.form is not None
     if more := sorted(expert.form.kinds - SUMMABLE):
         raise PoolError(

@@ -1,7 +1,7 @@
 """An expert that is a whole model: one or many safetensors files, never in memory as a whole.
 
-A checkpoint is a weighted sum of model folders of one layout, of one alone when it is read. Its tensors are computed
-one at a time, a piece of every folder at a time, so memory holds one tensor whatever the number of folders.
+A checkpoint is a weighted sum of model folders of one layout (of a single one when read). Its tensors are computed
+one at a time, piece by piece, so memory holds one tensor, however many folders there are.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hswarm.experts.shards import Array, Stored
 
 # Entries of config.json that say where a model came from, not what it computes.
 _IDLE = ("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype", "use_cache", "pad_token_id")
-_BESIDE = (".json", ".jinja", ".model", ".txt")  # what a model's folder holds beside its weights
+_BESIDE = (".json", ".jinja", ".model", ".txt")  # other files of a model's folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Layout:
         return hashlib.sha256(content.encode()).hexdigest()
 
     def difference(self, other: Layout) -> str:
-        """What sets this layout apart from `other`, in words; "" if nothing does."""
+        """The difference between this layout and `other`, in words; "" if they are equal."""
         mine, theirs = ({name: (kind, shape) for name, kind, shape in layout.tensors} for layout in (self, other))
         if odd := sorted(set(mine) ^ set(theirs)):
             return f"other tensors ({len(odd)} differ, the first {odd[0]!r})"
@@ -102,7 +102,7 @@ class Checkpoint(Expert):
     def vector(self) -> Vector:
         raise PoolError(
             f"expert '{self.name}' is a whole checkpoint, which is never in memory as one vector; "
-            "combine it by ExpertPool.blend, or leave it out (pool.experts)"
+            "combine it with ExpertPool.blend, or leave it out (pool.experts)"
         )
 
     @property
@@ -110,7 +110,7 @@ class Checkpoint(Expert):
         return self.layout.size
 
     def with_weights(self, vector: Vector, name: str | None = None) -> Expert:
-        raise PoolError(f"expert '{self.name}' is a whole checkpoint; combine it by ExpertPool.blend")
+        raise PoolError(f"expert '{self.name}' is a whole checkpoint; combine it with ExpertPool.blend")
 
     def with_base(self, base: str) -> Checkpoint:
         return Checkpoint(self.name, self.layout, self.parts, base)
@@ -148,7 +148,7 @@ class Checkpoint(Expert):
             stored = shards.narrow(total, kind)
             if bad := shards.infinite(stored, kind):
                 raise PoolError(
-                    f"expert '{self.name}': {bad} weights of {name} left the finite numbers; shorten weight.step_length"
+                    f"expert '{self.name}': {bad} weights of {name} are no longer finite; reduce weight.step_length"
                 )
             yield stored
 
@@ -202,7 +202,7 @@ class Checkpoint(Expert):
 
     @classmethod
     def blend(cls, checkpoints: Sequence[Checkpoint], weights: Sequence[float], name: str) -> Checkpoint:
-        """The weighted sum of `checkpoints`, all of one layout; equal folders are counted together."""
+        """The weighted sum of `checkpoints`, all of one layout; the weights of a folder that occurs twice are added."""
         total: dict[str, float] = {}
         folders: dict[str, Folder] = {}
         for checkpoint, weight in zip(checkpoints, weights, strict=True):
@@ -228,7 +228,7 @@ def tokenizer_digest(folder: Path) -> str:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             added = sorted([token["id"], token["content"]] for token in content.get("added_tokens") or [])
-            # Not the merges: versions of the library write the same ones differently.
+            # Not the merges: versions of the library write them in different forms.
             whole.update(json.dumps([content["model"]["vocab"], added], sort_keys=True).encode())
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
             raise PoolError(f"{path} cannot be read ({fault!r}); copy or download it again") from fault

@@ -16,7 +16,7 @@ from hswarm.experts.pool import ExpertPool
 
 
 def base_faults(pool: ExpertPool, folders: Mapping[str, Path]) -> tuple[list[str], list[str]]:
-    """What is wrong between experts, in `folders` by their names, and their bases; and the bases that are not here."""
+    """The mismatches between experts, in `folders` by their names, and their bases; and the bases that are not here."""
     faults: list[str] = []
     absent: list[str] = []
     for base in pool.bases:
@@ -53,12 +53,12 @@ def check_adapters(
     for expert in experts:
         if expert.form is None:
             raise PoolError(
-                f"expert '{expert.name}' is not a LoRA adapter, and engine '{engine}' takes no other; "
+                f"expert '{expert.name}' is not a LoRA adapter, and engine '{engine}' supports nothing else; "
                 "set engine.name = 'transformers'"
             )
         if more := sorted(expert.form.kinds - takes):
             raise PoolError(
-                f"expert '{expert.name}' holds {' and '.join(more)}, which engine '{engine}' does not take; "
+                f"expert '{expert.name}' holds {' and '.join(more)}, which engine '{engine}' does not support; "
                 "set engine.name = 'transformers'"
             )
         for module, (wide, tall) in module_sizes(expert.form).items():
@@ -71,7 +71,7 @@ def check_adapters(
 
 
 def _strange_modules(experts: Sequence[Expert], folder: Path, base: str) -> list[str]:
-    """Adapters with a module that the base does not have, or has in another size: PEFT passes over some in silence."""
+    """Adapters with a module that the base lacks or has in another size: PEFT ignores some of them silently."""
     shapes = {name.removesuffix(".weight"): stored.shape for name, stored in shards.tensors_in(folder).items()}
     bare = {name.split(".", 1)[-1]: shape for name, shape in shapes.items()}  # saved without the outer module's name
     faults = []
@@ -94,7 +94,7 @@ def _strange_modules(experts: Sequence[Expert], folder: Path, base: str) -> list
 
 
 def _strange_tokenizers(experts: Sequence[Expert], folders: Mapping[str, Path], folder: Path, base: str) -> list[str]:
-    """Adapters that come with a tokenizer other than their base's."""
+    """Adapters whose tokenizer differs from their base's."""
     faults = []
     for expert in experts:
         own = None if isinstance(expert, Checkpoint) else folders.get(expert.name)

@@ -1,4 +1,4 @@
-"""What may stand at a node beside one expert: a fusion of several, or a vote or a script without any model call."""
+"""What a node may hold instead of one expert: a fusion of several, or a vote or a script without a model call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOTHING = np.zeros(0, dtype=np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Fusion(Expert):
-    """Several experts of one base that draw each token together, from the weighted mean of their distributions.
+    """Several experts of one base that sample each token together, from the weighted mean of their distributions.
 
     `weights` None weighs them for each prompt by exp(-log perplexity / temperature) of the prompt (PackLLM,
     arXiv 2404.11531, its similarity variant). Make it with `Fusion.join`.
@@ -36,7 +36,7 @@ class Fusion(Expert):
         temperature: float = 1.0,
         name: str = "fusion",
     ) -> Fusion:
-        """PoolError: no parts, remote parts, of several bases, weights that are not as many, negative or all zero."""
+        """PoolError: no parts, remote parts, several bases; weights that are too few or many, negative or all zero."""
         if far := [part.name for part in parts if isinstance(part, RemoteExpert)]:
             raise PoolError(
                 f"'{name}' draws each token from its parts' distributions, which an API does not give: "
@@ -48,10 +48,10 @@ class Fusion(Expert):
         shares = None
         if weights is not None:
             if len(weights) != len(parts) or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
-                raise PoolError(f"'{name}' takes {len(parts)} weights of 0 or more, got {list(weights)}")
+                raise PoolError(f"'{name}' needs {len(parts)} weights of 0 or more, got {list(weights)}")
             shares = tuple(float(weight / sum(weights)) for weight in weights)
         if not temperature > 0:
-            raise PoolError(f"'{name}' takes a temperature above 0, got {temperature}")
+            raise PoolError(f"'{name}' needs a temperature above 0, got {temperature}")
         content = json.dumps(["fusion", [part.digest for part in parts], shares, temperature])
         digest = hashlib.sha256(content.encode()).hexdigest()
         return cls(name, _NOTHING, None, digest, bases[0], tuple(parts), shares, float(temperature))
@@ -67,7 +67,7 @@ class Fusion(Expert):
 
 @dataclass(frozen=True, eq=False)
 class Vote(Expert):
-    """A node that answers what most of its predecessors answered. Make it with `Vote.new`."""
+    """A node that gives the most frequent answer of its predecessors. Make it with `Vote.new`."""
 
     @classmethod
     def new(cls, name: str = "vote") -> Vote:
@@ -76,7 +76,7 @@ class Vote(Expert):
 
 @dataclass(frozen=True, eq=False)
 class Script(Expert):
-    """A node that says what `lines` say to a question, by the question's id: for trying what a reply does to a system.
+    """A node that replies with a fixed line for each question id: for testing the effect of a reply on a system.
 
     Make it with `Script.saying`. It is never saved.
     """

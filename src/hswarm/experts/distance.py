@@ -1,4 +1,4 @@
-"""How far the experts of a pool are apart, by their updates: what they add to the base's weights."""
+"""Distances between the experts of a pool, by their updates: what they add to the base's weights."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def diversity(products: Matrix) -> float:
     """How many unrelated experts the pool is worth, from 1 (all the same up to scale) to n (all at right angles).
 
     The Vendi score (Friedman and Dieng, arXiv 2210.02410): exp of the entropy of the eigenvalues of the matrix of
-    cosines over n. Experts of different groups count as unrelated, one without an update as like nothing.
+    cosines over n. Experts of different groups count as unrelated; an expert without an update resembles none.
     """
     norms = np.sqrt(np.diag(products))
     scale = np.outer(norms, norms)

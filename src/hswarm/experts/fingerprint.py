@@ -1,4 +1,4 @@
-"""SHA-256 of what a base model's replies depend on: weights, tokenizer, chat template. A bundle keeps them."""
+"""SHA-256 of everything in a base model that replies depend on: weights, tokenizer, chat template."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_base(base: str, hashes: Mapping[str, str]) -> None:
     if odd:
         raise PoolError(
             f"base '{base}' here is not the one the system was found with: {'; '.join(odd)}; "
-            "take the same revision of the base"
+            "use the same revision of the base"
         )
 
 

@@ -15,22 +15,22 @@ from hswarm.errors import MissingExtra, PoolError
 from hswarm.tasks.hub import revision_of, unpinned
 
 _FILES = ["*.safetensors", "*.json", "*.jinja"]
-_SUBFOLDERS = ["*/*"]  # checkpoints of a training, other formats
+_SUBFOLDERS = ["*/*"]  # training checkpoints, other formats
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@.*)?")
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether an entry of `pool.experts` is of the hub; other entries are folders of `pool.path`."""
+    """Whether an entry of `pool.experts` names a hub repository; other entries are folders of `pool.path`."""
     return _NAME.fullmatch(name) is not None
 
 
 def short_name(name: str, taken: Collection[str] = ()) -> str:
-    """What the expert `name` of the hub is called in a pool: without its owner unless that name is `taken`."""
+    """The name in a pool of the hub's expert `name`: without its owner, unless that name is `taken`."""
     owner, _, short = name.partition("@")[0].partition("/")
     return f"{owner}-{short}" if short in taken else short
 
 
-@cache  # asked for by each check of a pool, and a download never changes
+@cache  # each check of a pool calls it, and a download never changes
 def fetch(name: str) -> Path:
     """The folder of expert `name`, "owner/name" or "owner/name@<commit>".
 

@@ -1,4 +1,4 @@
-"""Growing a small pool: new experts between two that are there."""
+"""Growing a small pool: new experts interpolated between two existing ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def populated(pool: ExpertPool, count: int, rng: np.random.Generator) -> ExpertP
     """`pool` with experts added until it has `count`, each w a + (1 - w) b with w ~ U(0, 1).
 
     a and b are two experts of the pool as it was, drawn among those whose weights can be added, and the sum is taken
-    in the pool's space. They are called grown-5 and so on, by their places. ConfigError if `count` is smaller than
+    in the pool's space. They are called grown-5 and so on, by position. ConfigError if `count` is smaller than
     the pool, or if no two experts can be added.
     """
     size = len(pool.experts)
     if count < size:
         raise ConfigError(
             [
-                f"pool.populate is {count}, the pool has {size} experts already; take a larger number, 0 to "
+                f"pool.populate is {count}, the pool has {size} experts already; set a larger number, 0 to "
                 "leave the pool as it is, or fewer experts (pool.experts)"
             ]
         )

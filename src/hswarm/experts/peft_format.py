@@ -1,6 +1,6 @@
-"""What PEFT writes: `adapter_config.json` and `adapter_model.safetensors`, read as PEFT itself would read them.
+"""PEFT's files, `adapter_config.json` and `adapter_model.safetensors`, read as PEFT itself reads them.
 
-A file is either understood whole or refused by the name of what is in it (docs/adapters.md). Knows nothing of torch;
+A file is either fully understood or refused, naming the unsupported part (docs/adapters.md). Knows nothing of torch;
 pickles are never opened. The format is PEFT's, https://huggingface.co/docs/peft/developer_guides/checkpoint.
 """
 
@@ -22,7 +22,7 @@ Array = NDArray[np.float32]
 Kind = Literal["LoRA", "LoRA on lm_head", "LoRA on embeddings", "DoRA", "trained tokens", "bias", "modules_to_save"]
 
 PREFIX = "base_model.model."
-_PARTS: tuple[tuple[str, str], ...] = (  # how the name of a tensor ends, and what it is
+_PARTS: tuple[tuple[str, str], ...] = (  # suffix of a tensor's name, and its kind
     (r"\.lora_(?P<factor>[AB])\.weight", "LoRA"),
     (r"\.lora_embedding_(?P<factor>[AB])", "LoRA on embeddings"),
     (r"\.lora_magnitude_vector", "DoRA"),
@@ -49,7 +49,7 @@ _READ = {
     *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save"),
     *("trainable_token_indices", "init_lora_weights"),
 }
-_METHODS = {  # entries that turn LoRA into another method, by the name people know it by
+_METHODS = {  # entries that turn LoRA into another method, and that method's usual name
     "lora_bias": "a bias on lora_B",
     "fan_in_fan_out": "weights stored transposed (Conv1D)",
     "layer_replication": "replicated layers",
@@ -61,11 +61,11 @@ _METHODS = {  # entries that turn LoRA into another method, by the name people k
     "use_qalora": "QALoRA",
     "use_bdlora": "block-diagonal LoRA",
 }
-_NOT_MERGEABLE = {  # what stands before the prompt or acts on some tokens alone cannot become weights
+_NOT_MERGEABLE = {  # prefixes to the prompt and changes to single tokens cannot be merged into weights
     *("PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING", "CPT", "CARTRIDGE", "ADAPTION_PROMPT"),
     *("XLORA", "POLY", "alora_invocation_tokens", "arrow_config"),
 }
-# Values of init_lora_weights that subtract the adapter's beginning from the base when PEFT loads it.
+# Values of init_lora_weights with which PEFT subtracts the adapter's initial value from the base on loading.
 _CHANGED_BASE = {"pissa": "PiSSA", "olora": "OLoRA", "corda": "CorDA", "loftq": "LoftQ", "lora_ga": "LoRA-GA"}
 _KEPT_BASE = ("gaussian", "eva", "orthogonal", "mica")
 _LEAVE = "leave it out (pool.experts)"
@@ -90,7 +90,7 @@ def read_adapter(folder: Path) -> AdapterFile:
     """The adapter in `folder`. PoolError names what is missing, damaged or not supported."""
     config, stored = _read_config(folder), _read_tensors(folder)
     tensors = _canonical(folder.name, stored)
-    if any("language_model." in name for name in stored):  # patterns for the whole model's names fit no more
+    if any("language_model." in name for name in stored):  # the patterns match the whole model's names
         modules = {part.module for name in tensors if (part := part_of(name)) and part.factor}
         config |= {"target_modules": sorted(modules), "exclude_modules": None, "layers_to_transform": None}
     _check_tensors(folder.name, config, tensors)
@@ -98,7 +98,7 @@ def read_adapter(folder: Path) -> AdapterFile:
 
 
 def part_of(name: str) -> Part | None:
-    """What the tensor `name` is, by its name; None for one that no LoRA adapter has."""
+    """The part that the tensor `name` is; None for a name that no LoRA adapter has."""
     if not name.startswith(PREFIX):
         return None
     for pattern, kind in _PARTS:
@@ -182,7 +182,7 @@ def _check_patterns(name: str, config: Mapping[str, Any]) -> None:
 
 
 def _check_method(name: str, config: Mapping[str, Any]) -> None:
-    """PoolError if an entry says that the adapter computes something other than what its tensors say."""
+    """PoolError if an entry makes the adapter compute something other than plain LoRA with its tensors."""
     start = config.get("init_lora_weights", True)
     method = next((word for key, word in _CHANGED_BASE.items() if str(start).lower().startswith(key)), "")
     if method:
@@ -241,7 +241,7 @@ def _array(name: str, entry: Mapping[str, Any]) -> Array:
     kinds = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
     if kind not in kinds:
         raise ValueError(f"tensor {name} is {kind}, expected F32, F16 or BF16")
-    with np.errstate(all="ignore"):  # what does not fit becomes infinite, and is refused as such
+    with np.errstate(all="ignore"):  # values out of range become infinite, which is refused later
         return np.frombuffer(data, dtype=kinds[kind]).astype(np.float32).reshape(shape)
 
 
@@ -266,7 +266,7 @@ def canonical_name(key: str) -> str:
 
 
 def _check_tensors(name: str, config: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
-    """Every tensor is one that PEFT would load, of the shape that the config says."""
+    """PoolError unless PEFT would load every tensor, with the shape that the config says."""
     if not tensors:
         raise PoolError(f"expert '{name}' has no tensors; copy or download it again")
     if stubs := [key for key, array in tensors.items() if array.size == 0]:
@@ -307,7 +307,7 @@ def _check_tensor(name: str, config: Mapping[str, Any], tensors: Mapping[str, Ar
 
 
 def _announced(part: Part, config: Mapping[str, Any]) -> bool:
-    """Whether the config says that there is such a tensor; PEFT saves embeddings unasked after a change of size."""
+    """Whether the config declares such a tensor; PEFT also saves embeddings whose size has changed."""
     if part.kind == "DoRA":
         return bool(config.get("use_dora"))
     if part.kind == "trained tokens":
@@ -320,7 +320,7 @@ def _announced(part: Part, config: Mapping[str, Any]) -> bool:
 
 
 def _saved(module: str, config: Mapping[str, Any]) -> bool:
-    """PEFT's rule: modules_to_save holds ends of names, of the module or of one that it lies in."""
+    """PEFT's rule: modules_to_save holds ends of names, of the module or of one that contains it."""
     ends, steps = config.get("modules_to_save"), module.split(".")
     outer = (".".join(steps[:i]) for i in range(1, len(steps) + 1))
     return isinstance(ends, list) and any(name.endswith(str(end)) for name in outer for end in ends)

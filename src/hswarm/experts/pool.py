@@ -1,7 +1,7 @@
 """A pool: a folder of experts, one sub-folder each, LoRA adapters or whole checkpoints.
 
 Experts whose weights can be added are a group: adapters of one base, checkpoints of one layout. An ordinary pool is one
-group; a mixed pool has several, and weights are then combined within each alone.
+group; a mixed pool has several, and weights are then combined only within a group.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _E = TypeVar("_E", bound=Expert)
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """`[pool]`: the folder, the base (default: the adapters' own), the experts to take (default: all of the folder).
+    """`[pool]`: the folder, the base (default: the adapters' own), the experts to use (default: all of the folder).
 
     `experts` are sub-folders of `path`, or "owner/name" and "owner/name@<commit>" of the Hugging Face hub.
     `space` is where weights of adapters are added: "factors" (A and B apart, all of one form) or "delta" (the updates
     s B A, brought back to `rank`; 0 is the largest rank in the pool). `mixed` allows experts of several bases.
-    `populate` grows the pool to so many experts by weighted sums of two (0: as it is).
+    `populate` grows the pool to that many experts by weighted sums of two (0: as it is).
     `remote` are models behind an API, beside the folder's experts or without a folder.
     """
 
@@ -65,7 +65,7 @@ class PoolSettings:
 
 @dataclass(frozen=True, eq=False)
 class ExpertPool:
-    """Experts that can work together, the name of their base model (of all of them, if several), and their space."""
+    """Experts that can work together, the name of their base model (or of all, if several), and their space."""
 
     experts: tuple[Expert, ...]
     base: str
@@ -83,7 +83,7 @@ class ExpertPool:
 
     @cached_property
     def groups(self) -> tuple[tuple[int, ...], ...]:
-        """The positions of experts whose weights can be added, group by group; remote ones have none."""
+        """The positions of experts whose weights can be added, by group; remote experts are in none."""
         found: dict[Hashable, list[int]] = {}
         for i, expert in enumerate(self.experts):
             if not isinstance(expert, RemoteExpert):
@@ -91,10 +91,10 @@ class ExpertPool:
         return tuple(map(tuple, found.values()))
 
     def blend(self, weights: ArrayLike, name: str) -> Expert:
-        """The expert that is the sum of the pool's times `weights`, shape (n,): one group's at most are not zero.
+        """The sum of the pool's experts times `weights`, shape (n,), which may be nonzero in one group only.
 
-        The pool's own expert, unchanged, if it alone has weight 1. Swarm moves are sums of what they start from, so
-        every position that a weight-step can reach is a blend. PoolError if two groups are to be added.
+        The pool's own expert, unchanged, if it alone has weight 1. Swarm moves are sums of the start positions, so
+        every position that a weight-step can reach is a blend. PoolError if weights are nonzero in two groups.
         """
         row = np.asarray(weights, dtype=np.float64)
         if row.shape != (len(self.experts),):
@@ -116,13 +116,13 @@ class ExpertPool:
         return blend_factors(members, shares, name)
 
     def blends(self, shares: ArrayLike, names: Sequence[str]) -> tuple[Expert, ...]:
-        """The `blend` of each row of `shares`, shape (m, n), by the name beside it. ValueError: not as many of both."""
+        """The `blend` of each row of `shares`, shape (m, n), named in order. ValueError: the two differ in length."""
         size = 0 if self.space == "delta" else max(expert.size for expert in self.experts)
         return tuple(parallel_map(self.blend, list(zip(np.asarray(shares), names, strict=True)), size))
 
 
 def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:
-    """Read and check a pool of at least `least` experts. PoolError names every expert that does not fit."""
+    """Read and check a pool of at least `least` experts. PoolError names every expert that is incompatible."""
     experts: list[Expert] = [RemoteExpert(remote) for remote in settings.remote]
     faults = _twice(settings)
     for name, folder in expert_folders(settings).items():
@@ -138,7 +138,7 @@ def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:
     if len(experts) < least:
         raise PoolError(
             f"the pool {settings.path} has one expert, '{experts[0].name}'; a search needs at least two: "
-            "add one, or ask it alone with another tool"
+            "add one, or use that expert directly, without hswarm"
         )
     experts = share_bases(experts, settings.base)
     if nameless := [expert.name for expert in experts if not expert.base]:
@@ -156,7 +156,7 @@ def read_expert(folder: Path) -> Expert:
 
 
 def share_bases(experts: Sequence[Expert], named: str = "") -> list[Expert]:
-    """`experts`, adapters with base `named` if one is; checkpoints of one layout share the first one's folder."""
+    """`experts`, adapters with base `named` if it is set; checkpoints of one layout share the first one's folder."""
     first: dict[str, str] = {}
     done: list[Expert] = []
     for expert in experts:
@@ -168,7 +168,7 @@ def share_bases(experts: Sequence[Expert], named: str = "") -> list[Expert]:
 
 
 def bases_of(experts: Sequence[Expert], default: str = "") -> tuple[str, ...]:
-    """The distinct bases of `experts`, in order; `default` for those that name none."""
+    """The distinct bases of `experts`, in order; `default` for experts that name none."""
     return tuple(dict.fromkeys(expert.base or default for expert in experts))
 
 
@@ -194,7 +194,7 @@ def _twice(settings: PoolSettings) -> list[str]:
 
 
 def expert_folders(settings: PoolSettings) -> dict[str, Path]:
-    """Name -> folder of the pool's experts that have one; those of the hub are fetched if they are not here yet."""
+    """Name -> folder of the pool's experts that have one; experts of the hub are downloaded if necessary."""
     if len(set(settings.experts)) < len(settings.experts):
         raise PoolError(f"pool.experts names an expert twice: {', '.join(settings.experts)}")
     near_by = [name for name in settings.experts if not is_hub_name(name)]
@@ -226,7 +226,7 @@ def _local_folders(settings: PoolSettings, names: Sequence[str]) -> dict[str, Pa
 
 
 def _misfits(experts: Sequence[Expert], settings: PoolSettings) -> list[str]:
-    """What differs from most of the pool, or in a mixed pool from most of its own base."""
+    """The differences from most of the pool, or in a mixed pool from most experts of the same base."""
     adapters = [expert for expert in experts if expert.form]
     checkpoints = [expert for expert in experts if isinstance(expert, Checkpoint)]
     if settings.mixed:
@@ -253,7 +253,7 @@ def _misfits(experts: Sequence[Expert], settings: PoolSettings) -> list[str]:
             if (word := expert.layout.difference(layout))
         ]
     if adapters:
-        same = _family if settings.base else str  # one base is named for all: revisions may differ
+        same = _family if settings.base else str  # pool.base overrides them, so revisions may differ
         bases = Counter(same(expert.base) for expert in adapters)
         usual = same(settings.base) if same(settings.base) in bases else bases.most_common(1)[0][0]
         faults += [
@@ -266,7 +266,7 @@ def _misfits(experts: Sequence[Expert], settings: PoolSettings) -> list[str]:
 
 
 def _family(base: str) -> str:
-    """What bases of equal weights share: neither a revision nor a copy in 4 bits makes another."""
+    """The name that bases with equal weights share, without revision and without the marks of a 4-bit copy."""
     return original_of(base) or base.partition("@")[0]
 
 
@@ -307,7 +307,7 @@ def _form_digest(expert: Expert) -> str:
 
 
 def _most_common(experts: Sequence[_E], key: Callable[[_E], str]) -> _E:
-    """The first expert of the kind, by `key`, that most are of."""
+    """The first expert of the most frequent kind by `key`."""
     usual = Counter(map(key, experts)).most_common(1)[0][0]
     return next(expert for expert in experts if key(expert) == usual)
 

@@ -20,7 +20,7 @@ import numpy as np
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import Expert
 
-REMOTE_BASE = "openai"  # stands where local experts have their base model
+REMOTE_BASE = "openai"  # in place of a local expert's base model
 REMOTE_FILE = "remote.json"
 
 
@@ -88,18 +88,18 @@ class RemoteExpert(Expert):
         return RemoteExpert(self.remote, name)
 
     def with_base(self, base: str) -> RemoteExpert:
-        """The same expert: it has no base here."""
+        """The same expert: it has no local base."""
         return self
 
     def write(self, folder: Path, dtype: Literal["float32", "float16"] = "float32") -> str:
-        """Write where the model is to `folder`; returns the digest."""
+        """Write name and address of the model to `folder`; returns the digest."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / REMOTE_FILE).write_text(json.dumps(asdict(self.remote), indent=2) + "\n", encoding="utf-8")
         return self.digest
 
     @classmethod
     def read(cls, folder: str | Path) -> RemoteExpert:
-        """The remote expert that `write` put into `folder`. PoolError says what is wrong with it."""
+        """The remote expert that `write` saved in `folder`. PoolError says what is wrong with it."""
         path = Path(folder) / REMOTE_FILE
         try:
             return cls(RemoteSettings(**json.loads(path.read_text(encoding="utf-8"))))

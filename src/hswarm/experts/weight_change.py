@@ -1,4 +1,4 @@
-"""What an adapter does to the weights of its base, weight by weight."""
+"""How an adapter changes each weight of its base."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hswarm.experts.peft_format import token_indices
 class LowRank:
     """W + scaling up down: `down` of shape (r, columns), `up` of shape (rows, r).
 
-    With a `magnitude` (DoRA, arXiv 2402.09353, equation 5) each row of the sum is brought to this length, shape
+    With a `magnitude` (DoRA, arXiv 2402.09353, equation 5) each row of the sum is rescaled to this norm, shape
     (rows,); each column, shape (columns,), if W holds embeddings.
     """
 
@@ -29,7 +29,7 @@ class LowRank:
         return len(self.up), self.down.shape[1]
 
     def fits(self, shape: tuple[int, ...]) -> bool:
-        """Whether a weight of `shape` can be changed so."""
+        """Whether a weight of `shape` can be changed this way."""
         return shape == self.shape
 
 

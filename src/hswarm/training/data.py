@@ -1,9 +1,9 @@
-"""What an expert is trained on: generated questions, files, hub data sets, as conversations that each end in an answer.
+"""Training data: generated questions, files and hub data sets, as conversations that each end in an answer.
 
-A question with a known answer is put to the expert as a node of a system would see it: alone, with previous responses
-some of which are right, or with wrong ones only; so an expert learns when to listen. A share comes from the other
-experts' domains with the right answer among the previous responses: there, listening is all it can do. Rows that are
-conversations already are taken word for word.
+A question with a known answer is presented as a node of a system would read it: alone, with previous responses
+some of which are right, or with wrong ones only; so an expert learns when to trust them. A share comes from the other
+experts' domains with the right answer among the previous responses: there, it can only copy. Rows that are
+conversations already are used verbatim.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hswarm.tasks.reasoning_gym import generate
 from hswarm.tasks.task import Example
 
 TRAIN_SEED = 10_000
-RESERVED_SEEDS = range(10)  # what these seeds generate is for evaluation and never trained on
+RESERVED_SEEDS = range(10)  # questions of these seeds are for evaluation and never trained on
 RESERVED = 200  # questions a data set and seed
 _FORMS = 'expected {"question", "answer"}, {"prompt", "response"} or {"messages": [{"role", "content"}, ...]}'
 _SHOWN = 5  # faults named before "and n more"
@@ -59,7 +59,7 @@ class Domain:
 
     @property
     def generated(self) -> bool:
-        """Whether its questions are made by seed, as many as are wanted."""
+        """Whether its questions are generated from seeds, in any number."""
         return not self.files and not self.hub
 
     @property
@@ -72,28 +72,28 @@ class Domain:
 
 
 class TrainingExample(NamedTuple):
-    """A conversation, and the answer that is to be learned."""
+    """A conversation, and the answer to learn."""
 
     messages: tuple[Mapping[str, str], ...]
     answer: str
 
 
 class Row(NamedTuple):
-    """One entry of a file: a question, or the lessons of a conversation that is taken word for word."""
+    """One entry of a file: a question, or the lessons of a conversation that is used verbatim."""
 
     example: Example | None
     lessons: tuple[TrainingExample, ...]
 
 
 class Rows(NamedTuple):
-    """The rows of a domain, and the commit of the hub data set that they come from ("" for others)."""
+    """The rows of a domain, and the commit of their hub data set ("" for other sources)."""
 
     rows: list[Row]
     commit: str
 
 
 class Exercise(NamedTuple):
-    """A held-out question: what the expert reads, and the example that its reply is scored by."""
+    """A held-out question: the prompt, and the example against which the reply is scored."""
 
     prompt: str
     example: Example
@@ -149,7 +149,7 @@ def make(domain: Domain, count: int, seed: int, without: Iterable[str] = ()) -> 
 
 
 def plenty(domain: Domain, count: int, without: set[str]) -> tuple[Example, ...]:
-    """Up to `count` training questions; a domain with few distinct ones gives what it has."""
+    """Up to `count` training questions; a domain with fewer distinct ones gives all of them."""
     while True:
         try:
             return make(domain, count, TRAIN_SEED, without)
@@ -253,7 +253,7 @@ def _texts(entry: Mapping[str, Any], *keys: str) -> bool:
 
 
 def _conversation(messages: list[Any]) -> tuple[TrainingExample, ...]:
-    """One lesson for each assistant's turn: all that was said before it, and the turn. () if it is not a chat."""
+    """One lesson for each assistant turn: all earlier turns, and that turn. () if it is not a chat."""
     turns = []
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("content"), str):

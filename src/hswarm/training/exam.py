@@ -1,4 +1,4 @@
-"""What an expert scores alone: the measure of its training, by the engine and the scorers that a search uses."""
+"""The score of an expert alone, to measure its training, with the engine and the scorers that a search uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hswarm.training.data import Exercise
 
 
 def exam(expert: Expert, exercises: Sequence[Exercise], scorer: str, max_new_tokens: int) -> NDArray[np.float64]:
-    """One score an exercise, shape (n,), greedy; the model is in memory only meanwhile."""
+    """One score an exercise, shape (n,), greedy; the model is unloaded afterwards."""
     engine = open_engine(EngineSettings(), expert.base, [expert])
     sampling = Sampling(max_new_tokens)
     replies = engine.generate([Request(expert, exercise.prompt, sampling) for exercise in exercises])

@@ -1,7 +1,7 @@
 """Training a pool of LoRA experts of one base, one domain each, with transformers' Trainer.
 
-An expert is finished when its card says so with the mark of its settings; training goes on from the last whole
-checkpoint, expert by expert. The questions that measure it are never trained on, nor those that end it early.
+An expert is finished when its card contains the hash of its settings; training resumes from the last complete
+checkpoint, expert by expert. The held-out and validation questions are never trained on.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class Exam(Protocol):
 class TrainSettings:
     """A training recipe: LoRA's settings, the optimiser's, and how training is measured.
 
-    `elsewhere` is the share of off-domain questions. `held_out` questions an expert measure it before and after, by
+    `elsewhere` is the share of off-domain questions. Each expert is scored on `held_out` questions before and after, by
     `scorer` ("" for loss alone) on replies of at most `max_new_tokens`. Training ends, with the best
     weights, after `early_stop` evaluations (of ten) without a lower loss on `validation` other questions (0: never).
     Lessons of more than `max_tokens` are left out and counted. `license` goes into the cards. The finished update is
-    multiplied by `strength` (task arithmetic, arXiv 2212.04089): an average of several experts then still acts.
+    multiplied by `strength` (task arithmetic, arXiv 2212.04089), so that an average of several experts still acts.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -109,7 +109,7 @@ class TrainSettings:
             raise ValueError(f"elsewhere is a share from 0 up to 1, got {self.elsewhere}")
         names = [domain.name for domain in self.experts]
         if not names or len(set(names)) < len(names):
-            raise ValueError(f"experts must be some, each with a name of its own, got {names}")
+            raise ValueError(f"expected at least one expert, each with its own name, got {names}")
 
     @property
     def final_alpha(self) -> float:
@@ -132,7 +132,7 @@ def train_pool(recipe: str | Path, say: Say = print, exam: Exam | None = None) -
     for domain in settings.experts:
         mark, card = _mark(settings, domain, folder), out / domain.name / "README.md"
         if card.is_file() and mark in card.read_text(encoding="utf-8"):
-            say(f"{domain.name}: finished before, left as it is")
+            say(f"{domain.name}: already trained, skipped")
         else:
             waiting.append((domain, mark))
     pace = _Pace(sum(settings.steps_of(domain) for domain, _ in waiting))
@@ -175,7 +175,7 @@ class _Split(NamedTuple):
 
 
 def _split(settings: TrainSettings, domain: Domain, folder: Path) -> _Split:
-    """Drawn by seed, each row in one part; at least half are for training."""
+    """Split by seed, each row into one part; at least half are for training."""
     rows, commit = read_rows(domain, folder)
     shuffled = random.Random(f"{settings.seed}/{domain.name}/split").sample(rows, len(rows))
     validation = settings.validation if settings.early_stop else 0
@@ -224,7 +224,7 @@ def _others(settings: TrainSettings, domain: Domain, folder: Path) -> list[Examp
 
 
 def _course(settings: TrainSettings, domain: Domain, folder: Path) -> TrainingSet:
-    """All that an expert is taught and asked."""
+    """All that an expert is trained and tested on."""
     rng, count = random.Random(f"{settings.seed}/{domain.name}"), settings.steps_of(domain) * settings.batch
     if domain.generated:
         held_out, validation, train = (
@@ -257,7 +257,7 @@ def _plain(rows: Sequence[Row]) -> list[TrainingExample]:
 
 
 def _exercise(row: Row) -> Exercise | None:
-    """None for conversations of several turns: a node is asked but once."""
+    """None for conversations of several turns, since a node is called only once."""
     if row.example:
         return Exercise(Prompts().render(row.example), row.example)
     ((first, *more), answer), *others = row.lessons
@@ -265,7 +265,7 @@ def _exercise(row: Row) -> Exercise | None:
 
 
 class _Pace:
-    """Time left for the experts still to be trained, from the pace so far."""
+    """Time left for the remaining experts, from the pace so far."""
 
     def __init__(self, steps: int) -> None:
         self._ahead, self._done, self._began = steps, 0, time.monotonic()
@@ -274,7 +274,7 @@ class _Pace:
         self._done += steps
 
     def leave(self, steps: int) -> None:
-        """An expert is finished, of whose `steps` some may not have been needed."""
+        """An expert is finished, possibly before all of its `steps`."""
         self._ahead -= steps
 
     def left(self, steps: int) -> str:
@@ -297,7 +297,7 @@ class _Training:
         self._course = _course(settings, domain, folder)
 
     def go(self, folder: Path, exam: Exam | None) -> None:
-        """Train, or go on where training was interrupted, and write the expert to `folder`."""
+        """Train, or resume training, and write the expert to `folder`."""
         settings, course = self._settings, self._course
         scratch = folder.with_name(f".{folder.name}.{self._mark}")
         trainer, held, cut = self._trainer(scratch)
@@ -308,7 +308,7 @@ class _Training:
                 shutil.rmtree(checkpoint)
         from transformers import set_seed
 
-        set_seed(settings.seed)  # the order of lessons is drawn anew on going on, and must be the same
+        set_seed(settings.seed)  # on resuming, the order of lessons is drawn again and must be the same
         trainer.train(resume_from_checkpoint=any(scratch.glob("checkpoint-*")))
         self._strengthen(trainer.model)
         after = {"loss": trainer.evaluate(held)["eval_loss"]}
@@ -448,7 +448,7 @@ class _Training:
         )
 
     def _progress(self) -> Any:
-        """Says each tenth how far training is and how long it will take, for this expert and for the pool."""
+        """Reports progress and remaining time ten times, for this expert and for the pool."""
         from transformers import TrainerCallback
 
         training, pace, steps = self, self._pace, self._steps
@@ -472,7 +472,7 @@ class _Training:
 
 
 def collator(tokenizer: Any) -> Callable[[list[dict[str, list[int]]]], dict[str, Any]]:
-    """Pads on the left and asks for logits at the answers alone: over a large vocabulary those are costly."""
+    """Pads on the left and computes logits only at the answers, since a large vocabulary makes them costly."""
     from transformers import DataCollatorForSeq2Seq
 
     pad = DataCollatorForSeq2Seq(tokenizer, padding=True)
@@ -488,7 +488,7 @@ def collator(tokenizer: Any) -> Callable[[list[dict[str, list[int]]]], dict[str,
 def tokens(tokenizer: Any, prompt: str | Sequence[Mapping[str, str]], answer: str) -> dict[str, list[int]]:
     """Token ids with the loss on answer and end-of-text alone; the chat template is applied once.
 
-    `prompt` is what a user says, or a whole conversation.
+    `prompt` is a user's message, or a whole conversation.
     """
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(turn) for turn in prompt]
     chat = chat_text(tokenizer, messages)
@@ -497,13 +497,13 @@ def tokens(tokenizer: Any, prompt: str | Sequence[Mapping[str, str]], answer: st
     return {"input_ids": asked + said, "attention_mask": [1] * len(asked + said), "labels": [-100] * len(asked) + said}
 
 
-# What no weight depends on, and what came later: it counts only where it is set, so that older experts stay finished.
+# Fields that do not affect weights, and newer fields, which count only if set, so that older experts stay finished.
 _IDLE = ("experts", "out", "scorer", "max_new_tokens", "license")
 _LATER = ("early_stop", "validation", "max_tokens", "strength", "task", "files", "hub", "split")
 
 
 def _mark(settings: TrainSettings, domain: Domain, folder: Path) -> str:
-    """Identifies all that an expert's weights depend on."""
+    """A hash of everything that an expert's weights depend on."""
     content: list[Any] = [_counting(settings), _counting(domain), [_counting(other) for other in settings.experts]]
     content += [digest for other in settings.experts if (digest := content_digest(other, folder))]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

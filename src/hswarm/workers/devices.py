@@ -10,7 +10,7 @@ from typing import Literal
 
 from hswarm.errors import ConfigError
 
-_CORES = 4  # of a worker, where the number of workers is left to us
+_CORES = 4  # per worker, if the number of workers is not set
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Place:
 
 
 def places(devices: Literal["auto"] | Sequence[int], gpus: Sequence[str]) -> list[Place]:
-    """A place for each of `devices`, numbers among `gpus`; without GPUs each number has its share of the cores.
+    """A place for each of `devices`, indices into `gpus`; without GPUs each number gets its share of the cores.
 
     "auto" is every GPU, or a place for every four cores. ConfigError for a GPU that is not there, or without GPUs for a
     number that is neither one of the cores nor one of as many as are named.

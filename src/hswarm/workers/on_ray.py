@@ -1,6 +1,6 @@
 """Workers as actors of a Ray cluster: anywhere, placed by GPU or cores, large things through the object store.
 
-Ray places an actor when there is room for it (an autoscaling cluster makes some), so a worker may come late.
+Ray starts an actor when there is room for it (an autoscaling cluster adds nodes), so a worker may start late.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from hswarm.consent import check_address
 from hswarm.errors import EngineError, MissingExtra
 from hswarm.workers.worker import NONE_SHARED, WorkerLost, attempt
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage reports to Ray's authors
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 try:
     import ray
 except ImportError as missing:
     raise MissingExtra("engine.cluster", "ray") from missing
 
-_CORES = 4  # of a worker without a GPU, where the cluster has as many
-_KEPT = 128  # things that the object store is told to keep
+_CORES = 4  # per worker without a GPU, if a node has that many
+_KEPT = 128  # objects kept in the object store
 
 
 def connect(address: str, workers: int) -> None:
-    """Join the cluster at `address`, or begin one here ("local") with room for `workers`. EngineError without one.
+    """Join the cluster at `address`, or start one here ("local") with room for `workers`. EngineError if there is none.
 
-    ConsentError for another machine's cluster that the user has not allowed: what it sends back is unpickled.
+    ConsentError for another machine's cluster that the user has not allowed, since its replies are unpickled.
     """
     if "://" in address:
         check_address(address, what="engine.cluster")
@@ -64,7 +64,7 @@ def worker_makers(workers: int, gpus: bool) -> list[Callable[..., RayWorker]]:
 
 
 class _Store:
-    """What was put into the object store, by name: each thing once, the last used are kept."""
+    """Objects in the object store, by name: each once, the most recently used are kept."""
 
     def __init__(self) -> None:
         self._refs: OrderedDict[str, Any] = OrderedDict()
@@ -82,7 +82,7 @@ class _Store:
             return found
 
     def clear(self) -> None:
-        """Forget all, as after a loss: what lay on a lost node is put anew."""
+        """Forget all, as after a loss: objects on a lost node must be stored again."""
         with self._lock:
             self._refs.clear()
 
@@ -112,7 +112,7 @@ class RayWorker:
     def call(self, method: str, *arguments: Any, shared: Mapping[str, Any] = NONE_SHARED) -> Any:
         actor = self._actor
         if actor is None:
-            raise WorkerLost("the worker is not there")
+            raise WorkerLost("the worker is not running")
         refs = _STORE.refs(shared)
         return self._answer(actor.call.remote(method, arguments, list(shared), *refs))
 

@@ -1,6 +1,6 @@
-"""Many pieces of work on many workers: a thread each, one router, results as they come.
+"""Many pieces of work on many workers: one thread each, one router, results as they arrive.
 
-A worker that dies loses the piece that it was at, which is done again, and is started anew meanwhile. Workers that are
+When a worker dies, its current piece is done again, and the worker is restarted meanwhile. Workers that are
 still starting, or waiting for a machine, join when they are ready.
 """
 
@@ -24,7 +24,7 @@ Ask = Callable[[Worker, int], Any]
 
 @dataclass(eq=False)
 class _Wave:
-    """Pieces that are being done."""
+    """Pieces in progress."""
 
     ask: Ask
     last_resort: Ask
@@ -46,7 +46,7 @@ class WorkerPool:
             threading.Thread(target=self._serve, args=(place,), name=f"worker {place}", daemon=True).start()
 
     def first(self) -> Worker:
-        """A worker that is ready, as soon as there is one. Raises what kept the last from starting if all failed."""
+        """The first worker that is ready. If all failed to start, raises the last one's fault."""
         with self._change:
             self._change.wait_for(lambda: self._ready or len(self._out) == len(self.workers))
             if not self._ready:
@@ -55,11 +55,11 @@ class WorkerPool:
 
     @property
     def ready(self) -> int:
-        """How many workers are there now."""
+        """How many workers are running now."""
         return len(self._ready)
 
     def restart(self, worker: Worker) -> None:
-        """Between waves: start a worker that died anew."""
+        """Between waves: restart a worker that died."""
         with self._change:
             self.deaths += 1
             self._router.lost(self.workers.index(worker))
@@ -68,7 +68,7 @@ class WorkerPool:
     def each(self, work: Sequence[Work], ask: Ask, last_resort: Ask | None = None) -> Iterator[tuple[int, Any]]:
         """(i, what `ask(worker, i)` returned) for every piece, in the order of completion.
 
-        A piece that its worker's death ended three times is given to `last_resort`, by default `ask` once more.
+        A piece during which workers died three times is given to `last_resort`, by default `ask` once more.
         """
         wave = _Wave(ask, last_resort or ask)
         with self._change:
@@ -97,7 +97,7 @@ class WorkerPool:
             worker.close()
 
     def _serve(self, place: int) -> None:
-        """What a worker's thread does: start it, then piece after piece."""
+        """A worker's thread: start the worker, then do piece after piece."""
         worker = self.workers[place]
         while not self._closed:
             try:
@@ -140,7 +140,7 @@ class WorkerPool:
             with self._change:
                 self._ready.discard(place)
                 self._router.lost(place)
-            worker.close()  # it may still be at it
+            worker.close()  # it may still be working
             result = fault
         wave.results.put((i, result))
 
@@ -157,7 +157,7 @@ class WorkerPool:
             self._change.notify_all()
 
     def _leave(self, place: int, fault: Exception) -> None:
-        """This worker cannot be had any more; without any the wave ends."""
+        """This worker is lost; when all are, the wave ends."""
         with self._change:
             self._out[place] = fault
             self._ready.discard(place)

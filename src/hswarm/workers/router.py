@@ -1,7 +1,7 @@
-"""Which piece of work a free worker takes next. Knows keys and costs; not engines, processes or machines.
+"""Which piece of work a free worker does next. Knows keys and costs; not engines, processes or machines.
 
 A key is what a worker must have in place for a piece (an expert's digest). A worker stays with what it has in place,
-then takes what nobody else is at, the most work first, and helps others only when nothing else is left: weights move
+then takes a key that no other works on, the most work first, and helps others only when all are taken: weights move
 little, and no worker is idle while pieces wait. Pieces of a key are taken by cost, the greatest first, so that what is
 left at the end is small (Graham's longest-first rule: at most 4/3 of the best).
 """
@@ -21,7 +21,7 @@ class Work(NamedTuple):
 
 
 def makespan(work: Sequence[Work], places: int) -> float:
-    """When `places` are done with `work`, a piece taking its cost, routed as here."""
+    """When `places` finish `work`, each piece taking its cost as time, with this routing."""
     router, end = Router(places), 0.0
     router.plan(work)
     free = [(0.0, place) for place in range(places)]
@@ -42,7 +42,7 @@ class Router:
         self.plan(())
 
     def plan(self, work: Sequence[Work]) -> None:
-        """From now on hand out `work`; what was left of the last plan is forgotten."""
+        """From now on hand out `work`; the rest of the last plan is dropped."""
         self._work = list(work)
         self._doing: list[str | None] = [None] * len(self._present)
         self._waiting: dict[str, list[int]] = {}
@@ -57,7 +57,7 @@ class Router:
         self._left[key] = self._left.get(key, 0.0) + cost
 
     def next(self, place: int) -> int | None:
-        """The piece that `place`, which is free, does now; None if none waits."""
+        """The next piece for the free `place`; None if none waits."""
         self._doing[place] = None
         if not self._waiting:
             return None
@@ -71,7 +71,7 @@ class Router:
         return i
 
     def lost(self, place: int) -> None:
-        """`place` began anew and has nothing."""
+        """`place` was restarted and has nothing in place."""
         self._present[place], self._doing[place] = "", None
         self._held[place].clear()
 

@@ -17,7 +17,7 @@ NONE_SHARED: Mapping[str, Any] = {}
 
 
 class WorkerLost(EngineError):
-    """The worker died; what it was doing can be done again, by another or by the one that `start` makes."""
+    """The worker died; its work can be done again, by another or after `start`."""
 
 
 class Worker(Protocol):
@@ -29,13 +29,13 @@ class Worker(Protocol):
         """Make the object, if it is not there; returns when it is. Raises what `make` raised, or WorkerLost."""
 
     def call(self, method: str, *arguments: Any, shared: Mapping[str, Any] = NONE_SHARED) -> Any:
-        """What the object's `method(*arguments, shared)` returns or raises; WorkerLost if the worker died.
+        """Call the object's `method(*arguments, shared)`; WorkerLost if the worker died.
 
-        `shared` are large things by a name that is theirs for ever, which may travel by a faster way.
+        `shared` are large objects by unique, permanent names, which may be sent by a faster route.
         """
 
     def close(self) -> None:
-        """End the worker, whatever it does; `start` may make it anew."""
+        """End the worker, even in mid-call; `start` may make it again."""
 
 
 class ProcessWorker:
@@ -46,7 +46,7 @@ class ProcessWorker:
         self._job = make, arguments, place
         self._process: Any = None
         self._pipe: Any = None
-        self._one = Lock()  # a call that was given up for hanging may still be under way
+        self._one = Lock()  # a call given up because it hung may still be running
 
     def start(self) -> None:
         with self._one:
@@ -67,7 +67,7 @@ class ProcessWorker:
     def call(self, method: str, *arguments: Any, shared: Mapping[str, Any] = NONE_SHARED) -> Any:
         with self._one:
             if self._pipe is None:
-                raise WorkerLost("the worker is not there")
+                raise WorkerLost("the worker is not running")
             try:
                 self._pipe.send((method, arguments, dict(shared)))
             except (OSError, ValueError, AttributeError) as fault:
@@ -115,7 +115,7 @@ def _serve(pipe: Any, make: Callable[..., Any], arguments: tuple[Any, ...], plac
 
 
 def _reply(pipe: Any, work: Callable[[], Any]) -> bool:
-    """Send what `work` returns or raises; False if it raised, or nobody listens any more."""
+    """Send what `work` returns or raises; False if it raised, or the other end is closed."""
     done, result = attempt(work)
     try:
         pipe.send((done, result))
@@ -125,7 +125,7 @@ def _reply(pipe: Any, work: Callable[[], Any]) -> bool:
 
 
 def attempt(work: Callable[[], Any]) -> tuple[bool, Any]:
-    """(True, what `work` returns) or (False, what it raises, fit to travel)."""
+    """(True, what `work` returns) or (False, what it raises, made picklable)."""
     try:
         return True, work()
     except Exception as fault:
