@@ -14,6 +14,7 @@ from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.errors import ConfigError
 from hswarm.experiments.parameters import SPACES, read_space
 from hswarm.experiments.sweep import Plan
+from hswarm.runs.directory import Run
 
 pytest.importorskip("optuna")
 SMALL = [
@@ -63,7 +64,8 @@ def test_a_sweep_from_the_command_line(tmp_path, root, capsys):
     pictured = (tmp_path / "s/sweep.svg").read_text()
     assert "<svg" in pictured
     assert main(["search", str(tmp_path / "s/best.toml"), "--run", str(tmp_path / "run")]) == 0
-    report = json.loads((tmp_path / "run/report.json").read_text())
+    report = Run.open(tmp_path / "run").report
+    assert report.test is not None
     assert report.dev.score == content["best"]["score"]
     assert report.calls.requested > 500
     assert report.test.n == 20
