@@ -59,7 +59,7 @@ def measured(recipe, folder):
         "edges": len(system.topology.edges),
         "calls an answer": one.calls / len(one.scores),
         "tokens an answer": one.tokens / len(one.scores),
-        "calls of a search": run.history()[-1]["calls"]["requested"],
+        "calls of a search": run.history()[-1].calls.requested,
     }
     io.write_text(kept, json.dumps(made))
     return made

@@ -91,8 +91,8 @@ def test_a_recipe_that_was_moved_runs(tmp_path, capsys):
     changed = [word for change in changes for word in ("--set", change)]
     assert main(["search", out, *changed, "--run", str(tmp_path / "run")]) == 0
     history = Run.open(tmp_path / "run").history()
-    assert [len(line["role"]["utilities"]) for line in history] == [3] * 4
-    assert any(line["role"].get("dropped") for line in history[1:])
+    assert [len(line.role.utilities) for line in history] == [3] * 4
+    assert any(line.role.dropped for line in history[1:])
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,9 @@ def test_a_search_is_followed_without_a_call(tmp_path, changes):
     run = search(build_recipe(toy_content(**changes)), tmp_path / "run")
     (found,) = analyze(run.path, ["emergence"])
     assert found.calls["made"] == 0
-    best = [line["best"] for line in run.history()]
-    assert found.numbers["steps"] == [line["step"] for line in best]
-    assert [np.mean(row) for row in found.numbers["right"]] == pytest.approx([line["utility"] for line in best])
+    best = [line.best for line in run.history()]
+    assert found.numbers["steps"] == [line.step for line in best]
+    assert [np.mean(row) for row in found.numbers["right"]] == pytest.approx([line.utility for line in best])
     assert found.svg.count("<rect") > 3
 
 

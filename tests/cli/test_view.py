@@ -54,7 +54,7 @@ def on_a_terminal(*words):
 def test_a_terminal_gets_a_live_view(tmp_path, recipe):
     shown, status = on_a_terminal("search", recipe, "--run", tmp_path / "run")
     assert status == 0
-    best = [entry["best"]["utility"] for entry in Run.open(tmp_path / "run").history()]
+    best = [entry.best.utility for entry in Run.open(tmp_path / "run").history()]
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     assert "\x1b[1A" in shown  # it draws over what it drew
     assert sparkline(best) in text
@@ -78,14 +78,14 @@ def test_elsewhere_there_are_plain_lines(tmp_path, recipe):
 def test_resumed_the_view_knows_what_was_before(tmp_path, recipe):
     class Stop(Progress):
         def iteration(self, entry):
-            if entry["iteration"] == 5:
+            if entry.iteration == 5:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         search(recipe, tmp_path / "run", Stop())
     shown, status = on_a_terminal("resume", tmp_path / "run")
     assert status == 0
-    best = [entry["best"]["utility"] for entry in Run.open(tmp_path / "run").history()]
+    best = [entry.best.utility for entry in Run.open(tmp_path / "run").history()]
     assert sparkline(best) in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
 
 

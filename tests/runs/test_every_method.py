@@ -20,6 +20,7 @@ from hswarm.errors import ConfigError
 from hswarm.experiments.search import resume, search
 from hswarm.methods.base import method as room
 from hswarm.runs.directory import Run
+from hswarm.runs.schema import HistoryEntry
 from tests.conftest import Interrupt, toy_content
 
 Result = tuple[bytes, dict[str, Any], dict[str, bytes]]
@@ -99,8 +100,8 @@ def test_a_budget_ends_a_method_and_the_best_so_far_is_the_run_s(tmp_path: Path)
     assert report.dev.score == max(u for line in Run.open(tmp_path / "run").history() for u in _utilities(line))
 
 
-def _utilities(line: dict[str, Any]) -> list[float]:
-    return [value for value in line["scored"]["utilities"] if value is not None]
+def _utilities(line: HistoryEntry) -> list[float]:
+    return [value for value in line.scored.utilities if value is not None]
 
 
 def test_a_method_s_run_is_shown_reported_exported_and_asked(

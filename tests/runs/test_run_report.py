@@ -76,7 +76,7 @@ def test_the_page_says_what_the_run_holds(run):
     report, history = run.report, run.history()
     for summary in (report.dev, report.test, report.best_single.test):
         assert "{:.3f} [{:.3f}, {:.3f}]".format(summary.score, *summary.ci) in page
-    for expert, jfk in history[int(report.found_at.split("/")[0])]["weight"]["jfk"].items():
+    for expert, jfk in history[int(report.found_at.split("/")[0])].weight.jfk.items():
         assert f"<td>{jfk:.3f}</td>" in page
         assert expert in page
     assert f"{report.calls.generated:,} generated" in page
@@ -90,9 +90,9 @@ def test_the_page_says_what_the_run_holds(run):
 
 def test_intervals_hold_their_utilities(run):
     for entry in run.history():
-        best = max(entry["role"]["utilities"])
-        assert entry["role"]["ci"][0] <= best <= entry["role"]["ci"][1]
-        assert entry["best"]["ci"][0] <= entry["best"]["utility"] <= entry["best"]["ci"][1]
+        best = max(entry.role.utilities)
+        assert entry.role.ci[0] <= best <= entry.role.ci[1]
+        assert entry.best.ci[0] <= entry.best.utility <= entry.best.ci[1]
 
 
 def test_nothing_is_fetched(run):

@@ -109,9 +109,7 @@ def test_old_calls_are_dropped(tmp_path, after):
     ample = search(build_recipe(toy_content(**size)), tmp_path / "ample")
     recipe = build_recipe(toy_content(**size, keep_calls=1))
     sparing = search(recipe, tmp_path / "whole")
-    assert [line["role"]["utilities"] for line in sparing.history()] == [
-        line["role"]["utilities"] for line in ample.history()
-    ]
+    assert [line.role.utilities for line in sparing.history()] == [line.role.utilities for line in ample.history()]
     steps = [_steps(run.path) for run in (ample, sparing)]
     assert {step for step in steps[1] if step.isdigit()} == {"7"}
     assert len([step for step in steps[0] if step.isdigit()]) > 1
@@ -186,7 +184,7 @@ def test_a_budget_that_ends_within_the_first_roles_still_finds_a_system(tmp_path
     recipe = build_recipe(toy_content(graphs=6) | {"budget": {"calls": 120}})
     run = search(recipe, tmp_path / "run")
     assert run.report.stopped == {"budget": 80}  # the experts alone, and of the first graphs what the rest allows
-    assert "utilities" not in run.history()[0].get("role", {})
+    assert not run.history()[0].role.utilities
     assert run.best.topology.size == 3
 
 
@@ -228,8 +226,8 @@ def test_history_and_report_hold_what_design_promises(tmp_path, toy_recipe):
     report = run.report
     assert report.dev.ci[0] <= report.dev.score <= report.dev.ci[1]
     assert report.calls.requested == report.calls.generated + report.calls.reused
-    assert [line["iteration"] for line in run.history()] == list(range(report.iterations))
-    assert report.dev.score >= max(max(line["role"]["utilities"]) for line in run.history())
+    assert [line.iteration for line in run.history()] == list(range(report.iterations))
+    assert report.dev.score >= max(max(line.role.utilities) for line in run.history())
 
 
 def test_the_history_of_the_toy_recipe_stays_as_it_was(tmp_path: Path, root: Path) -> None:

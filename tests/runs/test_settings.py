@@ -200,7 +200,7 @@ def test_scorer(tmp_path):
     exact, loose = (
         searched(tmp_path / name, {"task": {"scorer": name}}, iterations=1) for name in ("exact", "token-f1")
     )
-    utilities = np.array([run.history()[0]["role"]["utilities"] for run in (exact, loose)]) * 20  # of 20 questions
+    utilities = np.array([run.history()[0].role.utilities for run in (exact, loose)]) * 20  # of 20 questions
     assert np.allclose(utilities[0], np.round(utilities[0]))
     assert not np.allclose(utilities[1], np.round(utilities[1]))  # half an answer counts for a part
 
@@ -229,13 +229,13 @@ def test_task_path(tmp_path):
 
 def test_graphs_and_iterations(tmp_path):
     run = searched(tmp_path / "run", graphs=6, iterations=2)
-    assert [len(line["role"]["utilities"]) for line in run.history()] == [6, 6]
+    assert [len(line.role.utilities) for line in run.history()] == [6, 6]
     assert run.report.stopped == {"iterations": 2}
 
 
 def test_patience(tmp_path):
     run = searched(tmp_path / "run", patience=2, iterations=40)
-    best = [line["best"]["utility"] for line in run.history()]
+    best = [line.best.utility for line in run.history()]
     assert run.report.stopped == {"patience": 2}
     assert best[-3] == best[-1]
     assert len(best) == 3 or best[-4] < best[-3]
@@ -244,7 +244,7 @@ def test_patience(tmp_path):
 @pytest.mark.parametrize("start", ["none", "best", "all"])
 def test_start_on_test(tmp_path, start):
     run = searched(tmp_path / "run", start_on_test=start, iterations=1, reuse=False)
-    report, searching = run.report, run.history()[-1]["calls"]["requested"]
+    report, searching = run.report, run.history()[-1].calls.requested
     planned = planned_calls(run.recipe, 3, 20, 30)["test"]
     assert report.calls.requested - searching == planned == {"none": 3, "best": 7, "all": 9}[start] * 30
     assert (report.start.test is None) == (report.best_single.test is None) == (start == "none")
@@ -269,15 +269,15 @@ def test_clean_up(tmp_path):
 
 def test_drop_k_leaves_out_whole_iterations(tmp_path):
     lines = searched(tmp_path / "run", drop_k=0.5, iterations=12, patience=12).history()
-    left_out = [line["role"].get("dropped") == line["weight"].get("dropped") == 4 for line in lines]
+    left_out = [line.role.dropped == line.weight.dropped == 4 for line in lines]
     assert 2 <= sum(left_out) <= 10
     assert not left_out[0]
     for before, line, dropped in zip(lines, lines[1:], left_out[1:], strict=False):
-        assert ("dropped" in line["role"]) == ("dropped" in line["weight"]) == dropped
+        assert bool(line.role.dropped) == bool(line.weight.dropped) == dropped
         if dropped:  # nothing is asked, and scores repeat
-            assert line["calls"]["requested"] == before["calls"]["requested"]
-            assert line["role"]["utilities"] == before["role"]["utilities"]
-            assert line["weight"]["jfk"] == before["weight"]["jfk"]
+            assert line.calls.requested == before.calls.requested
+            assert line.role.utilities == before.role.utilities
+            assert line.weight.jfk == before.weight.jfk
 
 
 @pytest.mark.parametrize(
@@ -285,32 +285,32 @@ def test_drop_k_leaves_out_whole_iterations(tmp_path):
 )
 def test_dropout_leaves_out_whole_steps(tmp_path: Path, field: str, left: str, kept: str) -> None:
     lines = searched(tmp_path / "run", **{field: 0.5}, iterations=12, patience=12).history()
-    there = [left in line for line in lines]
+    there = [left in line.model_fields_set for line in lines]
     assert there[0]
     assert 2 <= sum(there) <= 10
-    assert all(kept in line for line in lines)
+    assert all(kept in line.model_fields_set for line in lines)
     for before, line in pairwise(lines):
-        share = 1 if left in line else 0
-        asked = line["calls"]["requested"] - before["calls"]["requested"]
+        share = 1 if left in line.model_fields_set else 0
+        asked = line.calls.requested - before.calls.requested
         assert asked == (1 + share) * 4 * 3 * 20  # steps, systems a step, nodes, questions
 
 
 def test_an_iteration_without_any_step_is_no_sign_of_an_end(tmp_path: Path) -> None:
     run = searched(tmp_path / "run", dropout_role=0.8, dropout_weight=0.8, iterations=60, patience=4)
     lines = run.history()
-    best = [line["best"]["utility"] for line in lines]
+    best = [line.best.utility for line in lines]
     since = lines[best.index(best[-1]) + 1 :]
-    scored = [line for line in since if {"role", "weight"} & set(line)]
+    scored = [line for line in since if {"role", "weight"} & line.model_fields_set]
     assert len(scored) == 4 < len(since)
 
 
 def test_weight_after_lets_roles_be_found_first(tmp_path):
     run = searched(tmp_path / "run", weight_after=3, iterations=9, patience=2)
     lines = run.history()
-    assert [("weight" in line) for line in lines] == [False] * 3 + [True] * (len(lines) - 3)
+    assert [("weight" in line.model_fields_set) for line in lines] == [False] * 3 + [True] * (len(lines) - 3)
     assert len(lines) >= 5  # patience counts from the fourth on
     alone = searched(tmp_path / "alone", steps=["role"], iterations=9, patience=9)
-    assert [line["role"] for line in lines[:4]] == [line["role"] for line in alone.history()[:4]]
+    assert [line.role for line in lines[:4]] == [line.role for line in alone.history()[:4]]
 
 
 def test_ranked_first_graphs_are_a_chain_and_a_star_to_the_best_expert(tmp_path):
@@ -331,19 +331,19 @@ def test_drop_n_leaves_out_single_evaluations(tmp_path):
     assert len(set(dropped[2:])) > 1
     assert 0.25 < np.mean(dropped[2:]) / 4 < 0.75
     for before, line in pairwise(lines):
-        assert line["calls"]["skipped"] - before["calls"]["skipped"] == 60 * sum(
+        assert line.calls.skipped - before.calls.skipped == 60 * sum(
             line[step].get("dropped", 0) for step in ("role", "weight")
         )
-        same = np.equal(line["role"]["utilities"], before["role"]["utilities"]).sum()
-        assert same >= line["role"].get("dropped", 0)
-        assert line["weight"]["utilities"].count(None) == line["weight"].get("dropped", 0)
-        assert None not in line["weight"]["jfk"].values()  # not drawn: the last score stays
+        same = np.equal(line.role.utilities, before.role.utilities).sum()
+        assert same >= line.role.dropped
+        assert line.weight.utilities.count(None) == line.weight.dropped
+        assert None not in line.weight.jfk.values()  # not drawn: the last score stays
 
 
 def test_populate(tmp_path):
     run = searched(tmp_path / "run", {"pool": {"populate": 6}})
     names = ["step-0", "step-1", "step-2", "grown-3", "grown-4", "grown-5"]
-    assert list(run.report.singles) == list(run.history()[0]["weight"]["jfk"]) == names
+    assert list(run.report.singles) == list(run.history()[0].weight.jfk) == names
     pool = Session.load(run.recipe).pool
     old = np.stack([expert.vector for expert in pool.experts[:3]])
     for expert in pool.experts[3:]:

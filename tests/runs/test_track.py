@@ -82,7 +82,7 @@ def test_a_real_tracker_holds_the_history_and_the_report(tmp_path, tracker, monk
     history, report = run.history(), run.report
     for entry in history:
         for name, value in metrics(entry).items():
-            assert scalars[name][entry["iteration"] + 1] == pytest.approx(value, rel=1e-6)
+            assert scalars[name][entry.iteration + 1] == pytest.approx(value, rel=1e-6)
     assert scalars["test/found"] == {report.iterations: pytest.approx(report.test.score)}
     assert {"dev/best", "dev/roles", "dev/weights", "jfk/step-0", "calls/generated", "test/gain"} <= scalars.keys()
     assert "search.graphs" in config
@@ -110,7 +110,7 @@ def test_a_resumed_run_is_logged_anew_and_whole(tmp_path):
 
     class Stop(Progress):
         def iteration(self, entry):
-            if entry["iteration"] == 1:
+            if entry.iteration == 1:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -169,7 +169,7 @@ def test_names_are_checked_before_anything_runs():
 def test_every_tracker_takes_the_names(tmp_path, toy_recipe):
     run = search(toy_recipe, tmp_path / "run")
     entry = Run.open(run.path).history()[0]
-    entry["weight"]["jfk"] = {"a+b:c%": 0.5, "none": None}
+    entry.weight.jfk = {"a+b:c%": 0.5, "none": None}
     assert metrics(entry)["jfk/a_b_c_"] == 0.5
     assert "jfk/none" not in metrics(entry)
     assert outcome(run.report.model_copy(update={"test": None})).keys() >= {"dev/found", "seconds"}

@@ -11,6 +11,7 @@ import pytest
 from hswarm.cli.main import main
 from hswarm.runs.answers import read_answers
 from hswarm.runs.directory import Run
+from hswarm.runs.schema import HistoryEntry
 
 OLD = Path(__file__).parent / "version_1"
 
@@ -37,6 +38,27 @@ def test_its_records_are_read_whole_and_would_be_written_as_they_were(old: Path)
     assert answers is not None
     lines = (old / "run/answers.jsonl").read_text().splitlines()
     assert [json.dumps(answer.content()) for answer in answers] == lines
+
+
+@pytest.mark.parametrize("path", ["toy-history.jsonl", "run/history.jsonl"])
+def test_its_history_is_written_byte_equal(path: str, old: Path) -> None:
+    shutil.copy(OLD / path, old / "run/history.jsonl")
+    run = Run.open(old / "run")
+    entries = run.history()
+    assert entries[0].role.edges
+    assert not any(entry.left_out for entry in entries)
+    run.rewind(0)
+    for entry in entries:
+        run.append(entry)
+    assert (old / "run/history.jsonl").read_bytes() == (OLD / path).read_bytes()
+
+
+def test_what_a_method_tells_besides_is_kept_before_the_totals() -> None:
+    totals = {"best": {"utility": 0.5, "step": "0/x"}, "calls": {"requested": 2, "generated": 1}}
+    told = {"iteration": 0, "pairs": [[0, 1]], "mine": {"a": None}, **totals}
+    entry = HistoryEntry.of(told)
+    assert entry.model_extra == {"pairs": [[0, 1]], "mine": {"a": None}}
+    assert json.dumps(entry.content()) == json.dumps(told)
 
 
 def test_unknown_keys_are_kept(old: Path) -> None:

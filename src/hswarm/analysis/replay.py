@@ -19,6 +19,7 @@ from hswarm.engines.base import Completion, Engine, Likelihoods, Request
 from hswarm.errors import RunError
 from hswarm.experts.adapter import Expert
 from hswarm.methods import get_method
+from hswarm.runs.schema import HistoryEntry
 from hswarm.session.checkpoint import Checkpointer
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.session import Session
@@ -63,7 +64,7 @@ class _End(Exception):
 class _Follower(Checkpointer):
     """Keeps every evaluation on all of dev, and the experts of iteration `wanted`; compares with the run's history."""
 
-    def __init__(self, wanted: int, history: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, wanted: int, history: Sequence[HistoryEntry]) -> None:
         self._wanted, self._history = wanted, history
         self.scored_so_far: list[Scored] = []
         self.experts: dict[str, Expert] = {}
@@ -80,13 +81,12 @@ class _Follower(Checkpointer):
     def keep(
         self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System
     ) -> None:
-        was = self._history[self.followed]
-        for step in ("role", "weight"):
-            if (entry.get(step) or {}).get("utilities") != (was.get(step) or {}).get("utilities"):
-                raise RunError(
-                    f"the search cannot be followed again: iteration {self.followed} scores otherwise than in its "
-                    "history; put back the pool, the task and the version it was made with"
-                )
+        was, now = self._history[self.followed], HistoryEntry.of(entry)
+        if (now.role.utilities, now.weight.utilities) != (was.role.utilities, was.weight.utilities):
+            raise RunError(
+                f"the search cannot be followed again: iteration {self.followed} scores otherwise than in its "
+                "history; put back the pool, the task and the version it was made with"
+            )
         self.followed += 1
         if self.followed == len(self._history):
             raise _End
@@ -113,12 +113,12 @@ def _not_kept() -> RunError:
     )
 
 
-def replay(recipe: Recipe, session: Session, history: Sequence[Mapping[str, Any]], found_at: str) -> Replay:
+def replay(recipe: Recipe, session: Session, history: Sequence[HistoryEntry], found_at: str) -> Replay:
     """Follow the search of `recipe` again, with pool, task and cache of `session`.
 
     RunError if it leads elsewhere, or asks what the cache does not hold.
     """
-    if not any("role" in line or "weight" in line for line in history):
+    if not any(line.role.utilities or line.weight.utilities for line in history):
         raise RunError(
             f"method '{recipe.search.method}' has no swarms to follow; take other analyses: --only gain,roles"
         )

@@ -77,7 +77,7 @@ def _print_runs(runs: list[Path], folder: Path) -> None:
 
 def _cells(run: Run) -> tuple[str, ...]:
     history = run.history()
-    best = [entry["best"]["utility"] for entry in history]
+    best = [entry.best.utility for entry in history]
     report = run.report if run.finished else None
     dev = str(report.dev) if report else f"{best[-1]:.3f}" if best else "-"
     name = report.task if report else run.recipe.task.name or Path(run.recipe.task.path).name

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -15,10 +14,10 @@ from rich.text import Text
 
 from hswarm.cli.main import printable
 from hswarm.plots.charts import sparkline
-from hswarm.report.summary import START, came_of_it, cost, cost_so_far, highest, so_far, tried, warnings
+from hswarm.report.summary import START, came_of_it, cost, cost_so_far, so_far, tried, warnings
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.runs.schema import Report
+from hswarm.runs.schema import HistoryEntry, Report
 
 _SPARKS = 40  # iterations that a sparkline shows
 
@@ -77,25 +76,25 @@ class View(Progress):
         self._bars.advance(self._step, calls)
         self._bars.update(self._whole, advance=calls, note=self._left())
 
-    def iteration(self, entry: Mapping[str, Any]) -> None:
+    def iteration(self, entry: HistoryEntry) -> None:
         self._show(entry)
-        best, calls = entry["best"], entry["calls"]
-        told = {"roles": entry.get("role"), "weights": entry.get("weight"), "scored": entry.get("scored")}
-        steps = [f"{name} {value:.3f}" for name, step in told.items() if (value := highest(step)) is not None]
-        if growth := entry.get("growth"):
-            steps, best = [tried(growth)], {**best, "step": f"{best['step']}: {printable(growth['system'])}"}
+        best, at = entry.best, entry.best.step
+        told = {"roles": entry.role, "weights": entry.weight, "scored": entry.scored}
+        steps = [f"{name} {value:.3f}" for name, step in told.items() if (value := step.highest) is not None]
+        if growth := entry.growth:
+            steps, at = [tried(growth)], f"{at}: {printable(growth.system)}"
         self.say(
-            f"iteration {entry['iteration'] + 1}: {', '.join(steps)}; best so far {best['utility']:.3f} "
-            f"(found at {best['step']}); {calls['generated']:,} calls generated; {self._left()}"
+            f"iteration {entry.iteration + 1}: {', '.join(steps)}; best so far {best.utility:.3f} "
+            f"(found at {at}); {entry.calls.generated:,} calls generated; {self._left()}"
         )
 
     def say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
 
-    def _show(self, entry: Mapping[str, Any]) -> None:
-        self._best.append(entry["best"]["utility"])
+    def _show(self, entry: HistoryEntry) -> None:
+        self._best.append(entry.best.utility)
         stalled = sum(value == self._best[-1] for value in self._best) - 1
-        step = entry["best"]["step"]
+        step = entry.best.step
         best = f"best on dev {self._best[-1]:.3f}, found at {step}; {stalled} iterations without a new one"
         self._bars.lines = (sparkline(self._best[-_SPARKS:]), best, *cost_so_far(entry).values())
 
@@ -123,12 +122,12 @@ def print_run(run: Run) -> None:
         _print_report(console, run.report)
     else:
         console.print(f"{run.recipe.name}: {run.state}{f' by {run.worker}' if run.worker else ''}")
-        for line in (*so_far(run, history), *cost_so_far(history[-1] if history else {}).values()):
+        for line in (*so_far(run, history), *cost_so_far(history[-1] if history else None).values()):
             console.print(line, soft_wrap=True)
         for line in warnings(None, history):
             console.print(f"warning: {line}")
     if history:
-        console.print(f"best by iteration: {sparkline([entry['best']['utility'] for entry in history[-_SPARKS:]])}")
+        console.print(f"best by iteration: {sparkline([entry.best.utility for entry in history[-_SPARKS:]])}")
     console.print(f"run: {run.path}", soft_wrap=True)
 
 

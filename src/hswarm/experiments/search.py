@@ -20,6 +20,7 @@ from hswarm.runs.answers import keep_answers
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 from hswarm.runs.report import final_report, reported
+from hswarm.runs.schema import HistoryEntry
 from hswarm.session.budget import BudgetSpent
 from hswarm.session.checkpoint import Checkpointer, Findings
 from hswarm.session.evaluation import FAULTS, Evaluation
@@ -150,12 +151,13 @@ class RunCheckpointer(Checkpointer):
     def keep(
         self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System
     ) -> None:
-        self._run.save_places(entry["iteration"], tensors)
-        self._run.append(entry)
+        line = HistoryEntry.of(entry)
+        self._run.save_places(line.iteration, tensors)
+        self._run.append(line)
         self._save(tensors, state)
-        self._save_best(best, entry["best"]["step"])
-        self._forget(entry["iteration"] + 1)
-        self._progress.iteration(entry)
+        self._save_best(best, line.best.step)
+        self._forget(line.iteration + 1)
+        self._progress.iteration(line)
 
     def kept(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         self.own = True
@@ -190,7 +192,7 @@ class RunCheckpointer(Checkpointer):
         if graphs and self.start is None:
             self.start = max(graphs, key=lambda found: found.utility)
         ledger, budget = self._evaluator.budget.ledger, self._evaluator.budget
-        entry = {
+        told = {
             "iteration": self.lines,
             "scored": {
                 "step": evaluations[0].step,
@@ -201,14 +203,15 @@ class RunCheckpointer(Checkpointer):
             "calls": {"requested": ledger.requested, "generated": ledger.generated, "skipped": ledger.skipped},
             "tokens": {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens},
         }
+        line = HistoryEntry.of(told)
         self.lines += 1
         if self._earlier and self._earlier["iteration"] == self.lines:  # from here on the work is new
             budget.earlier_s += self._earlier["wall_s"]
-        self._run.append(entry)
+        self._run.append(line)
         if not self._earlier or self.lines >= self._earlier["iteration"]:
             self._save({}, {"iteration": self.lines, "wall_s": budget.seconds})
         self._save_best(best.system, best.step)
-        self._progress.iteration(entry)
+        self._progress.iteration(line)
 
     def _save(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         executor = self._evaluator.executor

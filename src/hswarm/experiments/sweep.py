@@ -29,6 +29,7 @@ from hswarm.experiments.parameters import Parameter
 from hswarm.experiments.search import carry_on
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
+from hswarm.runs.schema import HistoryEntry
 from hswarm.session.session import Session
 from hswarm.session.settings import SearchSettings
 
@@ -136,10 +137,10 @@ class _Watch(Progress):
     def __init__(self, trial: optuna.trial.Trial) -> None:
         self._trial = trial
 
-    def iteration(self, entry: Mapping[str, Any]) -> None:
+    def iteration(self, entry: HistoryEntry) -> None:
         import optuna
 
-        self._trial.report(entry["best"]["utility"], entry["iteration"])
+        self._trial.report(entry.best.utility, entry.iteration)
         if self._trial.should_prune():
             raise optuna.TrialPruned
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from hswarm import __version__, io
 from hswarm.errors import RunError, UserError
-from hswarm.report.summary import RunSummary, highest, tried
+from hswarm.report.summary import RunSummary, tried
 
 FORMS = {".html": "one HTML page", ".md": "Markdown", ".svg": "the graph as SVG", ".mmd": "the graph as Mermaid"}
 
@@ -65,7 +65,7 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
         finalize=lambda value: value if isinstance(value, Markup) else _clean(value),
     )
-    made.filters.update(inline=_inline, fenced=_fenced, three=_three, highest=highest, tried=tried, address=_address)
+    made.filters.update(inline=_inline, fenced=_fenced, three=_three, tried=tried, address=_address)
     made.globals["style"] = lambda: Markup(made.get_template("report.css").render())
     return made
 

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,7 +25,19 @@ from hswarm.report.table import HEAD, cells
 from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.cost import forecast_text
 from hswarm.runs.directory import Run
-from hswarm.runs.schema import Answer, Compared, Fault, Report, Saved, Scored, Single, Summary, checked
+from hswarm.runs.schema import (
+    Answer,
+    Compared,
+    Fault,
+    Generation,
+    HistoryEntry,
+    Report,
+    Saved,
+    Scored,
+    Single,
+    Summary,
+    checked,
+)
 
 T = TypeVar("T")
 SHOWN = 5  # examples on a page
@@ -86,7 +98,7 @@ class RunSummary:
     overview: Mapping[str, str]
     came_of_it: Sequence[str]
     scores: Sequence[tuple[str, str, str]]
-    iterations: Sequence[Mapping[str, Any]]
+    iterations: Sequence[HistoryEntry]
     topology: Topology | None
     nodes: Sequence[Node]
     charts: Mapping[str, str]
@@ -136,7 +148,7 @@ def gather(run: Run, comparison: Path | None = None) -> RunSummary:
         table=table,
         examples=examples,
         about_examples=about,
-        cost=cost(report) if report else cost_so_far(history[-1] if history else {}),
+        cost=cost(report) if report else cost_so_far(history[-1] if history else None),
         warnings=warnings(report, history) + left_out,
         commands=_commands(run),
         recipe=(run.path / "config.toml").read_text(encoding="utf-8"),
@@ -190,12 +202,12 @@ def lineage(report: Report) -> list[str]:
     return said
 
 
-def tried(growth: Mapping[str, Any]) -> str:
+def tried(growth: Generation) -> str:
     """What a generation tried, and how many were still in the race after how many questions."""
-    if not growth["rungs"]:
-        return f"{growth['phase']}: nothing tried"
-    rungs = ", ".join(f"{count} on {questions}" for questions, count in growth["rungs"])
-    return f"{growth['phase']}: {rungs} questions"
+    if not growth.rungs:
+        return f"{growth.phase}: nothing tried"
+    rungs = ", ".join(f"{count} on {questions}" for questions, count in growth.rungs)
+    return f"{growth.phase}: {rungs} questions"
 
 
 def cost(report: Report) -> dict[str, str]:
@@ -210,11 +222,11 @@ def cost(report: Report) -> dict[str, str]:
     } | ({"forecast": forecast_text(report.forecast)} if report.forecast else {})
 
 
-def so_far(run: Run, history: Sequence[Mapping[str, Any]]) -> list[str]:
+def so_far(run: Run, history: Sequence[HistoryEntry]) -> list[str]:
     """How far an unfinished run is, in sentences."""
     most = f" of at most {run.recipe.search.iterations}" if run.recipe.search.method == "hswarm" else ""
     done = f"{len(history)}{most} iterations done"
-    best = f"; best on dev {history[-1]['best']['utility']:.3f}" if history else ""
+    best = f"; best on dev {history[-1].best.utility:.3f}" if history else ""
     return [
         done + best,
         f"test is looked at once, at the end; continue with: hswarm resume {run.path}"
@@ -223,22 +235,22 @@ def so_far(run: Run, history: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def cost_so_far(entry: Mapping[str, Any]) -> dict[str, str]:
+def cost_so_far(entry: HistoryEntry | None) -> dict[str, str]:
     """What a search took up to the iteration whose line of the history is `entry`, {} before the first."""
-    if not entry:
+    if entry is None:
         return {}
-    calls, tokens = entry["calls"], entry.get("tokens", {"prompt": 0, "completion": 0})
-    share = 1 - calls["generated"] / calls["requested"] if calls["requested"] else 0
+    calls, tokens = entry.calls, entry.tokens
+    share = 1 - calls.generated / calls.requested if calls.requested else 0
     return {
-        "calls": f"{calls['requested']:,} calls asked for, {calls['generated']:,} generated ({share:.0%} reused)",
-        "tokens": f"{tokens['prompt']:,} prompt and {tokens['completion']:,} completion tokens",
+        "calls": f"{calls.requested:,} calls asked for, {calls.generated:,} generated ({share:.0%} reused)",
+        "tokens": f"{tokens.prompt:,} prompt and {tokens.completion:,} completion tokens",
     }
 
 
-def warnings(report: Report | None, history: Sequence[Mapping[str, Any]]) -> list[str]:
+def warnings(report: Report | None, history: Sequence[HistoryEntry]) -> list[str]:
     """What a reader must know before believing a score."""
     parts = [("report.json", part) for part in (report.left_out if report else ())]
-    parts += [("history.jsonl", part) for entry in history for part in entry.get("left_out", [])]
+    parts += [("history.jsonl", part) for entry in history for part in entry.left_out]
     said = [
         f"left out: '{part}' of {name}, which has another form than this version writes"
         for name, part in dict.fromkeys(parts)
@@ -257,16 +269,11 @@ def warnings(report: Report | None, history: Sequence[Mapping[str, Any]]) -> lis
     if history:
         last = history[-1]
         faults: dict[Fault, int] = {
-            name: sum(last.get(step, {}).get(name, 0) for step in ("role", "weight", "scored", "growth"))
+            name: sum(getattr(step, name, 0) for step in (last.role, last.weight, last.scored, last.growth))
             for name in _FAULTS
         }
-        said += _faulty(faults, f"on dev in iteration {last['iteration'] + 1}")
+        said += _faulty(faults, f"on dev in iteration {last.iteration + 1}")
     return said
-
-
-def highest(step: Mapping[str, Any] | None) -> float | None:
-    """The best utility of a step in the history."""
-    return max((value for value in (step or {}).get("utilities", []) if value is not None), default=None)
 
 
 def _p(value: float) -> str:
@@ -289,22 +296,20 @@ def _found(run: Run, report: Report | None) -> tuple[Topology | None, list[str]]
     return described.topology.topology(), [node.expert for node in described.nodes]
 
 
-def _scored_at(history: Sequence[Mapping[str, Any]], report: Report | None) -> Mapping[str, Any]:
+def _scored_at(history: Sequence[HistoryEntry], report: Report | None) -> Mapping[str, float | None]:
     """The JFK-scores of the iteration in which the best system was found, {} without a weight-step there."""
     at, _ = _step(history, report)
-    entry: Mapping[str, Any] = history[at] if 0 <= at < len(history) else {}
-    scores: Mapping[str, Any] = entry.get("weight", {}).get("jfk", {})
-    return scores
+    return history[at].weight.jfk if 0 <= at < len(history) else {}
 
 
-def _step(history: Sequence[Mapping[str, Any]], report: Report | None) -> tuple[int, str]:
+def _step(history: Sequence[HistoryEntry], report: Report | None) -> tuple[int, str]:
     """(iteration, "role" or "weight") in which the best system was found; (-1, ...) if in none."""
-    step = str(report.found_at if report else history[-1]["best"]["step"] if history else "")
+    step = str(report.found_at if report else history[-1].best.step if history else "")
     number, _, kind = step.partition("/")
     return int(number) if number.isdecimal() else -1, kind
 
 
-def _nodes(topology: Topology, assignment: Sequence[str], jfk: Mapping[str, Any]) -> list[Node]:
+def _nodes(topology: Topology, assignment: Sequence[str], jfk: Mapping[str, float | None]) -> list[Node]:
     nodes = []
     for node, expert in enumerate(assignment):
         heard = topology.predecessors(node)
@@ -337,7 +342,7 @@ def _searched(run: Run, report: Report | None) -> dict[str, str]:
     return {key: text for key, text in told.items() if text}
 
 
-def _scores(report: Report | None, history: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+def _scores(report: Report | None, history: Sequence[HistoryEntry]) -> list[tuple[str, str, str]]:
     if report:
         single = report.best_single
         rows: list[tuple[str, Single | Scored | Report]] = [
@@ -354,40 +359,42 @@ def _scores(report: Report | None, history: Sequence[Mapping[str, Any]]) -> list
         return [*alone[::-1], *((name, str(row.dev), str(row.test or "-")) for name, row in rows)]
     if not history:
         return []
-    best = history[-1]["best"]
-    return [("best so far", str(Summary(score=best["utility"], n=0, ci=best.get("ci"))), "-")]
+    best = history[-1].best
+    return [("best so far", str(Summary(score=best.utility, n=0, ci=best.ci)), "-")]
 
 
-def _charts(history: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _charts(history: Sequence[HistoryEntry]) -> dict[str, str]:
     """Scores by iteration, and the experts' JFK-scores."""
     if not history:
         return {}
-    lines = [
-        Line(name, [highest(entry.get(key)) for entry in history], [entry.get(key, {}).get("ci") for entry in history])
-        for name, key in (("best of roles", "role"), ("best of weights", "weight"), ("best of each step", "scored"))
-    ]
+    kinds = {
+        "best of roles": [entry.role for entry in history],
+        "best of weights": [entry.weight for entry in history],
+        "best of each step": [entry.scored for entry in history],
+    }
+    lines = [Line(name, [step.highest for step in steps], [step.ci for step in steps]) for name, steps in kinds.items()]
     lines.append(
         Line(
             "best of all",
-            [entry["best"]["utility"] for entry in history],
-            [entry["best"].get("ci") for entry in history],
+            [entry.best.utility for entry in history],
+            [entry.best.ci for entry in history],
         )
     )
     drawn = {"scores": lines_svg([line for line in lines if any(v is not None for v in line.values)], "score on dev")}
-    if "growth" in history[-1]:
-        at = [float(entry["calls"]["generated"]) for entry in history]
+    if history[-1].growth:
+        at = [float(entry.calls.generated) for entry in history]
         drawn = {"scores": curve_svg(at, {"best so far": lines[-1].values}, "score on dev")}
-    names = list(dict.fromkeys(name for entry in history for name in entry.get("weight", {}).get("jfk", {})))
+    names = list(dict.fromkeys(name for entry in history for name in entry.weight.jfk))
     if names:
-        jfk = [Line(name, [entry.get("weight", {}).get("jfk", {}).get(name) for entry in history]) for name in names]
+        jfk = [Line(name, [entry.weight.jfk.get(name) for entry in history]) for name in names]
         drawn["jfk"] = lines_svg(jfk, "JFK-score")
     return drawn
 
 
-def _paths(run: Run, history: Sequence[Mapping[str, Any]], report: Report | None) -> dict[str, str]:
+def _paths(run: Run, history: Sequence[HistoryEntry], report: Report | None) -> dict[str, str]:
     """How adjacency matrices and experts moved, each swarm on its own plane."""
     trail = run.places()
-    names = list(history[-1].get("weight", {}).get("jfk", {})) if history else []
+    names = list(history[-1].weight.jfk) if history else []
     drawn = {}
     for swarm in sorted(trail[0]) if trail else ():
         stood = [there[swarm] for there in trail if swarm in there]
@@ -404,12 +411,12 @@ def _paths(run: Run, history: Sequence[Mapping[str, Any]], report: Report | None
     return drawn
 
 
-def _star(history: Sequence[Mapping[str, Any]], report: Report | None) -> tuple[int, int]:
+def _star(history: Sequence[HistoryEntry], report: Report | None) -> tuple[int, int]:
     """(iteration, graph) of the best system, if a role-step found it."""
     at, kind = _step(history, report)
     if not kind.startswith("role") or not 0 <= at < len(history):
         return -1, -1
-    utilities = history[at].get("role", {}).get("utilities", [])
+    utilities = history[at].role.utilities
     known = [-np.inf if value is None else value for value in utilities]
     return (at, int(np.argmax(known))) if known else (-1, -1)
 

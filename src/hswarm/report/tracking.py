@@ -20,10 +20,10 @@ from typing import Any
 
 from hswarm.consent import check_word
 from hswarm.report.render import pages
-from hswarm.report.summary import gather, highest
+from hswarm.report.summary import gather
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress, Several
-from hswarm.runs.schema import Report
+from hswarm.runs.schema import HistoryEntry, Report
 
 _PATIENCE = 120.0  # seconds that a run waits at its end for a tracker
 
@@ -56,8 +56,8 @@ class Tracker(Progress):
         for entry in run.history():
             self.iteration(entry)
 
-    def iteration(self, entry: Mapping[str, Any]) -> None:
-        self._work.put(partial(self._log, metrics(entry), entry["iteration"] + 1))
+    def iteration(self, entry: HistoryEntry) -> None:
+        self._work.put(partial(self._log, metrics(entry), entry.iteration + 1))
 
     def end(self, run: Run) -> None:
         report = run.report
@@ -106,25 +106,26 @@ class Tracker(Progress):
             _KEEPERS[self._name](self._made, Path(place), written["report.md"])
 
 
-def metrics(entry: Mapping[str, Any]) -> dict[str, float]:
+def metrics(entry: HistoryEntry) -> dict[str, float]:
     """The numbers of an iteration, from its line of the history; what is not known is left out."""
-    low, high = entry["best"].get("ci", (None, None))
-    calls, tokens = entry["calls"], entry["tokens"]
-    steps = [entry.get(step, {}) for step in ("role", "weight", "scored")]
-    found = {
-        "dev/best": entry["best"]["utility"],
+    low, high = entry.best.ci or (None, None)
+    calls, tokens, steps = entry.calls, entry.tokens, (entry.role, entry.weight, entry.scored)
+    found: dict[str, float | None] = {
+        "dev/best": entry.best.utility,
         "dev/best_low": low,
         "dev/best_high": high,
-        "dev/roles": highest(steps[0]),
-        "dev/weights": highest(steps[1]),
-        "dev/scored": highest(steps[2]),
-        "calls/requested": calls["requested"],
-        "calls/generated": calls["generated"],
-        "calls/reused": calls["requested"] - calls["generated"],
-        "tokens/prompt": tokens["prompt"],
-        "tokens/completion": tokens["completion"],
-    } | {f"replies/{kind}": sum(step.get(kind, 0) for step in steps) for kind in ("unparsed", "empty", "cut", "failed")}
-    found |= {f"jfk/{name}": score for name, score in steps[1].get("jfk", {}).items()}
+        "dev/roles": entry.role.highest,
+        "dev/weights": entry.weight.highest,
+        "dev/scored": entry.scored.highest,
+        "calls/requested": calls.requested,
+        "calls/generated": calls.generated,
+        "calls/reused": calls.requested - calls.generated,
+        "tokens/prompt": tokens.prompt,
+        "tokens/completion": tokens.completion,
+    } | {
+        f"replies/{kind}": sum(getattr(step, kind) for step in steps) for kind in ("unparsed", "empty", "cut", "failed")
+    }
+    found |= {f"jfk/{name}": score for name, score in entry.weight.jfk.items()}
     return _known(found)
 
 

@@ -30,7 +30,7 @@ import numpy as np
 from hswarm import io
 from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.errors import RunError
-from hswarm.runs.schema import Entry, Report, Scored, Single, checked
+from hswarm.runs.schema import HistoryEntry, Report, Scored, Single, checked
 from hswarm.system.system import System, load
 
 
@@ -137,14 +137,14 @@ class Run:
         self._lock.truncate(0)  # `worker` is read from it
         self._lock.close()
 
-    def append(self, entry: Mapping[str, Any]) -> None:
+    def append(self, entry: HistoryEntry) -> None:
         """Add a line to the history."""
         with (self.path / "history.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(json.dumps(entry.content()) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
-    def history(self) -> list[dict[str, Any]]:
+    def history(self) -> list[HistoryEntry]:
         """The whole lines of the history."""
         path = self.path / "history.jsonl"
         try:
@@ -153,8 +153,7 @@ class Run:
             return []
         except (ValueError, RecursionError) as fault:
             raise RunError(f"{path} is damaged: {fault}") from fault
-        entries = [checked(line, Entry, f"{path}, line {i + 1},") for i, line in enumerate(lines)]
-        return [entry.content() | ({"left_out": list(entry.left_out)} if entry.left_out else {}) for entry in entries]
+        return [checked(line, HistoryEntry, f"{path}, line {i + 1},") for i, line in enumerate(lines)]
 
     def rewind(self, lines: int) -> None:
         """Cut the history to `lines`, those that the checkpoint knows of."""
@@ -187,7 +186,7 @@ class Run:
 
     def places(self) -> list[dict[str, Any]]:
         """Positions by swarm ("role", "weight0" ...), shape (particles, numbers), of each iteration in the history."""
-        paths = [self.path / "trail" / f"{line['iteration']:04d}.safetensors" for line in self.history()]
+        paths = [self.path / "trail" / f"{entry.iteration:04d}.safetensors" for entry in self.history()]
         return [io.read_tensors(path) for path in paths if path.is_file()]
 
     def load_state(self) -> tuple[dict[str, Any], dict[str, Any]] | None:

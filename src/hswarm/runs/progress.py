@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hswarm.runs.schema import HistoryEntry
 
 if TYPE_CHECKING:
     from hswarm.runs.directory import Run
@@ -21,7 +22,7 @@ class Progress:
     def advance(self, calls: int) -> None:
         """`calls` more calls are answered, by the engine or from the cache."""
 
-    def iteration(self, entry: Mapping[str, Any]) -> None:
+    def iteration(self, entry: HistoryEntry) -> None:
         """An iteration ended; `entry` is its line of the history."""
 
     def say(self, text: str) -> None:
@@ -49,7 +50,7 @@ class Several(Progress):
         for each in self._told:
             each.advance(calls)
 
-    def iteration(self, entry: Mapping[str, Any]) -> None:
+    def iteration(self, entry: HistoryEntry) -> None:
         for each in self._told:
             each.iteration(entry)
 

@@ -5,7 +5,8 @@ A field with a default is a part that can be left out. Keys not named here are k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -95,9 +96,12 @@ class Assigned(Graph):
 class Calls(Record):
     requested: int
     generated: int
+    skipped: int = 0
 
 
-class AllCalls(Calls):
+class AllCalls(Record):
+    requested: int
+    generated: int
     reused: int
     skipped: int = 0
     failed: int = 0
@@ -211,32 +215,55 @@ class Report(Record):
 
 
 class Step(Record):
+    """What a step scored: utilities (null: not scored), JFK-scores by expert, the interval of the best, what failed."""
+
+    step: str = ""
     utilities: list[float | None] = []
-    ci: Ends | None = None
+    edges_gone: float | None = None
     jfk: dict[str, float | None] = {}
+    ci: Ends | None = None
+    edges: list[list[int]] = []
+    dropped: int = 0
     unparsed: int = 0
     empty: int = 0
     cut: int = 0
     failed: int = 0
 
+    @property
+    def highest(self) -> float | None:
+        """The best utility, None if nothing was scored."""
+        return max((value for value in self.utilities if value is not None), default=None)
+
 
 class Best(Record):
+    """The best system so far: its utility on dev, the step that found it."""
+
     utility: float
     step: str
     ci: Ends | None = None
 
 
-class Entry(Record):
-    """A line of history.jsonl."""
+class HistoryEntry(Record):
+    """A line of history.jsonl. What a method tells besides is in `model_extra`."""
 
     iteration: int
-    best: Best
-    calls: Calls
-    tokens: Tokens = Tokens(prompt=0, completion=0)
     role: Step = Step()
     weight: Step = Step()
     scored: Step = Step()
     growth: Generation | None = None
+    best: Best
+    calls: Calls
+    tokens: Tokens = Tokens(prompt=0, completion=0)
+
+    @classmethod
+    def of(cls, told: Mapping[str, object]) -> Self:
+        """What a method told of an iteration, as its line will be read."""
+        return cls.model_validate(json.loads(json.dumps(told)))
+
+    def content(self) -> dict[str, JsonValue]:
+        content = super().content()
+        totals = {key: content.pop(key) for key in ("best", "calls", "tokens") if key in content}
+        return content | totals
 
 
 class Answer(Record):
