@@ -248,7 +248,7 @@ def test_start_on_test(tmp_path, start):
     planned = planned_calls(run.recipe, 3, 20, 30)["test"]
     assert report.calls.requested - searching == planned == {"none": 3, "best": 7, "all": 9}[start] * 30
     assert (report.start.test is None) == (report.best_single.test is None) == (start == "none")
-    assert ("gain_on_test" in report) == (start != "none")
+    assert (report.gain_on_test is not None) == (start != "none")
     assert len(report.singles_test) == (3 if start == "all" else 0)
     if start == "all":
         assert report.singles_test[report.best_single.expert] == report.best_single.test.score
@@ -326,14 +326,12 @@ def test_ranked_first_graphs_are_a_chain_and_a_star_to_the_best_expert(tmp_path)
 
 def test_drop_n_leaves_out_single_evaluations(tmp_path):
     lines = searched(tmp_path / "run", drop_n=0.5, iterations=8, patience=8).history()
-    dropped = [line[step].get("dropped", 0) for line in lines for step in ("role", "weight")]
+    dropped = [step.dropped for line in lines for step in (line.role, line.weight)]
     assert dropped[:2] == [0, 0]
     assert len(set(dropped[2:])) > 1
     assert 0.25 < np.mean(dropped[2:]) / 4 < 0.75
     for before, line in pairwise(lines):
-        assert line.calls.skipped - before.calls.skipped == 60 * sum(
-            line[step].get("dropped", 0) for step in ("role", "weight")
-        )
+        assert line.calls.skipped - before.calls.skipped == 60 * (line.role.dropped + line.weight.dropped)
         same = np.equal(line.role.utilities, before.role.utilities).sum()
         assert same >= line.role.dropped
         assert line.weight.utilities.count(None) == line.weight.dropped
