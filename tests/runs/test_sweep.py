@@ -65,10 +65,7 @@ def test_a_sweep_from_the_command_line(tmp_path, root, capsys):
     assert "<svg" in pictured
     assert main(["search", str(tmp_path / "s/best.toml"), "--run", str(tmp_path / "run")]) == 0
     report = Run.open(tmp_path / "run").report
-<<<<<<< HEAD
     assert report.test is not None
-=======
->>>>>>> 3c9c945 (docs/run-directory.md: records from Python; the start on test is checked on the report as an object)
     assert report.dev.score == content["best"]["score"]
     assert report.calls.requested > 500
     assert report.test.n == 20
