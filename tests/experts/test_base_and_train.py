@@ -120,7 +120,7 @@ def test_a_base_of_the_hub_is_pinned_by_its_commit_or_warned_of(tmp_path, monkey
         folder = tmp_path / "models--some--base/snapshots" / commit
         folder.mkdir(parents=True)
         for file in ("config.json", "model.safetensors", "tokenizer.json"):
-            (folder / file).write_text(commit)
+            (folder / file).write_text(json.dumps({"commit": commit}))
     (tmp_path / "models--some--base/refs").mkdir()
     (tmp_path / "models--some--base/refs/main").write_text(new)
     said = []
@@ -135,7 +135,8 @@ def test_a_base_of_the_hub_is_pinned_by_its_commit_or_warned_of(tmp_path, monkey
 @pytest.mark.model
 def test_an_unknown_base_without_a_hub():
     with pytest.raises(
-        PoolError, match=r"not a local folder and could not be downloaded from the hub .* set pool\.base"
+        PoolError,
+        match=r"not a local folder and could not be downloaded from the hub .* name a local folder \(pool\.base",
     ):
         find_base("nobody/no-such-model")
 

@@ -96,7 +96,7 @@ def test_names_of_methods():
     with pytest.raises(ConfigError, match="methods.lorahub.bund"):
         get_method("lorahub", {"bund": 1})
     with pytest.raises(ConfigError, match="has no settings"):
-        get_method("chain", {"size": 1})
+        get_method("best_single", {"size": 1})
 
 
 class Lines(Checkpointer):

@@ -139,7 +139,7 @@ def test_numbers_too():
 
 def test_budgets_and_plans_count_the_second_pass():
     task = Task("t", EXAMPLES, EXAMPLES[:2], "abstain")
-    recipe = build_recipe({"engine": {"name": "toy"}, "budget": {"calls": 45}})
+    recipe = build_recipe({"engine": {"name": "toy"}, "search": {"method": "hswarm"}, "budget": {"calls": 45}})
     evaluator = Evaluator(task, recipe, POOL, Executor(Speaker()))
     systems = [evaluator.system(Topology.of(2, {edge}), POOL.experts) for edge in ((0, 1), (1, 0))]
     with pytest.raises(BudgetSpent) as spent:
