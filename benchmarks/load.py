@@ -32,7 +32,7 @@ def memory(process: subprocess.Popen[bytes]) -> float:
 
 
 def watch(calls: int, path: Path) -> dict[str, object]:
-    """Figures of a search of at least so many calls."""
+    """Figures of a search of at least that many calls."""
     iterations = -(-calls // A_STEP)
     words = [
         "search",

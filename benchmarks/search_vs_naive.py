@@ -97,7 +97,7 @@ def calls(system, examples):
 
 
 def naive(system, examples, folder):
-    """The seconds that one system takes over `examples`, every node loaded anew."""
+    """The seconds that one system takes over `examples`, reloading every node."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/serving.py [--questions 64] [--json docs/serving.json]
 
 The engine alone: the executor answers the same questions in portions as large as the number of clients, one portion
-after the other, which is the most that so many clients can have in flight. The server: as many clients, each of which
+after the other, the most that these clients can have in flight. The server: as many clients, each of which
 asks its next question when it has the reply to the last, through the official client, over HTTP. No two questions are
 equal. A reply is lost if there is none; those that equal the engine's own are counted (float32: batches of other shapes
 agree). Seconds of processor time a question are given too, since those of the clock depend on who else is at work.

@@ -205,7 +205,7 @@ def changes(given: argparse.Namespace, name: str, variant: str, seed: int) -> li
 
 
 def copied(runs: Path, distinct: int, copies: int) -> Path:
-    """A pool of so many different experts, so many times each; the experts' own pool where that is once."""
+    """A pool of several different experts, each repeated; the experts' own pool if each occurs once."""
     own = ROOT / "experts/micro/pool"
     if copies == 1 and distinct == len(ORDER):
         return own

@@ -1,4 +1,4 @@
-"""A recipe out of the arguments of the authors' search script (arXiv 2502.04510): its flags, and our fields for each.
+"""A recipe from the arguments of the authors' search script (arXiv 2502.04510): its flags, and our fields for each.
 
 Arguments come as a command line or as the args.json that a search of theirs leaves. docs/fidelity.md is this table in
 words. Knows nothing of how a recipe is read or run.
@@ -150,7 +150,7 @@ def task_content(given: Mapping[str, str], root: Path) -> dict[str, Any]:
 
     values, folder = _read(given), root / "data" / "eval"
     kind = given["eval_type"]
-    name = "mmlu" if kind == "abstainqa" else values["dataset"]  # the script looks nowhere else then
+    name = "mmlu" if kind == "abstainqa" else values["dataset"]  # the script looks only there
     scored = {"scorer": values["eval_type"]}
     if str(TABLE.get(name, "")).startswith("hswarm.tasks.named:"):
         return {"name": name, **({"path": str(folder.resolve())} if folder.is_dir() else {}), **scored}
@@ -173,7 +173,7 @@ def _read(given: Mapping[str, str]) -> dict[str, Any]:
         try:
             values[flag.name] = flag.read(text)
         except (ValueError, KeyError):
-            faults.append(f"{flag.name}: {text!r} is nothing that the authors' script takes")
+            faults.append(f"{flag.name}: {text!r} is not a value that the authors' script accepts")
     if faults:
         raise ConfigError(faults)
     return values

@@ -59,7 +59,7 @@ def g_decode(
     by softmax of its outdegree and gets edges to nodes v of the graph so far: with `edges` "one", `out_edges` of them
     (all, if they are fewer), drawn by softmax of a_uv without replacement; with "independent", an edge to each v with
     probability exp(a_uv) / sum_i exp(a_ui), i over the graph so far, independently of the others. A node that draws no
-    edge would answer to nobody, so it gets the edge to its likeliest v (ties: the higher index). "Drawn" is from the
+    edge would have no successor, so it gets the edge to its likeliest v (ties: the higher index). "Drawn" is from the
     smallest set of most likely candidates whose mass exceeds `top_p`, in [0, 1); 0 takes the most likely (ties: the
     higher index). With `edges` "one" and `top_p` 0, `rng` is not used.
 
@@ -84,7 +84,7 @@ def g_decode(
     while remaining:
         logits = outdegree[remaining]
         node = remaining.pop(_draw(logits, _softmax(logits, unit), rng, top_p))
-        targets = sorted(graph)  # so that a tie is decided by index, not by who joined last
+        targets = sorted(graph)  # so that ties are decided by index, not by order of joining
         if edges == "independent":
             drawn += [(node, v) for v in _independent(matrix[node, targets], targets, rng)]
         else:
@@ -98,7 +98,7 @@ def g_decode(
 def encoded(tree: Topology) -> Array:
     """An adjacency with entries in [0, 1], shape (n, n), that G-Decode takes back to the in-tree `tree` (at `top_p` 0).
 
-    The nearer to the sink, the sooner a node joins: its row is larger. ValueError: a node speaks to two.
+    The nearer to the sink, the sooner a node joins: its row is larger. ValueError: a node with two successors.
     """
     matrix = np.zeros((tree.size, tree.size))
     if len(tree.edges) != tree.size - 1:
@@ -131,7 +131,7 @@ def edges_gone(adjacency: ArrayLike, threshold: float = 0.0) -> float:
 
 def thinned(topology: Topology, adjacency: ArrayLike, threshold: float) -> Thinned:
     """`topology` less its edges (u, v) whose a_uv is not above `threshold`, and less the nodes that then have no path
-    to the sink: they need not be asked. The sink always stays."""
+    to the sink and need not be called. The sink always stays."""
     matrix = np.asarray(adjacency, dtype=np.float64)
     strong = [(u, v) for u, v in topology.edges if matrix[u, v] > threshold]
     nodes = tuple(sorted(reaching(topology.sink, strong)))

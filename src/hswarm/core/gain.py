@@ -1,4 +1,4 @@
-"""C-Gain (arXiv 2502.04510, section 5): what a system solves beyond its experts alone. Knows numbers only."""
+"""C-Gain (arXiv 2502.04510, section 5): how much a system solves beyond its experts alone. Knows numbers only."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def collaborative_gain(system: ArrayLike, alone: ArrayLike, rng: np.random.Gener
     """C-Gain = sum_k |B_k| / |D| (Acc(B_k) - k / n), k from 1 to n: B_k are the questions that k of n experts solve.
 
     `system` (questions,) and `alone` (experts, questions) say who solves what. B_0, what no expert solves alone, is not
-    in the sum: its bucket is told apart (`nobody`). The sum is the mean over all questions of system - k / n, 0 in B_0,
+    in the sum: its bucket is separate (`nobody`). The sum is the mean over all questions of system - k / n, 0 in B_0,
     so its interval is a bootstrap over questions. ValueError: shapes that do not fit, no question.
     """
     solved, single = np.asarray(system, dtype=bool), np.asarray(alone, dtype=bool)

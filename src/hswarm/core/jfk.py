@@ -1,4 +1,4 @@
-"""JFK-score (arXiv 2502.04510, Algorithm 2): what each expert is worth within a topology, from random assignments."""
+"""JFK-score (arXiv 2502.04510, Algorithm 2): the worth of each expert within a topology, from random assignments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def draw_assignments(
 ) -> NDArray[np.int64]:
     """`count` assignments of experts to nodes, shape (count, nodes), entries in 0 .. experts-1.
 
-    "balanced": over all places every expert occurs equally often, to within one (who has one more is random).
+    "balanced": over all places every expert occurs equally often, to within one (which have one more is random).
     "independent": each place is drawn alone, as in the paper; an expert may then never be drawn.
     ValueError: a number below one, another `draw`. Source: arXiv 2502.04510, Algorithm 2.
     """

@@ -1,4 +1,4 @@
-"""Shapley values (1953) of the players of a game: what each adds, averaged over all orders in which they may come.
+"""Shapley values (1953) of the players of a game: what each adds, averaged over all orders in which they may join.
 
 Knows numbers only. A coalition's value is a row, one number a question, so that values have intervals over questions.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Coalition = frozenset[int]
-_EXACT = 10  # players up to which all coalitions may be looked at
+_EXACT = 10  # players up to which all coalitions may be evaluated
 
 
 class Shapley(NamedTuple):

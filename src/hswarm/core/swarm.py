@@ -31,7 +31,7 @@ class SwarmSettings:
     ceil(`restart_patience` * `patience`) tells goes back to its personal best with zero velocity, and may do so again
     only as many tells later (never if `restart` is false).
     `velocity` of the first move: "random" (towards another particle), "best" or "zero".
-    `bounds`: what is done with a particle that leaves `bound` times the largest start position: "none", "clip" (each
+    `bounds`: how to treat a particle that leaves `bound` times the largest start position: "none", "clip" (each
     coordinate is set back to the bound and its velocity is zero) or "rescale" (the whole particle is shrunk to it, its
     direction kept). Long searches with a strong `repel` may need one.
     `coefficients_random`: each r ~ U(0, 1); if false, every r = 1.
@@ -79,7 +79,7 @@ class SwarmSettings:
 
 @dataclass
 class SwarmState:
-    """All that a swarm of P particles in D dimensions remembers between its moves."""
+    """The state of a swarm of P particles in D dimensions between its moves."""
 
     positions: Array  # x, shape (P, D)
     velocities: Array  # v, (P, D)
@@ -95,11 +95,11 @@ class SwarmState:
     moves: int
     told: bool  # since the last move
     stalled: int  # tells in a row without a new best
-    reach: float  # no coordinate beyond, if there are bounds
+    reach: float  # the bound on every coordinate, if there are bounds
 
     @classmethod
     def start(cls, positions: Array, settings: SwarmSettings) -> SwarmState:
-        """Particles at rest that nothing is known of."""
+        """Particles at rest, not yet scored."""
         count, first = len(positions), positions[0]
         return cls(
             positions,
@@ -210,7 +210,7 @@ class Swarm:
         now.told = True
 
     def stop(self) -> dict[str, float]:
-        """{} while there is hope, else the reason: {"patience": tells without a new best}."""
+        """{} if the search should go on, else the reason: {"patience": tells without a new best}."""
         return {"patience": self._state.stalled} if self._state.stalled >= self._settings.patience else {}
 
     @np.errstate(over="ignore", invalid="ignore")  # checked below, with the particle's name
@@ -256,7 +256,7 @@ class Swarm:
         now.step = max(now.step * settings.step_factor, min(now.step, settings.min_step_length))
 
     def _weights(self, moving: NDArray[np.bool_]) -> tuple[Array, Array]:
-        """r phi of the four terms, shape (P, 4), and the step's length, (P, 1). Who does not move keeps v and x."""
+        """r phi of the four terms, shape (P, 4), and the step's length, (P, 1). A particle at rest keeps v and x."""
         now, settings = self._state, self._settings
         r = np.ones((len(moving), 4))
         if settings.coefficients_random:
@@ -299,12 +299,12 @@ class Swarm:
         """Everything, as numpy arrays (copies) and JSON-able values, the generator's state included: the checkpoint."""
         values = vars(self._state)
         kept = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in values.items()}
-        extremes = np.array([kept.pop("best_utility"), kept.pop("worst_utility")])  # JSON does not know infinity
+        extremes = np.array([kept.pop("best_utility"), kept.pop("worst_utility")])  # JSON has no infinity
         return kept | {"extremes": extremes, "rng": _plain(self._rng.bit_generator.state)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], settings: SwarmSettings) -> Swarm:
-        """The swarm that `state` was taken of; it goes on bit for bit, after np.savez and JSON too.
+        """The swarm saved as `state`; it continues bit for bit, also after np.savez and JSON.
 
         ValueError if the state names no bit generator of numpy.
         """

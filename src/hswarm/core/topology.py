@@ -1,4 +1,4 @@
-"""Who speaks to whom: a directed acyclic graph with one sink. Knows nothing of experts or weights."""
+"""The topology of a system: a directed acyclic graph with one sink. Knows nothing of experts or weights."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ class Topology:
         return tuple(map(tuple, heard))
 
     def predecessors(self, node: int) -> tuple[int, ...]:
-        """The nodes that `node` hears, in ascending order; IndexError if there is no such node."""
+        """The predecessors of `node`, in ascending order; IndexError if there is no such node."""
         if not 0 <= node < self.size:
             raise IndexError(f"expected a node of 0 .. {self.size - 1}, got {node}")
         return self._predecessors[node]
 
     @cached_property
     def stages(self) -> tuple[tuple[int, ...], ...]:
-        """Nodes by the longest path that leads to them: those of one stage can answer at once."""
+        """Nodes by the longest path that leads to them: those of one stage can answer in parallel."""
         waiting = [len(heard) for heard in self._predecessors]
         stage = [node for node in range(self.size) if not waiting[node]]
         stages = []
@@ -114,12 +114,12 @@ class Topology:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Topology:
-        """What `to_json` gave; ValueError as for the constructor."""
+        """The inverse of `to_json`; ValueError as for the constructor."""
         return cls(content["size"], content["edges"])
 
     @classmethod
     def of(cls, size: int, edges: Iterable[tuple[int, int]]) -> Topology:
-        """A topology of any iterable of edges."""
+        """A topology with the given edges, any iterable of pairs."""
         return cls(size, frozenset(edges))
 
     @classmethod

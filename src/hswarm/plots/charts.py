@@ -50,7 +50,7 @@ def lines_svg(lines: Sequence[Line], y_label: str) -> str:
 
 
 def curve_svg(calls: Sequence[float], lines: Mapping[str, Sequence[float | None]], y_label: str) -> str:
-    """What each of `lines` had reached when so many calls were made: steps, from zero up."""
+    """The best of each of `lines` by number of calls made: steps, from zero up."""
     top = _EDGE + 18 * math.ceil(len(lines) / 4)
     most = max((v for values in lines.values() for v in values if v is not None), default=1.0)
     frame = _Frame((0, max([1.0, *calls])), (0.0, most or 1.0), top)
@@ -74,7 +74,7 @@ def paths_svg(paths: NDArray[np.float64], names: Sequence[str], labels: tuple[st
     `best` = (time, point) gets a star; (-1, -1) is nowhere.
     """
     low, high = paths.min(axis=(0, 1)), paths.max(axis=(0, 1))
-    told = names if len(names) <= 12 else ()  # more are told apart by pointing at them
+    told = names if len(names) <= 12 else ()  # more are identified by pointing at them
     frame = _Frame((low[0], high[0]), (low[1], high[1]), _EDGE + 18 * math.ceil(len(told) / 4), pad=0.06)
     parts = [*frame.axes(*labels), *_legend(told)]
     for i in range(paths.shape[1]):

@@ -1,6 +1,6 @@
 """A topology as a picture: SVG of its own, and Mermaid text. Plain strings; no library, no outside resource.
 
-A node stands one column left of the nearest that it must wait for, the sink at the right. Colours are presentation
+A node is one column left of the leftmost of its successors, the sink at the right. Colours are presentation
 attributes that read on light and dark ground; a page's style sheet overrides them by the classes `node` and `edge`.
 """
 
@@ -13,12 +13,12 @@ from typing import Protocol
 
 WIDTH, HEIGHT = 124, 44  # of a node's box
 _GAP_X, _GAP_Y, _MARGIN = 56, 20, 10
-_MARKUP = r'["#`<>&]'  # what Mermaid, or a page around it, would take for more than text
+_MARKUP = r'["#`<>&]'  # characters that Mermaid, or a page around it, would read as markup
 _LONGEST = 13  # characters that a box holds
 
 
 class Graph(Protocol):
-    """What is drawn: a topology (core/topology.py)."""
+    """The graph to draw: a topology (core/topology.py)."""
 
     @property
     def size(self) -> int: ...
@@ -59,7 +59,7 @@ def graph_mermaid(topology: Graph, labels: Sequence[str] = ()) -> str:
 
 
 def _places(topology: Graph) -> list[tuple[float, float]]:
-    """Upper left corner of each node's box: columns by the longest path to the sink, rows next to who they speak to."""
+    """Upper left corner of each node's box: columns by the longest path to the sink, rows next to their successors."""
     column = [0] * topology.size
     heights = [0.0] * topology.size
     successors: list[list[int]] = [[] for _ in range(topology.size)]

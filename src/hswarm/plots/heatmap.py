@@ -1,4 +1,4 @@
-"""A pool as one picture: how far apart each two experts are, as an SVG of squares. No library, a few kilobytes."""
+"""A pool as one picture: the distance between each two experts, as an SVG of squares. No library, a few kilobytes."""
 
 from __future__ import annotations
 

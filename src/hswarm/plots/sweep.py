@@ -10,7 +10,7 @@ from hswarm.errors import MissingExtra
 
 
 def draw(results: Mapping[str, Any], path: Path) -> None:
-    """Write the picture of what results.json holds as SVG. MissingExtra without matplotlib."""
+    """Write the picture of results.json as SVG. MissingExtra without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError as missing:

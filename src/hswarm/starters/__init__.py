@@ -1,4 +1,4 @@
-"""What somebody starts from: commented recipes for `hswarm new`, and the small world that the wheel carries.
+"""Starting points: commented recipes for `hswarm new`, and the small world that the wheel contains.
 
 May import the rooms below config, and config itself.
 """

@@ -77,14 +77,14 @@ def _opened(path: str) -> tuple[ExpertPool, str]:
 
 
 def _task_lines(path: str, folder: Path) -> tuple[str, int]:
-    """The lines of `[task]` and the number of questions that are searched on."""
+    """The lines of `[task]` and the number of questions to search on."""
     task = load_task(TaskSettings(path=path))
     test = f"test = {len(task.test)}" if task.test else "test = 0"
     return "\n".join(
         [
             f"path = {_text(_relative(path, folder))}",
-            f"dev = {len(task.dev)} # questions that are searched on",
-            f"{test} # questions that are looked at once, at the end",
+            f"dev = {len(task.dev)} # questions to search on",
+            f"{test} # questions for the one final test",
             f'scorer = "{task.scorer}" # others: hswarm ls scorers',
             f"max_new_tokens = {task.max_new_tokens} # room for an answer; more if experts reason before they answer",
         ]

@@ -1,4 +1,4 @@
-"""Completions by call key, in one SQLite file: a call that was made is never made again.
+"""Completions by call key, in one SQLite file: no call is made twice.
 
 A key is the SHA-256 of (engine, expert, prompt, sampling). Each row knows the step that made it, so that a step
 resumed after a crash counts, and batches, exactly as if it had not been interrupted.
@@ -40,8 +40,8 @@ def call_key(fingerprint: str, request: Request, salt: str = "") -> bytes:
 class Cache:
     """Calls made so far. `path` None keeps them in memory.
 
-    `shared` is a file of calls that other runs add to as well. What is found there is copied, as made elsewhere, so
-    that a resumed step finds in `path` what it had found before.
+    `shared` is a file that other runs add calls to as well. Calls found there are copied, marked as made elsewhere, so
+    that a resumed step finds the same ones in `path`.
     """
 
     def __init__(self, path: Path | None = None, shared: Path | None = None) -> None:
@@ -63,7 +63,7 @@ class Cache:
             raise _unreadable(path, fault) from fault
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
-        """Entries of those `keys` that are there."""
+        """The entries of those `keys` that are in the cache."""
         found: dict[bytes, Entry] = {}
         for start in range(0, len(keys), _CHUNK):
             part = keys[start : start + _CHUNK]
@@ -82,7 +82,7 @@ class Cache:
                     and isinstance(prompt, int)
                     and isinstance(completion, int)
                 ):
-                    raise RunError(f"the call cache {self._path} holds what hswarm never wrote; delete it")
+                    raise RunError(f"the call cache {self._path} has entries that hswarm did not write; delete it")
                 found[key] = Entry(Completion(text, finish, prompt, completion), step)
         return found | self._from_shared([key for key in keys if key not in found])
 
@@ -93,7 +93,7 @@ class Cache:
         return {key: Entry(entry.completion, _ELSEWHERE) for key, entry in found.items()}
 
     def put(self, completions: Mapping[bytes, Completion], step: str) -> None:
-        """Keep `completions`, all or none of them, but for failed ones: they are asked again."""
+        """Keep `completions`, all or none of them, except failed ones, which are asked again."""
         whole = {key: made for key, made in completions.items() if made.finish != "failed"}
         self._insert(whole, step)
         if self._shared:
@@ -126,7 +126,7 @@ class Cache:
 
 
 def _unreadable(path: Path | None, fault: Exception) -> RunError:
-    return RunError(f"the call cache {path} cannot be read ({fault}); delete it to make its calls anew")
+    return RunError(f"the call cache {path} cannot be read ({fault}); delete it to repeat its calls")
 
 
 def _unwritable(fault: Exception) -> StorageError:

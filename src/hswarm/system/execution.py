@@ -1,6 +1,6 @@
-"""How one answer comes about: which calls a system needs, what each prompt is, and what follows from the replies.
+"""One question's way through a system: the calls needed, the prompt of each, and what the replies make ready.
 
-Written once, for the executor (many systems and questions, stage by stage) and for the server (live questions): both
+Shared by the executor (many systems and questions, stage by stage) and the server (live questions): both
 ask an Execution for its calls and tell it the replies. It makes no call itself and knows no engine.
 """
 
@@ -19,10 +19,10 @@ from hswarm.tasks.task import Example
 
 
 class Plan:
-    """What all executions of one system share: computed once, for calls are planned by the million.
+    """The data that all executions of one system share, computed once, since there may be millions of calls.
 
-    `calling` are the nodes that call a model, in the topology's order; the others reply from what their predecessors
-    said. `samplings`, one a node, replace the system's own.
+    `calling` are the nodes that call a model, in topological order; the others derive their reply from those of their
+    predecessors. `samplings`, one a node, replace the system's own.
     """
 
     def __init__(self, system: System, samplings: Sequence[Sampling] | None = None) -> None:
@@ -38,7 +38,7 @@ class Plan:
 
 
 class Execution:
-    """One question on its way through a system: `replies`, by node, are None until they are there."""
+    """One question on its way through a system: `replies`, by node, are None until they arrive."""
 
     __slots__ = ("example", "plan", "replies")
 
@@ -50,15 +50,15 @@ class Execution:
 
     @property
     def answer(self) -> Completion | None:
-        """The sink's reply, once it is there."""
+        """The sink's reply, or None until it arrives."""
         return self.replies[self.plan.system.topology.sink]
 
     def ready(self) -> list[int]:
-        """The nodes whose calls can be made now: they have no reply and all their predecessors do."""
+        """The nodes whose calls can be made now: those without a reply whose predecessors all have one."""
         return [node for node in self.plan.calling if self.replies[node] is None and self._heard(node) is not None]
 
     def request(self, node: int) -> Request:
-        """The call of a ready node. Options of a question are chosen from at the sink alone."""
+        """The call of a ready node. Only the sink chooses among a question's options."""
         system, example = self.plan.system, self.example
         heard = self._heard(node)
         assert heard is not None, f"node {node} is not ready"
@@ -72,12 +72,12 @@ class Execution:
         return Request(system.experts[node], prompt, replace(sampling, choose="") if sampling.choose else sampling)
 
     def tell(self, node: int, reply: Completion) -> list[int]:
-        """Take the reply of `node`; returns the nodes that replied without a call because of it."""
+        """Record the reply of `node`; returns the nodes that could then reply without a call."""
         self.replies[node] = reply
         return self._settle() if self.plan.uncalled else []
 
     def _heard(self, node: int) -> list[Completion] | None:
-        """What the predecessors of `node` replied, in ascending order; None while one has not."""
+        """The replies of the predecessors of `node`, in ascending order; None while one is missing."""
         heard = [reply for u in self.plan.predecessors[node] if (reply := self.replies[u]) is not None]
         return heard if len(heard) == len(self.plan.predecessors[node]) else None
 
@@ -98,7 +98,7 @@ def _place(reads: bool, sink: bool) -> Place:
 
 
 def _uncalled(expert: Expert, example: Example, heard: Sequence[Completion]) -> Completion:
-    """The reply of a node that calls no model: a script's line, or the majority of what it was sent."""
+    """The reply of a node that calls no model: a script's line, or the majority of its predecessors' replies."""
     if isinstance(expert, Script):
         return Completion(expert.lines[example.id], "stop", 0, 0)
     return majority(example, heard)

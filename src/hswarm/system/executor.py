@@ -1,9 +1,9 @@
-"""Carries out many systems over many examples, each distinct call once.
+"""Runs many systems over many examples, making each distinct call once.
 
 Calls whose inputs are known run together: a wave is one stage of all systems. Within a wave equal calls are one call,
 calls made before are looked up, and the rest goes to the engine in the batches it asks for. A batch is kept whole or
-not at all, so an interrupted wave continues with the very batches it would have had. A failed call is never kept:
-whoever asks for it again makes it again.
+not at all, so an interrupted wave continues with the same batches as an unbroken one. A failed call is never kept:
+it is made again when it is next needed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from hswarm.system.execution import Execution, Plan
 from hswarm.system.system import System
 from hswarm.tasks.task import Example
 
-_FEW = 50  # a wave of fewer calls is judged as if it had so many: one failed call of three is no sign of a dead engine
+_FEW = 50  # calls, the least that max_failed is a share of: one failed call of three is no sign of a dead engine
 
 
 @dataclass
 class Ledger:
-    """What was spent: calls asked for = generated + reused; tokens of the generated ones; `skipped`: left out.
+    """Calls and tokens spent: calls requested = generated + reused; tokens of the generated ones; `skipped`: left out.
 
     A fusion's reply is a call a part.
     """
@@ -45,10 +45,10 @@ class Ledger:
 
 @dataclass
 class Executor:
-    """Runs systems on an engine. `reuse` False makes every call anew, to check that reuse changes nothing.
+    """Runs systems on an engine. `reuse` False repeats every call, to check that reuse changes nothing.
 
-    `settings` say what to do about faults (retries, timeout, max_failed); EngineError when that is no longer enough.
-    `elsewhere` holds calls that others make too: taken from there they still count as generated here.
+    `settings` control the handling of faults (retries, timeout, max_failed); EngineError beyond these limits.
+    `elsewhere` holds calls shared with other runs: taken from there, they still count as generated here.
     """
 
     engine: Engine
@@ -65,7 +65,7 @@ class Executor:
 
     @property
     def fault(self) -> str:
-        """The last one of a call that failed, for the error that ends a search."""
+        """The fault of the last failed call, for the error that ends a search."""
         return (
             self.guard.fault
             or getattr(self.engine, "fault", "")
@@ -102,7 +102,7 @@ class Executor:
         keys = [call_key(self.engine.fingerprint, *pair) for pair in zip(requests, salts, strict=True)]
         distinct = dict(zip(keys, requests, strict=True))
         known = self.cache.get(list(distinct))
-        # What this very step has made counts as its own, so a resumed step batches and counts as an unbroken one.
+        # Calls that this step has made count as its own, so a resumed step batches and counts as an unbroken one.
         own = [key for key in distinct if key not in known or known[key].step == step]
         completions = {key: entry.completion for key, entry in known.items()}
         asked = Counter(keys)
@@ -130,7 +130,7 @@ class Executor:
     def _made(
         self, batches: list[list[bytes]], calls: Mapping[bytes, Request], step: str
     ) -> Iterator[dict[bytes, Completion]]:
-        """Completions of `batches` of keys, as they come; those that `elsewhere` has, first."""
+        """Completions of `batches` of keys, as they finish; those that `elsewhere` has come first."""
         elsewhere = self.elsewhere if self.reuse else None
         if elsewhere:
             keys = [key for batch in batches for key in batch]
@@ -146,7 +146,7 @@ class Executor:
             yield made
 
     def _make(self, batches: Sequence[Sequence[Request]]) -> Iterator[tuple[int, list[Completion]]]:
-        """(i, the completions of batch i), one after another or in the order in which workers are done."""
+        """(i, the completions of batch i), in order, or in the order in which workers finish them."""
         if isinstance(self.engine, SpreadingEngine):
             yield from self.engine.spread(batches, self.guard.generate)
         else:
@@ -164,7 +164,7 @@ class Executor:
     def _arrive(
         self, calls: Mapping[bytes, Request], completions: dict[bytes, Completion], step: str, so_far: tuple[int, int]
     ) -> None:
-        """Make those of `calls` that are still missing, and keep each as it comes.
+        """Make those of `calls` that are still missing, and keep each as it arrives.
 
         `so_far` is how many of the wave's calls have failed before, and how many it has.
         """
@@ -196,5 +196,5 @@ def _failed(made: Iterable[Completion]) -> int:
 
 def _whole(replies: Sequence[Completion | None]) -> list[Completion]:
     found = [reply for reply in replies if reply is not None]
-    assert len(found) == len(replies), "a node was never asked"
+    assert len(found) == len(replies), "a node was never called"
     return found

@@ -1,6 +1,6 @@
-"""The whole content of a folder that is handed on: SHA-256 and size of every file, in manifest.json.
+"""The whole content of an exported folder: SHA-256 and size of every file, in manifest.json.
 
-It shows a file that was changed, added or lost. Who made the folder it does not show: that takes a signature
+It shows whether a file was changed, added or lost, but not who made the folder: that takes a signature
 (docs/bundle.md).
 """
 
@@ -38,7 +38,7 @@ def write_manifest(folder: Path) -> None:
 def check_manifest(folder: Path) -> None:
     """RunError if `folder` holds a link, or is not what its manifest says; a folder may have none.
 
-    Names that begin with a dot (.git) are nobody's content, and neither written nor looked at.
+    Names that begin with a dot (.git) are ignored.
     """
     found = _files(folder)
     if not (folder / MANIFEST).is_file():

@@ -2,7 +2,7 @@
 
 args.json                                the search's arguments
 log.txt                                  names the experts behind model_0, model_1 ...
-all_time_best/graph/adjacency.npy        (n, n); decoded anew at every evaluation there, always alike
+all_time_best/graph/adjacency.npy        (n, n); their code decodes it at every evaluation, always to the same graph
 all_time_best/models/model_<i>/          PEFT adapters
 all_time_best/assignment.json            node -> i
 """
@@ -30,7 +30,7 @@ _LENGTHS_OF = {"gsm8k": 100, "nlgraph": 80}
 
 
 def load_reference(folder: Path, base: str = "") -> System:
-    """The best system of a search of theirs, with our prompts in their order (prompts.layout "paper").
+    """The best system of a search by the authors' code, with our prompts in their order (prompts.layout "paper").
 
     `base` says where the base model lies if it is not found by the name that the adapters know. RunError or PoolError
     say what does not fit together.
@@ -81,7 +81,7 @@ def _matrix(path: Path) -> Any:
 
 
 def _names(folder: Path) -> dict[int, str]:
-    """Experts' own names by number, as far as the log tells."""
+    """The experts' names by number, as far as the log gives them."""
     try:
         text = (folder / "log.txt").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""Scores the replies of systems, and lets a scorer put further questions to them or to a judge.
+"""Scores the replies of systems, and lets a scorer ask further questions of them or of a judge.
 
 Further calls go through the executor, so they are cached, counted and resumed like all others.
 """
@@ -52,7 +52,7 @@ class ScoringContext:
         return [None if reply.finish == "failed" else reply.text for reply in made]
 
     def _executor(self, judge: Expert) -> Executor:
-        """The run's own for a local judge; else one on the judge's engine that shares cache and ledger."""
+        """The run's executor for a local judge; else one on the judge's engine that shares cache and ledger."""
         system = self.systems[0]
         if judge.base in (system.bases or ("",)):
             return self.executor
@@ -72,7 +72,7 @@ def score_replies(
     examples: Sequence[Example],
     step: str,
 ) -> list[list[Score]]:
-    """Scores as [system][example] of what each system's sink replied; nan where a call at any of its nodes failed."""
+    """Scores as [system][example] of the replies of each system's sink; nan where a call at any of its nodes failed."""
     replies = [
         reply.text for system, nodes in zip(systems, transcripts, strict=True) for reply in nodes[system.topology.sink]
     ]
@@ -89,7 +89,7 @@ def score_replies(
 
 
 def _base_alone(systems: Sequence[System]) -> Expert:
-    """The base of the systems' first adapter as it is without one: an adapter of zeros."""
+    """The bare base of the systems' first adapter: an adapter of zeros."""
     expert = next((expert for system in systems for expert in system.experts if expert.form), None)
     if expert is None:
         raise TaskError("the run has no base model that could judge; name one: task.scorer_options.model and .url")

@@ -38,9 +38,9 @@ FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A topology with an expert at each node (`experts[node]`), and all that is needed to answer with it.
+    """A topology with an expert at each node (`experts[node]`), and everything needed to answer with it.
 
-    `seeds`, one a node, tell apart samples that one expert draws at several nodes; () is the sampling's own at each.
+    `seeds`, one a node, keep samples of one expert at several nodes different; () is the sampling's own at each.
     """
 
     topology: Topology
@@ -56,7 +56,7 @@ class System:
             raise ValueError(f"expected one seed a node ({self.topology.size}) or none, got {len(self.seeds)}")
         for node, expert in enumerate(self.experts[: self.topology.size]):
             if isinstance(expert, Vote) and not self.topology.predecessors(node):
-                raise ValueError(f"node {node} is to vote and hears nobody")
+                raise ValueError(f"node {node} is a vote and has no predecessors")
         if len(self.experts) != self.topology.size:
             raise ValueError(f"expected one expert a node ({self.topology.size}), got {len(self.experts)}")
 
@@ -72,11 +72,11 @@ class System:
 
     @property
     def calls(self) -> int:
-        """Model calls that one answer takes."""
+        """Model calls needed for one answer."""
         return sum(map(width, self.experts))
 
     def sampling_at(self, node: int) -> Sampling:
-        """How the reply of `node` is drawn."""
+        """The sampling of `node`'s reply."""
         return replace(self.sampling, seed=self.seeds[node]) if self.seeds else self.sampling
 
     @property
@@ -101,7 +101,7 @@ class System:
         return f"{graph_svg(self.topology, self.assignment)}<p>{escape(about)}</p>"
 
     def save(self, folder: Path, hashes: Mapping[str, Mapping[str, str]] | None = None) -> None:
-        """Write the whole system to `folder`, replacing what was there only when all is written.
+        """Write the whole system to `folder`, replacing an older one only when everything is written.
 
         `hashes` (experts/fingerprint.py) by the name of each adapter's base are verified on loading.
         """
@@ -154,7 +154,7 @@ class System:
         return entry if own else entry | {"base": expert.base}
 
     def respond(self, questions: Sequence[str], engine: Engine | None = None) -> list[str]:
-        """The system's answer to each question. Without `engine` the system opens the one it was found with."""
+        """The system's answer to each question. Without `engine`, the system opens the engine it was found with."""
         from hswarm.system.executor import Executor
         from hswarm.tasks.task import Example
 
@@ -166,7 +166,7 @@ class System:
 
 def load(path: str | Path, base: str = "") -> System:
     """The system in `path`: a run's directory (its best), a bundle, a folder that `System.save` wrote, or a finished
-    search of the authors' code (execution/reference.py).
+    search of the authors' code (system/reference.py).
 
     `base` says where the base model lies if it is not found by the name that the system knows. RunError or PoolError
     if a file of a bundle, an adapter, or the base that a bundle names is not what it was when written, or is a link.
@@ -217,7 +217,7 @@ def _first(fault: ValidationError) -> str:
 
 
 def _compose(node: dict[str, Any], experts: dict[str, Expert]) -> Expert:
-    """What stands at a node, of the experts by folder."""
+    """The expert, fusion or vote at a node, given the experts by folder."""
     if "vote" in node:
         return Vote.new(node["expert"])
     if "fusion" in node:

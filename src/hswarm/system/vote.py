@@ -27,7 +27,7 @@ def majority(example: Example, replies: Sequence[Completion]) -> Completion:
 
 
 def ballot(example: Example, text: str) -> str:
-    """What a reply answers, in a form that equal answers share: an option's letter, a number or plain words."""
+    """The answer in a reply, normalised so that equal answers compare equal: a letter, a number or plain words."""
     if example.choices:
         return stated_letter(text, example) or ""
     stated = stated_answer(text, "") or ""
