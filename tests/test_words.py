@@ -1,0 +1,95 @@
+"""Phrases that read as translated must not come back in source and docs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOMS = [
+    "server",
+    "engines",
+    "experts",
+    "training",
+    "workers",
+    "bundle",
+    "system",
+    "core",
+    "plots",
+    "compat",
+    "starters",
+    "errors.py",
+    "io.py",
+    "registry.py",
+]
+PAGES = [
+    "quickstart",
+    "experts",
+    "api-models",
+    "bundle",
+    "serving",
+    "scaling",
+    "sweeps",
+    "determinism",
+    "reliability",
+    "pool",
+    "micro-pool",
+    "tracking",
+    "report",
+    "run-directory",
+    "adding-a-method",
+    "adding-an-engine",
+    "design",
+    "beyond-the-tree",
+]
+INSTEAD = {
+    r"to be had": "available, downloaded, found",
+    r"is had by": "comes from",
+    r"\banew\b": "again; restarted, repeated, rewritten",
+    r"what came\b": "what was found instead; the actual cost",
+    r"moving house": "moving to hswarm",
+    r"who speaks to whom": "the topology, the edges",
+    r"speaks? to (one|two|several|another|nobody|others)": "has an edge to, has a successor",
+    r"\b(it|nobody|node|that `node`) hears\b|hears nobody": "predecessors; reads the reply of",
+    r"does not reach for all": "is too small for all",
+    r"as well as can be": "as well as possible",
+    r"as cheap as can be": "cheapest",
+    r"for ever\b": "permanently, never reused",
+    r"to hand on\b|handed on\b": "to pass on, exported",
+    r"left the finite numbers; shorten": "are no longer finite; reduce",
+    r"is not to be had": "is unavailable",
+}
+
+
+def faults(text: str) -> list[tuple[int, str, str]]:
+    """(line, phrase, what to write instead), also of phrases that a line break divides."""
+    return [
+        (text.count("\n", 0, found.start()) + 1, " ".join(found.group().split()), instead)
+        for phrase, instead in INSTEAD.items()
+        for found in re.finditer(phrase.replace(" ", r"\s+"), text, re.IGNORECASE)
+    ]
+
+
+def files(root: Path) -> list[Path]:
+    """Everything that a person reads of the rooms and pages held here."""
+    rooms = [root / "src/hswarm" / name for name in ROOMS]
+    source = [file for room in rooms for file in ([room] if room.is_file() else sorted(room.rglob("*.py")))]
+    pages = [root / "docs" / f"{name}.md" for name in PAGES]
+    return [*source, *pages, *(root / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"))]
+
+
+def test_phrases_stay_away(root: Path) -> None:
+    found = [
+        f"{file.relative_to(root)}, line {line}: '{phrase}'; write instead: {instead}"
+        for file in files(root)
+        for line, phrase, instead in faults(file.read_text())
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("text", ["a base that is not to be had", "line\nmade\nanew", "a node hears\nnobody"])
+def test_a_phrase_is_found(text: str) -> None:
+    assert faults(text)
+
+
+def test_a_fault_says_where_and_what_to_write() -> None:
+    assert faults("first\nmoving\nhouse") == [(2, "moving house", "moving to hswarm")]
