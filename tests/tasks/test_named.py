@@ -94,7 +94,7 @@ def test_show_prints_the_context_that_a_node_reads(tmp_path, capsys):
 
 def test_check_shows_what_is_doubtful(tmp_path, capsys):
     write(tmp_path, "abkg", choices={"A": "x", "B": "y"}, answer="B", context_chunks=["c", ""])
-    assert main(["tasks", "check", "abkg", "--path", str(tmp_path)]) == 0
+    assert main(["tasks", "check", "abkg", "--path", str(tmp_path)]) == 1
     shown = capsys.readouterr().out
     for line in (
         "dev: 1",
@@ -106,5 +106,7 @@ def test_check_shows_what_is_doubtful(tmp_path, capsys):
         "chance: 0.500",
         "constant: 1.000",
         "most common answers: B (2)",
+        "- 1 test questions occur in dev",
+        "verdict: warnings",
     ):
         assert line in shown.splitlines()

@@ -25,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         module, _, function = arguments.handler.partition(":")
         with allowed(*arguments.allow):
-            getattr(import_module(f"hswarm.cli.{module}"), function)(arguments)
-        return 0
+            status = getattr(import_module(f"hswarm.cli.{module}"), function)(arguments)
+        return status if isinstance(status, int) else 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

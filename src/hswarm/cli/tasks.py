@@ -13,7 +13,8 @@ from hswarm.cli.main import printable, readable
 from hswarm.errors import TaskError
 from hswarm.prompts import Prompts
 from hswarm.registry import lookup, names
-from hswarm.tasks.check import check_task
+from hswarm.scorers.golds import unreadable_golds
+from hswarm.tasks.check import check_task, verdict
 from hswarm.tasks.named import NamedTask
 from hswarm.tasks.task import Example
 
@@ -70,8 +71,8 @@ def _print_card(console: Console, card: NamedTask) -> None:
         console.print(f"{name:<9}{text}")
 
 
-def check(arguments: argparse.Namespace) -> None:
-    """Print what is in a task and what is doubtful about it."""
+def check(arguments: argparse.Namespace) -> int:
+    """Print what is in a task, what is doubtful about it, and a verdict; the exit status says the verdict."""
     task = open_task(arguments.task, arguments.path, arguments.hub)
     found = check_task(task)
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -79,3 +80,8 @@ def check(arguments: argparse.Namespace) -> None:
         if isinstance(value, float):
             value = f"{value:.3f}"
         console.print(f"{name.replace('_', ' ')}: {printable(str(value))}")
+    told = verdict(found, unreadable_golds(task))
+    for reason in told.reasons:
+        console.print(f"- {printable(reason)}")
+    console.print(f"verdict: {told.name}")
+    return told.status
