@@ -87,7 +87,7 @@ def test_no_question_of_an_evaluation_is_trained_on(tmp_path):
     [
         ({"steps = 3": "stepz = 3"}, "stepz"),
         ({"rank = 2": "rank = 0"}, "rank must be more than 0"),
-        ({'"legs"': '"sums"'}, "each with a name of its own"),
+        ({'"legs"': '"sums"'}, "each with its own name"),
         ({'"legs"': '"../legs"'}, "name is that of its folder"),
         ({"rank = 2": "rank ="}, "cannot be read as TOML"),
     ],
