@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,11 @@ def test_imports_point_upwards(root):
             continue
         for target in imports(path):
             assert ORDER.index(room(target)) <= ORDER.index(room(module)), f"{module} imports {target}"
+
+
+def test_every_room_says_what_lives_there(root: Path) -> None:
+    for room_file in sorted((root / "src/hswarm").glob("*/__init__.py")):
+        assert ast.get_docstring(ast.parse(room_file.read_text())), f"{room_file} says nothing of its room"
 
 
 @pytest.mark.parametrize("name", hswarm.__all__)

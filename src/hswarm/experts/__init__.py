@@ -1,0 +1,4 @@
+"""What a pool holds: adapters, checkpoints, remote models; bases, blends, compatibility.
+
+May import prompts, tasks, core and what lies below; knows no engine.
+"""

@@ -1,0 +1,4 @@
+"""Training experts: examples, the training loop, scores before and after.
+
+May import engines, scorers, experts, tasks, prompts and what lies below.
+"""
