@@ -66,6 +66,19 @@ def test_the_micro_starter_brings_its_world(here: Path) -> None:
     assert len(list((here / "micro/pool").iterdir())) == 10
 
 
+def test_the_micro_starter_is_whole_wherever_it_is_read(here: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Its base, like its pool, counts from the recipe's folder, not from where the command is given."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    assert main(["new", "micro", "--file", str(elsewhere / "micro.toml")]) == 0
+    pool = read_recipe(elsewhere / "micro.toml").pool
+    assert (Path(pool.base), Path(pool.path)) == (elsewhere / "micro/base", elsewhere / "micro/pool")
+
+
+def test_a_base_that_is_no_folder_stays_a_hub_id(here: Path) -> None:
+    assert main(["new", "paper"]) == 0
+    assert read_recipe(here / "paper.toml").pool.base == "google/gemma-7b-it"
+
+
 def test_demo_runs_without_any_extra(here: Path) -> None:
     """With no torch to be found the demo searches the toy engine's world, to the end."""
     code = (

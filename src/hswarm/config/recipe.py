@@ -123,8 +123,7 @@ def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "
         anchor_path(content.get(section), path.parent, key)
     for part in _parts(content.get("task")):
         anchor_path(part, path.parent)
-    if isinstance(content.get("pool"), dict) and str(content["pool"].get("base", "")).startswith("."):
-        anchor_path(content["pool"], path.parent, "base")  # without a dot it is a hub id or an alias
+    _anchor_base(content.get("pool"), path.parent)
     for key in ("path", "recipe"):
         methods = content.get("methods")
         anchor_path(methods.get("data_merge") if isinstance(methods, dict) else None, path.parent, key)
@@ -177,6 +176,14 @@ def _without(content: Mapping[str, Any], place: Sequence[str | int]) -> dict[str
     if rest and isinstance(inner, Mapping):
         return {**content, str(first): _without(inner, rest)}
     return {key: value for key, value in content.items() if key != first}
+
+
+def _anchor_base(pool: Any, folder: Path) -> None:
+    """Make `base` start at `folder` where it is a path: a folder is there, or it begins with a dot. Else it is a hub id
+    or an alias."""
+    base = pool.get("base") if isinstance(pool, dict) else None
+    if isinstance(base, str) and base and (base.startswith(".") or (folder / base).is_dir()):
+        anchor_path(pool, folder, "base")
 
 
 def anchor_path(section: Any, folder: Path, key: str = "path") -> None:
