@@ -146,11 +146,8 @@ class Game:
 def calls_a_question(topology: Topology) -> int:
     """The most calls that all but Shapley values take: the system's own, and seven times (experts, nodes and edges left
     out; experts and nodes replaced by two scripts) for each node those who hear of it, and one that takes its place."""
-    hearers: dict[int, set[int]] = {}
-    for node in reversed(topology.order):
-        spoken = {v for u, v in topology.edges if u == node}
-        hearers[node] = spoken.union(*(hearers[v] for v in spoken))
-    return topology.size + 7 * sum(len(those) + 1 for those in hearers.values())
+    pairs = sum(len(topology.ancestors(node)) for node in range(topology.size))
+    return topology.size + 7 * pairs
 
 
 def jfk_rows(

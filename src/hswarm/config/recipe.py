@@ -26,35 +26,22 @@ from hswarm.session.settings import (
 )
 from hswarm.tasks import TaskSettings
 
+_SWARMS = {"method": "hswarm", "graphs": 10, "assignments": 10, "patience": 6, "draw": "independent"}
+_PROMPTS = {"layout": "paper", "style": "place"}
+
 # Where paper and reference code differ; docs/fidelity.md gives the reasons for our own defaults.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
-        "prompts": {"layout": "paper", "style": "place"},
+        "prompts": _PROMPTS,
         "decode": {"top_p": 0.8, "edges": "independent"},
-        "search": {
-            "method": "hswarm",
-            "graphs": 10,
-            "assignments": 10,
-            "iterations": 20,
-            "patience": 6,
-            "draw": "independent",
-            "weight_topology": "best",
-        },
+        "search": {**_SWARMS, "iterations": 20, "weight_topology": "best"},
         "role": {"step_factor": 1.0, "velocity": "zero"},
         "weight": {"step_factor": 1.0, "velocity": "zero"},
     },
     "reference": {
-        "prompts": {"layout": "paper", "style": "place"},
+        "prompts": _PROMPTS,
         "decode": {"top_p": 0.0, "edges": "one"},
-        "search": {
-            "method": "hswarm",
-            "graphs": 10,
-            "assignments": 10,
-            "iterations": 200,
-            "patience": 6,
-            "draw": "independent",
-            "weight_topology": "iteration",
-        },
+        "search": {**_SWARMS, "iterations": 200, "weight_topology": "iteration"},
         "role": {"step_factor": 1.0, "velocity": "random"},
         "weight": {"step_factor": 1.0, "velocity": "random"},
     },

@@ -1,4 +1,4 @@
-"""Shares and differences as pictures: bars, stacked bars, a field of squares. SVG as plain strings, no library.
+"""Shares and differences as pictures: bars, a field of squares. SVG as plain strings, no library.
 
 Text takes the colour around it (currentColor), so a picture reads on light and dark ground.
 """
@@ -51,22 +51,6 @@ def bars_svg(
             parts.append(f'<path d="M{x(marks[i]):.1f} {y + 2}v{_ROW - 4}" stroke="currentColor" stroke-width="2.4"/>')
     parts.append(f'<path d="M{x(0.0):.1f} {_HEAD}v{_ROW * len(labels)}" stroke="currentColor" opacity=".4"/>')
     return _svg(parts, title, len(labels))
-
-
-def stacked_svg(labels: Sequence[str], kinds: Sequence[str], shares: NDArray[np.float64], title: str) -> str:
-    """A whole bar a label, divided by `shares`, shape (labels, kinds)."""
-    parts = []
-    for i, label in enumerate(labels):
-        y, left = _HEAD + _ROW * i, float(_LABEL)
-        parts.append(_label(label, y))
-        for k, share in enumerate(shares[i].tolist()):
-            width = share * _PLOT
-            parts.append(
-                f'<rect x="{left:.1f}" y="{y + 4}" width="{width:.1f}" height="{_ROW - 8}" '
-                f'fill="{_colour(k)}"><title>{escape(kinds[k])}: {share:.0%}</title></rect>'
-            )
-            left += width
-    return _svg([*parts, *_legend(kinds, _HEAD + _ROW * len(labels))], title, len(labels) + 1)
 
 
 def field_svg(states: NDArray[np.int64], kinds: Sequence[str], title: str) -> str:
