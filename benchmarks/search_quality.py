@@ -3,6 +3,7 @@
     python benchmarks/search_quality.py micro-tasks micro-20000 [--seeds 5] [--methods growth,hswarm,random_search]
     python benchmarks/search_quality.py micro-tasks --methods growth,growth:racing=false,growth:free=false
     python benchmarks/search_quality.py micro-20000 --picture docs/search.svg
+    python benchmarks/search_quality.py micro-20000 --jobs 16 --set engine.name=transformers --set engine.device=cuda
 
 A cell is one method on one task with one seed. It is kept under --runs when it is done, and not made twice; cells of a
 world share the calls that they make, and each counts them as its own. Methods take settings after a colon.
@@ -17,6 +18,9 @@ world has in these combinations.
 
 import argparse
 import json
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -37,16 +41,17 @@ MICRO = [
     f"micro-tasks/{name}" for name in ("both", "chain-four", "chain-three", "chain-two", "plain-three", "plain-two")
 ]
 SMOLLM2 = [f"smollm2-tasks/{name}" for name in ("family-logic", "spelling-letters", "sums-sisters")]
+TUNING = ("yam+gul+nix+vop", "ras+yam+gul", "qib+vop+nix", "gul+ras+vop+yam", "nix+qib+yam", "vop+yam+qib+ras")
 OTHERS = 'pool.experts=["yam","gul","nix","vop","ras","qib"]'
 
 
 def chain(skills, *changes):
     """chain-four with another chain of the micro pool."""
-    return ("micro-tasks/chain-four", f'task.datasets=["{skills}"]', f'name="{skills}"', *changes)
+    return ("micro-tasks/chain-four", f'task.datasets=["{skills}"]', f'name="{skills.replace("+", "-")}"', *changes)
 
 
 WORLDS = {
-    "tuning": [chain("yam+gul+nix+vop", OTHERS, "task.seed=7"), chain("ras+yam+gul", OTHERS, "task.seed=7")],
+    "tuning": [chain(skills, OTHERS, "task.seed=7") for skills in TUNING],
     "micro-tasks": MICRO,
     "micro-5000": [("micro", "budget.calls=5000")],
     "micro-20000": [("micro", "budget.calls=20000")],
@@ -87,25 +92,46 @@ def describe(system):
     return [expert.digest for expert in system.experts], sorted(system.topology.edges)
 
 
-def recipes(world):
-    """The recipes of a world."""
+def recipes(world, more=()):
+    """The recipes of a world, with `more` changes to each."""
     for entry in WORLDS[world]:
         name, *changes = [entry] if isinstance(entry, str) else entry
         steps = [change.removeprefix("options=") for change in changes if change.startswith("options=")]
         changes = [change for change in changes if not change.startswith("options=")]
         changes += [f"task.options.toy.steps={n}" for n in steps]
-        yield read_recipe(ROOT / f"recipes/{name}.toml", changes)
+        yield read_recipe(ROOT / f"recipes/{name}.toml", [*changes, *more])
 
 
-def made(session, method, seed, folder):
-    """The cell's result, from its file if it is there."""
+def alone(world, place, method, seed, given):
+    """One cell, in a process of its own."""
+    recipe = list(recipes(world, given.set))[place]
+    with Session.open(recipe) as session:
+        made(session, method, seed, given.runs / world, f"-{os.getpid()}")
+
+
+def side_by_side(worlds, methods, given):
+    """All cells that are missing, in `given.jobs` processes."""
+    with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as processes:
+        cells = [
+            processes.submit(alone, world, place, method, seed, given)
+            for world in worlds
+            for method in methods
+            for seed in range(given.seeds)
+            for place in range(len(WORLDS[world]))
+        ]
+        for cell in cells:
+            cell.result()
+
+
+def made(session, method, seed, folder, own=""):
+    """The cell's result, from its file if it is there. Calls are shared with cells of the same task (and `own`)."""
     recipe = session.recipe.model_copy(update={"seed": seed})
     path = folder / recipe.name / method.replace(":", "-") / f"{seed}.json"
     if path.is_file():
         return io.read_json(path, "a cell")
     name, _, options = method.partition(":")
     settings = {key: json.loads(value) for key, value in (o.split("=") for o in options.split(";") if o)}
-    with closing(Cache(folder / f"{recipe.name}.sqlite")) as shared, closing(Cache()) as cache:
+    with closing(Cache(folder / f"{recipe.name}{own}.sqlite")) as shared, closing(Cache()) as cache:
         evaluator = replace(session, recipe=recipe, cache=cache, elsewhere=shared).evaluator
         evaluator.checkpointer = watch = Watch(evaluator)
         made_by = get_method(name, settings or recipe.methods.get(name))
@@ -177,14 +203,18 @@ def main():
     parser.add_argument("worlds", nargs="+", choices=list(WORLDS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--methods", default="growth,hswarm,random_search")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="for all recipes")
+    parser.add_argument("--jobs", type=int, default=1, help="cells side by side, in processes (default: 1)")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs/search-quality")
     parser.add_argument("--name", default="", help="added to the name of the file of results")
     parser.add_argument("--picture", type=Path, help="draw the anytime curve there")
     given = parser.parse_args()
     methods = given.methods.split(",")
+    if given.jobs > 1:
+        side_by_side(given.worlds, methods, given)
     for world in given.worlds:
         results, folder = {}, given.runs / world
-        for recipe in recipes(world):
+        for recipe in recipes(world, given.set):
             with Session.open(recipe) as session:
                 results[recipe.name] = {
                     m: [made(session, m, seed, folder) for seed in range(given.seeds)] for m in methods

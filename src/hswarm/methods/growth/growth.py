@@ -42,6 +42,8 @@ class Growth:
     least), on `rung` questions first. `blends` gives a node's expert a share of another, of `shares`; without `roles`
     graphs stay as the start made them and blends alone are tried. `patience` is in generations. The experts alone take
     at most `alone` of the calls, the pairs `pairs`. `price` is what a call an answer beyond the first must be worth.
+    `misfit` is the variance that the model leaves to what its features do not say; `trust` the number of questions as
+    which its expectation counts when the elite is chosen.
     """
 
     candidates: int = 0
@@ -57,6 +59,8 @@ class Growth:
     alone: float = 0.15
     pairs: float = 0.3
     price: float = 0.02
+    misfit: float = 0.003
+    trust: float = 8.0
 
     def __post_init__(self) -> None:
         for name, least in (("candidates", 0), ("elite", 1), ("rung", 1), ("patience", 1)):
@@ -64,6 +68,8 @@ class Growth:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not self.roles and not self.blends:
             raise ValueError("roles and blends are both off; growth needs one of them")
+        if not self.misfit > 0 or not self.trust >= 0:
+            raise ValueError(f"misfit must be more than 0 and trust at least 0, got {self.misfit} and {self.trust}")
         if not all(0 < share < 1 for share in self.shares):
             raise ValueError(f"shares lie between 0 and 1, got {self.shares}")
         for name in ("alone", "pairs"):
@@ -105,7 +111,9 @@ class Search:
         self._singles = [Term.of(pure(i)) for i in range(len(pool.experts))]
         groups = pool.groups if self._settings.blends else ()
         self._moves = Moves(len(self._singles), evaluator.nodes, groups, self._settings.shares, self._settings.roles)
-        self._model = Model(len(self._singles), evaluator.nodes) if self._settings.model else None
+        self._model = (
+            Model(len(self._singles), evaluator.nodes, misfit=self._settings.misfit) if self._settings.model else None
+        )
         self._round, self._stalled, self._ended = 0, 0, ""
         self._leaders: list[Term] = []  # each leader there was, the present one last
         self._first: Term | None = None
@@ -202,7 +210,7 @@ class Search:
         scores = board.scores
         if not settings.roles and self._first:
             scores = {term: row for term, row in scores.items() if term.topology == self._first.topology}
-        elite = best_terms(scores, self._model, settings.elite)
+        elite = best_terms(scores, self._model, settings.elite, settings.trust)
         moves = [move for move in self._moves.around(elite) if move.term not in board.scores]
         board.forget([*elite, self._leaders[-1]])
         if not moves:
