@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from hswarm.engines.base import EngineSettings, Sampling
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import PoolError, RunError
 from hswarm.experts.base import find_base
+from hswarm.experts.composite import Vote
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.system.system import System, load
 
@@ -102,6 +104,21 @@ def test_smaller_systems_are_all_that_one_node_less_leads_to():
         (("step-0", "step-1", "step-2"), frozenset({(0, 2), (1, 2)})),
     }
     assert smaller_systems(toy_system(Topology.chain(1), [0])) == []
+
+
+def test_pruning_leaves_no_vote_without_ballots() -> None:
+    """The vote of a star keeps at least one voter, however often a node is taken away."""
+    star = toy_system(Topology.star(3), [0, 1, 2])
+    system = replace(star, experts=(*star.experts[:2], Vote.new()))
+    smaller = smaller_systems(system)
+    assert {tuple(part.assignment) for part in smaller} == {
+        ("step-0",),
+        ("step-1",),
+        ("step-0", "vote"),
+        ("step-1", "vote"),
+    }
+    (voter,) = [part for part in smaller if part.assignment == ["step-0", "vote"]]
+    assert [part.assignment for part in smaller_systems(voter)] == [["step-0"]]
 
 
 def test_pruning_drops_an_idle_node_and_measures(run, tmp_path, capsys):

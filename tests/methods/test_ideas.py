@@ -1,19 +1,23 @@
 """Each method's own idea, on the toy engine with a planted answer."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from hswarm.core.topology import Topology
 from hswarm.engines.toy import planted_weights, toy_pool
+from hswarm.errors import ConfigError
 from hswarm.experts.adapter import Expert
-from hswarm.experts.pool import ExpertPool
+from hswarm.experts.pool import ExpertPool, PoolSettings
 from hswarm.methods import get_method, run_method
 from hswarm.methods.agent_prune import pruned_to
 from hswarm.methods.dare_ties import merge_updates
 from hswarm.methods.fixed_roles import one_many_one
-from hswarm.methods.gnn import Network
+from hswarm.methods.gnn import Network, Trial, add_edges, train_attention
 from hswarm.methods.gptswarm import interpolated
 from hswarm.methods.macnet import shapes
+from hswarm.methods.meta_agent import brief, read_cards
 from tests.methods.bench import bench, question, skilled
 
 SINGLE_STEPS = [question([step], 0.5, number) for number, step in enumerate([0, 1, 2] * 4)]
@@ -157,7 +161,10 @@ def _scored(name: str, permutations: int, seed: int) -> float:
     return float(evaluator.evaluate([system], "end")[0].utility)
 
 
-@pytest.mark.parametrize(("name", "own"), [("gptswarm", {"edges": "reinforce"}), ("agent_prune", {"runs": 0})])
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("gptswarm", {"edges": "reinforce"}), ("agent_prune", {"runs": 0}), ("gnn", {"edges": "gradient"})],
+)
 def test_the_methods_of_their_own_papers_stay(name: str, own: dict[str, object]) -> None:
     pool = toy_pool(3)
     assert utility(name, pool, settings=own, iterations=20)[0] > utility("best_single", pool)[0]
@@ -176,3 +183,47 @@ def test_pruning_cuts_the_weakest_edges() -> None:
     whole, half = pruned_to(mask, (0.0, 0.5))
     assert whole.edges == {(1, 0), (2, 0), (1, 2)}
     assert half.edges == {(1, 0), (2, 0)}
+
+
+@pytest.mark.model
+def test_graph_attention_learns_which_edges_help() -> None:
+    good = {(1, 2), (2, 3), (3, 0)}
+    every = [(u, v) for u in range(1, 4) for v in range(4) if u != v]
+    trials = [Trial(frozenset(), edge, edge in good) for edge in every]
+    logits = train_attention(4, trials, 8, 400, 0.02, seed=0)
+    assert {edge for edge in every if logits[edge] > 0} == good
+    assert np.array_equal(logits, train_attention(4, trials, 8, 400, 0.02, seed=0))
+
+
+def test_graphs_grow_by_one_edge_and_say_whether_it_helped() -> None:
+    pool, evaluator = bench(toy_pool(3), iterations=5)
+    trials = add_edges(pool.experts, evaluator, np.random.default_rng(0))
+    assert len(trials) > 20
+    assert any(trial.helps for trial in trials)
+    assert not all(trial.helps for trial in trials)
+    for trial in trials:
+        assert trial.edge not in trial.edges
+        Topology.of(3, {*trial.edges, trial.edge, *((u, 0) for u in (1, 2) if not any(e[0] == u for e in trial.edges))})
+
+
+def test_the_designer_reads_the_cards(tmp_path: Path) -> None:
+    for name, text in (("sums", "---\nlicense: mit\n---\n# sums\n\nTrained on\n\n- data: sums\n"), ("bare", "")):
+        (tmp_path / name).mkdir()
+        if text:
+            (tmp_path / name / "README.md").write_text(text)
+    settings = PoolSettings(path=str(tmp_path))
+    assert read_cards(settings, 100) == {"sums": "Trained on - data: sums"}
+    assert read_cards(settings, 7) == {"sums": "Trained"}
+    assert read_cards(settings, 0) == read_cards(PoolSettings(), 100) == {}
+    pool, evaluator = bench(toy_pool(2))
+    singles = evaluator.evaluate([evaluator.alone(expert) for expert in pool.experts], "alone")
+    text = brief(singles, singles, 2, {"step-0": "knows the first step"})
+    assert "(knows the first step)" in text.splitlines()[1]
+    assert "(" not in text.splitlines()[2]
+
+
+def test_the_judge_designs_only_where_the_task_has_one() -> None:
+    with pytest.raises(ConfigError, match="has no judge behind an API"):
+        utility("meta_agent", toy_pool(2), settings={"designer": "judge"})
+    with pytest.raises(ConfigError, match="did you mean 'step-1'"):
+        utility("meta_agent", toy_pool(2), settings={"designer": "step1"})

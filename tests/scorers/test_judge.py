@@ -6,7 +6,8 @@ import pytest
 
 from hswarm.errors import TaskError
 from hswarm.scorers import get_scorer
-from hswarm.tasks.task import Example
+from hswarm.scorers.judge import judge_of_task
+from hswarm.tasks.task import Example, Task
 
 EXAMPLES = [Example(str(i), f"q{i}", "gold") for i in range(5)]
 
@@ -58,3 +59,12 @@ def test_a_named_judge_is_asked():
 def test_wrong_options_are_refused_before_anything_is_asked(options):
     with pytest.raises(TaskError):
         get_scorer("judge", options)
+
+
+def test_the_judge_of_a_task_is_the_model_that_scores_it() -> None:
+    dev = tuple(EXAMPLES[:1])
+    judged = judge_of_task(Task("t", dev, (), "judge", scorer_options={"model": "m", "url": "http://x/v1"}))
+    assert judged is not None
+    assert judged.remote.model == "m"
+    assert judge_of_task(Task("t", dev, (), "judge")) is None
+    assert judge_of_task(Task("t", dev, (), "exact")) is None

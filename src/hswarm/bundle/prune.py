@@ -7,6 +7,7 @@ nothing; test is not looked at.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hswarm.bundle.package import Source
 from hswarm.core.stats import paired_test
 from hswarm.core.topology import reaching
 from hswarm.errors import RunError
+from hswarm.experts.composite import Vote
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 from hswarm.runs.schema import Pruned
@@ -50,13 +52,19 @@ def prune(source: Source, path: Path, progress: Progress) -> Source:
 
 
 def smaller_systems(system: System) -> list[System]:
-    """The systems that removing one node can give, each once."""
+    """The systems that removing one node can give, each once; none in which a vote would have nothing to count."""
     topology = system.topology
     kept = set()
     for node in set(range(topology.size)) - {topology.sink}:
         kept.add(reaching(topology.sink, [edge for edge in topology.edges if node not in edge]))
         kept.add(topology.ancestors(node))
-    return [system.subgraph(nodes) for nodes in sorted(kept, key=lambda nodes: (len(nodes), sorted(nodes)))]
+    whole = [nodes for nodes in kept if not _empty_vote(system, nodes)]
+    return [system.subgraph(nodes) for nodes in sorted(whole, key=lambda nodes: (len(nodes), sorted(nodes)))]
+
+
+def _empty_vote(system: System, nodes: Set[int]) -> bool:
+    votes = [node for node in nodes if isinstance(system.experts[node], Vote)]
+    return any(not nodes & set(system.topology.predecessors(vote)) for vote in votes)
 
 
 def _session(system: System, path: Path) -> Session:

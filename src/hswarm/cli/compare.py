@@ -13,7 +13,8 @@ from rich.table import Table
 from hswarm import io
 from hswarm.cli.common import continuing, say
 from hswarm.config.recipe import read_recipe
-from hswarm.errors import MissingExtra
+from hswarm.errors import ConfigError, MissingExtra
+from hswarm.experiments import paper
 from hswarm.experiments.compare import compare as run_comparison
 from hswarm.methods import method_names
 from hswarm.report.table import HEAD, cells, tabulate, write_all
@@ -22,7 +23,12 @@ _SHOWN = (0, 1, 2, 4, 5, 6, 7, 10, 12)
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """Run what is missing, then print the table and write it in every form."""
+    """Run what is missing, then print the table and write it in every form; with `--paper` print the paper's."""
+    if arguments.paper == bool(arguments.recipes):
+        raise ConfigError(["expected either recipes to compare methods on, or --paper for the paper's own results"])
+    if arguments.paper:
+        print(paper.markdown())
+        return
     methods = method_names(arguments.methods)
     recipes = [read_recipe(path, arguments.overrides, arguments.preset) for path in arguments.recipes]
     limits = {

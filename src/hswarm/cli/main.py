@@ -162,7 +162,12 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--queue", type=int, default=256, help="most questions under way at once")
 
     compare = _command(commands, "compare", "compare:compare", "compare methods on equal terms; again: continue")
-    compare.add_argument("recipes", metavar="RECIPE", nargs="+", help="one recipe a task")
+    compare.add_argument("recipes", metavar="RECIPE", nargs="*", help="one recipe a task")
+    compare.add_argument(
+        "--paper",
+        action="store_true",
+        help="print the paper's own results and what they rest on; run nothing",
+    )
     _change_arguments(compare)
     compare.add_argument("--methods", default="all", metavar="A,B", help="names with commas between (default: all)")
     compare.add_argument("--seeds", type=int, default=3, metavar="K", help="runs a method (default: 3)")

@@ -1,26 +1,129 @@
-"""GNN: a graph network reads what each expert is good at and predicts the edges (cf. G-Designer, arXiv 2410.11782).
+"""GNN: a graph network predicts the edges of the team's graph.
 
-The paper names "GNNs" without a definition. Here: a node's features are its agreement with each expert on dev and its
-own score; two graph convolutions over the graph of agreement give an embedding a node; a bilinear form of two
-embeddings is an edge's logit. All weights are trained by policy gradient on dev, from `rng`'s start.
+As arXiv 2502.04510 ran it: graph attention over random node features learns, from graphs scored on dev, whether one
+more edge raises the utility; then every possible edge is predicted.
+
+With `edges` "gradient" a network that reads what each expert is good at is trained by policy gradient instead (cf.
+G-Designer, arXiv 2410.11782): a node's features are its agreement with each expert on dev and its own score, two graph
+convolutions give an embedding a node, and a bilinear form of two embeddings is an edge's logit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hswarm.core.topology import reaching
+from hswarm.errors import MissingExtra
+from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods import policy_gradient
 from hswarm.methods.base import method
-from hswarm.methods.common import ranked_alone
+from hswarm.methods.common import ending_in, ranked_alone
+from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
+if TYPE_CHECKING:
+    import torch
+
 Array = NDArray[Any]
+EdgeSet = frozenset[tuple[int, int]]
+
+
+class Trial(NamedTuple):
+    """A graph's drawn edges, one more edge, and whether it raised the utility on dev."""
+
+    edges: EdgeSet
+    edge: tuple[int, int]
+    helps: bool
+
+
+def add_edges(members: Sequence[Expert], evaluator: Evaluator, rng: np.random.Generator) -> list[Trial]:
+    """Random graphs that grow from none, an edge at a time; each graph is scored once. As many as the recipe's systems.
+
+    A node without a drawn edge gets one to the sink. An edge that would close a cycle is passed over.
+    """
+    places = np.argwhere(policy_gradient.candidates(len(members)))
+    trials: list[Trial] = []
+    scored, walk = 0, 0
+    while scored < evaluator.systems and len(places):
+        edges: EdgeSet = frozenset()
+        before = _scored(edges, members, evaluator, f"walk {walk}")
+        scored += 1
+        for u, v in rng.permutation(places).tolist():
+            if scored >= evaluator.systems:
+                break
+            if v in reaching(u, edges):
+                continue
+            after = _scored(edges | {(u, v)}, members, evaluator, f"walk {walk}: {u}-{v}")
+            scored += 1
+            trials.append(Trial(edges, (u, v), after > before))
+            edges, before = edges | {(u, v)}, after
+        walk += 1
+    return trials
+
+
+def _scored(edges: EdgeSet, members: Sequence[Expert], evaluator: Evaluator, step: str) -> float:
+    topology = ending_in(len(members), set(edges), policy_gradient.SINK)
+    return float(np.nan_to_num(evaluator.evaluate([evaluator.system(topology, members)], step)[0].utility))
+
+
+def train_attention(size: int, trials: Sequence[Trial], hidden: int, epochs: int, rate: float, seed: int) -> Array:
+    """Logits that an edge helps, shape (size, size), for a graph without edges, after training on `trials`.
+
+    One head of graph attention (arXiv 1710.10903) over random node features; an edge is scored by a bilinear form of
+    its ends' embeddings. Binary cross-entropy, Adam. MissingExtra without torch.
+    """
+    try:
+        import torch
+    except ImportError as missing:
+        raise MissingExtra("method 'gnn'", "transformers") from missing
+    drawn = torch.Generator().manual_seed(seed)
+
+    def random(*shape: int) -> torch.Tensor:
+        spread: torch.Tensor = torch.randn(*shape, generator=drawn, dtype=torch.float64) / shape[0] ** 0.5
+        return spread
+
+    features = random(size, hidden) * size**0.5
+    weights = [random(hidden, hidden), random(hidden, 2), random(hidden, hidden), torch.zeros(1, dtype=torch.float64)]
+    for weight in weights:
+        weight.requires_grad_()
+
+    def logits(masks: torch.Tensor) -> torch.Tensor:
+        """Of masks (graphs, size, size): [g, v, u] says that v reads u, itself included; to (graphs, u, v)."""
+        project, attend, form, bias = weights
+        nodes = features @ project
+        scores = torch.nn.functional.leaky_relu((nodes @ attend[:, :1]) + (nodes @ attend[:, 1:]).T, 0.2)
+        shares = torch.softmax(scores.masked_fill(~masks, -torch.inf), dim=-1)
+        found: torch.Tensor = torch.nn.functional.elu(shares @ nodes)
+        edges: torch.Tensor = found @ form @ found.transpose(1, 2) + bias
+        return edges
+
+    masks = torch.stack([_reads(size, trial.edges) for trial in trials])
+    ends = torch.tensor([trial.edge for trial in trials])
+    labels = torch.tensor([float(trial.helps) for trial in trials], dtype=torch.float64)
+    optimiser = torch.optim.Adam(weights, lr=rate)
+    for _ in range(epochs):
+        found = logits(masks)[torch.arange(len(trials)), ends[:, 0], ends[:, 1]]
+        optimiser.zero_grad()
+        torch.nn.functional.binary_cross_entropy_with_logits(found, labels).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    with torch.no_grad():
+        return np.asarray(logits(_reads(size, ())[None])[0].numpy())
+
+
+def _reads(size: int, edges: EdgeSet | tuple[()]) -> torch.Tensor:
+    import torch
+
+    mask = torch.eye(size, dtype=torch.bool)
+    for u, v in edges:
+        mask[v, u] = True
+    return mask
 
 
 class Network:
@@ -52,20 +155,47 @@ class Network:
         ]
 
 
-@method("gnn", "A graph network reads what each expert is good at and predicts the edges", paper="arXiv 2410.11782")
+@method("gnn", "A graph network predicts which edges help", paper="arXiv 2502.04510")
 @dataclass(frozen=True)
 class GNN:
-    """`samples` topologies a step; edges with a probability above a half at the end make the topology."""
+    """Edges with a probability above a half make the topology; the sink is the expert best alone.
+
+    "attention": a graph attention network with `hidden` features a node, trained for `epochs` on graphs that grow edge
+    by edge. "gradient": `samples` topologies a step of policy gradient. `rate` is the learning rate of either.
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    samples: int = 8
-    rate: float = 0.3
+    edges: Literal["attention", "gradient"] = "attention"
     hidden: int = 8
+    epochs: int = 200
+    rate: float | None = None
+    samples: int = 8
 
     def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
         singles = ranked_alone(pool, evaluator, rng)[: evaluator.nodes]
         members = [single.system.experts[0] for single in singles]
+        if self.edges == "gradient":
+            likely = self._gradient(singles, members, evaluator, rng)
+        else:
+            likely = self._attention(members, evaluator, rng)
+        chosen = np.argwhere((likely > 0.5) & policy_gradient.candidates(len(members))).tolist()
+        return evaluator.system(policy_gradient.likely_topology(likely, chosen), members)
+
+    def _attention(self, members: Sequence[Expert], evaluator: Evaluator, rng: np.random.Generator) -> Array:
+        trials = add_edges(members, evaluator, rng)
+        if not trials:
+            return np.zeros((len(members), len(members)))
+        seed, rate = int(rng.integers(2**31)), self.rate or 0.01
+        return policy_gradient.sigmoid(train_attention(len(members), trials, self.hidden, self.epochs, rate, seed))
+
+    def _gradient(
+        self,
+        singles: Sequence[Evaluation],
+        members: Sequence[Expert],
+        evaluator: Evaluator,
+        rng: np.random.Generator,
+    ) -> Array:
         network = Network(np.nan_to_num(np.stack([single.scores for single in singles])), self.hidden, rng)
         for step in range(policy_gradient.rounds(evaluator, self.samples)):
             likely = policy_gradient.sigmoid(network.logits())
@@ -74,7 +204,5 @@ class GNN:
             gains = policy_gradient.advantages(np.array([evaluation.utility for evaluation in found]))
             gradient = np.mean([gain * each for gain, (_, each) in zip(gains, drawn, strict=True)], axis=0)
             for weight, slope in zip(network.weights, network.gradients(gradient), strict=True):
-                weight += self.rate * slope
-        likely = policy_gradient.sigmoid(network.logits())
-        chosen = np.argwhere((likely > 0.5) & policy_gradient.candidates(len(members))).tolist()
-        return evaluator.system(policy_gradient.likely_topology(likely, chosen), members)
+                weight += (self.rate or 0.3) * slope
+        return policy_gradient.sigmoid(network.logits())

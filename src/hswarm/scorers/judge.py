@@ -13,7 +13,7 @@ from typing import Any
 from hswarm.errors import TaskError
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
 from hswarm.scorers.base import Further, Respond, Score, accepted
-from hswarm.tasks.task import Example
+from hswarm.tasks.task import Example, Task
 
 _TASK = (
     "You grade an answer to a question against the right answer. Grade what is said, not how: 10 means that it says "
@@ -76,6 +76,11 @@ def judge_of(
         return RemoteExpert(RemoteSettings("judge", model, url, key, **limits))
     except (ValueError, TypeError) as fault:
         raise TaskError(f"task.scorer_options of the judge: {fault}") from None
+
+
+def judge_of_task(task: Task) -> RemoteExpert | None:
+    """The model behind an API that scores `task`, if there is one."""
+    return judge_of(**task.scorer_options) if task.scorer == "judge" else None
 
 
 judge.check = judge_of  # type: ignore[attr-defined]  # before anything is spent or written
