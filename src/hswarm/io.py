@@ -80,3 +80,22 @@ def read_tensors(path: Path) -> dict[str, Any]:
         return dict(load_tensors(path.read_bytes()))
     except (OSError, SafetensorError, KeyError, ValueError) as fault:
         raise RunError(f"{path} cannot be read: {fault}") from fault
+
+
+def what_is(path: Path) -> str:
+    """`; it is ...` with what to do, for a path that is not what was expected."""
+    if not path.exists():
+        return "; nothing is there"
+    if path.is_file():
+        return f"; it is a recipe: hswarm search {path}" if path.suffix == ".toml" else "; it is a file"
+    kinds = {
+        "adapter_config.json": f"an adapter: hswarm experts check {path}",
+        "system.json": "a system: hswarm ask, evaluate, serve and export take it",
+        "table.json": "a comparison or a sweep: the command that made it goes on with it",
+        "config.json": "a model: name it in a recipe's pool",
+    }
+    for name, text in kinds.items():
+        if (path / name).is_file():
+            return f"; it is {text}"
+    held = sorted(inner.parent for inner in path.glob("*/config.toml"))
+    return f"; it holds runs: name one, as {held[0]}" if held else "; it is a folder of something else"

@@ -63,7 +63,7 @@ def test_refusals_exit_2_on_one_line(capsys, tmp_path, root, toy_run):
         ("search", demo, "--set", "pool.path='/nowhere'"): "no folder /nowhere",
         ("search", demo, "--set", "search.nodes=7"): "search.nodes is 7, the pool has 6 experts",
         ("search", demo, "--set", 'pool.experts=["sumz", "logic"]'): "did you mean 'sums'?",
-        ("ask", str(tmp_path), "hello"): "expected a system",
+        ("ask", str(tmp_path), "hello"): "expected a finished run",
         ("experts", "check", "/nowhere"): "no folder /nowhere",
     }
     for words, expected in cases.items():

@@ -100,15 +100,20 @@ def _print_result(what: str, result: dict[str, Any]) -> None:
     )
 
 
-def ask(arguments: argparse.Namespace) -> None:
-    """Print the system's answer to one question, with --trace every node's."""
+def ask(arguments: argparse.Namespace) -> int:
+    """Print the system's answer to one question, with --trace every node's; 1 without a reply."""
     system = load(arguments.run, arguments.base)
     executor = Session.of_system(system).executor
     example = Example(id="ask", question=arguments.question, answer="")
     (nodes,) = executor.run([system], [example], "ask")
     if arguments.trace:
         _print_trace(system, nodes)
-    print(readable(nodes[system.topology.sink][0].text))
+    reply = nodes[system.topology.sink][0].text
+    if not reply.strip():
+        print("hswarm: the system gave no reply; --trace shows every node's", file=sys.stderr)
+        return 1
+    print(readable(reply))
+    return 0
 
 
 def open_task(name: str | TaskSettings, path: str = "", hub: str = "") -> Task:

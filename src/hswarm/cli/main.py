@@ -1,18 +1,26 @@
-"""The command `hswarm`: imports only what a subcommand needs. Exit status: see errors.py; 130 = interrupted."""
+"""The command `hswarm`: imports only what a subcommand needs.
+
+Exit status: see errors.py; 130 = interrupted by Ctrl-C, 143 = ended by SIGTERM, both resumable.
+"""
 
 from __future__ import annotations
 
 import argparse
 import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any, NoReturn
 
 from hswarm import __version__
 from hswarm.compat.reference import FLAGS
 from hswarm.consent import allowed
 from hswarm.errors import HSwarmError, UserError
+from hswarm.registry import near
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,9 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         module, _, function = arguments.handler.partition(":")
-        with allowed(*arguments.allow):
+        with allowed(*arguments.allow), ended_by_sigterm():
             status = getattr(import_module(f"hswarm.cli.{module}"), function)(arguments)
         return status if isinstance(status, int) else 0
+    except Terminated:
+        print("ended by SIGTERM", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -43,8 +54,54 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         full = fault.errno in (errno.ENOSPC, errno.EDQUOT)
         print(f"hswarm: {printable(str(fault))}{'; make room, then go on' if full else ''}", file=sys.stderr)
-        mine = isinstance(fault, PermissionError | FileNotFoundError) or fault.errno == errno.EROFS
+        mine = isinstance(fault, PermissionError | FileNotFoundError) or fault.errno in (
+            errno.EROFS,
+            errno.ENAMETOOLONG,
+        )
         return UserError.exit_status if mine else 1
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: what holds for Ctrl-C holds for it."""
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM raises Terminated in the block; processes that it forks end as usual."""
+    if threading.current_thread() is not threading.main_thread():  # only there can a signal be handled
+        yield
+        return
+    owner = os.getpid()
+
+    def end(number: int, frame: Any) -> None:
+        if os.getpid() == owner:
+            raise Terminated
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line and name what is nearest."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"unknown '{value}'{near(str(value), map(str, action.choices))}")
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(UserError.exit_status, f"hswarm: {printable(message)}; see {self.prog} --help\n")
+
+
+def port(text: str) -> int:
+    """A port's number, from the command line."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 (any free one) to 65535, got '{text[:20]}'")
+    return int(text)
 
 
 def printable(text: str) -> str:
@@ -59,9 +116,10 @@ def readable(text: str) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """All subcommands; `handler` names the function, imported when used."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="hswarm",
-        description=("Finds the multi-LLM system that solves a task best: who speaks to whom, and with what weights."),
+        description="Finds the multi-LLM system that solves a task best: which expert's reply reaches which, and "
+        "with what weights.",
     )
     top.add_argument("--version", action="version", version=f"hswarm {__version__}")
     top.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -149,7 +207,7 @@ def parser() -> argparse.ArgumentParser:
     serve = _command(commands, "serve", "serve:serve", "serve the system found: an OpenAI-compatible API, and a page")
     serve.add_argument("run", metavar="RUN", help="a run, or a folder with a system")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
-    serve.add_argument("--port", type=int, default=8000, help="port (default 8000; 0 takes a free one)")
+    serve.add_argument("--port", type=port, default=8000, help="port (default 8000; 0 takes a free one)")
     serve.add_argument("--name", default="", help="the model's name (default: the run's)")
     serve.add_argument("--base", default="", help="where the base model lies, if not found by its name")
     serve.add_argument("--max-tokens", type=int, default=1024, help="most new tokens that a client may ask for")
@@ -270,10 +328,8 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, handler: str, text: str
-) -> argparse.ArgumentParser:
-    made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+def _command(commands: argparse._SubParsersAction[Any], name: str, handler: str, text: str) -> argparse.ArgumentParser:
+    made: Parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     made.set_defaults(handler=handler)
     if not handler:  # a room, whose commands have it
         return made

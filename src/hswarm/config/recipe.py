@@ -59,7 +59,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(default="run", max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     seed: int = Field(default=0, ge=0)
     preset: Literal["", "paper", "reference"] = ""
     pool: PoolSettings = PoolSettings()
@@ -149,9 +149,44 @@ def build_recipe(content: Mapping[str, Any]) -> Recipe:
             for error in fault.errors():
                 faults.append(_explain(error))
                 content = _without(content, error["loc"])
+    faults += _switches(content, recipe.model_dump(mode="json"))
     if faults:
         raise ConfigError(faults)
     return recipe
+
+
+def _switches(content: Any, taken: Any, place: str = "") -> list[str]:
+    """A fault for each `true` or `false` of `content` that was taken as a number."""
+    if isinstance(content, bool) and isinstance(taken, int | float) and not isinstance(taken, bool):
+        return [f"{place}: expected a number, got {str(content).lower()}"]
+    if isinstance(content, Mapping) and isinstance(taken, Mapping):
+        pairs = [(key, content[key], taken[key]) for key in content if key in taken]
+    elif isinstance(content, list | tuple) and isinstance(taken, list | tuple):
+        pairs = list(zip(range(len(content)), content, taken, strict=False))
+    else:
+        return []
+    return [fault for key, a, b in pairs for fault in _switches(a, b, f"{place}.{key}".lstrip("."))]
+
+
+WORDS = {  # what to write, for pydantic's words about types
+    "tuple_type": "expected a list",
+    "list_type": "expected a list",
+    "dict_type": "expected a table",
+    "dataclass_type": "expected a table",
+    "model_type": "expected a table",
+    "string_type": "expected text in quotes",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "finite_number": "expected a finite number",
+    "string_pattern_mismatch": "expected letters, digits, '.', '_' and '-', a letter or digit first",
+    "string_too_long": "expected at most 100 characters",
+    "missing": "is missing",
+}
 
 
 def _without(content: Mapping[str, Any], place: Sequence[str | int]) -> dict[str, Any]:
@@ -209,7 +244,7 @@ def _explain(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"]) or "recipe"
     if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         return f"unknown key '{place}'{near(str(error['loc'][-1]), _fields(error['loc'][:-1]))}"
-    message = error["msg"].removeprefix("Value error, ")
+    message = WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
     # what stands at a remote expert may be a key
     told = ", got " in message or "remote" in error["loc"]
     came = "" if told else f", got {json.dumps(error['input'], default=str)[:80]}"

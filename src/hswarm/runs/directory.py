@@ -65,7 +65,7 @@ class Run:
         """The run in `path`, finished or not."""
         path = Path(path)
         if not (path / "config.toml").is_file():
-            raise RunError(f"no run at {path}: config.toml is missing")
+            raise RunError(f"no run at {path}: config.toml is missing{io.what_is(path)}")
         if links := [entry for entry in path.rglob("*") if entry.is_symlink()]:
             raise RunError(f"{links[0]} is a link; a run holds its own files only, put the file itself there")
         return cls(path, read_recipe(path / "config.toml"))

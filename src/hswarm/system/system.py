@@ -179,6 +179,8 @@ def load(path: str | Path, base: str = "") -> System:
 
         return load_reference(folder, base)
     check_manifest(folder)
+    if not (folder / "system.json").is_file():
+        raise RunError(f"no system at {folder}: expected a finished run, its best/ or a bundle{io.what_is(folder)}")
     description = io.read_json(folder / "system.json", "a system (a finished run, or its best/)")
     try:
         if description["format"] != FORMAT:
