@@ -3,8 +3,8 @@
 An expert is applied by adding its update to the base's own weights (W = W0 + scaling B A, from a kept copy of W0,
 so that nothing drifts) and costs a fraction of a second; a batch therefore holds one expert. Prompts are sorted by
 length to save padding, and the prefix that a batch shares is computed once. A whole checkpoint is loaded
-in place tensor by tensor, so that no second model is in memory. A fusion's parts take turns at each token. Not run on
-a GPU yet: CUDA and MPS differ only in where tensors lie.
+in place tensor by tensor, so that no second model is in memory. A fusion's parts take turns at each token.
+What was measured on a GPU: docs/gpu.md.
 """
 
 from __future__ import annotations
