@@ -90,6 +90,8 @@ def what_is(path: Path) -> str:
         return f"; it is a recipe: hswarm search {path}" if path.suffix == ".toml" else "; it is a file"
     kinds = {
         "adapter_config.json": f"an adapter: hswarm experts check {path}",
+        "config.toml": f"a run: hswarm show {path}",
+        "manifest.json": "a bundle: hswarm ask, evaluate and serve take it",
         "system.json": "a system: hswarm ask, evaluate, serve and export take it",
         "table.json": "a comparison or a sweep: the command that made it goes on with it",
         "config.json": "a model: name it in a recipe's pool",

@@ -50,6 +50,7 @@ def test_near_names_ports_and_what_is_missing(arguments, words, capsys):
         ("search.nodes=2.5", "search.nodes: expected a whole number, got 2.5"),
         ("task=5", "task: expected a table, got 5"),
         ("name=" + "n" * 300, "name: expected at most 100 characters"),
+        ("preset=papr", "preset: expected '', 'paper' or 'reference', got \"papr\""),
         ('name="a/b"', "name: expected letters, digits"),
         ("pool.path=/gone[/x]y", "/gone[/x]y"),
     ],
@@ -69,6 +70,18 @@ def test_the_wrong_kind_of_folder_is_named(command, root, tmp_path, capsys):
     (tmp_path / "runs/one").mkdir(parents=True)
     (tmp_path / "runs/one/config.toml").write_text("")
     assert "it holds runs: name one" in fault([*command, tmp_path / "runs", *more], capsys)
+
+
+def test_a_recipe_is_a_file(root, capsys):
+    assert "it is a run: hswarm show" in fault(["search", root / "tests/runs/version_1/run"], capsys)
+    assert "it is an adapter" in fault(["compare", root / "experts/micro/pool/gul"], capsys)
+
+
+def test_brackets_in_paths_are_printed_as_they_are(root, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    recipe = str(root / "recipes/toy.toml")
+    assert main(["compare", recipe, "--methods", "best_single", "--seeds", "1", "--run", "c[/x]y[red]"]) == 0
+    assert "c[/x]y[red]" in capsys.readouterr().out
 
 
 def test_a_name_that_the_file_system_refuses(root, tmp_path, capsys):

@@ -17,6 +17,7 @@ from hswarm.analysis import analysis_names
 from hswarm.analysis import analyze as carry_out
 from hswarm.analysis.context import Options, Target
 from hswarm.analysis.result import AnalysisResult, read_findings, write_page
+from hswarm.cli.common import terminal
 from hswarm.cli.evaluate import open_task
 from hswarm.cli.main import printable
 from hswarm.cli.view import view
@@ -34,7 +35,7 @@ def analyze(arguments: argparse.Namespace) -> None:
     options = Options(
         arguments.split, arguments.questions, arguments.calls, _judge(arguments), tuple(map(_target, arguments.to))
     )
-    path, console, made = Path(arguments.run), Console(highlight=False, markup=False), []
+    path, console, made = Path(arguments.run), terminal(), []
     names, every = analysis_names(arguments.only), arguments.only == "all"
     if every and not options.to:
         names.remove("transfer")

@@ -1,4 +1,4 @@
-"""What commands share that carry out many jobs in a folder and, given again, the missing ones."""
+"""What commands share: the terminal, lines beside the results, work that the same command continues."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from rich.console import Console
+
+
+def terminal(stderr: bool = False, soft_wrap: bool = False) -> Console:
+    """Where results are printed, word for word: names and paths may hold what rich takes for markup or emoji."""
+    return Console(stderr=stderr, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
 
 
 def say(text: str) -> None:

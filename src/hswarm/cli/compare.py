@@ -7,11 +7,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from hswarm import io
-from hswarm.cli.common import continuing, say
+from hswarm.cli.common import continuing, say, terminal
 from hswarm.config.recipe import read_recipe
 from hswarm.errors import ConfigError, MissingExtra
 from hswarm.experiments import paper
@@ -49,7 +48,7 @@ def compare(arguments: argparse.Namespace) -> None:
         write_all(table, path)
     except MissingExtra as missing:
         say(f"no picture: {missing}")
-    console = Console(highlight=False)
+    console = terminal()
     for task, rows in table["tasks"].items():
         shown = Table(*(HEAD[i] for i in _SHOWN), title=task)
         for row in rows:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from hswarm import io
+from hswarm.cli.common import terminal
 from hswarm.cli.main import readable
 from hswarm.cli.view import view
 from hswarm.compat.reference import read_args, root_of, task_content
@@ -138,7 +138,7 @@ def _own_task(run: Path) -> TaskSettings:
 
 
 def _print_trace(system: System, nodes: list[list[Any]]) -> None:
-    console = Console(highlight=False, markup=False)
+    console = terminal()
     for node in system.topology.order:
         heard = ", ".join(map(str, system.topology.predecessors(node))) or "nobody"
         reply = nodes[node][0]

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from hswarm import io
+from hswarm.cli.common import terminal
 from hswarm.cli.main import printable
 from hswarm.errors import PoolError
 from hswarm.experts.base import base_here
@@ -43,7 +43,7 @@ def show(arguments: argparse.Namespace) -> None:
         PoolSettings(settings.path, settings.base, settings.experts, "delta", 0, not settings.base), least=1
     )
     products = inner_products(pool, base_here(arguments.base) if arguments.base else None)
-    apart, variety, console = distances(products), diversity(products), Console(markup=False)
+    apart, variety, console = distances(products), diversity(products), terminal()
     console.print(_experts(pool, products))
     if 1 < len(pool.experts) <= _SHOWN:
         console.print(_distances(pool, apart))

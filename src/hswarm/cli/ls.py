@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from hswarm import analysis, scorers, tasks
+from hswarm.cli.common import terminal
 from hswarm.cli.main import printable
 from hswarm.config.recipe import PRESETS
 from hswarm.engines.base import engine
@@ -55,7 +55,7 @@ def _print_parts(room: Room) -> None:
 
 
 def _print_table(table: Table) -> None:
-    console = Console(markup=False, highlight=False)
+    console = terminal()
     if console.is_terminal:
         console.print(table)
     else:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.table import Table
 
+from hswarm.cli.common import terminal
 from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.engines.base import engine as engine_room
 from hswarm.errors import HSwarmError
@@ -21,7 +22,7 @@ from hswarm.tasks.task import Task
 def plan(arguments: argparse.Namespace) -> None:
     """Print the calls of a recipe by phase, and a forecast of what it takes. Parts not here are named, not an error."""
     recipe = read_recipe(arguments.recipe, arguments.overrides, arguments.preset)
-    console = Console(highlight=False)
+    console = terminal()
     engine_room.check(recipe.engine.name)
     missing: list[str] = []
     experts, dev, test, task = _sizes(recipe, missing)

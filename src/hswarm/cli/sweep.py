@@ -8,10 +8,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from hswarm.cli.common import continuing, say
+from hswarm.cli.common import continuing, say, terminal
 from hswarm.config.recipe import read_recipe
 from hswarm.errors import MissingExtra
 from hswarm.experiments.parameters import SPACES, read_space
@@ -31,7 +30,7 @@ def sweep(arguments: argparse.Namespace) -> None:
 
     with continuing(path):
         results = run_sweep(recipe, plan, arguments.trials, path, arguments.jobs, say)
-    console = Console(highlight=False)
+    console = terminal()
     names = list(results["best"]["parameters"])
     table = Table("trial", "dev", *names, title=f"{recipe.name}: the best of {len(results['trials'])} trials")
     whole = [row for row in results["trials"] if row["score"] is not None]

@@ -8,6 +8,7 @@ import textwrap
 from rich.console import Console
 
 from hswarm import tasks
+from hswarm.cli.common import terminal
 from hswarm.cli.evaluate import open_task
 from hswarm.cli.main import printable, readable
 from hswarm.errors import TaskError
@@ -23,7 +24,7 @@ _CHUNK = 200  # characters of a context chunk that are shown
 
 def show(arguments: argparse.Namespace) -> None:
     """What a named task is; sizes, scorer, source and first prompts of any whose questions are here."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = terminal(soft_wrap=True)
     card = lookup("tasks", tasks.TABLE, arguments.task) if arguments.task in names("tasks", tasks.TABLE) else None
     if isinstance(card, NamedTask):
         _print_card(console, card)
@@ -75,7 +76,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Print what is in a task, what is doubtful about it, and a verdict; the exit status says the verdict."""
     task = open_task(arguments.task, arguments.path, arguments.hub)
     found = check_task(task)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = terminal(soft_wrap=True)
     for name, value in vars(found).items():
         if isinstance(value, float):
             value = f"{value:.3f}"

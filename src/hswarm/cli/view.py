@@ -12,6 +12,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from hswarm.cli.common import terminal
 from hswarm.cli.main import printable
 from hswarm.plots.charts import sparkline
 from hswarm.report.summary import START, came_of_it, cost, cost_so_far, so_far, tried, warnings
@@ -38,10 +39,10 @@ class View(Progress):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bars = _Bars(
-            TextColumn("{task.description:<22}"),
+            TextColumn("{task.description:<22}", markup=False),
             BarColumn(None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -111,13 +112,13 @@ class View(Progress):
 @contextmanager
 def view() -> Iterator[View]:
     """A View on standard error, so that standard output holds results alone."""
-    with View(Console(stderr=True, markup=False)) as made:
+    with View(terminal(stderr=True)) as made:
         yield made
 
 
 def print_run(run: Run) -> None:
     """What a run found, or how far it is, on standard output."""
-    console, history = Console(markup=False, highlight=False), run.history()
+    console, history = terminal(), run.history()
     if run.finished:
         _print_report(console, run.report)
     else:

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hswarm import io
 from hswarm.core.decode import DecodeSettings
 from hswarm.core.swarm import SwarmSettings
 from hswarm.engines.base import EngineSettings, SamplingSettings
@@ -104,6 +105,8 @@ def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as fault:
         raise ConfigError([f"no recipe at {path}"]) from fault
+    except IsADirectoryError as fault:
+        raise ConfigError([f"expected a recipe (a TOML file) at {path}{io.what_is(path)}"]) from fault
     except (OSError, ValueError, RecursionError) as fault:
         raise ConfigError([f"{path} cannot be read as TOML: {fault}"]) from fault
     for section, key in (("pool", "path"), ("task", "path"), ("search", "cache"), ("track", "folder")):
@@ -244,6 +247,9 @@ def _explain(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"]) or "recipe"
     if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         return f"unknown key '{place}'{near(str(error['loc'][-1]), _fields(error['loc'][:-1]))}"
+    if error["type"] == "literal_error":
+        known = error["ctx"]["expected"]
+        return f"{place}: expected {known}, got {json.dumps(error['input'], default=str)[:80]}"
     message = WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
     # what stands at a remote expert may be a key
     told = ", got " in message or "remote" in error["loc"]
