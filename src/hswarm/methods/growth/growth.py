@@ -59,7 +59,7 @@ class Growth:
     alone: float = 0.15
     pairs: float = 0.3
     price: float = 0.02
-    misfit: float = 0.003
+    misfit: float = 0.01
     trust: float = 8.0
 
     def __post_init__(self) -> None:

@@ -45,7 +45,7 @@ class Model:
     experts: int
     nodes: int
     noise: float = 0.25
-    misfit: float = 0.003
+    misfit: float = 0.01
     prior: float = 0.15
     _rows: dict[Term, Array] = field(default_factory=dict)
     _mean: Array = field(init=False)
