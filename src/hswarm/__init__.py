@@ -1,4 +1,4 @@
-"""hswarm: which expert speaks to which, and with what weights.
+"""hswarm: which expert's reply reaches which, and with what weights.
 
 An implementation of Heterogeneous Swarms (arXiv 2502.04510). The names below are the public ones.
 """

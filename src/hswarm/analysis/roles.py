@@ -86,7 +86,7 @@ def effects(
 
 
 def position(topology: Topology, node: int) -> str:
-    """Where a node stands: last, branches (speaks to several), first, converges (hears several) or passes on."""
+    """Where a node stands: last, branches (to several), first, converges (from several) or passes on."""
     if node == topology.sink:
         return "last"
     if sum(u == node for u, _ in topology.edges) > 1:

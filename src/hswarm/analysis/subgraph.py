@@ -7,7 +7,9 @@ from hswarm.system.system import System
 
 
 def keep_nodes(system: System, present: frozenset[int]) -> System:
-    """`system` with the nodes `present` alone, at least one. Who spoke to an absent node speaks to those it spoke to.
+    """`system` with the nodes `present` alone, at least one.
+
+    The predecessors of an absent node get edges to its successors.
 
     If the sink is absent, the last node in the order of answering takes its place: who would speak to the sink speaks
     to it.

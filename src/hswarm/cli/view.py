@@ -145,7 +145,7 @@ def _print_report(console: Console, report: Report) -> None:
     topology = report.topology
     names = [printable(name) for name in topology.assignment]
     edges = ", ".join(f"{u}:{names[u]} -> {v}:{names[v]}" for u, v in topology.edges) or names[0]
-    console.print(f"who speaks to whom: {edges}")
+    console.print(f"edges: {edges}")
     console.print(f"cost: {'; '.join(cost(report).values())}")
     for line in warnings(report, []):
         console.print(f"warning: {line}")

@@ -39,6 +39,6 @@ def best_of(evaluator: Evaluator, systems: Sequence[System], step: str) -> Syste
 
 
 def ending_in(size: int, edges: set[tuple[int, int]], sink: int) -> Topology:
-    """The topology of acyclic `edges` in which every node that speaks to nobody speaks to `sink`."""
+    """The topology of acyclic `edges` in which every other node without a successor gets an edge to `sink`."""
     speaking = {u for u, _ in edges}
     return Topology.of(size, edges | {(u, sink) for u in range(size) if u != sink and u not in speaking})

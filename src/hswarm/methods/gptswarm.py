@@ -2,8 +2,8 @@
 
 As arXiv 2502.04510 ran it, without gradients: adjacency matrices are interpolated, weighted by their utilities. With
 `edges` "reinforce" the probabilities are learnt by REINFORCE, as in GPTSwarm itself.
-Here an agent is an expert and the final decision is that of the expert best alone, which hears every node that
-speaks to nobody else. The gradient uses the batch's mean as its baseline.
+Here an agent is an expert and the final decision is that of the expert best alone, which reads every node
+without another successor. The gradient uses the batch's mean as its baseline.
 """
 
 from __future__ import annotations
