@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,11 @@ def test_search_is_the_function():
 def test_the_pools_are_small_enough_to_carry(root, pool):
     files = [file for file in (root / "experts" / pool).rglob("*") if file.is_file()]
     assert 1_000_000 < sum(file.stat().st_size for file in files) < 15_000_000
+
+
+def test_the_extra_all_is_every_extra_but_vllm(root):
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (whole,) = extras["all"]
+    named = set(whole.removeprefix("hswarm[").removesuffix("]").split(","))
+    assert named | {"all", "dev", "vllm", "transformers"} == extras.keys()
+    assert "hswarm[transformers]" in extras["cpu"]
