@@ -171,7 +171,7 @@ def _switches(content: Any, taken: Any, place: str = "") -> list[str]:
     return [fault for key, a, b in pairs for fault in _switches(a, b, f"{place}.{key}".lstrip("."))]
 
 
-WORDS = {  # what to write, for pydantic's words about types
+WORDS = {  # what to write, for pydantic's words about types; filled in from the error's context
     "tuple_type": "expected a list",
     "list_type": "expected a list",
     "dict_type": "expected a table",
@@ -187,7 +187,8 @@ WORDS = {  # what to write, for pydantic's words about types
     "bool_parsing": "expected true or false",
     "finite_number": "expected a finite number",
     "string_pattern_mismatch": "expected letters, digits, '.', '_' and '-', a letter or digit first",
-    "string_too_long": "expected at most 100 characters",
+    "string_too_long": "expected at most {max_length} characters",
+    "literal_error": "expected {expected}",
     "missing": "is missing",
 }
 
@@ -247,10 +248,8 @@ def _explain(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"]) or "recipe"
     if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         return f"unknown key '{place}'{near(str(error['loc'][-1]), _fields(error['loc'][:-1]))}"
-    if error["type"] == "literal_error":
-        known = error["ctx"]["expected"]
-        return f"{place}: expected {known}, got {json.dumps(error['input'], default=str)[:80]}"
-    message = WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
+    words = WORDS.get(error["type"])
+    message = words.format(**error.get("ctx", {})) if words else error["msg"].removeprefix("Value error, ")
     # what stands at a remote expert may be a key
     told = ", got " in message or "remote" in error["loc"]
     came = "" if told else f", got {json.dumps(error['input'], default=str)[:80]}"

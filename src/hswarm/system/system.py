@@ -181,7 +181,7 @@ def load(path: str | Path, base: str = "") -> System:
     check_manifest(folder)
     if not (folder / "system.json").is_file():
         raise RunError(f"no system at {folder}: expected a finished run, its best/ or a bundle{io.what_is(folder)}")
-    description = io.read_json(folder / "system.json", "a system (a finished run, or its best/)")
+    description = io.read_json(folder / "system.json", "a system")
     try:
         if description["format"] != FORMAT:
             raise RunError(f"{folder}: format {description['format']}, this hswarm reads {FORMAT}")
