@@ -227,3 +227,25 @@ def test_the_judge_designs_only_where_the_task_has_one() -> None:
         utility("meta_agent", toy_pool(2), settings={"designer": "judge"})
     with pytest.raises(ConfigError, match="did you mean 'step-1'"):
         utility("meta_agent", toy_pool(2), settings={"designer": "step1"})
+
+
+def test_one_expert_thinks_step_by_step() -> None:
+    score, system = utility("chain_of_thought", skilled([0.9] * 3, [0] * 3), SINGLE_STEPS, {"max_new_tokens": 99})
+    assert (score, system.assignment, system.calls) == (1.0, ["step-0"], 1)
+    assert "step by step" in system.prompts.render(SINGLE_STEPS[0], place="alone")
+    assert system.sampling.max_new_tokens == 99
+    _, own = utility("chain_of_thought", toy_pool(2), settings={"instruction": "Say why."})
+    assert "Say why." in own.prompts.render(SINGLE_STEPS[0], place="alone")
+
+
+def test_one_expert_combines_and_checks_its_thoughts() -> None:
+    pool = skilled([0.9] * 3, [0] * 3)
+    _, system = utility("graph_of_thought", pool, SINGLE_STEPS, {"thoughts": 3})
+    assert system.topology == Topology.of(5, [(0, 3), (1, 3), (2, 3), (3, 4)])
+    assert set(system.assignment) == {"step-0"}
+    assert len({system.sampling_at(node).seed for node in range(5)}) == 5
+    read = [system.prompts.render(SINGLE_STEPS[0], ["a"], place) for place in ("middle", "sink")]
+    assert ["Combine" in read[0], "Check each step" in read[1]] == [True, True]
+    _, plain = utility("graph_of_thought", pool, SINGLE_STEPS, {"prompts": "recipe"})
+    assert "Combine" not in plain.prompts.render(SINGLE_STEPS[0], ["a"], "middle")
+    assert plain.topology.size == 3
