@@ -23,7 +23,8 @@ from hswarm.engines.transformers import TransformersEngine
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.prompts import Prompts
-from hswarm.scorers.exact import same, stated_answer
+from hswarm.scorers.equality import same
+from hswarm.scorers.exact import stated_answer
 from hswarm.tasks.micro import SKILLS, TrainingExample, generate, lesson
 
 ROOT = Path(__file__).parents[1]

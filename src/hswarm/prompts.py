@@ -18,7 +18,13 @@ _TAGS = r"(?:think|thinking|thought|reasoning|scratchpad|reflection)"
 _CLOSED = re.compile(rf"<{_TAGS}>.*?</{_TAGS}>", re.DOTALL | re.IGNORECASE)
 _BEFORE = re.compile(rf"\A.*</{_TAGS}>", re.DOTALL | re.IGNORECASE)  # some templates open the tag in the prompt
 _UNCLOSED = re.compile(rf"<{_TAGS}>.*\Z", re.DOTALL | re.IGNORECASE)
-_NEXT = re.compile(r"(?<=\S)\s*\n\s*(?:Question|Q|Problem|Human|User):.*\Z", re.DOTALL)
+_NEXT = re.compile(r"(?<=\S)\s*\n[\s#*]*(?:Question|Q|Problem|Exercise|Human|User)\s*#?\d*\**\s*:\**[ \t]*([^\n]*)")
+_OPENING = re.compile(
+    r"\W*(?:sure|okay|ok|well|hmm|certainly|of course|let(?:'s| us| me)|here|first|to (?:answer|solve)|(?:i|we)\b|"
+    r"restat|re-?read|the (?:question|problem)\b)[^\n]*\Z",
+    re.IGNORECASE,
+)
+_STATES = re.compile(r"answer\W*(?:is|:|=)|####|\\boxed", re.IGNORECASE)
 GENERAL = "Answer the question. Give only the answer."
 
 Place = Literal["alone", "first", "middle", "sink"]
@@ -109,15 +115,16 @@ class Prompts:
         asked = [" ".join(filter(None, (text, instruction))), _question(example, chunk)]
         if not responses:
             return "\n\n".join([*parts, *asked])
-        listed = "\n".join([self.previous, *self._listed(responses)])
+        said = [spoken(response, example.question) for response in responses]
+        listed = "\n".join([self.previous, *self._listed(said)])
         if self.layout == "paper":
             return "\n\n".join([*parts, listed, *asked])
         return "\n\n".join([*parts, *asked, listed, self.last])
 
     def _listed(self, responses: Sequence[str]) -> list[str]:
         if self.style == "terse":
-            return [f"- {spoken(response)}" for response in responses]
-        return [f"Response {number}: {spoken(response)}" for number, response in enumerate(responses, 1)]
+            return [f"- {response}" for response in responses]
+        return [f"Response {number}: {response}" for number, response in enumerate(responses, 1)]
 
 
 def without_reasoning(response: str) -> str:
@@ -125,11 +132,29 @@ def without_reasoning(response: str) -> str:
     return _UNCLOSED.sub("", _BEFORE.sub("", _CLOSED.sub("", response)))
 
 
-def spoken(response: str) -> str:
-    """What `response` says to others: no reasoning, and nothing after it goes on to invent the next question."""
+def spoken(response: str, question: str = "") -> str:
+    """What `response` says to others: no reasoning, and nothing after it has answered and invents the next question.
+
+    A line that restates `question`, or that follows a mere opening ("Let me see."), begins no next question.
+    """
     kept = without_reasoning(response)
-    cut = _NEXT.sub("", kept)
-    return response if cut == response else cut.strip()
+    for found in _NEXT.finditer(kept):
+        before = kept[: found.start()]
+        if before.count("```") % 2 or _restates(found[1], question) or _opens(before):
+            continue
+        kept = before
+        break
+    return response if kept == response else kept.strip()
+
+
+def _restates(line: str, question: str) -> bool:
+    """Whether one of the two holds the other, in any case and spacing."""
+    line, question = (" ".join(text.casefold().split()) for text in (line, question))
+    return min(len(line), len(question)) > 8 and (line in question or question in line)
+
+
+def _opens(text: str) -> bool:
+    return not _STATES.search(text) and _OPENING.match(text.strip().rpartition("\n")[2]) is not None
 
 
 def _question(example: Example, chunk: str) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hswarm.prompts import Prompts, spoken
 from hswarm.scorers import get_scorer
-from hswarm.scorers.normal import same
+from hswarm.scorers.equality import same
 from hswarm.tasks.task import Example
 
 RIGHT = [

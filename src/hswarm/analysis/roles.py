@@ -18,7 +18,7 @@ from hswarm.analysis.judged import LABELS, judge_nodes
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.core.topology import Topology
 from hswarm.plots.graph import graph_svg
-from hswarm.system.vote import ballot
+from hswarm.scorers.ballots import ballots
 from hswarm.tasks.task import Example
 
 KINDS = ("wrong to right", "right to wrong", "repeats", "ignores", "changes", "begins")
@@ -75,13 +75,15 @@ def effects(
         return ["begins"] * len(examples)
     found = []
     for e, example in enumerate(examples):
-        said, before = ballot(example, nodes[node][e]), bool(right[list(heard), e].any())
+        texts = [nodes[node][e], alone[e], *(nodes[u][e] for u in heard)]
+        said, unprompted, *others = ballots(example, texts)
+        before = bool(right[list(heard), e].any())
         if right[node, e] != before:
             found.append("right to wrong" if before else "wrong to right")
-        elif said in [ballot(example, nodes[u][e]) for u in heard]:
+        elif said in others:
             found.append("repeats")
         else:
-            found.append("ignores" if said == ballot(example, alone[e]) else "changes")
+            found.append("ignores" if said == unprompted else "changes")
     return found
 
 

@@ -14,7 +14,7 @@ from hswarm.cli.main import printable, readable
 from hswarm.errors import TaskError
 from hswarm.prompts import Prompts
 from hswarm.registry import lookup, names
-from hswarm.scorers.golds import unreadable_golds
+from hswarm.scorers.golds import expressions_without_extra, unreadable_golds
 from hswarm.tasks.check import check_task, verdict
 from hswarm.tasks.named import NamedTask
 from hswarm.tasks.task import Example
@@ -81,7 +81,7 @@ def check(arguments: argparse.Namespace) -> int:
         if isinstance(value, float):
             value = f"{value:.3f}"
         console.print(f"{name.replace('_', ' ')}: {printable(str(value))}")
-    told = verdict(found, unreadable_golds(task))
+    told = verdict(found, unreadable_golds(task), expressions_without_extra(task))
     for reason in told.reasons:
         console.print(f"- {printable(reason)}")
     console.print(f"verdict: {told.name}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hswarm.errors import TaskError
-from hswarm.prompts import without_reasoning
+from hswarm.prompts import spoken, without_reasoning
 from hswarm.registry import lookup, near
 from hswarm.scorers.base import Further, Nobody, Respond, Score, Scorer
 from hswarm.tasks.task import Example, Task
@@ -48,8 +48,10 @@ def get_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer:
     asks = sum(parameter.kind is not inspect.Parameter.KEYWORD_ONLY for parameter in parameters) > 2
 
     def score(examples: Sequence[Example], responses: Sequence[str], respond: Respond = _NOBODY) -> list[Score]:
-        if not name.startswith("reference"):  # the authors' code scores reasoning as well
+        if name == "code":  # a program may hold a line "Question:"
             responses = [without_reasoning(response) for response in responses]
+        elif not name.startswith("reference"):  # the authors' code scores reasoning as well
+            responses = [spoken(*pair) for pair in zip(responses, (e.question for e in examples), strict=True)]
         scores: list[Score] = found(examples, responses, *[respond] * asks, **given)
         return scores
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from hswarm.scorers.base import Further, Respond, Score, accepted
 from hswarm.scorers.choice import stated_letter
+from hswarm.scorers.equality import same
 from hswarm.scorers.exact import stated_answer
-from hswarm.scorers.normal import same
 from hswarm.tasks.task import Example
 
 _VERDICT = re.compile(r"\b(?:(true|yes|right|correct)|(false|no|wrong|incorrect))\b", re.IGNORECASE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from hswarm.prompts import spoken
 from hswarm.scorers.base import Score
 from hswarm.tasks.task import Example
 
@@ -21,7 +20,6 @@ def choice(examples: Sequence[Example], responses: Sequence[str]) -> list[Score]
 
 def stated_letter(response: str, example: Example) -> str | None:
     """The option stated last: by "answer is X", else by a marked letter, else by one option's whole text."""
-    response = spoken(response)
     by_lower = {letter.lower(): letter for letter in example.choices}
     letters = "|".join(map(re.escape, sorted(example.choices, key=len, reverse=True)))
     if not letters:

@@ -1,8 +1,10 @@
-"""Golds that their own scorer cannot read: given as a reply, they score below 1."""
+"""Golds that their own scorer cannot read, and those that want an extra."""
 
 from __future__ import annotations
 
 from hswarm.scorers import get_scorer
+from hswarm.scorers.quantity import quantity
+from hswarm.scorers.symbolic import installed, mathematical
 from hswarm.tasks.task import Example, Task
 
 _RULES = ("choice", "exact", "token-f1")  # the others ask a model, run code, or compare what only a reply can hold
@@ -18,3 +20,13 @@ def unreadable_golds(task: Task) -> list[Example]:
     said = "The answer is {}." if task.scorer == "choice" else "{}"
     scores = get_scorer(task.scorer)(examples, [said.format(example.answer) for example in examples])
     return [example for example, score in zip(examples, scores, strict=True) if score.value < 1]
+
+
+def expressions_without_extra(task: Task) -> int:
+    """How many golds of `exact` are expressions like "2\\pi", which are compared as text without the extra `math`."""
+    if installed():
+        return 0
+    if task.parts:
+        return sum(map(expressions_without_extra, task.parts))
+    golds = [example.answer for example in (*task.dev, *task.test)] if task.scorer in ("exact", "regex") else []
+    return sum(mathematical(gold) and quantity(gold) is None for gold in golds)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hswarm.errors import TaskError
 from hswarm.scorers.base import Score, accepted
-from hswarm.scorers.normal import same
+from hswarm.scorers.equality import same
 from hswarm.tasks.task import Example
 
 

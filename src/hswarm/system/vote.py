@@ -6,9 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from hswarm.engines.base import Completion
-from hswarm.scorers.choice import stated_letter
-from hswarm.scorers.exact import stated_answer
-from hswarm.scorers.normal import normal, number
+from hswarm.scorers.ballots import ballots
 from hswarm.tasks.task import Example
 
 
@@ -19,17 +17,8 @@ def majority(example: Example, replies: Sequence[Completion]) -> Completion:
     """
     if any(reply.finish == "failed" for reply in replies):
         return Completion("", "failed", 0, 0)
-    ballots = [ballot(example, reply.text) for reply in replies]
-    counts = Counter(choice for choice in ballots if choice)
-    chosen = counts.most_common(1)[0][0] if counts else ballots[0]
-    reply = replies[ballots.index(chosen)]
+    answers = ballots(example, [reply.text for reply in replies])
+    counts = Counter(answer for answer in answers if answer)
+    chosen = counts.most_common(1)[0][0] if counts else answers[0]
+    reply = replies[answers.index(chosen)]
     return Completion(reply.text, reply.finish, 0, 0)
-
-
-def ballot(example: Example, text: str) -> str:
-    """The answer in a reply, normalised so that equal answers compare equal: a letter, a number or plain words."""
-    if example.choices:
-        return stated_letter(text, example) or ""
-    stated = stated_answer(text, "") or ""
-    value = number(stated)
-    return normal(stated) if value is None else str(value)

@@ -75,8 +75,11 @@ class Verdict(NamedTuple):
         return ("ok", "warnings", "not usable").index(self.name)
 
 
-def verdict(found: TaskCheck, unreadable: Sequence[Example]) -> Verdict:
-    """Not usable is a task whose scorer cannot read most of its answers (`unreadable`); all else can be searched on."""
+def verdict(found: TaskCheck, unreadable: Sequence[Example], expressions: int = 0) -> Verdict:
+    """Not usable is a task whose scorer cannot read most of its answers (`unreadable`); all else can be searched on.
+
+    `expressions` are answers that only an extra compares as mathematics.
+    """
     questions = found.dev + found.test
     doubts = {
         "no test questions: what a search finds cannot be scored on unseen ones": not found.test,
@@ -88,6 +91,8 @@ def verdict(found: TaskCheck, unreadable: Sequence[Example]) -> Verdict:
         f"one answer is right for {found.constant:.0%} of the questions": found.constant >= 0.9 and questions > 1,
         f"{len(unreadable)} of {questions} answers cannot be read by scorer '{found.scorer}', first that of "
         f"{', '.join(example.id for example in unreadable[:5])}; shorten them or choose another scorer": unreadable,
+        f"{expressions} answers are mathematical expressions, right only in the same spelling: "
+        "pip install 'hswarm[math]'": expressions,
     }
     reasons = tuple(text for text, doubt in doubts.items() if doubt)
     if 2 * len(unreadable) > questions:

@@ -152,11 +152,15 @@ def finished(task: Task, settings: TaskSettings) -> Task:
     choices = all(example.choices for example in (*task.dev, *task.test))
     scorer = settings.scorer or task.scorer or ("choice" if choices else "exact")
     instruction = settings.instruction or task.instruction
+    options = settings.scorer_options or ({} if settings.scorer else task.scorer_options)
+    marked = {"pattern": options["pattern"]} if scorer == "regex" and "pattern" in options else {}  # votes read it too
     dev, test = (
-        tuple(replace(example, task=task.name, instruction=instruction) for example in split)
+        tuple(
+            replace(example, task=task.name, instruction=instruction, meta={**example.meta, **marked})
+            for example in split
+        )
         for split in (task.dev, task.test)
     )
-    options = settings.scorer_options or ({} if settings.scorer else task.scorer_options)
     length = settings.max_new_tokens or task.max_new_tokens
     return replace(
         task, dev=dev, test=test, scorer=scorer, scorer_options=options, instruction=instruction, max_new_tokens=length

@@ -1,0 +1,47 @@
+"""Which replies give the same answer, by the extraction and equality of the scorers, without knowing the right one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hswarm.prompts import spoken
+from hswarm.scorers.choice import stated_letter
+from hswarm.scorers.equality import same
+from hswarm.scorers.exact import stated_answer
+from hswarm.scorers.quantity import quantity
+from hswarm.tasks.task import Example
+
+_KINDS = ("0", "yes", "true")  # what a right answer may be like: a number, one of two words
+
+
+def ballots(example: Example, replies: Sequence[str]) -> list[str]:
+    """The answer of each reply, "" where it gives none; replies that give the same one have equal texts.
+
+    Replies are read as numbers, or as yes and no, where one is nothing else and all can be read so.
+    """
+    said = [spoken(reply, example.question) for reply in replies]
+    if example.choices:
+        return [stated_letter(reply, example) or "" for reply in said]
+    found: list[str] = []
+    for answer in _stated(example, said):
+        found.append(next((one for one in found if one and answer and same(answer, one)), answer))
+    return found
+
+
+def _stated(example: Example, replies: Sequence[str]) -> list[str]:
+    if pattern := example.meta.get("pattern"):
+        matches = [list(re.finditer(pattern, reply)) for reply in replies]
+        return [(found[-1][found[-1].re.groups and 1] or "").strip() if found else "" for found in matches]
+    plainly = [stated_answer(reply, "") or "" for reply in replies]
+    for kind in _KINDS:
+        read = [stated_answer(reply, kind) for reply in replies if reply.strip()]
+        if None not in read and any(_is(answer, kind) for answer in plainly):
+            return [stated_answer(reply, kind) or "" for reply in replies]
+    return plainly
+
+
+def _is(answer: str, kind: str) -> bool:
+    if kind == "0":
+        return quantity(answer) is not None
+    return answer.lower().strip(".! ") in {"yes": ("yes", "no"), "true": ("true", "false")}[kind]
