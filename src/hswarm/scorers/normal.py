@@ -21,6 +21,8 @@ _SPACE = re.compile(r"(?<!\\)\\[,;: ]|\\q?quad(?![a-z])|~")
 _FRACTION = re.compile(r"(\d\s*)?\\[dtc]?frac\s*(?:\{([^{}]+)\}|(\d))\s*(?:\{([^{}]+)\}|(\d))")
 _RAISED = re.compile("[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
 _PYTHON_POWER = re.compile(r"(?<=[\da-z)])\*\*(?=[({]?-?\d)")
+_TAG = re.compile(r"</?(?:answer|b|br|code|em|i|p|span|strong|sub|u)\s*/?>", re.IGNORECASE)
+_RAISED_TAG = re.compile(r"<sup>\s*([-+\w]+)\s*</sup>", re.IGNORECASE)
 _TEN = r"10\s*\^\s*\{?\s*([-+]?\d{1,3})\s*\}?(?!\d|\.\d)"
 _POWER = re.compile(rf"(?<=\d)\s*(?:\\times|\\cdot|\*|x|\u00b7)\s*{_TEN}")
 _POWER_ALONE = re.compile(rf"(?<![\w.^{{*/]){_TEN}")
@@ -31,10 +33,18 @@ _JOINT = re.compile(r"[\s$]*(?:,|;|and|or|,\s*and|,\s*or)[\s$]*")
 _OUTER = string.punctuation.replace("-", "").replace("+", "")
 
 
+def untagged(text: str) -> str:
+    """`text` without HTML marks, <answer> as "answer:", and with straight quotes."""
+    text = text.translate(_SIGNS)
+    if "<" not in text:
+        return text
+    return _TAG.sub("", _RAISED_TAG.sub(r"^\1", re.sub(r"<answer>\s*", "answer: ", text, flags=re.IGNORECASE)))
+
+
 def plain(text: str) -> str:
     """`text` without bold marks and LaTeX; signs, fractions, powers of ten and degrees in one spelling."""
     text = unicodedata.normalize("NFC", "".join(map(_character, text)))
-    text = _RAISED.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text).translate(_SIGNS).strip()
+    text = untagged(_RAISED.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)).strip()
     text = _PYTHON_POWER.sub("^", text).replace("**", "")
     text = text.replace("\\$", "$").replace("\\%", "%").replace("\\{", "{").replace("\\}", "}")
     text = _SPACE.sub(" ", _SPACING.sub("", _COMMAND.sub(r"\1", _THIN.sub("", text))))
