@@ -28,7 +28,7 @@ from hswarm.session.budget import Budget
 from hswarm.session.checkpoint import Checkpointer
 from hswarm.session.evaluation import Evaluation
 from hswarm.system.executor import Executor
-from hswarm.system.scoring import score_replies
+from hswarm.system.scoring import executor_for, score_replies
 from hswarm.system.system import System
 from hswarm.tasks.task import Example, Task
 
@@ -169,7 +169,8 @@ class Evaluator:
         """Replies of `expert` to prompts that are no question of the task; counted like any call."""
         if self.budget.affordable([len(prompts)]) < 1:
             raise self.budget.spent()
-        return [reply.text for reply in self.executor.answer([Request(expert, p, sampling) for p in prompts], step)]
+        executor = executor_for(self.executor, expert, self.pool.bases, self.recipe.engine.alone())
+        return [reply.text for reply in executor.answer([Request(expert, p, sampling) for p in prompts], step)]
 
     def select(self, found: System) -> Selection:
         """The winner among what a method returned and the finalists, by the part of dev that was held out."""

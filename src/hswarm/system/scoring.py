@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from hswarm.engines import open_engine
-from hswarm.engines.base import Completion, Request, Sampling
+from hswarm.engines.base import Completion, EngineSettings, Request, Sampling
 from hswarm.errors import TaskError
 from hswarm.experts.adapter import Expert
 from hswarm.scorers.base import Score, Scorer
@@ -46,22 +46,23 @@ class ScoringContext:
     def ask(self, model: Expert | None, prompts: Sequence[str], max_new_tokens: int) -> list[str | None]:
         self._times += 1
         judge = model or _base_alone(self.systems)
-        executor = self._executor(judge)
+        executor = executor_for(self.executor, judge, self.systems[0].bases, self.systems[0].engine)
         requests = [Request(judge, prompt, Sampling(max_new_tokens)) for prompt in prompts]
         made = executor.answer(requests, f"{self.step}/judge{self._times}")
         return [None if reply.finish == "failed" else reply.text for reply in made]
 
-    def _executor(self, judge: Expert) -> Executor:
-        """The run's executor for a local judge; else one on the judge's engine that shares cache and ledger."""
-        system = self.systems[0]
-        if judge.base in (system.bases or ("",)):
-            return self.executor
-        return replace(
-            self.executor,
-            engine=open_engine(system.engine, judge.base),
-            progress=lambda calls: None,
-            ledger=self.executor.ledger,
-        )
+
+def executor_for(executor: Executor, expert: Expert, bases: Sequence[str], settings: EngineSettings) -> Executor:
+    """`executor` if `expert` is of one of the `bases` that its engine answers for; else one that shares its cache and
+    ledger, on an engine of `settings` for the expert's base (a judge behind an API, say)."""
+    if expert.base in (bases or ("",)):
+        return executor
+    return replace(
+        executor,
+        engine=open_engine(settings, expert.base),
+        progress=lambda calls: None,
+        ledger=executor.ledger,
+    )
 
 
 def score_replies(
