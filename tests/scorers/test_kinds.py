@@ -58,6 +58,16 @@ def test_code_must_run_to_the_end_of_the_tests(response, value):
     assert score("code", TESTS, response).value == value
 
 
+def test_tests_that_only_define_a_check_are_run_on_the_first_function():
+    tests = "def check(candidate):\n    assert candidate(2, 3) == 5\n"
+    assert score("code", tests, "def add(a, b):\n    return a + b\n\ndef sub(a, b):\n    return a - b").value == 1
+    assert score("code", tests, "def sub(a, b):\n    return a - b").value == 0
+    assert (
+        score("code", f"{tests}\ncheck(sub)", "def add(a, b):\n    return a + b\n\ndef sub(a, b):\n    return 5").value
+        == 1
+    )
+
+
 def test_code_has_limits(tmp_path):
     began = time.monotonic()
     assert score("code", TESTS, "while True: pass", timeout_s=1).value == 0

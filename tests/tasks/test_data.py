@@ -145,7 +145,7 @@ def test_several_tasks_at_once(tmp_path):
 def test_an_answer_that_may_be_a_place_or_a_text_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text('{"question": "?", "choices": ["1", "2", "3", "4"], "answer": "2"}\n')
-    with pytest.raises(TaskError, match=r"line 1: answer '2' is the text of B and the place of C; write the letter"):
+    with pytest.raises(TaskError, match=r"line 1: answer '2' is the place of C and the text of B; write the letter"):
         read_data(file)
 
 

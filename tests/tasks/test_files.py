@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hswarm.errors import TaskError
-from hswarm.tasks import formats
+from hswarm.tasks import TaskSettings, formats, load_task
 from hswarm.tasks.task import Example
 
 CHAT = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "2 + 3?"}]
@@ -38,12 +38,18 @@ REFUSED = [
     ("a.csv", "question,answer\nq,a\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
     ("a.jsonl", '[\n{"question": "q", "answer": "a"}\n]', r"line 1 is not JSON: .*rename it to \.json$"),
     ("a.json", '{"question": "q", "answer": "a"}\n{}', r"is not JSON: .*rename it to \.jsonl$"),
-    ("a.json", '{"train": [], "test": []}', "with train, test; name other splits with task.dev_split"),
+    ("a.json", '{"teach": [], "test": []}', "with teach, test; name other splits with task.dev_split"),
     ("a.jsonl", json.dumps({"messages": CHAT}), "line 1: the last turn is the user's; the answer is"),
     ("a.jsonl", json.dumps({"messages": [{"role": "user", "content": [{"type": "image"}]}, SAID]}), "more than text"),
     ("a.csv", "question,answer\nq,a, b\n", "line 2 has 3 cells, the header 2; put text"),
     ("a.csv", 'question,answer\nq,"a\n', "line 2 is not CSV: unexpected end of data; put"),
     ("a.csv", 'question,answer\n"q" too,a\n', "line 2 is not CSV"),
+    (
+        "a.jsonl",
+        '{"input": "Write a poem."}\n{"input": "And one more.", "output": ""}',
+        "no row has an answer; only a reward",
+    ),
+    ("a.jsonl", '{"input": "x", "category": "Incomplete requests"}', "no row has an answer"),
     ("a.csv", "question,answer,answer\n", "line 1: two columns are called 'answer'"),
 ]
 
@@ -81,6 +87,93 @@ def test_an_instruction_stands_before_its_input_and_a_chat_keeps_its_turns(tmp_p
     assert example.question == "System: Be short.\n\nUser: 2 + 3?\n\nAssistant: 5\n\nUser: So?"
     (example,) = read(tmp_path, "c.jsonl", json.dumps({"messages": [*CHAT, SAID]}))
     assert example.question == "Be short.\n\n2 + 3?"
+
+
+CHOICES = [
+    ({"choices": ["x", "y"], "answer": "B"}, "B"),
+    ({"choices": ["x", "y"], "answer": "b"}, "B"),
+    ({"choices": ["x", "y"], "answer": "(B)"}, "B"),
+    ({"choices": ["x", "y"], "answer": "B."}, "B"),
+    ({"choices": ["x", "y"], "answer": 1}, "B"),
+    ({"choices": ["x", "y"], "answer": 1.0}, "B"),
+    ({"choices": ["x", "y"], "answer": "1"}, "B"),
+    ({"choices": ["x", "y"], "answer": " y "}, "B"),
+    ({"choices": "['x', 'y']", "answer": "y"}, "B"),
+    ({"choices": '["x", "y"]', "answer": "y"}, "B"),
+    ({"choices": {"text": ["x", "y"], "label": ["A", "B"]}, "answer": "B"}, "B"),
+    ({"choices": [{"label": "A", "text": "x"}, {"label": "B", "text": "y"}], "answer": "B"}, "B"),
+    ({"choices": {"A": "B", "B": "A"}, "answer": "B"}, "B"),
+    ({"choices": ["0", "1"], "answer": 1}, "B"),
+    ({"choices": ["No", "yes"], "answer": True}, "B"),
+    ({"A": "x", "B": "y", "C": "", "answer": "B"}, "B"),
+]
+TWO_READINGS = [
+    ({"choices": ["1", "2", "3", "4"], "answer": "2"}, "answer '2' is the place of C and the text of B"),
+    ({"choices": ["1", "2", "3", "4"], "answer": 2}, "answer '2' is the place of C and the text of B"),
+    ({"choices": [1, 2, 3, 4], "answer": 2}, "answer '2' is the place of C and the text of B"),
+    ({"choices": ["C", "A", "B"], "answer": "A"}, "answer 'A' is the letter of A and the text of B"),
+    ({"choices": ["x", "x"], "answer": "x"}, "answer 'x' is the text of A and B"),
+    ({"choices": {"1": "x", "0": "y"}, "answer": "z"}, "answer 'z' is none of the choices 1, 0"),
+    ({"choices": ["x", "y"], "answer": 2}, "answer '2' is none of the choices A, B"),
+    ({"choices": ["x", "y"], "answer": True}, "answer 'yes' is none of the choices"),
+    ({"choices": ["x", None, "y"], "answer": "y"}, "choice B is empty"),
+    ({"choices": ["x", " ", "y"], "answer": "y"}, "choice B is empty"),
+    ({"A": "x", "B": "", "C": "y", "answer": "C"}, "choice 'B' is empty, which would shift"),
+    ({"choices": {"text": ["x", "y"], "label": ["A"]}, "answer": "A"}, "2 texts for the labels A"),
+    ({"choices": {"text": ["x", "y"], "label": ["A", "A"]}, "answer": "A"}, "2 texts for the labels A, A"),
+    ({"choices": "['x' 'y']", "answer": "x"}, "is a list without commas; write it as JSON"),
+    ({"choices": [["x"], ["y"]], "answer": "A"}, "choice A must be text"),
+    ({"choices": list(map(str, range(30))), "answer": "A"}, "30 choices are more than there are letters"),
+]
+
+
+@pytest.mark.parametrize(("row", "letter"), CHOICES, ids=lambda value: str(value)[:60])
+def test_choices_of_every_shape(row: dict[str, object], letter: str, tmp_path: Path) -> None:
+    (example,) = read(tmp_path, "a.jsonl", json.dumps({"question": "q", **row}))
+    assert (example.answer, len(example.choices)) == (letter, 2)
+
+
+@pytest.mark.parametrize(("row", "told"), TWO_READINGS, ids=lambda value: str(value)[:60])
+def test_choices_with_two_readings_are_refused(row: dict[str, object], told: str, tmp_path: Path) -> None:
+    with pytest.raises(TaskError) as refused:
+        read(tmp_path, "a.jsonl", json.dumps({"question": "q", **row}))
+    assert told in str(refused.value)
+    assert "line 1" in str(refused.value)
+
+
+def test_true_is_not_one(tmp_path: Path) -> None:
+    rows = [{"question": f"q{i}", "answer": answer} for i, answer in enumerate((True, 1, False, 0, "true", 1.0))]
+    found = read(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert [example.answer for example in found] == ["yes", "1", "no", "0", "true", "1.0"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "scorer"),
+    [
+        ("multiple_choice", {"question": "q", "choices": {"A": "x", "B": "y"}, "answer": "B"}, "choice"),
+        ("exact_match", {"input": "q", "output": "5"}, "exact"),
+        ("f1_match", {"input": "q", "output": '["red", "blue"]'}, "token-f1"),
+        ("coding", {"input": "q", "test": "def check(candidate):\n    assert candidate(1) == 1"}, "code"),
+        ("reward_model", {"input": "q", "output": ""}, "reward"),
+        ("text_generation", {"input": "q"}, "reward"),
+        ("kernel_bench", {"input": "q", "output": "5"}, "exact"),
+    ],
+)
+def test_a_file_may_say_how_it_is_scored(kind: str, row: dict[str, object], scorer: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"name": "mine", "task_type": kind, "dev": [row], "test": [row]}))
+    task = load_task(TaskSettings(path=str(tmp_path / "a.json")))
+    assert (task.scorer, len(task.dev), len(task.test)) == (scorer, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["validation", "valid", "val", "train"])
+def test_dev_under_its_usual_names(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"question": "q", "answer": "5"}
+    (tmp_path / "a.json").write_text(json.dumps({"about": "mine", name: [row], "test": [row]}))
+    (tmp_path / "b.jsonl").write_text("\n".join(json.dumps({**row, "split": part}) for part in (name, "test")))
+    for file in ("a.json", "b.jsonl"):
+        data = formats.read_data(tmp_path / file)
+        assert {part: len(rows) for part, rows in data.splits.items()} == {"dev": 1, "test": 1}
+        assert f"{file}: dev is '{name}'; task.dev_split overrules" in capsys.readouterr().err
 
 
 def test_a_list_of_numbers_is_one_answer(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ unprivileged namespaces. That stops accidents, not an attacker: run untrusted mo
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import resource
@@ -61,7 +62,7 @@ def stated_code(response: str) -> str:
 def passes(program: str, tests: str, timeout_s: float, memory_mb: int) -> bool:
     """Whether `program` followed by `tests` runs to the end: leaving early, whatever the status, is no pass."""
     token = secrets.token_hex(16)
-    source = f"{program}\n\n{tests}\n\nprint({token!r})\n"
+    source = f"{program}\n\n{tests}\n\n{_call(program, tests)}print({token!r})\n"
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "program.py").write_text(source, encoding="utf-8", errors="replace")
         process = subprocess.Popen(
@@ -81,6 +82,31 @@ def passes(program: str, tests: str, timeout_s: float, memory_mb: int) -> bool:
         finally:
             _end(process)
     return process.returncode == 0 and output.decode(errors="replace").rstrip().endswith(token)
+
+
+def _call(program: str, tests: str) -> str:
+    """The call that tests in HumanEval's form leave out: they define check(candidate), for the first function."""
+    try:
+        made = [node.name for node in ast.parse(program).body if isinstance(node, ast.FunctionDef)]
+        tested = ast.parse(tests).body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return ""
+    defined = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tested)
+    return f"check({made[0]})\n\n" if made and defined and not runs(tests) else ""
+
+
+def runs(tests: str) -> bool:
+    """Whether `tests` do more than define and import, so that running them can fail."""
+    quiet = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.Expr)
+    try:
+        body = ast.parse(tests).body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return any(not isinstance(node, quiet) or (isinstance(node, ast.Expr) and _calls(node)) for node in body)
+
+
+def _calls(node: ast.Expr) -> bool:
+    return any(isinstance(part, ast.Call) for part in ast.walk(node))
 
 
 def _limit(timeout_s: float, memory_mb: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hswarm.scorers import get_scorer
+from hswarm.scorers.code import runs
 from hswarm.scorers.quantity import quantity
 from hswarm.scorers.symbolic import installed, mathematical
 from hswarm.tasks.task import Example, Task
@@ -14,9 +15,11 @@ def unreadable_golds(task: Task) -> list[Example]:
     """Questions of `task` that no reply answers rightly, such as a solution of several lines under `exact`."""
     if task.parts:
         return [example for part in task.parts for example in unreadable_golds(part)]
+    examples = (*task.dev, *task.test)
+    if task.scorer == "code":
+        return [example for example in examples if not (runs(example.answer) or "def check(" in example.answer)]
     if task.scorer not in _RULES:
         return []
-    examples = (*task.dev, *task.test)
     said = "The answer is {}." if task.scorer == "choice" else "{}"
     scores = get_scorer(task.scorer)(examples, [said.format(example.answer) for example in examples])
     return [example for example, score in zip(examples, scores, strict=True) if score.value < 1]

@@ -6,79 +6,99 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hswarm.errors import MissingExtra, TaskError
 from hswarm.tasks.columns import KEYS, field_entry
-from hswarm.tasks.known import known_columns
+from hswarm.tasks.known import SPLITS, Columns, known_columns, tell
 from hswarm.tasks.task import Example
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 _SHOWN = 5  # faults named before "and n more"
 _LISTS = ("data", "examples", "instances", "questions", "rows")
+_SCORERS = {  # what files of a neighbouring project say of themselves
+    "multiple_choice": "choice",
+    "exact_match": "exact",
+    "general_verifier": "exact",
+    "f1_match": "token-f1",
+    "coding": "code",
+    "reward_model": "reward",
+    "text_generation": "reward",
+}
 _LONGEST = 1 << 24  # characters of a CSV cell; the library's own limit of 131,072 is below a long context
+
+
+class Table(NamedTuple):
+    """Rows by split, the worked examples that go before every question, and the scorer that the file asks for."""
+
+    rows: Mapping[str, Sequence[Row]]
+    icl: str = ""
+    scorer: str = ""
 
 
 class Row(NamedTuple):
     """What a file or data set holds of one example, and the line it stands on ("" where that is not known)."""
 
-    content: Any
+    content: object
     line: str = ""
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """Examples by split; a file without splits has them all under ""."""
+    """Examples by split; a file without splits has them all under "". `scorer` is the one that it asks for, or ""."""
 
     splits: Mapping[str, tuple[Example, ...]]
+    scorer: str = ""
 
 
 def read_data(
-    path: str | Path, columns: Mapping[str, str | list[str]] | None = None, names: Mapping[str, str] | None = None
+    path: str | Path, columns: Columns | None = None, names: Mapping[str, str] | None = None, scorer: str = ""
 ) -> DataFile:
     """The examples in a .json, .jsonl, .csv, .tsv or .parquet file. TaskError names the first faults with their places.
 
-    `columns` maps keys of an example to columns of the file; `names` says what the file calls dev and test.
+    `columns` maps keys of an example to columns of the file; `names` says what the file calls dev and test. `scorer` is
+    the one that will score: a reward model needs no answers.
     """
     path, columns = Path(path), columns or {}
     if path.suffix not in _SUFFIXES:
         raise TaskError(f"task file {path}: a file of questions ends in {', '.join(_SUFFIXES)}; rename or convert it")
     if unknown := set(columns) - set(KEYS):
         raise TaskError(f"task.columns has '{min(unknown)}'; an example has: {', '.join(KEYS)}")
-    icl = ""
-    if path.suffix == ".parquet":
-        rows = _by_split(path, _parquet(path), columns, names or {})
+    if path.suffix == ".json":
+        table = _field_json(path, _text(path), names or {})
     else:
-        text = _text(path)
-        if path.suffix in (".csv", ".tsv"):
-            rows = _by_split(path, _csv(path, text), columns, names or {})
-        elif path.suffix in (".jsonl", ".ndjson"):
-            rows = _by_split(path, _jsonl(path, text), columns, names or {})
+        if path.suffix == ".parquet":
+            read = _parquet(path)
+        elif path.suffix in (".csv", ".tsv"):
+            read = _csv(path, _text(path))
         else:
-            rows, icl = _field_json(path, text, names or {})
-    return examples_of(rows, columns, f"task file {path}", icl)
+            read = _jsonl(path, _text(path))
+        table = Table(_by_split(path, list(read), columns, names or {}))
+    return examples_of(table, columns, f"task file {path}", scorer)
 
 
-def examples_of(
-    rows: Mapping[str, Sequence[Row]], columns: Mapping[str, str | list[str]], what: str, icl: str = ""
-) -> DataFile:
-    """Rows by split as examples, `icl` with each. TaskError, beginning with `what`, for rows that are none."""
+def examples_of(table: Table, columns: Columns, what: str, scorer: str = "") -> DataFile:
+    """Rows by split as examples. TaskError, beginning with `what`, for rows that are none."""
     faults: list[str] = []
+    rows = table.rows
     columns = known_columns((row.content for part in rows.values() for row in part), columns, what)
+    needed = (scorer or table.scorer) != "reward"
     splits = {}
     for name, part in rows.items():
-        found = (_example(row, columns, f"{name or 'row'}[{i}]", faults) for i, row in enumerate(part))
-        splits[name] = tuple(replace(example, icl=icl) if icl else example for example in found if example)
+        found = (_example(row, columns, f"{name or 'row'}[{i}]", needed, faults) for i, row in enumerate(part))
+        splits[name] = tuple(replace(example, icl=table.icl) if table.icl else example for example in found if example)
+    if faults and not any(splits.values()) and all("has no 'answer'" in fault for fault in faults):
+        faults = ['no row has an answer; only a reward model scores without (task.scorer = "reward")']
     if faults:
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         contents = (row.content for part in rows.values() for row in part)
         first = next((content for content in contents if isinstance(content, Mapping)), {})
         keys = f"; the first row has: {', '.join(map(str, first))[:120] or 'nothing'} (map them with task.columns)"
         raise TaskError(f"{what}: {'; '.join(faults[:_SHOWN])}{more}{keys}")
-    return DataFile(splits)
+    return DataFile(splits, table.scorer)
 
 
 def _text(path: Path) -> str:
@@ -98,19 +118,22 @@ def _text(path: Path) -> str:
         ) from fault
 
 
-def _field_json(path: Path, text: str, names: Mapping[str, str]) -> tuple[dict[str, list[Row]], str]:
-    """Rows by split, and the worked examples that go before every question."""
+def _field_json(path: Path, text: str, names: Mapping[str, str]) -> Table:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as fault:
         lines = "; it has an object a line: rename it to .jsonl" if _is_json(text.strip().partition("\n")[0]) else ""
         raise TaskError(f"task file {path} is not JSON: {fault}{lines}") from fault
-    dev = names.get("dev") or "dev"
-    if isinstance(content, dict) and dev not in content:
+    scorer = ""
+    if isinstance(content, dict):
+        scorer = _SCORERS.get(str(content.get("task_type")), "")
         lists = [key for key, value in content.items() if isinstance(value, list)]
-        content = content[lists[0]] if len(lists) == 1 and lists[0] in _LISTS else content
+        names = _named(lists, names, f"task file {path}")
+        if names.get("dev", "dev") not in content:
+            content = content[lists[0]] if len(lists) == 1 and lists[0] in _LISTS else content
     if isinstance(content, list):
-        return {"": list(map(Row, content))}, ""
+        return Table({"": list(map(Row, content))}, "", scorer)
+    dev = names.get("dev") or "dev"
     if not isinstance(content, dict) or not isinstance(content.get(dev), list):
         raise TaskError(
             f'task file {path}: expected {{"{dev}": [...], "test": [...]}}, got {_shape(content)}; name other splits '
@@ -119,7 +142,18 @@ def _field_json(path: Path, text: str, names: Mapping[str, str]) -> tuple[dict[s
     found = {split: content.get(names.get(split) or split) for split in ("dev", "test")}
     icl = content.get("icl_prompt")
     rows = {split: list(map(Row, part)) for split, part in found.items() if isinstance(part, list)}
-    return rows, icl if isinstance(icl, str) else ""
+    return Table(rows, icl if isinstance(icl, str) else "", scorer)
+
+
+def _named(there: Collection[str], names: Mapping[str, str], what: str) -> Mapping[str, str]:
+    """`names` of dev and test, with dev by one of its usual other names where the file has no "dev"; told in a line."""
+    if any(names.values()) or "dev" in there:
+        return names
+    dev = next((name for name in SPLITS if name in there), "")
+    if not dev or not set(there) <= {"", "test", *SPLITS}:
+        return names
+    tell(f"{what}: dev is '{dev}'; task.dev_split overrules")
+    return {"dev": dev, "test": "test"}
 
 
 def _is_json(text: str) -> bool:
@@ -185,15 +219,17 @@ def _parquet(path: Path) -> Iterable[Row]:
     return rows
 
 
-def _by_split(
-    path: Path, rows: Iterable[Row], columns: Mapping[str, str | list[str]], names: Mapping[str, str]
-) -> dict[str, list[Row]]:
+def _by_split(path: Path, rows: Sequence[Row], columns: Columns, names: Mapping[str, str]) -> dict[str, list[Row]]:
     """Rows with a "split" go there; if none has one, all go to "". With `names` given, other splits are left out."""
     key = columns.get("split", "split")
+    named = [
+        str(row.content.get(key) or "") if isinstance(row.content, Mapping) and isinstance(key, str) else ""
+        for row in rows
+    ]
+    names = _named(set(named), names, f"task file {path}")
     known = {names.get(split) or split: split for split in ("dev", "test")}
     splits: dict[str, list[Row]] = {}
-    for number, row in enumerate(rows, 1):
-        name = (row.content.get(key) or "") if isinstance(row.content, Mapping) and isinstance(key, str) else ""
+    for number, (row, name) in enumerate(zip(rows, named, strict=True), 1):
         if name and name not in known:
             if any(names.values()):
                 continue
@@ -207,8 +243,8 @@ def _by_split(
     return splits
 
 
-def _example(row: Row, columns: Mapping[str, str | list[str]], id: str, faults: list[str]) -> Example | None:
-    """The example of one row, or None with its faults added."""
+def _example(row: Row, columns: Columns, id: str, needed: bool, faults: list[str]) -> Example | None:
+    """The example of one row, or None with its faults added. Without an answer it is one if none is `needed`."""
     place = row.line or id
     try:
         entry = field_entry(row.content, columns)
@@ -222,7 +258,9 @@ def _example(row: Row, columns: Mapping[str, str | list[str]], id: str, faults: 
     answers = entry["answer"] if isinstance(entry.get("answer"), list) else [entry.get("answer")]
     if not _is_text(entry.get("question")):
         faults.append(f"{place} has no 'question'")
-    if not answers or not all(map(_is_text, answers)):
+    if not needed and answers in ([None], [""]):
+        answers = [""]
+    elif not answers or not all(map(_is_text, answers)):
         endless = next((one for one in answers if isinstance(one, float) and not math.isfinite(one)), None)
         told = f"'s answer is {endless}: write it as text or leave the row out" if endless else " has no 'answer'"
         faults.append(f"{place}{told}")
@@ -250,7 +288,7 @@ def _example(row: Row, columns: Mapping[str, str | list[str]], id: str, faults: 
     )
 
 
-def _half_character(entry: Mapping[str, Any]) -> str:
+def _half_character(entry: Mapping[str, object]) -> str:
     """The first key of an example whose text cannot be written as UTF-8, "" if all can."""
     for key in (key for key in KEYS if key in entry):
         try:
@@ -260,12 +298,12 @@ def _half_character(entry: Mapping[str, Any]) -> str:
     return ""
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     finite = not isinstance(value, float) or math.isfinite(value)
     return isinstance(value, str | int | float) and finite and bool(str(value).strip())
 
 
-def _shape(value: Any) -> str:
+def _shape(value: object) -> str:
     names = {dict: "an object", list: "a list", str: "text", type(None): "nothing"}
     keys = f" with {', '.join(map(str, value))[:60] or 'no keys'}" if isinstance(value, dict) else ""
     return names.get(type(value), type(value).__name__) + keys

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hswarm.errors import MissingExtra, TaskError, UserError
-from hswarm.tasks.formats import DataFile, Row, examples_of
+from hswarm.tasks.formats import DataFile, Row, Table, examples_of
+from hswarm.tasks.known import SPLITS
 from hswarm.tasks.settings import TaskSettings
 
-_DEV = ("dev", "validation", "valid", "train")
+_DEV = ("dev", *SPLITS)
 
 
 def read_hub(
@@ -28,7 +29,7 @@ def read_hub(
     splits = {name: found[name] for name in _chosen(settings, list(found))}
     names = dict(zip(splits, ("dev", "test") if len(splits) > 1 else ("",), strict=True))
     rows = {names[name]: [Row(convert(row) if convert else row) for row in part] for name, part in splits.items()}
-    return examples_of(rows, settings.columns, f"data set '{settings.hub}'")
+    return examples_of(Table(rows), settings.columns, f"data set '{settings.hub}'", settings.scorer)
 
 
 class Downloaded(NamedTuple):

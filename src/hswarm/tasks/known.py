@@ -15,10 +15,11 @@ KNOWN = {
     "question": ("question", "problem", "query", "prompt", "instruction", "input", "messages", "conversations"),
     "answer": (
         *("answer", "answers", "answerkey", "final_answer", "correct_answer", "ground_truth", "gold", "target"),
-        *("label", "output", "response", "completion", "solution", "messages", "conversations"),
+        *("label", "output", "response", "completion", "solution", "messages", "conversations", "tests", "test"),
     ),
     "choices": ("choices", "options"),
 }
+SPLITS = ("validation", "valid", "val", "development", "train")  # names of dev, the first that a file has
 _ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
 
 
@@ -36,9 +37,7 @@ def known_columns(rows: Iterable[object], columns: Columns, what: str) -> Column
     if "instruction" in names and found.get("question") == names["instruction"] and "input" in names:
         found["question"] = [names["instruction"], names["input"]]
     if found:
-        _tell(
-            f"{what}: {', '.join(f'{key} is {_quoted(name)}' for key, name in found.items())}; task.columns overrules"
-        )
+        tell(f"{what}: {', '.join(f'{key} is {_quoted(name)}' for key, name in found.items())}; task.columns overrules")
     return {**columns, **found}
 
 
@@ -47,7 +46,8 @@ def _quoted(name: str | list[str]) -> str:
 
 
 @cache  # one file is read several times in a search
-def _tell(text: str) -> None:
+def tell(text: str) -> None:
+    """Print a line about a file to standard error, once."""
     print(text, file=sys.stderr)
 
 

@@ -91,9 +91,9 @@ def load_data(settings: TaskSettings) -> Task:
         data, name, source = read_hub(settings), settings.hub.rstrip("/").rpartition("/")[2], settings.hub
     else:
         names = {"dev": settings.dev_split, "test": settings.test_split}
-        data = read_data(settings.path, settings.columns, names)
+        data = read_data(settings.path, settings.columns, names, settings.scorer)
         name, source = Path(settings.path).stem, settings.path
-    return finished(Task(name, *drawn(data, settings, source), "", source=source), settings)
+    return finished(Task(name, *drawn(data, settings, source), data.scorer, source=source), settings)
 
 
 def load_parts(settings: TaskSettings) -> Task:
