@@ -77,7 +77,7 @@ def _parsed(value: object) -> object:
 
 
 def _literal(text: str) -> object:
-    """The list or mapping that `text` is as Python prints one, else the text. Only literals are read, nothing is run."""
+    """The list or mapping that `text` is as Python prints one, else the text. Nothing is run."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about backslashes
