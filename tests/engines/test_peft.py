@@ -5,6 +5,7 @@ docs/adapters.md says which is which for each engine, and is read here.
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -89,6 +90,17 @@ def expected(bases: dict[str, Path], adapters: dict[str, Path]) -> dict[str, lis
 
 def test_the_page_names_every_kind() -> None:
     assert list(table()) == list(peft_zoo.KINDS)
+
+
+def test_every_type_of_peft_is_made_or_refused(adapters: dict[str, Path], tmp_path: Path) -> None:
+    from peft import PeftType
+
+    made = {json.loads((folder / "adapter_config.json").read_text())["peft_type"] for folder in adapters.values()}
+    assert made | peft_zoo.NOT_MADE == {kind.value for kind in PeftType}
+    for kind in sorted(peft_zoo.NOT_MADE):
+        (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": kind}))
+        with pytest.raises(PoolError, match=f"expected a LoRA adapter .*, got {kind}; "):
+            read_expert(tmp_path)
 
 
 def test_replies_are_those_of_peft_or_the_adapter_is_refused_by_name(

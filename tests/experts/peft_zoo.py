@@ -31,6 +31,19 @@ def _peft(name: str, **options: Any) -> Kind:
     return Kind(make=make)
 
 
+def _lora(entry: str, config: str, **options: Any) -> Kind:
+    """LoRA with a config of a variant, `config`, in its entry."""
+
+    def make() -> Any:
+        from peft import LoraConfig
+        from peft.tuners.lora import config as configs
+
+        plain: dict[str, Any] = {"r": 4, "lora_alpha": 8, "target_modules": TARGETS, "task_type": "CAUSAL_LM"}
+        return LoraConfig(**(plain | {entry: getattr(configs, config)(**options)}))
+
+    return Kind(make=make)
+
+
 KINDS: dict[str, Kind] = {
     "LoRA": Kind(),
     "rsLoRA": Kind({"use_rslora": True}),
@@ -90,7 +103,42 @@ KINDS: dict[str, Kind] = {
     "prefix tuning": _peft("PrefixTuningConfig", num_virtual_tokens=4),
     "prompt tuning": _peft("PromptTuningConfig", num_virtual_tokens=4),
     "P-tuning": _peft("PromptEncoderConfig", num_virtual_tokens=4),
+    "VeLoRA": _lora("velora_config", "VeloraConfig"),
+    "KaSA": _lora("kasa_config", "KasaConfig"),
+    "MonteCLoRA": _lora("monteclora_config", "MontecloraConfig"),
+    "block-diagonal LoRA": _lora(
+        "use_bdlora", "BdLoraConfig", nblocks=2, target_modules_bd_a=["q_proj"], target_modules_bd_b=["v_proj"]
+    ),
+    "adaption prompt": _peft("AdaptionPromptConfig", adapter_len=4, adapter_layers=2),
+    "BEFT": _peft("BeftConfig", target_modules=TARGETS),
+    "C3A": _peft("C3AConfig", target_modules=TARGETS, block_size=4),
+    "Cartridge": _peft("CartridgeConfig", num_virtual_tokens=4),
+    "CPT": _peft("CPTConfig"),
+    "DEFT": _peft("DeftConfig", target_modules=TARGETS),
+    "DeLoRA": _peft("DeloraConfig", target_modules=TARGETS),
+    "FRoD": _peft("FrodConfig", target_modules=TARGETS),
+    "GLoRA": _peft("GloraConfig", target_modules=TARGETS),
+    "GraLoRA": _peft("GraloraConfig", target_modules=TARGETS),
+    "HiRA": _peft("HiraConfig", target_modules=TARGETS),
+    "Lily": _peft("LilyConfig", target_modules=TARGETS),
+    "MiSS": _peft("MissConfig", target_modules=["q_proj"], r=4),
+    "multitask prompt tuning": _peft("MultitaskPromptTuningConfig", num_virtual_tokens=4),
+    "OSF": _peft("OSFConfig", target_modules=TARGETS),
+    "PEANuT": _peft("PeanutConfig", target_modules=TARGETS),
+    "Poly": _peft("PolyConfig", target_modules=TARGETS),
+    "PSOFT": _peft("PsoftConfig", target_modules=["q_proj"], r=4),
+    "PVeRA": _peft("PveraConfig", target_modules=["q_proj"]),
+    "RandLoRA": _peft("RandLoraConfig", target_modules=TARGETS),
+    "RoAd": _peft("RoadConfig", target_modules=TARGETS, group_size=4),
+    "Shadow": _peft("ShadowConfig", target_modules=TARGETS),
+    "SHiRA": _peft("ShiraConfig", target_modules=["q_proj"], r=4),
+    "SuperTuning": _peft("SupertuningConfig", target_modules=TARGETS),
+    "TinyLoRA": _peft("TinyLoraConfig", target_modules=TARGETS),
+    "UniLoRA": _peft("UniLoraConfig", target_modules=TARGETS),
+    "VB-LoRA": _peft("VBLoRAConfig", target_modules=TARGETS, vector_length=4, num_vectors=16),
+    "WaveFT": _peft("WaveFTConfig", target_modules=TARGETS, n_frequency=8),
 }
+NOT_MADE = {"ADAMSS", "XLORA"}  # scikit-learn clusters the one's start, the other holds adapters of its own
 
 
 def make(name: str, base: Path, folder: Path, spread: float = 0.15) -> Path:

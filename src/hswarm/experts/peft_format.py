@@ -35,6 +35,8 @@ _WRAPPERS = re.compile(r"\b(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped
 _ADAPTER_NAME = re.compile(
     r"(\.lora_[AB]|\.lora_embedding_[AB]|\.lora_magnitude_vector|\.trainable_tokens_delta)\.(?!weight$|bias$)[^.]+"
 )
+# Frozen weights of the base, which PEFT puts beside LoRA on embeddings, and what VeLoRA needs to train.
+_UNUSED = (".base_layer.weight", ".lora_velora_embed")
 _SAVED = re.compile(r"\.modules_to_save(?:\.[^.]+)?(?=\.(?:weight|bias)$)")
 
 # Entries of adapter_config.json that do not change what a trained adapter computes.
@@ -246,11 +248,11 @@ def _array(name: str, entry: Mapping[str, Any]) -> Array:
 
 
 def _canonical(name: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """`tensors` by the names that PEFT gives them, without copies of the base's own weights."""
+    """`tensors` by the names that PEFT gives them, without what no reply depends on."""
     found: dict[str, Array] = {}
     for key, array in tensors.items():
         plain = canonical_name(key)
-        if plain.endswith(".base_layer.weight"):  # frozen: PEFT puts them beside LoRA on embeddings
+        if plain.endswith(_UNUSED):
             continue
         if plain in found:
             raise PoolError(f"expert '{name}' holds {plain!r} twice, also as {key!r}; save it with PEFT again")
