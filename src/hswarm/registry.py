@@ -148,7 +148,8 @@ def check_name(room: str, table: Mapping[str, str], name: str) -> None:
     """ConfigError with the nearest name unless `name` is in the room. Imports nothing."""
     known = names(room, table)
     if name not in known and ":" not in name:
-        raise ConfigError([f"no {room.removesuffix('s')} '{name}'{near(name, known)}"])
+        noun = f"{room[:-3]}y" if room.endswith("ies") else room.removesuffix("s")
+        raise ConfigError([f"no {noun} '{name}'{near(name, known)}"])
 
 
 def lookup(room: str, table: Mapping[str, str], name: str) -> Any:

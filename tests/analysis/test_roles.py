@@ -1,5 +1,7 @@
 """Roles of nodes, worked out by hand; the judge behind the project's own server."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,11 +11,14 @@ from hswarm.analysis.context import Options
 from hswarm.analysis.judged import label
 from hswarm.analysis.roles import KINDS, effects, position
 from hswarm.cli.main import main
+from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import Completion, EngineSettings
 from hswarm.engines.toy import ToyEngine
+from hswarm.experiments.search import search
 from hswarm.experts.remote import RemoteSettings
 from hswarm.tasks.task import Example
 from tests.analysis.hand import EASY, FIRST, SECOND, THIRD, hand_run, question, toy_system
+from tests.conftest import toy_content
 
 TEST = [
     question(FIRST, SECOND),  # the first begins, the second brings to an end, the third repeats
@@ -109,3 +114,19 @@ def test_a_judge_labels_the_nodes(tmp_path, monkeypatch):
 )
 def test_labels(reply, found):
     assert label(reply) == found
+
+
+def test_roles_are_followed_over_the_iterations(tmp_path: Path) -> None:
+    run = search(build_recipe(toy_content(iterations=6, patience=6) | {"seed": 1}), tmp_path / "run")
+    (found,) = analyze(run.path, ["role_changes"])
+    steps = list(dict.fromkeys(line.best.step for line in run.history()))
+    systems = found.numbers["systems"]
+    assert len(systems) == len(steps) > 1
+    assert [systems[0]["iterations"][0], systems[-1]["iterations"][1]] == [1, len(run.history())]
+    assert systems[-1]["right"] == pytest.approx(run.report.dev.score)  # a toy score is right or wrong
+    assert all(sum(one["shares"]) == pytest.approx(1) for one in systems)
+    (last,) = analyze(run.path, ["roles"], Options(split="dev"))
+    shares = np.array(last.numbers["shares"])
+    reading = shares[shares[:, -1] < 1][:, :-1]
+    assert systems[-1]["shares"] == pytest.approx(reading.mean(axis=0).tolist())
+    assert "of them: wrong to right" in found.says[1]

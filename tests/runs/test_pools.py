@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import hswarm
+from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe
 from hswarm.experiments.search import resume, search
 from hswarm.runs.progress import Progress
@@ -128,3 +129,19 @@ def test_weights_move_within_each_group_alone(root, tmp_path):
         np.testing.assert_array_equal(shares[:2, 2:], 0)
         np.testing.assert_array_equal(shares[2:, :2], 0)
         np.testing.assert_allclose(shares.sum(axis=1), 1)
+
+
+def test_experts_of_two_sizes_are_compared_with_each_alone(root, tmp_path):
+    written = tmp_path / "mixed.toml"
+    pool = {"path": "mixed", "mixed": True, "space": "delta"}
+    written.write_text(recipe(root, pool, iterations=1).model_copy(update={"name": "mixed"}).to_toml())
+    assert main(["study", "sizes", str(written), "--seeds", "1", "--run", str(tmp_path / "sizes")]) == 0
+    numbers = json.loads((tmp_path / "sizes/study.json").read_text())["numbers"]
+    assert len(numbers) == 4
+    found = {
+        label: hswarm.load(tmp_path / "sizes" / f"mixed-{label}" / "role_only/0/system").assignment
+        for label in ("group-1", "group-2", "mixed")
+    }
+    assert set(found["group-1"]) <= {"a", "b"}
+    assert set(found["group-2"]) <= {"w1", "w2"}
+    assert set(found["mixed"]) == {"a", "w1"}

@@ -19,6 +19,7 @@ _ROOM = "hswarm.analysis."
 TABLE = {
     "gain": _ROOM + "gain:gain",
     "roles": _ROOM + "roles:roles",
+    "role_changes": _ROOM + "role_changes:role_changes",
     "emergence": _ROOM + "emergence:emergence",
     "credit": _ROOM + "credit:credit",
     "importance": _ROOM + "importance:importance",

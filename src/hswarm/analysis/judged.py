@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hswarm.analysis.context import AnalysisContext
+from hswarm.core.topology import Topology
 from hswarm.experts.remote import RemoteExpert
 from hswarm.tasks.task import Example
 
@@ -38,9 +39,11 @@ class Judged(NamedTuple):
         return self.asked - self.labelled
 
 
-def judge_nodes(subject: AnalysisContext, examples: Sequence[Example], nodes: Sequence[Sequence[str]]) -> Judged:
+def judge_nodes(
+    subject: AnalysisContext, topology: Topology, examples: Sequence[Example], nodes: Sequence[Sequence[str]]
+) -> Judged:
     """The judge's labels of `nodes`, replies as [node][example], for at most 20 examples a node."""
-    topology, judge = subject.system.topology, subject.options.judge
+    judge = subject.options.judge
     assert judge is not None
     few = max(1, min(_QUESTIONS, len(examples), (subject.options.calls - subject.made) // topology.size))
     prompts = [

@@ -50,11 +50,13 @@ class Scored:
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """All that a search scored, in order; and the experts by name as they stood when the found system was scored."""
+    """All that a search scored, in order; the experts by name as they stood when the found system was scored; the best
+    system so far after each iteration (`leaders`)."""
 
     scored: tuple[Scored, ...]
     experts: Mapping[str, Expert]
     iterations: int
+    leaders: tuple[System, ...] = ()
 
 
 class _End(Exception):
@@ -69,6 +71,7 @@ class _Follower(Checkpointer):
         self.scored_so_far: list[Scored] = []
         self.experts: dict[str, Expert] = {}
         self.followed = 0
+        self.leaders: list[System] = []
 
     def scored(self, evaluations: Sequence[Evaluation], whole: bool) -> None:
         for found in evaluations if whole else ():
@@ -88,6 +91,7 @@ class _Follower(Checkpointer):
                 "history; put back the pool, the task and the version it was made with"
             )
         self.followed += 1
+        self.leaders.append(best)
         if self.followed == len(self._history):
             raise _End
 
@@ -136,4 +140,4 @@ def replay(recipe: Recipe, session: Session, history: Sequence[HistoryEntry], fo
         if follower.followed < len(history) - 1 or not follower.followed:
             raise
     whole = [scored for scored in follower.scored_so_far if scored.iteration < follower.followed]
-    return Replay(tuple(whole), follower.experts, follower.followed)
+    return Replay(tuple(whole), follower.experts, follower.followed, tuple(follower.leaders))

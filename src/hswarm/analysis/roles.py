@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.core.topology import Topology
 from hswarm.plots.graph import graph_svg
 from hswarm.scorers.ballots import ballots
+from hswarm.system.system import System
 from hswarm.tasks.task import Example
 
 KINDS = ("wrong to right", "right to wrong", "repeats", "ignores", "changes", "begins")
@@ -29,16 +30,12 @@ def roles(subject: AnalysisContext) -> AnalysisResult:
     system, split = subject.system, subject.split("test")
     topology = system.topology
     examples = subject.examples(split, 2 * system.calls)
-    nodes = [[reply.text for reply in replies] for replies in subject.respond([system], examples, "nodes")[0]]
-    solo = subject.respond([subject.alone(expert) for expert in system.experts], examples, "nodes that hear nobody")
-    right = np.array([subject.rate(examples, replies, f"node {v}") >= SOLVED for v, replies in enumerate(nodes)])
-    alone = [[reply.text for reply in replies[0]] for replies in solo]
-    kinds = [effects(topology, node, nodes, alone[node], right, examples) for node in range(topology.size)]
+    nodes, right, kinds = followed_nodes(subject, system, examples)
     shares = np.array([[row.count(kind) / len(row) for kind in KINDS] for row in kinds])
     places = [position(topology, node) for node in range(topology.size)]
     tables = [_by_node(topology, system.assignment, places, right, shares), _by_position(places, KINDS, shares)]
     usual = [KINDS[int(k)] for k in shares.argmax(axis=1)]
-    numbers: dict[str, Any] = {
+    numbers: dict[str, object] = {
         "split": split,
         "questions": len(examples),
         "kinds": list(KINDS),
@@ -48,13 +45,34 @@ def roles(subject: AnalysisContext) -> AnalysisResult:
     }
     says = [*_says(kinds, len(examples), split)]
     if subject.options.judge:
-        judged = judge_nodes(subject, examples, nodes)
+        judged = judge_nodes(subject, topology, examples, nodes)
         tables.append(_by_position(places, LABELS, judged.shares))
         usual = [LABELS[int(k)] for k in judged.shares.argmax(axis=1)]
         says.append(f"the judge labelled {judged.labelled} of {judged.asked} replies; the graph shows its usual label")
         numbers["judged"] = {"labels": list(LABELS), "shares": judged.shares.tolist(), "unread": judged.unread}
     picture = graph_svg(topology, system.assignment, usual)
     return AnalysisResult("roles", "Roles of nodes", tuple(says), tuple(tables), picture, numbers, subject.spent())
+
+
+class Followed(NamedTuple):
+    """Replies of a system's nodes as [node][example], whether each is right (nodes, examples), and what it does, one of
+    KINDS, as [node][example]."""
+
+    nodes: list[list[str]]
+    right: NDArray[np.bool_]
+    kinds: list[list[str]]
+
+
+def followed_nodes(
+    subject: AnalysisContext, system: System, examples: Sequence[Example], what: str = "nodes"
+) -> Followed:
+    """Ask `system`, and each of its experts without predecessors."""
+    nodes = [[reply.text for reply in replies] for replies in subject.respond([system], examples, what)[0]]
+    solo = subject.respond([subject.alone(expert) for expert in system.experts], examples, f"{what} alone")
+    right = np.array([subject.rate(examples, replies, f"{what} {v}") >= SOLVED for v, replies in enumerate(nodes)])
+    alone = [[reply.text for reply in replies[0]] for replies in solo]
+    kinds = [effects(system.topology, v, nodes, alone[v], right, examples) for v in range(system.topology.size)]
+    return Followed(nodes, right, kinds)
 
 
 def effects(

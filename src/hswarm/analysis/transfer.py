@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hswarm.analysis.ablation import halves
+from hswarm.analysis.compared import answered, compare_scores
 from hswarm.analysis.context import AnalysisContext, Target
 from hswarm.analysis.result import AnalysisResult, Table
-from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError, RunError
+from hswarm.experts.adapter import Expert
 from hswarm.plots.bars import bars_svg
 from hswarm.system.system import System
-
-_HEAD = ("system", "score", "95 % interval", "less the best single expert's", "95 % interval", "p")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def transfer(subject: AnalysisContext) -> AnalysisResult:
 def _carried(subject: AnalysisContext, target: Target) -> Carried:
     there = replace(subject.session, task=target.task).evaluator
 
-    def make(topology: Topology, experts: Any) -> System:
+    def make(topology: Topology, experts: Sequence[Expert]) -> System:
         return there.system(topology, experts)
 
     best = subject.run.report.best_single.expert
@@ -81,22 +80,13 @@ def _carried(subject: AnalysisContext, target: Target) -> Carried:
     return Carried(target.name, dict(zip(systems, scores, strict=True)))
 
 
-def _told(one: Carried) -> tuple[Table, str, dict[str, Any]]:
-    kept = np.isfinite(np.array(list(one.scores.values()))).all(axis=0)
-    if not kept.any():
-        raise RunError(f"every question of {one.target} had failed calls; see the engine, then analyse again")
-    scores = {name: row[kept] for name, row in one.scores.items()}
-    single, rows, figures = scores["best single expert"], [], {}
-    for name, row in scores.items():
-        low, high = bootstrap_interval(row, np.random.default_rng(0))
-        cells = [name, f"{row.mean():.3f}", f"{low:.3f} to {high:.3f}", "", "", ""]
-        if name != "best single expert":
-            gap = paired_test(row, single, np.random.default_rng(0))
-            cells[3:] = [f"{gap.difference:+.3f}", f"{gap.low:+.3f} to {gap.high:+.3f}", f"{gap.p_value:.3f}"]
-        rows.append(tuple(cells))
-        figures[name] = float(row.mean())
-    means = {name: figures[name] - figures["start"] for name in ("found graph", "found weights", "found system")}
-    line = f"on {one.target} ({int(kept.sum())} questions) the start scores {figures['start']:.3f}; " + ", ".join(
-        f"the {name} {change:+.3f}" for name, change in means.items()
+def _told(one: Carried) -> tuple[Table, str, dict[str, float]]:
+    scores = answered(one.scores, one.target)
+    table, _ = compare_scores(f"On {one.target}", scores, "best single expert")
+    figures = {name: float(row.mean()) for name, row in scores.items()}
+    gains = ", ".join(
+        f"the {name} {figures[name] - figures['start']:+.3f}"
+        for name in ("found graph", "found weights", "found system")
     )
-    return Table(f"On {one.target}", _HEAD, tuple(rows)), line, figures
+    questions = len(scores["start"])
+    return table, f"on {one.target} ({questions} questions) the start scores {figures['start']:.3f}; {gains}", figures

@@ -33,7 +33,7 @@ def analyze(arguments: argparse.Namespace) -> None:
     if arguments.questions < 1 or arguments.calls < 1:
         raise ConfigError([f"--questions and --calls must be at least 1, got {arguments.questions}, {arguments.calls}"])
     options = Options(
-        arguments.split, arguments.questions, arguments.calls, _judge(arguments), tuple(map(_target, arguments.to))
+        arguments.split, arguments.questions, arguments.calls, _judge(arguments), tuple(map(target_of, arguments.to))
     )
     path, console, made = Path(arguments.run), terminal(), []
     names, every = analysis_names(arguments.only), arguments.only == "all"
@@ -46,14 +46,14 @@ def analyze(arguments: argparse.Namespace) -> None:
     with view() as progress:
         for finding in carry_out(path, names, options, progress, refused if every else None):
             made.append(finding)
-            _print(console, finding)
+            show_finding(console, finding)
     page = write_page(path, read_findings(path), f"Analyses of {path.name}")
     if arguments.json:
         io.write_text(Path(arguments.json), json.dumps([asdict(finding) for finding in made], indent=2) + "\n")
     console.print(f"tables and pictures: {page}", soft_wrap=True)
 
 
-def _target(name: str) -> Target:
+def target_of(name: str) -> Target:
     """A run with its task and system, or a task by recipe, data file or name."""
     if not (Path(name) / "config.toml").is_file():
         return Target(Path(name).name, open_task(name))
@@ -75,7 +75,8 @@ def _judge(arguments: argparse.Namespace) -> RemoteSettings | None:
     return judge
 
 
-def _print(console: Console, finding: AnalysisResult) -> None:
+def show_finding(console: Console, finding: AnalysisResult) -> None:
+    """Print a finding: its statements and tables."""
     console.print(f"\n{finding.title}")
     for line in finding.says:
         console.print(f"- {printable(line)}", soft_wrap=True)

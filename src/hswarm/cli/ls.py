@@ -13,6 +13,7 @@ from hswarm.cli.main import printable
 from hswarm.config.recipe import PRESETS
 from hswarm.engines.base import engine
 from hswarm.errors import HSwarmError, RunError
+from hswarm.experiments.study import study
 from hswarm.methods.base import method
 from hswarm.plots.charts import sparkline
 from hswarm.registry import Room, names
@@ -28,8 +29,9 @@ def ls(arguments: argparse.Namespace) -> None:
     if arguments.room == "runs":
         _print_runs(runs, folder)
         return
-    if arguments.room in ("engines", "methods"):
-        _print_parts({"engines": engine, "methods": method}[arguments.room])
+    declared = {"engines": engine, "methods": method, "studies": study}
+    if arguments.room in declared:
+        _print_parts(declared[arguments.room])
         return
     rooms = {
         "tasks": names("tasks", tasks.TABLE),
@@ -38,6 +40,7 @@ def ls(arguments: argparse.Namespace) -> None:
         "methods": method.names,
         "presets": sorted(PRESETS),
         "analyses": names("analyses", analysis.TABLE),
+        "studies": study.names,
         "runs": [str(path) for path in runs],
     }
     for room, found in rooms.items():

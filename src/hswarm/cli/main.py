@@ -247,6 +247,21 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--budget-tokens", type=int, metavar="N", help="tokens a search may take, prompts included")
     compare.add_argument("--budget-seconds", type=float, metavar="S", help="seconds a search may take")
 
+    study = _command(commands, "study", "study:study", "answer one of the paper's further questions; again: continue")
+    study.add_argument("study", metavar="NAME", help="weak, sizes, transfer, importance, gain or devices")
+    study.add_argument("recipes", metavar="RECIPE", nargs="+", help="one recipe a task")
+    _change_arguments(study)
+    study.add_argument("--methods", default="", metavar="A,B", help="names with commas between (default: the study's)")
+    study.add_argument("--seeds", type=int, default=3, metavar="K", help="runs a method (default: 3)")
+    study.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at once (default: 1)")
+    study.add_argument(
+        "--to", action="append", default=[], metavar="TASK", help="another task, or run (transfer); repeatable"
+    )
+    study.add_argument("--devices", default="1,2,4,8", metavar="A,B", help="numbers of devices (default: 1,2,4,8)")
+    study.add_argument("--budget-calls", type=int, metavar="N", help="distinct calls a search may make")
+    study.add_argument("--run", metavar="DIR", help="folder of the study (default: runs/<names>-<study>)")
+    study.add_argument("--json", metavar="FILE", help="write what was found here too")
+
     recipe_room = _command(commands, "recipe", "", "recipe: take over the arguments of the authors' search script")
     recipes = recipe_room.add_subparsers(dest="action", metavar="ACTION", required=True)
     moving = _command(
@@ -320,9 +335,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("recipe", metavar="RECIPE")
     fetched = _command(experts, "download", "experts:download", "fetch experts of the Hugging Face hub")
     fetched.add_argument("experts", metavar="RECIPE|ID", nargs="+", help="a recipe, or owner/name[@<commit>]")
-    rooms = _command(commands, "ls", "ls:ls", "names: tasks, scorers, engines, methods, presets, analyses; runs")
+    rooms = _command(commands, "ls", "ls:ls", "names that recipes and commands take, and runs")
     rooms.add_argument(
-        "room", nargs="?", choices=("tasks", "scorers", "engines", "methods", "presets", "analyses", "runs")
+        "room", nargs="?", choices=("tasks", "scorers", "engines", "methods", "presets", "analyses", "studies", "runs")
     )
     rooms.add_argument("folder", nargs="?", metavar="DIR", help="where runs are (default: runs)")
     return top

@@ -36,11 +36,12 @@ class CGain(NamedTuple):
 def collaborative_gain(system: ArrayLike, alone: ArrayLike, rng: np.random.Generator) -> CGain:
     """C-Gain = sum_k |B_k| / |D| (Acc(B_k) - k / n), k from 1 to n: B_k are the questions that k of n experts solve.
 
-    `system` (questions,) and `alone` (experts, questions) say who solves what. B_0, what no expert solves alone, is not
-    in the sum: its bucket is separate (`nobody`). The sum is the mean over all questions of system - k / n, 0 in B_0,
+    `alone` (experts, questions) says who solves what, `system` (questions,) whether the system does, or in what share
+    of its runs. B_0, what no expert solves alone, is not in the sum: its bucket is separate (`nobody`). The sum is the
+    mean over all questions of system - k / n, 0 in B_0,
     so its interval is a bootstrap over questions. ValueError: shapes that do not fit, no question.
     """
-    solved, single = np.asarray(system, dtype=bool), np.asarray(alone, dtype=bool)
+    solved, single = np.asarray(system, dtype=np.float64), np.asarray(alone, dtype=bool)
     if solved.ndim != 1 or not len(solved) or single.ndim != 2 or single.shape[1] != len(solved) or not len(single):
         raise ValueError(f"expected shapes (questions,) and (experts, questions), got {solved.shape}, {single.shape}")
     solvers, experts = single.sum(axis=0), len(single)
@@ -49,5 +50,5 @@ def collaborative_gain(system: ArrayLike, alone: ArrayLike, rng: np.random.Gener
     return CGain(float(gains.mean()), bootstrap_interval(gains, rng), buckets)
 
 
-def _bucket(solvers: int, experts: int, solved: NDArray[np.bool_]) -> Bucket:
+def _bucket(solvers: int, experts: int, solved: NDArray[np.float64]) -> Bucket:
     return Bucket(solvers, len(solved), float(solved.mean()) if len(solved) else float("nan"), solvers / experts)

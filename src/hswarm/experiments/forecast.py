@@ -137,6 +137,11 @@ class _Phases(Checkpointer):
 
 def forecast(session: Session) -> Forecast:
     """Calibrate a session's recipe, on its engine of one process (`recipe.engine.alone()`), on a few questions."""
+    return forecasts(session, [_workers(session.recipe)])[0]
+
+
+def forecasts(session: Session, workers: Sequence[int]) -> list[Forecast]:
+    """The same for each of these numbers of workers, from one calibration."""
     recipe, began, meter = session.recipe, time.monotonic(), _Meter(session.engine)
     few = replace(session.task, dev=_few(session), test=())
     search = replace(
@@ -157,7 +162,8 @@ def forecast(session: Session) -> Forecast:
         meter.begin("test", sum(system.calls for system in systems) * len(few.dev))
         replace(trial, cache=Cache()).executor.run(systems, few.dev, "test")
         meter.end()
-    return _scaled(session, meter, len(few.dev), round(time.monotonic() - began, 1))
+    took = round(time.monotonic() - began, 1)
+    return [_scaled(session, meter, len(few.dev), took, count) for count in workers]
 
 
 def _few(session: Session) -> tuple[Example, ...]:
@@ -167,9 +173,9 @@ def _few(session: Session) -> tuple[Example, ...]:
     return tuple(dev[i] for i in sorted(chosen.tolist()))
 
 
-def _scaled(session: Session, meter: _Meter, count: int, calibration_s: float) -> Forecast:
-    """From the meter's phases on `count` questions to the whole recipe."""
-    recipe, phases, workers = session.recipe, meter.phases, _workers(session.recipe)
+def _scaled(session: Session, meter: _Meter, count: int, calibration_s: float, workers: int) -> Forecast:
+    """From the meter's phases on `count` questions to the whole recipe on so many workers."""
+    recipe, phases = session.recipe, meter.phases
     batches = [batch for phase in phases.values() for batch in phase.batches]
     rates, beside = fit_seconds(batches), max(0.0, sum(phase.beside_s for phase in phases.values())) / len(batches)
     held = round(recipe.selection.held_out * len(session.task.dev))

@@ -19,6 +19,8 @@ SOURCE = (
 )
 OURS = "h-swarms"
 ABLATIONS = ("w/o role", "w/o weight")
+WEIGHTS = ("greedy soup", "pack of llms", "lorahub", "model swarms")  # that adapt to the task, its "dynamic" methods
+ROLES = ("gpt-swarm", "meta-agent", "agent-prune", "gnns", "agentverse", "macnet")
 _FIGURES = """
 best single      | .231 .346 .488 .237 .535 .545 .107 .383 .120 .174 .065 .415
 prediction merge | .173 .309 .391 .074 .502 .481 .036 .225 / / / .471
@@ -99,6 +101,21 @@ def gains() -> list[Gain]:
         mine, theirs = ours[place] or 0.0, scored[rival]
         found.append(Gain(task, mine, rival, theirs, 100 * (mine / theirs - 1), _one_tailed(mine, theirs, task.test)))
     return found
+
+
+def importance_agrees() -> list[str]:
+    """The tasks on which the paper's baselines and ablations agree on what matters more, roles or weights: the mean of
+    its dynamic role methods is above that of its dynamic weight methods where leaving out the role-step costs more."""
+    table = figures()
+    means = [
+        np.array([[float(table[name][i] or 0) for i in range(len(TASKS))] for name in names]).mean(axis=0)
+        for names in (ROLES, WEIGHTS, ABLATIONS[:1], ABLATIONS[1:])
+    ]
+    return [
+        task.name
+        for task, role, weight, no_role, no_weight in zip(TASKS, *means, strict=True)
+        if (role > weight) == (no_role < no_weight)
+    ]
 
 
 def _one_tailed(score: float, other: float, questions: int) -> float:
