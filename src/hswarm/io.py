@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,16 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise RunError(f"{path} cannot be read: {fault}") from fault
 
 
+def has_locks(folder: Path) -> bool:
+    """Whether files in `folder` can be locked: some network file systems (NFS, Lustre) are mounted without."""
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        try:
+            fcntl.lockf(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
 def what_is(path: Path) -> str:
     """`; it is ...` with what to do, for a path that is not what was expected."""
     if not path.exists():
@@ -89,7 +101,7 @@ def what_is(path: Path) -> str:
     if path.is_file():
         return f"; it is a recipe: hswarm search {path}" if path.suffix == ".toml" else "; it is a file"
     kinds = {
-        "adapter_config.json": f"an adapter: hswarm experts check {path}",
+        "adapter_config.json": f"an adapter: name the folder that holds it, {path.parent}, in a recipe's pool",
         "config.toml": f"a run: hswarm show {path}",
         "manifest.json": "a bundle: hswarm ask, evaluate and serve take it",
         "system.json": "a system: hswarm ask, evaluate, serve and export take it",
@@ -99,5 +111,7 @@ def what_is(path: Path) -> str:
     for name, text in kinds.items():
         if (path / name).is_file():
             return f"; it is {text}"
+    if any(path.glob("*/adapter_config.json")):
+        return f"; it is a pool of experts: hswarm experts check {path}"
     held = sorted(inner.parent for inner in path.glob("*/config.toml"))
     return f"; it holds runs: name one, as {held[0]}" if held else "; it is a folder of something else"

@@ -1,6 +1,8 @@
 """What users get wrong at the command line ends on one line that says what to write."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +11,8 @@ import time
 import pytest
 
 from hswarm.cli.main import main
+from hswarm.config.recipe import read_recipe
+from hswarm.runs.directory import Run
 
 
 def fault(arguments, capsys):
@@ -88,22 +92,108 @@ def test_a_name_that_the_file_system_refuses(root, tmp_path, capsys):
     fault(["search", root / "recipes/toy.toml", "--run", tmp_path / ("n" * 300)], capsys)
 
 
-def test_sigterm_ends_a_search_that_can_go_on(root, tmp_path):
+@pytest.mark.parametrize("command", ["tasks", "experts"])
+def test_a_run_is_checked_by_what_it_was_made_of(command, root, tmp_path, capsys):
+    run, more = str(tmp_path / "run"), ["--set", "search.iterations=1"]
+    recipe = str(root / ("recipes/toy.toml" if command == "tasks" else "recipes/micro.toml"))
+    Run.create(tmp_path / "run", read_recipe(recipe, more[1:]))
+    assert main([command, "check", run]) in (0, 1)
+    assert ("verdict: ok" if command == "tasks" else "10 experts of") in capsys.readouterr().out
+
+
+def test_other_folders_are_named_by_the_checks_too(root, capsys):
+    pool = root / "experts/micro/pool"
+    assert "it is a pool of experts: hswarm experts check" in fault(["tasks", "check", pool], capsys)
+    assert "it is a pool of experts: hswarm experts check" in fault(["show", pool], capsys)
+    assert f"it is an adapter: name the folder that holds it, {pool}" in fault(
+        ["experts", "check", pool / "gul"], capsys
+    )
+    assert "no system at" in fault(["evaluate", root / "tests"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda text: None, "holds no iterations, or is missing; restore it from a copy"),
+        (lambda text: "", "holds no iterations, or is missing"),
+        (lambda text: text[: len(text) // 2], "of 3 iterations; restore it from a copy"),
+        (lambda text: f"hello\n{text}", "is damaged: "),
+        (lambda text: f"[1]\n{text}", "line 1, has another form"),
+    ],
+)
+def test_a_damaged_history_is_refused_by_all_who_read_it(damage, words, root, tmp_path, capsys):
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "hswarm.cli.main"]
-    more = ["--set", "search.method=hswarm", "--set", "search.iterations=10000", "--set", "search.patience=10000"]
-    search = subprocess.Popen(
-        [*command, "search", str(root / "recipes/toy.toml"), "--run", str(run), *more],
+    shutil.copytree(root / "tests/runs/version_1/run", run)
+    history = run / "history.jsonl"
+    text = damage(history.read_text())
+    history.unlink() if text is None else history.write_text(text)
+    for command in ("show", "report", "analyze"):
+        assert words in fault([command, run], capsys)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ('engine.devices="all"', "engine.devices: expected a list or 'auto', got \"all\""),
+        ('engine.devices=["cpu"]', 'engine.devices.0: expected a whole number, got "cpu"'),
+        ("task.columns={choices=3}", "task.columns.choices: expected text in quotes or a list, got 3"),
+        ('pool.remote=[{name="x"}]', "pool.remote.0.model: is missing; pool.remote.0.url: is missing"),
+    ],
+)
+def test_fields_of_several_kinds_are_told_at_once(change, words, root, capsys):
+    assert fault(["plan", root / "recipes/toy.toml", "--set", change], capsys).endswith(
+        (words, f"{words}; engine.devices: expected 'auto', got [\"cpu\"]")
+    )
+
+
+def ended(words, ready, root):
+    """(status, standard error) of a command that gets SIGTERM as soon as `ready`."""
+    command = subprocess.Popen(
+        [sys.executable, "-m", "hswarm.cli.main", *map(str, words)],
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(root / "src")},
     )
-    for _ in range(600):
-        if (run / "history.jsonl").is_file() and (run / "history.jsonl").stat().st_size:
+    for _ in range(1200):
+        if ready() or command.poll() is not None:
             break
         time.sleep(0.05)
-    search.send_signal(signal.SIGTERM)
-    said = search.communicate(timeout=60)[1]
-    assert search.returncode == 143, said
-    assert "resume" in said
+    command.send_signal(signal.SIGTERM)
+    said = command.communicate(timeout=60)[1]
     assert "Traceback" not in said
+    return command.returncode, said
+
+
+def test_sigterm_ends_a_search_that_can_go_on(root, tmp_path):
+    run = tmp_path / "run"
+    more = ["--set", "search.method=hswarm", "--set", "search.iterations=10000", "--set", "search.patience=10000"]
+    words = ["search", root / "recipes/toy.toml", "--run", run, *more]
+    history = run / "history.jsonl"
+    status, said = ended(words, lambda: history.is_file() and history.stat().st_size, root)
+    assert status == 143, said
+    assert "resume" in said
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_sigterm_ends_a_sweep_that_can_go_on(jobs, root, tmp_path):
+    pytest.importorskip("optuna")
+    more = ["--over", "seed=0..1000", "--trials", "1000", "--jobs", jobs, "--set", "search.method=hswarm"]
+    words = ["sweep", root / "recipes/toy.toml", "--run", tmp_path / "sweep", *more]
+    status, said = ended(words, lambda: len(list((tmp_path / "sweep/trials").glob("*"))) > 0, root)
+    assert status == 143, said
+    assert f"kept in {tmp_path / 'sweep'}; the same command continues" in said
+
+
+@pytest.mark.model
+def test_sigterm_ends_a_training_that_can_go_on(root, tmp_path):
+    rows = [{"prompt": f"What is {i}?", "response": str(i % 7)} for i in range(400)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    base = root / "experts/micro/base"
+    experts = "".join(f'[[experts]]\nname = "{name}"\nfiles = ["rows.jsonl"]\n' for name in ("one", "two"))
+    recipe = tmp_path / "train.toml"
+    recipe.write_text(f'base = "{base}"\nout = "pool"\nrank = 2\nbatch = 8\nsteps = 4\n{experts}steps = 100000\n')
+    status, said = ended(["experts", "train", recipe], lambda: (tmp_path / "pool/one").is_dir(), root)
+    assert status == 143, said
+    assert "kept the experts that were finished; the same command continues" in said
+    assert [path.name for path in (tmp_path / "pool").iterdir() if not path.name.startswith(".")] == ["one"]

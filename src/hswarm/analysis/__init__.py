@@ -49,6 +49,8 @@ def analyze(
     One that cannot be had of this run raises UserError, or is told to `refused` and left out.
     """
     run = Run.open(path)
+    if run.finished:
+        run.history()  # a damaged run is refused, not analysed in part
     with run, AnalysisContext.open(run, options or Options(), progress) as subject:
         for name in names:
             subject.begin(name)

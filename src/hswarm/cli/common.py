@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 
@@ -21,10 +20,10 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def continuing(path: Path) -> Iterator[None]:
-    """Whoever interrupts the block hears where its work is kept."""
+def continuing(kept: str) -> Iterator[None]:
+    """Tell whoever interrupts the block what is kept of its work, "in <folder>", and how to go on."""
     try:
         yield
     except KeyboardInterrupt:
-        say(f"\nkept in {path}; the same command continues")
+        say(f"\nkept {kept}; the same command continues")
         raise

@@ -39,7 +39,7 @@ def compare(arguments: argparse.Namespace) -> None:
         recipes = [recipe.model_copy(update={"budget": replace(recipe.budget, **limits)}) for recipe in recipes]
     path = Path(arguments.run or f"runs/{'-'.join(recipe.name for recipe in recipes)}-compare")
 
-    with continuing(path):
+    with continuing(f"in {path}"):
         results = run_comparison(recipes, methods, arguments.seeds, path, arguments.jobs, say, arguments.share)
     table = tabulate(results)
     for target in filter(None, (path / "table.json", arguments.json)):

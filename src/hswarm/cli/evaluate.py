@@ -120,10 +120,16 @@ def open_task(name: str | TaskSettings, path: str = "", hub: str = "") -> Task:
     """A task by settings, by recipe (.toml), by data file, or by name with the place of its questions."""
     if isinstance(name, TaskSettings):
         return load_task(name)
+    if (Path(name) / "config.toml").is_file():
+        name = str(Path(name) / "config.toml")  # a run's task
     if name.endswith(".toml"):
         return load_task(read_recipe(name).task)
     if "/" in name and Path(name).is_dir():
-        raise TaskError(f"{name} is a folder; name one of its files, or a named task with --path {name}")
+        held = io.what_is(Path(name))
+        raise TaskError(
+            f"no task at {name}: expected a task's name, a file of questions, a recipe or a run{held}; "
+            f"a named task whose files lie there takes it as --path {name}"
+        )
     if Path(name).is_file() or "." in name:
         return load_task(TaskSettings(path=name))
     return load_task(TaskSettings(name=name, path=path, hub=hub) if name else TaskSettings(hub=hub))

@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from hswarm import io
-from hswarm.cli.common import terminal
+from hswarm.cli.common import continuing, terminal
 from hswarm.cli.main import printable
 from hswarm.errors import PoolError
 from hswarm.experts.base import base_here
@@ -62,11 +62,14 @@ def show(arguments: argparse.Namespace) -> None:
 
 
 def _settings(arguments: argparse.Namespace) -> PoolSettings:
-    """Of a recipe's `[pool]`, or of a folder and the options."""
-    if arguments.pool.endswith(".toml"):
+    """Of the `[pool]` of a recipe or run, or of a folder and the options."""
+    recipe = (
+        Path(arguments.pool) / "config.toml" if (Path(arguments.pool) / "config.toml").is_file() else arguments.pool
+    )
+    if str(recipe).endswith(".toml"):
         from hswarm.config.recipe import read_recipe
 
-        return read_recipe(arguments.pool).pool
+        return read_recipe(recipe).pool
     return PoolSettings(
         path=arguments.pool, base=arguments.base, space="delta" if arguments.delta else "factors", mixed=arguments.mixed
     )
@@ -104,7 +107,8 @@ def train(arguments: argparse.Namespace) -> None:
     from hswarm.training.exam import exam
     from hswarm.training.train import train_pool
 
-    out = train_pool(arguments.recipe, lambda text: print(text, flush=True), exam)
+    with continuing("the experts that were finished"):
+        out = train_pool(arguments.recipe, lambda text: print(text, flush=True), exam)
     print(f"the pool is in {out}; see it with: hswarm experts show {out}")
 
 

@@ -28,7 +28,7 @@ def sweep(arguments: argparse.Namespace) -> None:
     plan = Plan(tuple(space), arguments.sampler, arguments.pruner, recipe.seed)
     path = Path(arguments.run or f"runs/{recipe.name}-sweep")
 
-    with continuing(path):
+    with continuing(f"in {path}"):
         results = run_sweep(recipe, plan, arguments.trials, path, arguments.jobs, say)
     console = terminal()
     names = list(results["best"]["parameters"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from hswarm import io
 from hswarm.core.decode import DecodeSettings
@@ -149,8 +150,8 @@ def build_recipe(content: Mapping[str, Any]) -> Recipe:
         try:
             recipe = Recipe.model_validate(content)
         except ValidationError as fault:
+            faults += _explained(fault.errors(), content)
             for error in fault.errors():
-                faults.append(_explain(error))
                 content = _without(content, error["loc"])
     faults += _switches(content, recipe.model_dump(mode="json"))
     if faults:
@@ -244,8 +245,21 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def _explain(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "recipe"
+def _explained(errors: Sequence[ErrorDetails], content: object) -> list[str]:
+    """A line for each place at fault; what a field of several kinds may hold is told at once."""
+    found: dict[str, str] = {}
+    for error in errors:
+        place = ".".join(_place(error["loc"], content)) or "recipe"
+        line = _explain(error, place)
+        expected, got, value = line.removeprefix(f"{place}: expected ").partition(", got ")
+        before = found.get(place, "")
+        if got and before.startswith(f"{place}: expected ") and before.endswith(f"{got}{value}"):
+            line = f"{before.removesuffix(got + value)} or {expected}{got}{value}" if expected not in before else before
+        found[place] = line if place not in found or got else f"{before}; {line}"
+    return list(found.values())
+
+
+def _explain(error: ErrorDetails, place: str) -> str:
     if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         return f"unknown key '{place}'{near(str(error['loc'][-1]), _fields(error['loc'][:-1]))}"
     words = WORDS.get(error["type"])
@@ -254,6 +268,20 @@ def _explain(error: Any) -> str:
     told = ", got " in message or "remote" in error["loc"]
     came = "" if told else f", got {json.dumps(error['input'], default=str)[:80]}"
     return f"{place}: {message[:1].lower()}{message[1:]}{came}"
+
+
+def _place(steps: Sequence[str | int], content: object) -> list[str]:
+    """`steps` into `content`, without pydantic's names for the kinds of value that a field may have."""
+    found = []
+    for step in steps:
+        if isinstance(step, str) and isinstance(content, Mapping):
+            content = content.get(step)
+        elif isinstance(step, int) and isinstance(content, list | tuple) and step < len(content):
+            content = content[step]
+        else:
+            continue
+        found.append(str(step))
+    return found
 
 
 def _fields(place: Sequence[str | int]) -> list[str]:

@@ -94,7 +94,7 @@ def make(cell: Cell) -> str:
     """Carry out one cell; returns a line about it. That a method cannot be had here is a result too."""
     opened = _open(cell.recipe, cell.alone)
     recipe = opened.recipe.model_copy(update={"seed": cell.seed})
-    shared = closing(Cache(cell.shared)) if cell.shared else nullcontext()
+    shared = closing(Cache(cell.shared, several=True)) if cell.shared else nullcontext()
     with closing(Cache(_fresh(cell.folder) / "cache.sqlite")) as cache, shared as elsewhere:
         evaluator = replace(opened, recipe=recipe, cache=cache, elsewhere=elsewhere).evaluator
         result: dict[str, Any] = {"task": recipe.name, "method": cell.method, "seed": cell.seed}

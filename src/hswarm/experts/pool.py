@@ -16,6 +16,7 @@ from typing import ClassVar, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hswarm import io
 from hswarm.core.parallel_map import parallel_map
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import AdapterForm, Expert
@@ -218,7 +219,7 @@ def _local_folders(settings: PoolSettings, names: Sequence[str]) -> dict[str, Pa
         raise PoolError(f"no folder {root}; pool.path names a folder with one PEFT adapter a sub-folder")
     found = {path.name: path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")}
     if not found:
-        raise PoolError(f"{root} has no sub-folders; expected one PEFT adapter or one checkpoint each")
+        raise PoolError(f"{root} has no sub-folders; expected one PEFT adapter or checkpoint each{io.what_is(root)}")
     unknown = [name for name in names if name not in found]
     if unknown:
         raise PoolError("; ".join(f"no expert '{name}' in {root}{near(name, found)}" for name in unknown))

@@ -118,11 +118,11 @@ class RunSummary:
 def gather(run: Run, comparison: Path | None = None) -> RunSummary:
     """The facts of `run` as it stands. `comparison` is the folder of a comparison (default: <name>-compare beside it).
 
-    What cannot be read is left out, with a warning. RunError if it is what all else rests on, or if `comparison` was
+    What cannot be read is left out, with a warning. RunError if report or history is damaged, or if `comparison` was
     named and is not one of this task and pool.
     """
     report, left_out = run.report if run.finished else None, list[str]()
-    history = (_read(left_out, run.history) or []) if report else run.history()
+    history = run.history()
     topology, assignment = _found(run, report)
     nodes = _nodes(topology, assignment, _scored_at(history, report)) if topology else []
     names = [node.expert for node in nodes]

@@ -12,6 +12,7 @@ report.json      written last: a run that has one is finished
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import operator
@@ -19,6 +20,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -124,10 +126,18 @@ class Run:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as fault:
+            if fault.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                print(
+                    f"warning: {self.path} cannot be locked ({fault.strerror}); use it once at a time", file=sys.stderr
+                )
+                return self._held()
             self._lock.seek(0)
             holder = self._lock.read().strip() or "another process"
             self._lock.close()
             raise RunError(f"{self.path} is in use by {holder}; wait for it or stop it") from fault
+        return self._held()
+
+    def _held(self) -> Run:
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         self._lock.flush()
@@ -145,14 +155,17 @@ class Run:
             os.fsync(file.fileno())
 
     def history(self) -> list[HistoryEntry]:
-        """The whole lines of the history."""
+        """The whole lines of the history. RunError if it is damaged, or a finished run's is cut short or missing."""
         path = self.path / "history.jsonl"
         try:
             lines = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
         except FileNotFoundError:
-            return []
+            lines = []
         except (ValueError, RecursionError) as fault:
-            raise RunError(f"{path} is damaged: {fault}") from fault
+            raise RunError(f"{path} is damaged: {fault}; restore it from a copy") from fault
+        if self.finished and len(lines) < self.report.iterations:
+            held = f"{len(lines)} of {self.report.iterations} iterations" if lines else "no iterations, or is missing"
+            raise RunError(f"{path} holds {held}; restore it from a copy")
         return [checked(line, HistoryEntry, f"{path}, line {i + 1},") for i, line in enumerate(lines)]
 
     def rewind(self, lines: int) -> None:

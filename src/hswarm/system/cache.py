@@ -12,7 +12,9 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
+from hswarm import io
 from hswarm.engines.base import Completion, Request
 from hswarm.errors import RunError, StorageError
 
@@ -41,17 +43,17 @@ class Cache:
     """Calls made so far. `path` None keeps them in memory.
 
     `shared` is a file that other runs add calls to as well. Calls found there are copied, marked as made elsewhere, so
-    that a resumed step finds the same ones in `path`.
+    that a resumed step finds the same ones in `path`. `several` says that other processes use `path` at the same time,
+    which takes a file system with locks.
     """
 
-    def __init__(self, path: Path | None = None, shared: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, shared: Path | None = None, *, several: bool = False) -> None:
         self._path = path
-        self._shared = Cache(shared) if shared else None
+        self._shared = Cache(shared, several=True) if shared else None
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, timeout=60)
-            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db = _connected(path, several=several)
             self._db.execute("PRAGMA synchronous = FULL")  # what a checkpoint counts must be there after a power cut
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS calls (key BLOB PRIMARY KEY, text TEXT, finish TEXT, "
@@ -123,6 +125,22 @@ class Cache:
         if self._shared:
             self._shared.close()
         self._db.close()
+
+
+def _connected(path: Path | None, *, several: bool) -> sqlite3.Connection:
+    """The file, in WAL mode; without locks where its file system has none, for one process then."""
+    locks = path is None or io.has_locks(path.parent)
+    if several and not locks:
+        raise StorageError(
+            f"the call cache {path} is shared by several runs, and its file system has no locks; put it on a disk of "
+            "this machine, or leave it out (search.cache, hswarm compare --no-share)"
+        )
+    where = f"file:{quote(str(path))}?vfs={'unix' if locks else 'unix-none'}" if path else ":memory:"
+    found = sqlite3.connect(where, uri=path is not None, check_same_thread=False, timeout=60)
+    if not locks:
+        found.execute("PRAGMA locking_mode = EXCLUSIVE")  # WAL without a mapped file, which such systems lack too
+    found.execute("PRAGMA journal_mode = WAL")
+    return found
 
 
 def _unreadable(path: Path | None, fault: Exception) -> RunError:

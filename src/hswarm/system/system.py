@@ -178,9 +178,9 @@ def load(path: str | Path, base: str = "") -> System:
         from hswarm.system.reference import load_reference
 
         return load_reference(folder, base)
-    check_manifest(folder)
-    if not (folder / "system.json").is_file():
+    if not any((folder / name).is_file() for name in ("system.json", "manifest.json")):
         raise RunError(f"no system at {folder}: expected a finished run, its best/ or a bundle{io.what_is(folder)}")
+    check_manifest(folder)
     description = io.read_json(folder / "system.json", "a system")
     try:
         if description["format"] != FORMAT:
