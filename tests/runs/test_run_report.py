@@ -228,7 +228,7 @@ def test_another_version_s_form_is_refused_or_left_out(run, tmp_path, name):
             assert "has another form than this version writes" in str(fault)
             refused += 1
     assert bool(refused) == (name != "answers.jsonl")
-    assert bool(left_out) == (name in ("report.json", "answers.jsonl"))
+    assert bool(left_out) == (name != "best/system.json")
 
 
 def test_other_forms_are_named_in_report_and_show(run, tmp_path, capsys):

@@ -35,7 +35,7 @@ def study(arguments: argparse.Namespace) -> None:
         _counts(arguments.devices),
         say,
     )
-    with continuing(path):
+    with continuing(f"in {path}"):
         found = carry_out(recipes, plan)
     for target in filter(None, (path / "study.json", arguments.json)):
         io.write_text(Path(target), json.dumps(asdict(found), indent=2) + "\n")
