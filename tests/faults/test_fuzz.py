@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
@@ -18,11 +19,24 @@ import hswarm
 from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.errors import HSwarmError
 from hswarm.experiments.search import resume, search
+from hswarm.experts.checkpoint import chat_template, tokenizer_digest
 from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.experts.remote import RemoteExpert, RemoteSettings
+from hswarm.report.render import html_page
+from hswarm.report.summary import gather
+from hswarm.runs.answers import read_answers
 from hswarm.runs.directory import Run
+from hswarm.scorers import task_scorer
+from hswarm.scorers.golds import expressions_without_extra, unreadable_golds
 from hswarm.system.cache import Cache
+from hswarm.tasks import TaskSettings, load_task
+from hswarm.tasks.check import check_task, verdict
 from hswarm.tasks.formats import read_data
+from hswarm.training.data import read_rows
+from hswarm.training.train import read_train_recipe
 from tests.conftest import toy_content
+from tests.experts.adapters import adapter
+from tests.experts.checkpoints import checkpoint
 from tests.faults.harness import make_recipe
 
 FUZZ_INPUTS = int(os.environ.get("FUZZ_INPUTS", "60"))
@@ -106,7 +120,18 @@ def whole_files(tmp_path_factory):
         "\n".join(json.dumps(entry | {"split": s}) for s in ("dev", "test") for entry in DATA[s])
     )
     _flatten(folder / "run" / "cache.sqlite")
+    shutil.copytree(folder / "run", folder / "finished")
     (folder / "run" / "report.json").unlink()
+    for name, text in TABLES.items():
+        (folder / name).write_text(text)
+    patterns = {"rank_pattern": {"layers.1.*q_proj": 2}, "alpha_pattern": {"q_proj": 8}, "use_rslora": True}
+    adapter(folder / "patterns/one", **patterns)
+    checkpoint(folder / "whole", shards=2)
+    remote = RemoteSettings("far", "m", "http://127.0.0.1:1/v1", "KEY")
+    RemoteExpert(remote).write(folder / "remote")
+    (folder / "training").mkdir()
+    (folder / "training/train.toml").write_text(TRAINING)
+    (folder / "training/rows.jsonl").write_text("".join(json.dumps({"messages": CHAT}) + "\n" for _ in range(3)))
     return folder
 
 
@@ -137,6 +162,65 @@ def read_whole_run(path):
     resume(path)
 
 
+def read_task(path):
+    """As `hswarm tasks check` does, and as a search scores: every gold and every question as a reply."""
+    task = load_task(TaskSettings(path=str(path)))
+    told = verdict(check_task(task), unreadable_golds(task), expressions_without_extra(task))
+    assert told.status in (0, 1, 2)
+    examples = (*task.dev, *task.test)
+    score = task_scorer(task)
+    for replies in ([example.answer for example in examples], [example.question for example in examples]):
+        assert all(0 <= found.value <= 1 for found in score(examples, replies))
+
+
+def read_page(path):
+    html_page(gather(Run.open(path)))
+
+
+def read_adapters(path):
+    for expert in open_pool(PoolSettings(path=str(path), mixed=True), least=1).experts:
+        assert np.isfinite(expert.vector).all()
+
+
+def read_checkpoint(path):
+    pool = open_pool(PoolSettings(path=str(path.parent), experts=("f",), mixed=True), least=1)
+    assert tokenizer_digest(path) or pool
+    chat_template(path)
+
+
+def read_lessons(path):
+    settings = read_train_recipe(path / "train.toml")
+    for domain in settings.experts:
+        read_rows(domain, path)
+
+
+CHAT = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "5"}]
+TABLES = {
+    "task.csv": 'question,A,B,answer\nq,x,y,B\n"r, s",x,y,A\nt,x,y,B\n',
+    "task.tsv": "question\tchoices\tanswer\nq\t['x', 'y']\ty\nr\t[\"x\", \"y\"]\tA\n",
+    "chat.jsonl": "".join(json.dumps({"messages": CHAT, "id": i}) + "\n" for i in range(3)),
+    "told.json": json.dumps(
+        {
+            "task_type": "f1_match",
+            "validation": [{"input": "q", "output": '["a", "b"]'}],
+            "test": [{"input": "r", "output": "c"}],
+        }
+    ),
+    "maths.jsonl": "".join(
+        json.dumps({"problem": f"p{i}", "solution": gold}) + "\n"
+        for i, gold in enumerate(("2\\pi", "#### 5", "[0, 1)", "5 km"))
+    ),
+}
+TRAINING = """
+base = "tiny/base"
+out = "pool"
+rank = 2
+steps = 5
+[[experts]]
+name = "one"
+files = ["rows.jsonl"]
+"""
+
 # What is damaged, and what then reads it. The readers get the file's folder.
 READERS = {
     "adapter config": ("pool", "step-0/adapter_config.json", lambda f: open_pool(PoolSettings(path=str(f)))),
@@ -149,6 +233,19 @@ READERS = {
     "history": ("run", "history.jsonl", lambda f: Run.open(f).history()),
     "checkpoint": ("run", "state/state.safetensors", read_whole_run),
     "cache": ("run", "cache.sqlite", lambda f: read_cache(f / "cache.sqlite")),
+    **{f"task {name}": ("", name, lambda f, name=name: read_task(f / name)) for name in TABLES},
+    "report": ("finished", "report.json", read_page),
+    "report's history": ("finished", "history.jsonl", read_page),
+    "answers": ("finished", "answers.jsonl", lambda f: (read_page(f), read_answers(Run.open(f)))),
+    "adapter with patterns": ("patterns", "one/adapter_config.json", read_adapters),
+    "checkpoint config": ("whole", "config.json", read_checkpoint),
+    "checkpoint tokenizer": ("whole", "tokenizer.json", read_checkpoint),
+    "checkpoint template": ("whole", "tokenizer_config.json", read_checkpoint),
+    "checkpoint index": ("whole", "model.safetensors.index.json", read_checkpoint),
+    "checkpoint shard": ("whole", "model-00001-of-00002.safetensors", read_checkpoint),
+    "remote expert": ("remote", "remote.json", RemoteExpert.read),
+    "training recipe": ("training", "train.toml", read_lessons),
+    "training rows": ("training", "rows.jsonl", read_lessons),
 }
 
 

@@ -241,15 +241,15 @@ def tokenizer_digest(folder: Path) -> str:
 
 def chat_template(folder: Path) -> str:
     """The chat template of the tokenizer in `folder`; "" if it has none."""
-    if (path := folder / "chat_template.jinja").is_file():
-        return path.read_text(encoding="utf-8")
     try:
+        if (path := folder / "chat_template.jinja").is_file():
+            return path.read_text(encoding="utf-8")
         content = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         return json.dumps(content["chat_template"]) if content.get("chat_template") else ""
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, AttributeError, RecursionError) as fault:
-        raise PoolError(f"{folder / 'tokenizer_config.json'} cannot be read ({fault}); download it again") from fault
+        raise PoolError(f"the chat template in {folder} cannot be read ({fault}); download it again") from fault
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -169,18 +170,25 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def _check_patterns(name: str, config: Mapping[str, Any]) -> None:
     for key in ("rank_pattern", "alpha_pattern"):
         patterns = config.get(key) or {}
-        try:
-            fit = isinstance(patterns, dict) and all(
-                re.compile(pattern) and type(value) in (int, float) and 0 < value < 2**31
-                for pattern, value in patterns.items()
-            )
-        except re.error:
-            fit = False
+        fit = isinstance(patterns, dict) and all(
+            _compiles(pattern) and type(value) in (int, float) and 0 < value < 2**31
+            for pattern, value in patterns.items()
+        )
         if not fit:
             raise PoolError(
                 f"expert '{name}': {key} must give a positive number for each module, got {str(patterns)[:40]}; "
                 f"copy or download it again, or {_LEAVE}"
             )
+
+
+def _compiles(pattern: str) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about brackets that a later Python may read otherwise
+            re.compile(pattern)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return True
 
 
 def _check_method(name: str, config: Mapping[str, Any]) -> None:

@@ -103,5 +103,5 @@ class RemoteExpert(Expert):
         path = Path(folder) / REMOTE_FILE
         try:
             return cls(RemoteSettings(**json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, TypeError) as fault:
+        except (OSError, ValueError, TypeError, RecursionError) as fault:
             raise PoolError(f"{path} is not a remote expert as hswarm writes it: {fault}") from fault

@@ -135,7 +135,7 @@ def _file(path: Path) -> dict[str, Stored]:
         raise PoolError(
             f"{path.parent} is not a whole checkpoint: {path.name} is missing; copy or download it again"
         ) from fault
-    except (OSError, SafetensorError, ValueError) as fault:
+    except (OSError, SafetensorError, ValueError, RecursionError) as fault:
         raise PoolError(f"{path} is damaged or cut short ({fault}); copy or download it again") from fault
     header.pop("__metadata__", None)
     for name, entry in header.items():

@@ -14,6 +14,7 @@ _VALUE = rf"([-+]?)\s?(?:{_MIXED}|({_WHOLE})\s*/\s*({_WHOLE})|({_WHOLE}(?:\.\d*)
 _ALONE = re.compile(rf"{_VALUE}(?:\s*(%))?")
 _CURRENCY = r"(US ?\$|\$|\u20ac|\u00a3|\u00a5|\u20b9|USD|EUR|GBP|JPY|INR|CNY|Rs\.?)"
 _BEFORE = re.compile(rf"([-+]?){_CURRENCY}\s*(?=[-+.\d])")
+_LONGEST = 300  # characters: more digits are no quantity, and Python converts at most 4,300
 _NAMES = {
     **dict.fromkeys(("$", "us$", "us $", "usd", "dollar", "dollars", "buck", "bucks"), "dollar"),
     **dict.fromkeys(("\u20ac", "eur", "euro", "euros"), "euro"),
@@ -79,6 +80,8 @@ def number(text: str) -> Fraction | None:
 def quantity(text: str) -> Quantity | None:
     """A number and its unit ("30 minutes", "\u20ac5", "5 m/s", "$5$"); None for anything else."""
     text = plain(text).strip().strip("`*\"'").rstrip(".").strip()
+    if len(text) > _LONGEST:
+        return None
     if len(text) > 1 and text[0] == text[-1] == "$":
         text = text.strip("$").strip()
     sign = re.match(_BEFORE, text)

@@ -210,7 +210,7 @@ def content_digest(domain: Domain, folder: Path) -> str:
 
 def _jsonl(path: Path) -> list[tuple[str, Any]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # U+2028 and the like may stand inside a text
     except (OSError, UnicodeDecodeError) as fault:
         raise TaskError(f"training data {path} cannot be read: {fault}") from fault
     entries = []

@@ -150,7 +150,7 @@ def read_train_recipe(path: Path) -> TrainSettings:
         return TypeAdapter(TrainSettings).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as fault:
         raise ConfigError([f"no training recipe at {path}"]) from fault
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         if isinstance(fault, ValidationError):
             places = ((".".join(map(str, error["loc"])), error["msg"]) for error in fault.errors())
             raise ConfigError([f"{place}: {message}" for place, message in places]) from fault
