@@ -89,7 +89,7 @@ def test_show_prints_the_context_that_a_node_reads(tmp_path, capsys):
     assert "Context: word word" in shown
     assert "... (chunk 1 of 2, one a node)" in shown
     assert main(["tasks", "check", str(tmp_path)]) == 2
-    assert f"is a folder; name one of its files, or a named task with --path {tmp_path}" in capsys.readouterr().err
+    assert f"a named task whose files lie there takes it as --path {tmp_path}" in capsys.readouterr().err
 
 
 def test_check_shows_what_is_doubtful(tmp_path, capsys):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from hswarm.errors import TaskError
 from hswarm.prompts import spoken, without_reasoning
 from hswarm.registry import lookup, near
 from hswarm.scorers.base import Further, Nobody, Respond, Score, Scorer
-from hswarm.tasks.task import Example, Task
+from hswarm.tasks.task import Example, Options, Task
 
 TABLE = {
     "abstain": "hswarm.scorers.abstain:abstain",
@@ -29,7 +28,7 @@ TABLE = {
 _NOBODY = Nobody()
 
 
-def get_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer:
+def get_scorer(name: str, options: Options | None = None) -> Scorer:
     """The scorer called `name`, or a callable by "module:function". `options` are its keyword arguments."""
     found = lookup("scorers", TABLE, name)
     parameters = inspect.signature(found).parameters.values()

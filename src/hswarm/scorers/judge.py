@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict, Unpack
 
 from hswarm.errors import TaskError
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
@@ -25,6 +25,16 @@ _NUMBER = r"(?<![\d.,/-])(10|[1-9])(?:\.0+)?(?![\d.]*\d|\s*[-\u2013]\s*\d)"
 _STATED = re.compile(rf"(?:rating|score|grade)\b\W{{0,6}}(?:is|of)?\W{{0,4}}{_NUMBER}", re.IGNORECASE)
 _OF_TEN = re.compile(rf"{_NUMBER}\s*(?:/|out of|of)\s*10\b", re.IGNORECASE)
 _BARE = re.compile(_NUMBER)
+
+
+class Limits(TypedDict, total=False):
+    """How fast and how often a judge behind an API is asked, as for experts behind one (docs/api-models.md)."""
+
+    concurrency: int
+    per_minute: float
+    timeout_s: float
+    attempts: int
+    calls: int
 
 
 def judge(
@@ -65,7 +75,7 @@ def judge(
 
 
 def judge_of(
-    *, model: str = "", url: str = "", key: str = "", max_new_tokens: int = 100, **limits: Any
+    *, model: str = "", url: str = "", key: str = "", max_new_tokens: int = 100, **limits: Unpack[Limits]
 ) -> RemoteExpert | None:
     """The judge that the options name, None for the run's base model. TaskError if they do not fit."""
     if bool(model) != bool(url):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hswarm.errors import MissingExtra, TaskError
 from hswarm.scorers.base import Score
 from hswarm.tasks.task import Example
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def reward(examples: Sequence[Example], responses: Sequence[str], *, model: str, batch: int = 8) -> list[Score]:
@@ -32,7 +35,7 @@ def reward(examples: Sequence[Example], responses: Sequence[str], *, model: str,
     return [Score(value, bool(response.strip()), response) for value, (_, response) in zip(values, pairs, strict=True)]
 
 
-def _text(tokenizer: Any, question: str, response: str) -> str:
+def _text(tokenizer: PreTrainedTokenizerBase, question: str, response: str) -> str:
     if tokenizer.chat_template is None:
         return f"{question}\n\n{response}"
     chat = [{"role": "user", "content": question}, {"role": "assistant", "content": response}]
@@ -40,7 +43,7 @@ def _text(tokenizer: Any, question: str, response: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _opened(model: str) -> tuple[Any, Any]:
+def _opened(model: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     try:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
     except ImportError as missing:

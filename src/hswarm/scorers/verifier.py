@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Protocol
 
 from hswarm.errors import TaskError
 from hswarm.scorers.base import Score
@@ -25,6 +25,11 @@ def verifier(examples: Sequence[Example], responses: Sequence[str]) -> list[Scor
     return scores
 
 
+class _Verifier(Protocol):
+    def score_answer(self, answer: str, entry: Mapping[str, object]) -> float: ...
+
+
 @lru_cache
-def _dataset(name: str) -> Any:
-    return import_gym().create_dataset(name, size=1, seed=0)
+def _dataset(name: str) -> _Verifier:
+    found: _Verifier = import_gym().create_dataset(name, size=1, seed=0)
+    return found

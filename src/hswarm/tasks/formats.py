@@ -14,7 +14,7 @@ from typing import NamedTuple
 from hswarm.errors import MissingExtra, TaskError
 from hswarm.tasks.columns import KEYS, field_entry
 from hswarm.tasks.known import SPLITS, Columns, known_columns, tell
-from hswarm.tasks.task import Example
+from hswarm.tasks.task import Example, Meta
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 _SHOWN = 5  # faults named before "and n more"
@@ -284,7 +284,7 @@ def _example(row: Row, columns: Columns, id: str, needed: bool, faults: list[str
         choices={letter: str(text) for letter, text in choices.items()},
         context=tuple(map(str, context)),
         domain=str(entry.get("domain", "")),
-        meta={"answers": tuple(map(str, answers))} if len(answers) > 1 else {},
+        meta=Meta(answers=tuple(map(str, answers))) if len(answers) > 1 else Meta(),
     )
 
 

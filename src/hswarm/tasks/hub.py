@@ -7,19 +7,21 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hswarm.errors import MissingExtra, TaskError, UserError
 from hswarm.tasks.formats import DataFile, Row, Table, examples_of
 from hswarm.tasks.known import SPLITS
 from hswarm.tasks.settings import TaskSettings
 
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+Cells = Mapping[str, object]  # a row of a table, by column
 _DEV = ("dev", *SPLITS)
 
 
-def read_hub(
-    settings: TaskSettings, convert: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
-) -> DataFile:
+def read_hub(settings: TaskSettings, convert: Callable[[Cells], Cells] | None = None) -> DataFile:
     """The examples of `settings.hub`. dev is `dev_split`, else the first of dev, validation, train that is there.
 
     `convert` changes a row before its columns are read.
@@ -35,7 +37,7 @@ def read_hub(
 class Downloaded(NamedTuple):
     """A data set, or one split of it, and the commit it is of ("" for a folder, or where it is not known)."""
 
-    content: Any
+    content: Dataset | DatasetDict
     commit: str
 
 
@@ -50,7 +52,7 @@ def download(name: str, remedy: str, subset: str = "", split: str | None = None)
         raise MissingExtra(f"data set '{name}'", "hub") from missing
     id, revision = revision_of(name)
     try:
-        found: Any = load_dataset(id, subset or None, split=split, revision=revision)
+        found = load_dataset(id, subset or None, split=split, revision=revision)
     except Exception as fault:  # the package raises what its many readers raise
         reason = str(fault).strip().split("\n")[0] or type(fault).__name__
         raise TaskError(f"data set '{name}' cannot be read ({reason}); {remedy}") from fault
@@ -62,7 +64,7 @@ def download(name: str, remedy: str, subset: str = "", split: str | None = None)
     return Downloaded(found, commit)
 
 
-def _commit(table: Any) -> str:
+def _commit(table: Dataset) -> str:
     """The package keeps a data set of the hub in a folder named by its commit."""
     name = Path(table.cache_files[0]["filename"]).parent.name if table.cache_files else ""
     return name if re.fullmatch(r"[0-9a-f]{40}", name) else ""

@@ -14,7 +14,7 @@ from hswarm.tasks import micro, reasoning_gym, toy
 from hswarm.tasks.formats import DataFile, read_data
 from hswarm.tasks.hub import read_hub
 from hswarm.tasks.settings import TaskSettings
-from hswarm.tasks.task import Example, Task
+from hswarm.tasks.task import Example, Meta, Task
 
 TABLE = {
     "micro": "hswarm.tasks.load:load_micro",
@@ -153,10 +153,10 @@ def finished(task: Task, settings: TaskSettings) -> Task:
     scorer = settings.scorer or task.scorer or ("choice" if choices else "exact")
     instruction = settings.instruction or task.instruction
     options = settings.scorer_options or ({} if settings.scorer else task.scorer_options)
-    marked = {"pattern": options["pattern"]} if scorer == "regex" and "pattern" in options else {}  # votes read it too
+    marked = Meta(pattern=options["pattern"]) if scorer == "regex" and "pattern" in options else Meta()  # for votes
     dev, test = (
         tuple(
-            replace(example, task=task.name, instruction=instruction, meta={**example.meta, **marked})
+            replace(example, task=task.name, instruction=instruction, meta=Meta(**{**example.meta, **marked}))
             for example in split
         )
         for split in (task.dev, task.test)

@@ -11,11 +11,10 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from hswarm.errors import TaskError
 from hswarm.tasks.formats import read_data
-from hswarm.tasks.hub import read_hub
+from hswarm.tasks.hub import Cells, read_hub
 from hswarm.tasks.load import drawn, finished
 from hswarm.tasks.settings import TaskSettings
 from hswarm.tasks.task import Task
@@ -47,7 +46,7 @@ class NamedTask:
     subset: str = ""
     columns: Mapping[str, str | list[str]] = field(default_factory=dict)
     splits: tuple[str, str] = ("", "")
-    convert: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    convert: Callable[[Cells], Cells] | None = None
 
     def __call__(self, settings: TaskSettings) -> Task:
         """The task with its questions. TaskError says where they can be had if they are not found."""
@@ -98,7 +97,7 @@ class NamedTask:
         )
 
 
-def _worked(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _worked(row: Cells) -> Cells:
     """GSM8k's original answers are worked out and end in "#### number"."""
     return {**row, "answer": str(row["answer"]).rpartition("####")[2].strip()}
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from types import ModuleType
 
 from hswarm.errors import MissingExtra, TaskError
 from hswarm.registry import near
-from hswarm.tasks.task import Example
+from hswarm.tasks.task import Example, Meta, Options
 
 
 def generate(
@@ -19,7 +19,7 @@ def generate(
     count: int,
     seed: int,
     *,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
+    options: Mapping[str, Options] | None = None,
     without: Collection[str] = (),
 ) -> tuple[Example, ...]:
     """`count` distinct examples, the data sets in turn; none whose question is in `without`.
@@ -39,7 +39,7 @@ def generate(
     return tuple(rows[:count])
 
 
-def _column(gym: Any, name: str, count: int, seed: int, options: Mapping[str, Any], seen: set[str]) -> list[Example]:
+def _column(gym: ModuleType, name: str, count: int, seed: int, options: Options, seen: set[str]) -> list[Example]:
     """`count` examples of one data set whose questions are not in `seen`, which grows."""
     drawn = 20 * count + 100  # entries are made when asked for; many a small data set repeats itself
     try:
@@ -54,7 +54,7 @@ def _column(gym: Any, name: str, count: int, seed: int, options: Mapping[str, An
         question = str(entry["question"]).strip()
         if question not in seen:
             seen.add(question)
-            meta = {"dataset": name, "entry": entry}
+            meta = Meta(dataset=name, entry=entry)
             found.append(Example(f"{name}-{seed}-{i}", question, str(entry["answer"]), domain=name, meta=meta))
     if len(found) < count:
         raise TaskError(
@@ -64,7 +64,7 @@ def _column(gym: Any, name: str, count: int, seed: int, options: Mapping[str, An
     return found
 
 
-def import_gym() -> Any:
+def import_gym() -> ModuleType:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its dependencies warn at import
@@ -72,4 +72,5 @@ def import_gym() -> Any:
             import reasoning_gym.factory
     except ImportError as missing:
         raise MissingExtra("task 'reasoning-gym'", "gym") from missing
-    return reasoning_gym
+    gym: ModuleType = reasoning_gym
+    return gym

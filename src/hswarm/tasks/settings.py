@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
+
+from hswarm.tasks.task import Options
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,14 @@ class TaskSettings:
     hub: str = ""
     subset: str = ""
     scorer: str = ""
-    scorer_options: dict[str, Any] = field(default_factory=dict)
+    scorer_options: Options = field(default_factory=dict)
     instruction: str = ""
     dev: int | None = None
     test: int | None = None
     seed: int = 0
     max_new_tokens: int | None = None
     datasets: tuple[str, ...] = ()
-    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    options: dict[str, Options] = field(default_factory=dict)
     columns: dict[str, str | list[str]] = field(default_factory=dict)
     dev_split: str = ""
     test_split: str = ""

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+Options = dict[str, Any]  # what a recipe gives a scorer or generator, which checks it itself
+
+
+class Meta(TypedDict, total=False):
+    """What only some questions have: all accepted `answers`, the `pattern` that marks an answer in a reply, and the
+    `dataset` and `entry` of reasoning-gym that its verifier wants."""
+
+    answers: tuple[str, ...]
+    pattern: str
+    dataset: str
+    entry: Mapping[str, object]
+
 
 @dataclass(frozen=True)
 class Example:
-    """One question. `choices` maps letters to texts; `context` is one chunk a node; `meta` is for verifiers.
+    """One question. `choices` maps letters to texts; `context` is one chunk a node; `meta` is for scorers.
 
     `task`, `instruction`, `icl` (worked examples, before everything else) and `max_new_tokens` are those of the task
     that it belongs to, so that questions of several tasks can stand side by side; "" and None leave them to the run.
@@ -24,7 +36,7 @@ class Example:
     choices: Mapping[str, str] = field(default_factory=dict)
     context: tuple[str, ...] = ()
     domain: str = ""
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    meta: Meta = field(default_factory=Meta)
     task: str = ""
     instruction: str = ""
     icl: str = ""
@@ -47,7 +59,7 @@ class Task:
     source: str = ""
     licence: str = ""
     instruction: str = ""
-    scorer_options: Mapping[str, Any] = field(default_factory=dict)
+    scorer_options: Options = field(default_factory=dict)
     reference: str = "reference"
     parts: tuple[Task, ...] = ()
     weights: tuple[float, ...] = ()
