@@ -55,7 +55,7 @@ def _same_items(stated: str, gold: str) -> bool:
 
 def _words(text: str) -> str:
     """The normal form, and no spaces at the signs of mathematics: "2 x" and "2x", "x+1" and "x + 1"."""
-    text = text.strip(" $.")
+    text = re.sub(r"([\^_]|\\[A-Za-z]+)\s*(?:\{(\w)\}|(?=\d))", r"\1\2", text.strip(" $").rstrip("."))
     return normal(re.sub(r"\s*([-+*/^=<>(){}\[\],\\])\s*", r"\1", text) if mathematical(text) else text)
 
 

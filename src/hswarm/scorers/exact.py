@@ -21,7 +21,8 @@ _BARE = (
 _NUMBER = re.compile(rf"(?<![\w.])(?<!\d[:-]){_BARE}|[-+]?(?<![\w.])\.\d+")
 _COMMAND = r"\\(?:times|cdot|div|sqrt|frac|pi|log|ln|sin|cos|tan|pm|binom|alpha|beta|theta|infty)(?![a-z])"
 # Beside these a number is part of an expression: "2x", "x^2", "3 + 4", "2\pi".
-_EXPRESSION_BEFORE = re.compile(rf"(?:[\^_]\{{?|[*/+]|\w\{{|[\d)\w] -|{_COMMAND}(?:_\{{?\w+\}}?)?\{{?)\s*$")
+_RELATION = r"(?<![-=])[<>]=?|[\u2264\u2265\u2260]|\\(?:[lg]eq?q?|[lg]t|neq?)"
+_EXPRESSION_BEFORE = re.compile(rf"(?:{_RELATION}|[\^_]\{{?|[*/+]|\w\{{|[\d)\w] -|{_COMMAND}(?:_\{{?\w+\}}?)?\{{?)\s*$")
 _EXPRESSION_AFTER = re.compile(rf"[^\W\d_]|[_(]|\s*(?:\^|\*(?!\*)|/|\+|- ?[\d(]|{_COMMAND})")
 _SEPARATED = r"\s*(?:,\s*(?:and|or)\b|[,;&]|\band\b|\bor\b)\s*"
 _LIST = re.compile(rf"(?:{_BARE}{_SEPARATED})+{_BARE}")
@@ -53,7 +54,7 @@ def stated_answer(response: str, gold: str) -> str | None:
     for words in _PAIRS:
         if gold.strip().lower() in words:
             return _stated_word(text, "|".join(words))
-    if mathematical(gold) and not marked and (spans := _MATHEMATICS.findall(response)):
+    if mathematical(gold) and held is None and (spans := _MATHEMATICS.findall(text if marked else response)):
         return plain(next(filter(None, spans[-1])))
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if not lines:
@@ -74,7 +75,8 @@ def _stated_number(text: str, marked: bool) -> str | None:
     numbers = [found for found in _NUMBER.finditer(text) if not _in_expression(text, found)]
     if numbers:
         found = numbers[0 if marked and "=" not in line else -1]
-        return found[0] + unit_after(text, found.end())
+        stated = found[0] + unit_after(text, found.end())
+        return stated if quantity(stated) else found[0]
     return line if mathematical(line.rstrip(".")) else None
 
 

@@ -18,19 +18,22 @@ _COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|emph)\
 _SPACING = re.compile(r"\\(?:left|right|displaystyle)(?![a-z])|(?<!\\)\\[()\[\]!]")
 _PERCENT = re.compile(r"(?<=\d)\s*(?:per ?cent|pct)\b")
 _SPACE = re.compile(r"(?<!\\)\\[,;: ]|\\q?quad(?![a-z])|~")
-_FRACTION = re.compile(r"(\d\s*)?\\[dtc]?frac\s*(?:\{([^{}]+)\}|(\d))\s*(?:\{([^{}]+)\}|(\d))")
+_FRACTION = re.compile(r"(\d\s*)?\\[dtc]?frac\s*(?:\{([^{}]+)\}|(\d))\s*(?:\{([^{}]+)\}|(\d))(?=(\s*[A-Za-z\\(^])?)")
+_NUMERAL = re.compile(r"\s*-?[\d.,]+\s*")
+_ROOT = re.compile("\u221a\\s*(?:(\\d+|[A-Za-z])|\\(([^()]*)\\))")
 _RAISED = re.compile("[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
 _PYTHON_POWER = re.compile(r"(?<=[\da-z)])\*\*(?=[({]?-?\d)")
 _TAG = re.compile(r"</?(?:answer|b|br|code|em|i|p|span|strong|sub|u)\s*/?>", re.IGNORECASE)
 _RAISED_TAG = re.compile(r"<sup>\s*([-+\w]+)\s*</sup>", re.IGNORECASE)
-_TEN = r"10\s*\^\s*\{?\s*([-+]?\d{1,3})\s*\}?(?!\d|\.\d)"
+_TEN = r"10\s*\^\s*(?:\{\s*)?([-+]?\d{1,3})(?:\s*\})?(?!\d|\.\d)"
 _POWER = re.compile(rf"(?<=\d)\s*(?:\\times|\\cdot|\*|x|\u00b7)\s*{_TEN}")
 _POWER_ALONE = re.compile(rf"(?<![\w.^{{*/]){_TEN}")
 _DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\u00b0|\\degree)\s*([CF]\b)?")
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _JOINT = re.compile(r"[\s$]*(?:,|;|and|or|,\s*and|,\s*or)[\s$]*")
-_OUTER = string.punctuation.replace("-", "").replace("+", "")
+_OUTER = "".join(sign for sign in string.punctuation if sign not in "-+#")
+_LEADING = _OUTER.replace(".", "").replace("@", "")
 
 
 def untagged(text: str) -> str:
@@ -45,6 +48,7 @@ def plain(text: str) -> str:
     """`text` without bold marks and LaTeX; signs, fractions, powers of ten and degrees in one spelling."""
     text = unicodedata.normalize("NFC", "".join(map(_character, text)))
     text = untagged(_RAISED.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)).strip()
+    text = _ROOT.sub(lambda found: f"\\sqrt{{{found[1] or found[2]}}}", text)
     text = _PYTHON_POWER.sub("^", text).replace("**", "")
     text = text.replace("\\$", "$").replace("\\%", "%").replace("\\{", "{").replace("\\}", "}")
     text = _SPACE.sub(" ", _SPACING.sub("", _COMMAND.sub(r"\1", _THIN.sub("", text))))
@@ -63,6 +67,8 @@ def _character(character: str) -> str:
 
 def _fraction(found: re.Match[str]) -> str:
     above, below = found[2] or found[3], found[4] or found[5]
+    if found[6] or not (_NUMERAL.fullmatch(above) and _NUMERAL.fullmatch(below)):
+        return f"{found[1] or ''}\\frac{{{above}}}{{{below}}}"  # part of an expression
     return f"{found[1].strip()} {above}/{below}" if found[1] else f"{above}/{below}"
 
 
@@ -105,5 +111,5 @@ def normal(text: str) -> str:
     Text of nothing but articles or punctuation stays as it is: it is the answer itself.
     """
     words = _ARTICLES.sub(" ", text.lower()).split()
-    kept = (word.strip(_OUTER) for word in words)
+    kept = (word.rstrip(_OUTER).lstrip(_LEADING) for word in words)
     return " ".join(word for word in kept if word) or " ".join(text.lower().split()).strip(_OUTER) or text.strip()

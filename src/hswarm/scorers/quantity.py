@@ -60,7 +60,7 @@ _WORD = r"(?:[^\W\d_]+|\$|\u20ac|\u00a3|\u00a5|\u20b9)"
 _NO_UNIT = r"(?!(?:a\.?m|p\.?m|and|as|at|because|but|for|from|if|in|is|of|on|or|since|so|to|which|when|x|times)\b)"
 _UNIT = re.compile(
     rf"\s*(%|{_NO_UNIT}(?:(?:square|cubic|sq\.?|cu\.?)\s+)?{_WORD}(?:\s*\^\s*\{{?-?\d\}}?|\s+(?:squared|cubed))?"
-    rf"(?:\s*(?:/|\bper\b)\s*(?:square\s+)?[^\W\d_]+(?:\s*\^\s*\{{?-?\d\}}?)?)?)(?![\w^(])"
+    rf"(?:\s*(?:/|\u00b7|\\cdot\b|\bper\b)\s*(?:square\s+)?[^\W\d_]+(?:\s*\^\s*\{{?-?\d\}}?)?){{0,3}})(?![\w^(])"
 )
 
 
@@ -98,7 +98,8 @@ def quantity(text: str) -> Quantity | None:
     named = _UNIT.fullmatch(rest.rstrip(" $") or rest) or _UNIT.fullmatch(rest)
     if named is None or (not rest[0].isspace() and not _may_touch(named[1])):
         return None
-    return Quantity(value, _unit(named[1]))
+    unit = _unit(named[1])
+    return Quantity(value, unit) if unit != named[1].lower() or not named[1][0].isupper() else None  # "2 Fast 2"
 
 
 def unit_after(text: str, place: int) -> str:
@@ -150,6 +151,7 @@ def _unit(text: str) -> str:
     text = re.sub(r"\b(?:square|sq\.?)\s+(\w+)", r"\1^2", text.lower().strip())
     text = re.sub(r"\b(?:cubic|cu\.?)\s+(\w+)", r"\1^3", text)
     text = re.sub(r"\s+squared\b", "^2", re.sub(r"\s+cubed\b", "^3", text))
+    text = re.sub(r"\s*(?:\u00b7|\\cdot)\s*", "*", text)
     text = re.sub(r"\s*\bper\b\s*", "/", re.sub(r"[{}\s]*([/^])[{}\s]*", r"\1", text)).rstrip("}")
     return re.sub(r"[^\W\d_]+|[^\w\s/^.-]", lambda word: _one(word[0]), text)
 
@@ -160,7 +162,7 @@ def _one(word: str) -> str:
 
 def _same_unit(one: str, other: str) -> bool:
     """Equal, word by word, in singular or plural."""
-    pairs = [re.split(r"([/^ ])", unit) for unit in (one, other)]
+    pairs = [re.split(r"([/^* ])", unit) for unit in (one, other)]
     return len(pairs[0]) == len(pairs[1]) and all(map(_same_word, *pairs))
 
 

@@ -24,7 +24,7 @@ _SECONDS = 3.0  # of processor time for one comparison; the process ends beyond 
 _MEMORY = 2 << 30  # bytes
 _NAMES = re.compile(r"\\[A-Za-z]+|\b(?:arc)?(?:sin|cos|tan|sinh|cosh|tanh|sqrt|log|ln|exp|inf|pi)\b")
 _SIGN = re.compile(
-    r"\\[A-Za-z]|[\^_=<>+*/|]|\d\s*!|[A-Za-z)]\s*-\s*\w|\w\s*-\s*[A-Za-z(]|\d\s+-\s+\d|\d[A-Za-z(]|[\[(][^,]*,[^,]*[\])]"
+    r"\\[A-Za-z]|\b(?:sin|cos|tan|sqrt|log|ln|exp)\s*\(|[\^_=<>+*/|]|\d\s*!|[A-Za-z)]\s*-\s*\w|\w\s*-\s*[A-Za-z(]|\d\s+-\s+\d|\d[A-Za-z(]|[\[(][^,]*,[^,]*[\])]"
 )
 
 
@@ -44,11 +44,19 @@ def equal(stated: str, gold: str) -> bool:
     """Whether two mathematical expressions are equal; False for anything else, and without the extra."""
     if not installed() or not (mathematical(gold) or mathematical(stated)):
         return False
-    return all(map(_readable, (stated, gold))) and _compared(stated.strip(" .$"), gold.strip(" .$"))
+    return all(map(_readable, (stated, gold))) and _compared(_latex(stated), _latex(gold))
 
 
 def _readable(text: str) -> bool:
+    if re.search(r"\d_\{?\d", text):  # a numeral of another base, which the library reads without it
+        return False
     return 0 < len(text) <= _LONGEST and (mathematical(text) or not re.search(r"[^\W\d_]{2,}", text))
+
+
+def _latex(text: str) -> str:
+    """`text` with the names of functions, products and roots as LaTeX writes them."""
+    text = re.sub(r"(?<!\\)\bsqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text.strip(" .$").replace("*", r"\cdot "))
+    return re.sub(r"(?<![\\A-Za-z])((?:arc)?(?:sin|cos|tan)h?|log|ln|exp|pi)(?![A-Za-z])", r"\\\1 ", text)
 
 
 @lru_cache(maxsize=1 << 14)
