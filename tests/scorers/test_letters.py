@@ -26,11 +26,14 @@ B = [
     *("A is wrong. C is wrong too. The answer is B.", "The answer is not A. The answer is B.", "Option C is wrong. Option B"),
     *("The answer is B. Option C is tempting.", "I think the answer is (C), no wait. The answer is B", "Answer: B, not A"),
     *("<think>Answer: C</think>Answer: B", "B\nQuestion: next?\nAnswer: C", "The answer is B because A is too small."),
+    *("I believe it's B.", "So it must be (B).", "Selected: B", "Answer\uff1aB", "Answer: <B>", "B?", "Final answer: $B$"),
+    *("{'answer': 'green'}", '{"answer": "B. green"}', r"$\boxed{\textbf{(B) }green}$", "Thus, B is the right choice."),
     *("The answer is B, since A and C are wrong", "\u201cB\u201d", "The answer: B\n\nExplanation: A dog is red."),
 ]  # fmt: skip
 NOTHING = [
     *("", "I cannot tell.", "A dog is an animal.", "Based on that", "Did you know?", "E", "The answer is a dog"),
     *("B or C", "The answer is B or C.", "Answer: A, B", "Both A and B are correct", "A and B are right", "(A) or (B)"),
+    *("The answer is neither A nor B", "The answer is B/C", "Either A or B", "Answer: None"),
     *("red or green", r"\boxed{A, B}", "B is not the correct answer.", "The answer is not B", "Option B is wrong."),
     *("A: red\nB: green\nC: blue", "A. red\nB. green\nC. blue", "I think so", "ABC", "greenish", "The answer is D"),
 ]  # fmt: skip

@@ -18,6 +18,7 @@ _CLOSE = r"[\])}>*_\"'`$]*"
 _MARK = re.compile(
     r"(?:\banswers?|\bans)\b[\"'*_`)>]*\s*(?:(?:choice|option|letter)\b[\"'*_`]*\s*)?(?:is|would be|should be|must be)?"
     r"\s*[:=>-]*\s*(?!\s*(?:not|n't|neither)\b)|"
+    r"\b(?:selected|selection|choose|pick)\s*:\s*|"
     r"\b(?:i|we)(?:'d|'ll| will| would)?\s+(?:choose|pick|select|take|go (?:with|for)|going with)\b:?\s*|=>\s*|####\s*",
     re.IGNORECASE,
 )
@@ -82,18 +83,21 @@ def _patterns(names: tuple[str, ...]) -> _Patterns:
     either = rf"(?P<letter>(?i:{letters}))(?!\w)"  # after a mark a small letter is one too
     exact = rf"(?P<letter>{letters})(?!\w)"
     # A bare "A" or "I" may be a word: it must end its statement or carry a mark.
-    end = r"(?=\s*(?:$|[.,;:!)\]}>*`\n(]|[\"'](?!\w)|-\s|[\u2013\u2014/&]|\\|(?i:because|since|as|is|and|or)\b))"
+    end = r"(?=\s*(?:$|[.,;:!?)\]}>*`$\n(]|[\"'](?!\w)|-\s|[\u2013\u2014/&]|\\|(?i:because|since|as|is|and|or)\b))"
     adverbs = r"(?:(?:the|clearly|obviously|definitely)\s+)*"
     right = rf"(?i:(?:is|are|seems|must be)\s+{adverbs}(?:(?:correct|right|best|true)\b|answer\b))"
     stated = rf"(?:{_MARK.pattern}){_OPEN}(?:\\text\s*\{{)?{_KIND}{_OPEN}{either}{end}{_DENIED}"
-    around = r"[\s.,;:!()\[\]{}<>*_\"'`$]*"
+    around = r"[\s.,;:!?()\[\]{}<>*_\"'`$]*"
     return _Patterns(
         (
             re.compile(stated, re.IGNORECASE),
             re.compile(rf"(?<![\w'])[(\[]?{exact}{_CLOSE}\s+{right}(?!\s+not\b)"),
             re.compile(rf"[\"'](?i:answer|choice|option|letter)[\"']\s*:\s*[\"']?{either}"),
         ),
-        (re.compile(rf"(?i:\boption|\bchoice)\b[*_\"'`]*\s*(?i:is)?\s*[:=]?{_OPEN}{exact}{end}{_DENIED}"),),
+        (
+            re.compile(rf"(?i:\boption|\bchoice)\b[*_\"'`]*\s*(?i:is)?\s*[:=]?{_OPEN}{exact}{end}{_DENIED}"),
+            re.compile(rf"(?i:\bit(?:'s| is| must be| should be))\s+{_KIND}{_OPEN}{exact}{end}{_DENIED}"),
+        ),
         (
             re.compile(rf"(?:^|[\s*])[(\[]{exact}[)\]]{_DENIED}"),
             re.compile(rf"\*\*\s*{exact}\s*[.):]?\s*\*\*{_DENIED}"),

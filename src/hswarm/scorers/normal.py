@@ -23,7 +23,7 @@ _NUMERAL = re.compile(r"\s*-?[\d.,]+\s*")
 _ROOT = re.compile("\u221a\\s*(?:(\\d+|[A-Za-z])|\\(([^()]*)\\))")
 _RAISED = re.compile("[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
 _PYTHON_POWER = re.compile(r"(?<=[\da-z)])\*\*(?=[({]?-?\d)")
-_TAG = re.compile(r"</?(?:answer|b|br|code|em|i|p|span|strong|sub|u)\s*/?>", re.IGNORECASE)
+_TAG = re.compile(r"</?(?:answer|b|br|code|em|i|p|span|strong|sub|u)\s*/?>")
 _RAISED_TAG = re.compile(r"<sup>\s*([-+\w]+)\s*</sup>", re.IGNORECASE)
 _TEN = r"10\s*\^\s*(?:\{\s*)?([-+]?\d{1,3})(?:\s*\})?(?!\d|\.\d)"
 _POWER = re.compile(rf"(?<=\d)\s*(?:\\times|\\cdot|\*|x|\u00b7)\s*{_TEN}")
@@ -38,7 +38,7 @@ _LEADING = _OUTER.replace(".", "").replace("@", "")
 
 def untagged(text: str) -> str:
     """`text` without HTML marks, <answer> as "answer:", and with straight quotes."""
-    text = text.translate(_SIGNS)
+    text = "".join(map(_character, text)).translate(_SIGNS)
     if "<" not in text:
         return text
     return _TAG.sub("", _RAISED_TAG.sub(r"^\1", re.sub(r"<answer>\s*", "answer: ", text, flags=re.IGNORECASE)))
@@ -46,7 +46,7 @@ def untagged(text: str) -> str:
 
 def plain(text: str) -> str:
     """`text` without bold marks and LaTeX; signs, fractions, powers of ten and degrees in one spelling."""
-    text = unicodedata.normalize("NFC", "".join(map(_character, text)))
+    text = unicodedata.normalize("NFC", text)
     text = untagged(_RAISED.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)).strip()
     text = _ROOT.sub(lambda found: f"\\sqrt{{{found[1] or found[2]}}}", text)
     text = _PYTHON_POWER.sub("^", text).replace("**", "")
