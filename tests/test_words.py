@@ -20,6 +20,9 @@ ROOMS = [
     "errors.py",
     "io.py",
     "registry.py",
+    "prompts.py",
+    "scorers",
+    "tasks",
 ]
 PAGES = [
     "quickstart",
@@ -40,6 +43,10 @@ PAGES = [
     "adding-an-engine",
     "design",
     "beyond-the-tree",
+    "adapters",
+    "adding-a-scorer",
+    "adding-a-task",
+    "tasks",
 ]
 INSTEAD = {
     r"to be had": "available, downloaded, found",
@@ -57,6 +64,11 @@ INSTEAD = {
     r"to hand on\b|handed on\b": "to pass on, exported",
     r"left the finite numbers; shorten": "are no longer finite; reduce",
     r"is not to be had": "is unavailable",
+    r"can be had\b": "is available, where to get it",
+    r"\bever after\b": "always",
+    r"are there twice": "occur twice",
+    r"asks? nobody": "asks no follow-up questions",
+    r"found by themselves": "recognised automatically",
 }
 
 

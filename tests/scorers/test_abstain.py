@@ -121,7 +121,7 @@ def test_verdicts(reply, verdict):
 
 
 def test_alone_it_says_why_it_cannot():
-    with pytest.raises(TaskError, match="asks the system again"):
+    with pytest.raises(TaskError, match="asks the system a follow-up question"):
         get_scorer("abstain")(EXAMPLES[:1], ["A"])
 
 

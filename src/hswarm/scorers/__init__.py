@@ -94,7 +94,7 @@ class _Part:
 
 
 def scored_calls(task: Task, calls: int) -> int:
-    """Calls that a response of `calls` calls takes at most with what the scorers of `task` ask about it."""
+    """Model calls that a response takes at most: its own `calls`, and the follow-up calls of the scorers of `task`."""
     if task.parts:
         return max(scored_calls(part, calls) for part in task.parts)
     further = Further(*getattr(lookup("scorers", TABLE, task.scorer), "further", (0, 0)))

@@ -1,4 +1,4 @@
-"""What a scorer is: examples and responses in, one score each out; it may ask the systems that responded again."""
+"""What a scorer is: examples and responses in, one score each out; it may ask the systems follow-up questions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Score(NamedTuple):
 
 
 class Further(NamedTuple):
-    """What a scorer asks further for one response, at most; a scorer that asks says so by an attribute `further`.
+    """The most follow-up calls that scoring one response takes; a scorer that makes any has it as attribute `further`.
 
     `passes` through the very system that gave the response, and `calls` of a judge.
     """
@@ -32,29 +32,31 @@ class Further(NamedTuple):
 
 
 class Respond(Protocol):
-    """How a scorer asks further questions. None is a call that failed."""
+    """How a scorer asks follow-up questions; None stands for a failed call."""
 
     def __call__(self, questions: Mapping[int, Example]) -> dict[int, str | None]:
-        """By the place of a response: a question to the very system that gave it, and that system's answer."""
+        """Replies to follow-up questions, each put to the system that gave the response of that index."""
 
     def ask(self, model: Expert | None, prompts: Sequence[str], max_new_tokens: int) -> list[str | None]:
         """What `model` (None: the base model of the run) replies to `prompts`, greedily."""
 
 
 class Nobody:
-    """For scorers that do not ask again."""
+    """For scorers that ask no follow-up questions."""
 
     def __call__(self, questions: Mapping[int, Example]) -> dict[int, str | None]:
-        raise TaskError("this scorer asks the system again, which is possible only where a system is scored")
+        raise TaskError(
+            "this scorer asks the system a follow-up question, which works only while a system is being scored"
+        )
 
     def ask(self, model: Expert | None, prompts: Sequence[str], max_new_tokens: int) -> list[str | None]:
-        raise TaskError("this scorer asks a judge, which is possible only where a system is scored")
+        raise TaskError("this scorer asks a judge, which works only while a system is being scored")
 
 
 class Scorer(Protocol):
     """Scores responses to examples, in order. Keyword-only arguments of a scorer are its options.
 
-    A scorer that never asks again may leave out `respond`.
+    A scorer without follow-up questions may leave out `respond`.
     """
 
     def __call__(
@@ -63,6 +65,6 @@ class Scorer(Protocol):
 
 
 def accepted(example: Example) -> tuple[str, ...]:
-    """Every answer that is right: a data file may list several."""
+    """All accepted answers: a data file may list several."""
     answers: tuple[str, ...] = example.meta.get("answers", (example.answer,))
     return answers

@@ -1,4 +1,4 @@
-"""The loose parsing of the authors' code, so that its numbers can be reproduced. Not for claims.
+"""The loose parsing of the authors' code, so that its numbers can be reproduced. Not for reporting results.
 
 Its known faults are its point (docs/fidelity.md): any option letter among the first five characters counts, and a gold
 answer counts wherever it occurs as a substring.

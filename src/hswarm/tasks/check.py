@@ -1,4 +1,4 @@
-"""What is doubtful about a task's data: duplicates, dev/test overlap, answers that guessing would give."""
+"""Doubts about a task's data: duplicates, dev/test overlap, how far guessing gets."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check_task(task: Task) -> TaskCheck:
 
 
 class Verdict(NamedTuple):
-    """What the counts come to, and why; `status` is the exit status of `hswarm tasks check`."""
+    """The verdict on the counts, and its reasons; `status` is the exit status of `hswarm tasks check`."""
 
     name: Literal["ok", "warnings", "not usable"]
     reasons: tuple[str, ...]
@@ -76,15 +76,15 @@ class Verdict(NamedTuple):
 
 
 def verdict(found: TaskCheck, unreadable: Sequence[Example], expressions: int = 0) -> Verdict:
-    """Not usable is a task whose scorer cannot read most of its answers (`unreadable`); all else can be searched on.
+    """Not usable is a task whose scorer cannot read most of its answers (`unreadable`); any other can be searched.
 
     `expressions` are answers that only an extra compares as mathematics.
     """
     questions = found.dev + found.test
     doubts = {
-        "no test questions: what a search finds cannot be scored on unseen ones": not found.test,
+        "no test questions: the system found cannot be scored on unseen ones": not found.test,
         f"{found.overlap_questions} test questions occur in dev": found.overlap_questions,
-        f"{found.duplicates_dev + found.duplicates_test} questions are there twice": found.duplicates_dev
+        f"{found.duplicates_dev + found.duplicates_test} questions occur twice": found.duplicates_dev
         + found.duplicates_test,
         f"{found.contradictions} questions have several answers; list all that are right": found.contradictions,
         f"{found.blank_chunks} context chunks are blank": found.blank_chunks,

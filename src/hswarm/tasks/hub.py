@@ -91,8 +91,8 @@ def revision_of(name: str) -> tuple[str, str | None]:
 def unpinned(name: str, commit: str) -> str:
     """The warning about a download that no recipe pins."""
     return (
-        f"warning: '{name}' was taken from the hub as it is now; "
-        f"'{name}@{commit or '<commit>'}' in the recipe would get the same files ever after"
+        f"warning: '{name}' was downloaded from the hub in its current version; "
+        f"'{name}@{commit or '<commit>'}' in the recipe always gets the same files"
     )
 
 

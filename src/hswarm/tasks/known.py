@@ -1,4 +1,4 @@
-"""The names that people's files give to question and answer: found by themselves, told in one line."""
+"""Column names that people use for question and answer: recognised automatically and reported in one line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "ass
 
 
 def known_columns(rows: Iterable[object], columns: Columns, what: str) -> Columns:
-    """`columns` and, for keys that neither it nor any row has, the columns known to mean them; tells which (stderr)."""
+    """`columns`, and the known columns for keys that neither it nor any row has; prints those (stderr)."""
     names: dict[str, str] = {}
     for row in rows:
         if isinstance(row, Mapping):
@@ -57,7 +57,7 @@ def is_chat(value: object) -> bool:
 
 
 def chat_question(turns: Sequence[Mapping[str, object]]) -> str:
-    """What is asked: all turns but a last one of the assistant, with their roles where it has spoken before."""
+    """The question: all turns but a last one of the assistant, with their roles if the assistant replied before."""
     asked = turns[:-1] if _role(turns[-1]) == "assistant" else turns
     if any(_role(turn) == "assistant" for turn in asked):
         return "\n\n".join(f"{_role(turn).capitalize()}: {_said(turn)}" for turn in asked)

@@ -169,7 +169,7 @@ def finished(task: Task, settings: TaskSettings) -> Task:
 
 def _made(settings: TaskSettings) -> None:
     if settings.path or settings.hub:
-        raise TaskError(f"task '{settings.name}' makes its questions; leave out task.path and task.hub")
+        raise TaskError(f"task '{settings.name}' generates its questions; leave out task.path and task.hub")
 
 
 def _sizes(settings: TaskSettings) -> tuple[int, int]:

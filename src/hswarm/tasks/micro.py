@@ -5,7 +5,7 @@ says what is left, "wex on blue cat sings loudly here", and whoever does the las
 question of one skill is answered by the one expert who knows it, and a question of several by no expert alone, but by a
 chain of the right ones in the right order.
 
-The base learns a few skills under plain names and to hand on what it cannot do; an expert learns what one made-up name
+The base learns a few skills under plain names and to pass on what it cannot do; an expert learns what one made-up name
 means. `lesson` makes what they learn from, in the message format: alone, with helpful previous responses, with useless
 and with wrong ones.
 """
@@ -132,10 +132,10 @@ def lesson(known: Collection[str], rng: random.Random, focus: str = "") -> Train
 
 
 def reply(question: State, said: Sequence[State], known: Collection[str]) -> State:
-    """What a reader should say: one step further than others if it can do that step, else the furthest handed on.
+    """What a reader should say: one step further than others if it can do that step, else the furthest passed on.
 
     What others say counts only if its skills are the end of the question's. A reader who can do the step that led to
-    the furthest does it again rather than trust it. Of several, the one said most, then the last, is handed on.
+    the furthest does it again rather than trust it. Of several, the one said most, then the last, is passed on.
     """
     states = [question, *(s for s in said if len(s.skills) < len(question.skills) and _fits(question, s))]
     least = min(len(state.skills) for state in states)

@@ -26,7 +26,7 @@ _FILES = "github.com/BunsenFeng/heterogeneous_swarm, data/eval/"
 
 @dataclass(frozen=True)
 class NamedTask:
-    """What is known of a task before its questions are there; called with settings it reads them.
+    """What is known about a task without its questions; calling it with settings reads them.
 
     `form` is the format of a question; `sizes` are those of the authors' dev and test, None where not known. `hub` is
     the original's id, if it can be read from there: `subset`, `columns`, `splits` and `convert` then fit it.
@@ -49,7 +49,7 @@ class NamedTask:
     convert: Callable[[Cells], Cells] | None = None
 
     def __call__(self, settings: TaskSettings) -> Task:
-        """The task with its questions. TaskError says where they can be had if they are not found."""
+        """The task with its questions. TaskError says where to get them if they are not found."""
         if settings.hub:
             data, source = read_hub(self._fitted(settings), self.convert), settings.hub
         else:

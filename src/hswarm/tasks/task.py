@@ -1,4 +1,4 @@
-"""A task: questions with known answers, in a dev split that is searched and a test split that is looked at once."""
+"""A task: questions with known answers, in a dev split for the search and a test split used once."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Task:
     harmonic: bool = False
 
     def utility(self, scores: NDArray[np.float64], examples: Sequence[Example]) -> float:
-        """What `scores` of `examples`, one each, come to: their mean, or the mean over the parts. nan stays nan."""
+        """The mean of `scores`, one for each of `examples`, or the weighted mean over the parts. nan stays nan."""
         if not self.parts:
             return float(np.mean(scores))
         of = np.array([example.task for example in examples])
