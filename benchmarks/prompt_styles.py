@@ -3,8 +3,8 @@
 python benchmarks/prompt_styles.py RECIPE [--systems 6] [--nodes 4] [--questions 30] [--tokens 14] [--seeds 3]
     [--engine auto] [--styles terse,place,divide] [--inner 0] [--set FIELD=VALUE]
 The same random graphs and assignments under every style; the mean score of the sinks, its 95 % interval (bootstrap over
-questions) and the paired difference to the first. `--inner 14,28` gives the nodes before the sink replies of so many tokens
-(0: as the sink), each of them under every style, against the first.
+questions) and the paired difference to the first. `--inner 14,28` gives the nodes before the sink replies of so many
+tokens (0: as many as the sink), each number under every style.
 """
 
 from __future__ import annotations

@@ -185,3 +185,16 @@ def test_a_field_that_is_not_there_is_refused_before_anything_is_spent(tmp_path,
     assert not (tmp_path / "s").exists()
     assert main(words(root, tmp_path / "s")) == 2
     assert "nothing to vary" in capsys.readouterr().err
+
+
+def test_the_papers_grid_is_drawn_at_random_and_no_trial_given_up(tmp_path, root, capsys) -> None:
+    assert main(words(root, tmp_path / "s", "--space", "paper", "--trials", "3")) == 0
+    plan = json.loads((tmp_path / "s/sweep.json").read_text())
+    assert (plan["sampler"], plan["pruner"]) == ("random", "none")
+    rows = outcome(tmp_path / "s")[0]["trials"]
+    assert [row["state"] for row in rows] == ["complete"] * 3
+    grid = {parameter.name: parameter.choices for parameter in read_space(SPACES["paper"])}
+    assert all(value in grid[name] for row in rows for name, value in row["parameters"].items())
+    best = read_recipe(tmp_path / "s/best.toml")
+    assert best.role.inertia == best.weight.inertia
+    assert "3 of 1,350 points" in capsys.readouterr().out

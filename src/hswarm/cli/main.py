@@ -295,12 +295,13 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument("--space", choices=("paper",), help="the paper's grid: the swarms' coefficients and step")
     sweep.add_argument("--trials", type=int, default=20, metavar="N", help="trials in all (default: 20)")
     sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="trials at once (default: 1)")
-    sweep.add_argument("--sampler", choices=("tpe", "random", "grid", "cmaes"), default="tpe", help="(default: tpe)")
+    sweep.add_argument(
+        "--sampler", choices=("tpe", "random", "grid", "cmaes"), help="(default: tpe; random with --space paper)"
+    )
     sweep.add_argument(
         "--pruner",
         choices=("median", "halving", "none"),
-        default="median",
-        help="which trials are given up by their best so far (default: median)",
+        help="which trials are given up by their best so far (default: median; none with --space paper)",
     )
     sweep.add_argument("--run", metavar="DIR", help="folder of the sweep (default: runs/<name>-sweep)")
 

@@ -14,7 +14,7 @@ from hswarm.cli.common import continuing, say, terminal
 from hswarm.config.recipe import read_recipe
 from hswarm.errors import MissingExtra
 from hswarm.experiments.parameters import SPACES, read_space
-from hswarm.experiments.sweep import Plan
+from hswarm.experiments.sweep import Plan, Pruner, Sampler
 from hswarm.experiments.sweep import sweep as run_sweep
 from hswarm.plots.sweep import draw
 
@@ -25,7 +25,8 @@ def sweep(arguments: argparse.Namespace) -> None:
     """Carry out the missing trials, then print the best and what mattered."""
     recipe = read_recipe(arguments.recipe, arguments.overrides, arguments.preset)
     space = read_space([*SPACES.get(arguments.space, ()), *arguments.over])
-    plan = Plan(tuple(space), arguments.sampler, arguments.pruner, recipe.seed)
+    usual: tuple[Sampler, Pruner] = ("random", "none") if arguments.space == "paper" else ("tpe", "median")
+    plan = Plan(tuple(space), arguments.sampler or usual[0], arguments.pruner or usual[1], recipe.seed)
     path = Path(arguments.run or f"runs/{recipe.name}-sweep")
 
     with continuing(f"in {path}"):

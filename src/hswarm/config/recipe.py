@@ -30,6 +30,8 @@ from hswarm.tasks import TaskSettings
 
 _SWARMS = {"method": "hswarm", "graphs": 10, "assignments": 10, "patience": 6, "draw": "independent"}
 _PROMPTS = {"layout": "paper", "style": "place"}
+_PAPER_SWARM = {"step_factor": 1.0, "velocity": "zero", "restart": False}  # Algorithm 1 has no restarts
+_CODE_SWARM = {"step_factor": 1.0, "velocity": "random", "restart": True, "restart_patience": 0.67}
 
 # Where paper and reference code differ; docs/fidelity.md gives the reasons for our own defaults.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -37,15 +39,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "prompts": _PROMPTS,
         "decode": {"top_p": 0.8, "edges": "independent"},
         "search": {**_SWARMS, "iterations": 20, "weight_topology": "best"},
-        "role": {"step_factor": 1.0, "velocity": "zero"},
-        "weight": {"step_factor": 1.0, "velocity": "zero"},
+        "role": _PAPER_SWARM,
+        "weight": _PAPER_SWARM,
     },
     "reference": {
         "prompts": _PROMPTS,
         "decode": {"top_p": 0.0, "edges": "one"},
         "search": {**_SWARMS, "iterations": 200, "weight_topology": "iteration"},
-        "role": {"step_factor": 1.0, "velocity": "random"},
-        "weight": {"step_factor": 1.0, "velocity": "random"},
+        "role": _CODE_SWARM,
+        "weight": _CODE_SWARM,
     },
 }
 
