@@ -14,8 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from measuring import ROOT, publish
-from search_quality import finished
+from measuring import ROOT, finished, publish
 from studies import interval
 
 from hswarm import io

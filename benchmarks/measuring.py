@@ -45,3 +45,13 @@ def publish(name, claim, figures):
     print(f"{name}: {claim}")
     for key, value in figures.items():
         print(f"  {key}: {value if not isinstance(value, float) else round(value, 4)}")
+
+
+def finished(recipe, folder):
+    """The run of `recipe` at `folder`, searched to its end."""
+    from hswarm.experiments.search import resume, search
+    from hswarm.runs.directory import Run
+
+    if not folder.exists():
+        return search(recipe, folder)
+    return run if (run := Run.open(folder)).finished else resume(folder)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+METHODS = sorted((Path(__file__).parents[1] / "src/hswarm/methods").glob("*.py"))
 ROOMS = [
     "server",
     "engines",
@@ -21,6 +22,7 @@ ROOMS = [
     "io.py",
     "registry.py",
     "prompts.py",
+    *(f"methods/{path.name}" for path in METHODS),  # growth has words of its own
     "scorers",
     "tasks",
 ]
@@ -40,6 +42,9 @@ PAGES = [
     "report",
     "run-directory",
     "adding-a-method",
+    "fidelity",
+    "studies",
+    "paper-table",
     "adding-an-engine",
     "design",
     "beyond-the-tree",

@@ -1,4 +1,4 @@
-"""AgentVerse (arXiv 2308.10848): recruit a team, let it decide together, judge the outcome, recruit anew.
+"""AgentVerse (arXiv 2308.10848): recruit a team, let it decide together, judge the outcome, recruit again.
 
 In this setting: the solver (the expert best alone) drafts, the recruited reviewers answer with the draft before them,
 and the solver decides with all of it before it (the paper's vertical structure). Reviewers are drawn by the mean

@@ -123,7 +123,7 @@ class Search:
     def _iterate(self) -> None:
         """One role-step and one weight-step, a line of history, a checkpoint."""
         t = self._iteration
-        entry: dict[str, Any] = {"iteration": t}
+        entry: dict[str, object] = {"iteration": t}
         weighs = "weight" in self._settings.steps
         waiting = weighs and t < self._settings.weight_after
         before = self._best.utility if self._evaluator.archive.finalists else -np.inf
@@ -173,7 +173,7 @@ class Search:
         self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}
         return experts
 
-    def _role_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
+    def _role_step(self, t: int, experts: Sequence[Expert]) -> dict[str, object]:
         rng, decode = stream(self._seed, "decode", t), self._recipe.decode
         matrices = self._role.ask().reshape(-1, self._nodes, self._nodes)
         threshold = self._settings.threshold
@@ -196,7 +196,7 @@ class Search:
         beside = np.abs(matrices) * (1 - np.eye(self._nodes))
         self._role.tell(utilities - self._settings.l1 * beside.sum(axis=(1, 2)))
         self._told["role"] = utilities
-        entry: dict[str, Any] = {"utilities": io.without_nan(utilities.tolist())}
+        entry: dict[str, object] = {"utilities": io.without_nan(utilities.tolist())}
         if threshold is not None or self._settings.l1:
             entry["edges_gone"] = float(np.mean([edges_gone(matrix, threshold or 0.0) for matrix in matrices]))
         if kept:
@@ -225,7 +225,7 @@ class Search:
         self._evaluator.skip((count - len(kept)) * self._step_calls())
         return kept
 
-    def _weight_step(self, t: int, experts: Sequence[Expert]) -> dict[str, Any]:
+    def _weight_step(self, t: int, experts: Sequence[Expert]) -> dict[str, object]:
         topology = self._best.system.topology if self._settings.weight_topology == "best" else self._now
         rng = stream(self._seed, "assignment", t)
         assignments = draw_assignments(
@@ -244,7 +244,7 @@ class Search:
         for swarm, group in zip(self._weight, self._pool.groups, strict=True):
             swarm.tell(score[list(group)])
         scores = dict(zip((e.name for e in experts), io.without_nan(score.tolist()), strict=True))
-        entry: dict[str, Any] = {"utilities": io.without_nan(utilities.tolist()), "jfk": scores}
+        entry: dict[str, object] = {"utilities": io.without_nan(utilities.tolist()), "jfk": scores}
         if kept:
             entry |= self._interval(self._consider(evaluations), t, utilities)
         return entry | _dropped(len(assignments), kept) | _faults(evaluations)
@@ -294,7 +294,7 @@ class Search:
     def _step_calls(self) -> int:
         return self._evaluator.calls(self._nodes, len(self._evaluator.dev))
 
-    def _keep(self, entry: Mapping[str, Any]) -> None:
+    def _keep(self, entry: Mapping[str, object]) -> None:
         """Hand the journal all that `_restore` needs to go on bit for bit."""
         tensors: dict[str, Any] = {}
         state: dict[str, Any] = {

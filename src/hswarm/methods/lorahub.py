@@ -7,7 +7,7 @@ own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,12 +65,12 @@ class LoraHub:
             raise BudgetSpent([], evaluator.recipe.budget.text())
         return best[1]
 
-    def _loss(self, point: NDArray[Any], evaluation: Evaluation) -> float:
+    def _loss(self, point: NDArray[np.float64], evaluation: Evaluation) -> float:
         utility = float(np.nan_to_num(evaluation.utility, nan=-1.0))
         return 1 - utility + self.l1 * float(np.abs(point).mean())
 
 
-def _row(point: NDArray[Any], places: list[int], pool: ExpertPool) -> NDArray[Any]:
+def _row(point: NDArray[np.float64], places: list[int], pool: ExpertPool) -> NDArray[np.float64]:
     row = np.zeros(len(pool.experts))
     row[places] = point
     return row
