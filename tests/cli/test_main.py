@@ -58,7 +58,7 @@ def test_refusals_exit_2_on_one_line(capsys, tmp_path, root, toy_run):
         ("search", toy, "--set", "task.name=toi"): "did you mean 'toy'?",
         ("search", toy, "--set", "task.scorer=exakt"): "did you mean 'exact'?",
         ("search", toy, *file, f"task.path={tmp_path / 'empty.json'}"): "dev has 0 questions, 60 were asked for",
-        ("search", toy, *file, f"task.path={tmp_path / 'bad.json'}"): "dev[0] has no 'answer'",
+        ("search", toy, *file, f"task.path={tmp_path / 'bad.json'}"): "bad.json: no row has an answer",
         ("search", toy, *file, f"task.path={tmp_path / 'none.json'}"): "cannot be read",
         ("search", demo, "--set", "pool.path='/nowhere'"): "no folder /nowhere",
         ("search", demo, "--set", "search.nodes=7"): "search.nodes is 7, the pool has 6 experts",

@@ -152,7 +152,7 @@ def test_a_data_set_that_is_not_pinned_is_warned_about_once_and_its_commit_is_on
             check=True,
         )
     assert made.stdout.count(f"data: hub data set {name}, split train, commit {COMMIT},\n  36 distinct") == 2
-    said = f"warning: 'own/set' was taken from the hub as it is now; 'own/set@{COMMIT}' in the recipe"
+    said = f"warning: 'own/set' was downloaded from the hub in its current version; 'own/set@{COMMIT}' in the recipe"
     assert made.stderr.count(said) == (0 if pinned else 1)
 
 
