@@ -34,13 +34,14 @@ from hswarm.system.cache import Cache
 from hswarm.system.executor import Executor
 from hswarm.system.scoring import score_replies
 from hswarm.system.system import System
-from hswarm.tasks import TABLE, TaskSettings, load_task
-from hswarm.tasks.load import finished
+from hswarm.tasks import TaskSettings, load_task
+from hswarm.tasks.splits import finished
 from hswarm.tasks.task import Example, Task
+from hswarm.tasks.task import task as room
 
 ROOT = Path(__file__).parents[1]
 FAULTS = ("unparsed", "empty", "cut")
-NAMED = [name for name, place in TABLE.items() if place.startswith("hswarm.tasks.named:")]
+NAMED = [name for name, part in room.parts.items() if part.place.startswith("hswarm.tasks.named:")]
 HEAD = """# Strict and reference scores on the published files
 
 Measured by `python benchmarks/tasks_table.py FOLDER` with the sizes below (`--dev`, `--test`); numbers in
@@ -101,7 +102,7 @@ def _task(name: str, arguments: argparse.Namespace) -> Task:
     settings = TaskSettings(name=name, path=str(arguments.folder))
     whole = load_task(settings)
     if whole.scorer == "judge":
-        whole = finished(whole, replace(settings, scorer="token-f1"))
+        whole = finished(whole, replace(settings, scorer="token_f1"))
     rng = np.random.default_rng(0)
     drawn = [_slice(split, size, rng) for split, size in ((whole.dev, arguments.dev), (whole.test, arguments.test))]
     return replace(whole, dev=drawn[0], test=drawn[1])
@@ -167,7 +168,7 @@ def _page(whole: dict[str, Any]) -> str:
                 who,
                 _mean(found["strict"]),
                 "" if who == "base" else _cell(over["difference"], over["low"], over["high"], "+"),
-                "none" if row["scorer"] == "token-f1" else _mean(found["reference"]),
+                "none" if row["scorer"] == "token_f1" else _mean(found["reference"]),
                 ", ".join(str(found[fault]) for fault in FAULTS),
             ]
             lines.append(f"| {' | '.join(cells)} |")

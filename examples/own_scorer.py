@@ -29,7 +29,7 @@ recipe = build_recipe(
         "name": "own-scorer",
         "pool": {"path": str(Path(__file__).parent.parent / "experts/smollm2"), "experts": ["sums", "letters"]},
         "task": {
-            "name": "reasoning-gym",
+            "name": "reasoning_gym",
             "datasets": ["chain_sum"],
             "scorer": "__main__:near",
             "dev": 6,

@@ -15,6 +15,7 @@ ORDER = [
     "consent",
     "io",
     "registry",
+    "options",
     "workers",
     "plots",
     "core",

@@ -25,6 +25,7 @@ ROOMS = [
     *(f"methods/{path.name}" for path in METHODS),  # growth has words of its own
     "scorers",
     "tasks",
+    "options.py",
 ]
 PAGES = [
     "quickstart",
@@ -41,10 +42,14 @@ PAGES = [
     "tracking",
     "report",
     "run-directory",
+    "adding-a-task",
+    "adding-a-scorer",
     "adding-a-method",
     "fidelity",
     "studies",
     "paper-table",
+    "adding-an-analysis",
+    "adding-a-part",
     "adding-an-engine",
     "design",
     "beyond-the-tree",

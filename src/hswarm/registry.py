@@ -1,59 +1,79 @@
 """Lookup of named parts, imported only when used.
 
 A part is declared where it is defined, by its room's decorator; a `Room` finds the declarations by reading the files of
-its package, so that listing names imports nothing. (Rooms without a decorator keep tables of "module:attribute".)
-Another package adds a part by an entry point in the group `hswarm.<room>`, e.g. `hswarm.scorers`. Any part may also be
-named as "module:attribute", which the user must allow (consent.py).
+its package, so that listing names and options imports nothing. Another package adds a part by an entry point in the
+group `hswarm.<room>`, e.g. `hswarm.scorers`. Any part may also be named as "module:attribute", which the user must
+allow (consent.py). Names are written with `_`; a `-` in a name is read as `_`.
 """
 
 from __future__ import annotations
 
 import ast
+import dataclasses
 import difflib
+import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import import_module
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from hswarm.consent import check_python
-from hswarm.errors import ConfigError
+from hswarm.errors import ConfigError, MissingExtra
 
 _T = TypeVar("_T")
 
 
+class Option(NamedTuple):
+    """An option as its definition writes it; an empty `default` says that it must be given."""
+
+    name: str
+    kind: str = ""
+    default: str = ""
+
+    def __str__(self) -> str:
+        return self.name + (f": {self.kind}" if self.kind else "") + (f" = {self.default}" if self.default else "")
+
+
 @dataclass(frozen=True)
 class Part:
-    """What a decorator declares about a part: its name, one line about it, a paper or URL, the extras that it needs."""
+    """What a decorator declares about a part: its name, one line about it, a paper or URL, the extras that it needs.
+
+    Its options are read from the definition: a function's keyword-only parameters, a dataclass's fields.
+    """
 
     name: str
     about: str = ""
     paper: str = ""
     extras: tuple[str, ...] = ()
     place: str = ""  # module:attribute
+    options: tuple[Option, ...] = ()
 
 
-class Room:
+_P = TypeVar("_P", bound=Part)
+
+
+class Room(Generic[_P]):
     """The parts of one package, and the decorator that declares them.
 
-    >>> method = Room("methods", "hswarm.methods", "method")
+    >>> method = Room("methods", "hswarm.methods", "method", Part)
     >>> @method("best_single", "The expert that is best alone", paper="arXiv 2502.04510")
     ... def best_single(pool, evaluator, rng): ...
 
-    `word` is the name under which the files import the decorator; its arguments are literals.
+    `word` is the name under which the files import the decorator; its arguments are literals, the fields of `kind`.
     """
 
-    def __init__(self, name: str, package: str, word: str) -> None:
-        self.name, self.package, self.word = name, package, word
+    def __init__(self, name: str, package: str, word: str, kind: type[_P]) -> None:
+        self.name, self.package, self.word, self.kind = name, package, word, kind
 
     def __call__(
-        self, name: str, about: str = "", *, paper: str = "", extras: tuple[str, ...] = ()
+        self, name: str, about: str = "", *, paper: str = "", extras: tuple[str, ...] = (), **more: object
     ) -> Callable[[_T], _T]:
-        part = Part(name, about, paper, extras)
+        part = self.kind(name, about, paper, extras, **more)  # type: ignore[arg-type]
 
         def declare(made: _T) -> _T:
             made.__part__ = part  # type: ignore[attr-defined]
@@ -62,57 +82,121 @@ class Room:
         return declare
 
     @cached_property
-    def parts(self) -> dict[str, Part]:
+    def parts(self) -> dict[str, _P]:
         """The parts declared in the package, by name, in order of file and line."""
         folder = Path(__file__).parent.joinpath(*self.package.split(".")[1:])
-        found: dict[str, Part] = {}
+        found: dict[str, _P] = {}
         for path in sorted(folder.rglob("*.py")):
             module = ".".join([self.package, *path.relative_to(folder).with_suffix("").parts]).removesuffix(".__init__")
-            for part in declared(path.read_text(encoding="utf-8"), self.word, module):
+            for part in declared(path.read_text(encoding="utf-8"), self.word, module, self.kind):
                 if part.name in found:
                     raise ValueError(f"{found[part.name].place} and {part.place} are both called '{part.name}'")
                 found[part.name] = part
         return found
 
     @property
-    def table(self) -> dict[str, str]:
-        """Where each part is: "module:attribute" by name."""
-        return {name: part.place for name, part in self.parts.items()}
-
-    @property
     def names(self) -> list[str]:
         """All names: the package's own, then those of plug-ins."""
-        return listed(self.name, self.table, "all")
+        return [*self.parts, *sorted(_plugins(self.name).keys() - self.parts.keys())]
+
+    def chosen(self, text: str) -> list[str]:
+        """The names in "a,b" or "all", each checked; [] if there are none."""
+        names = self.names if text == "all" else [identifier(name.strip()) for name in text.split(",") if name.strip()]
+        for name in names:
+            self.check(name)
+        return names
 
     def check(self, name: str) -> None:
         """ConfigError with the nearest name unless `name` is in the room. Imports nothing."""
-        check_name(self.name, self.table, name)
+        if identifier(name) not in self.names and ":" not in name:
+            raise ConfigError([f"no {singular(self.name)} '{name}'{near(name, self.names)}"])
 
     def get(self, name: str) -> Any:
-        """The part called `name`, imported now. Unknown names raise ConfigError with the nearest one."""
-        return lookup(self.name, self.table, name)
+        """The part called `name`, imported now.
 
-    def about(self, name: str) -> Part:
-        """What is declared of a part. A plug-in is imported for it."""
-        if name in self.parts:
-            return self.parts[name]
-        made = getattr(self.get(name), "__part__", Part(name))
-        return made if isinstance(made, Part) else Part(name)
+        Unknown names raise ConfigError with the nearest one, a package that is not installed MissingExtra.
+        """
+        self.check(name)
+        name = identifier(name)
+        if ":" in name:
+            return _imported(name)
+        if name not in self.parts:
+            return _plugins(self.name)[name].load()
+        part = self.parts[name]
+        module, _, attribute = part.place.partition(":")
+        try:
+            return getattr(import_module(module), attribute)
+        except ModuleNotFoundError as missing:
+            if not part.extras or str(missing.name).startswith("hswarm"):
+                raise
+            raise MissingExtra(f"{singular(self.name)} '{name}'", part.extras[0]) from missing
+
+    def about(self, name: str) -> _P:
+        """What is declared of a part. Another package's is imported for it."""
+        if identifier(name) in self.parts:
+            return self.parts[identifier(name)]
+        made = self.get(name)
+        part = getattr(made, "__part__", None)
+        shown = part if isinstance(part, self.kind) else self.kind(identifier(name).rpartition(":")[2])
+        return replace(shown, options=tuple(map(_option, parameters(made))))
 
 
-def declared(source: str, word: str, module: str) -> list[Part]:
-    """The parts that `source` declares by decorators `@word(...)` at its top level."""
-    if f"@{word}(" not in source:
+def identifier(name: str) -> str:
+    """`name` as it is written now: older files have `-` where names have `_`."""
+    return name if ":" in name else name.replace("-", "_")
+
+
+def singular(room: str) -> str:
+    """What one part of `room` is called."""
+    return {"analyses": "analysis", "studies": "study"}.get(room) or room.removesuffix("s")
+
+
+def parameters(made: Callable[..., object]) -> list[inspect.Parameter]:
+    """The parameters of a part that are its options: a dataclass's fields, else those that are keyword-only."""
+    every = isinstance(made, type) and dataclasses.is_dataclass(made)
+    return [one for one in inspect.signature(made).parameters.values() if every or one.kind is one.KEYWORD_ONLY]
+
+
+def _option(one: inspect.Parameter) -> Option:
+    kind = one.annotation if isinstance(one.annotation, str) else inspect.formatannotation(one.annotation)
+    empty = one.empty
+    return Option(one.name, "" if one.annotation is empty else kind, "" if one.default is empty else repr(one.default))
+
+
+def declared(source: str, word: str, module: str, kind: type[_P]) -> list[_P]:
+    """The parts that `source` declares at its top level: by `@word(...)`, or as `name = word(...)(...)`."""
+    if f"{word}(" not in source:
         return []
     found = []
-    nodes = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    for node in nodes:
-        for call in node.decorator_list:
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            name, calls, options = node.name, node.decorator_list, read_options(node)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            name, calls, options = ast.unparse(node.targets[0]), [node.value.func], ()
+        else:
+            continue
+        for call in calls:
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == word:
                 values = [ast.literal_eval(value) for value in call.args]
                 named = {keyword.arg or "": ast.literal_eval(keyword.value) for keyword in call.keywords}
-                found.append(replace(Part(*values, **named), place=f"{module}:{node.name}"))
+                found.append(replace(kind(*values, **named), place=f"{module}:{name}", options=options))
     return found
+
+
+def read_options(node: ast.FunctionDef | ast.ClassDef) -> tuple[Option, ...]:
+    """The options of the function or class that `node` defines."""
+    if isinstance(node, ast.FunctionDef):
+        pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+        return tuple(Option(one.arg, _text(one.annotation), _text(default)) for one, default in pairs)
+    if not any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
+        inits = [one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
+        return read_options(inits[0]) if inits else ()
+    fields = [one for one in node.body if isinstance(one, ast.AnnAssign) and "ClassVar" not in _text(one.annotation)]
+    return tuple(Option(_text(one.target), _text(one.annotation), _text(one.value)) for one in fields)
+
+
+def _text(node: ast.expr | None) -> str:
+    return ast.unparse(node) if node else ""
 
 
 def near(name: str, known: Iterable[str]) -> str:
@@ -127,41 +211,9 @@ def near(name: str, known: Iterable[str]) -> str:
 _all_plugins = cache(entry_points)  # this reads every package's metadata, so once a process
 
 
-def _plugins(room: str) -> EntryPoints:
-    """The parts that other packages add to a room."""
-    return _all_plugins().select(group=f"hswarm.{room}")
-
-
-def names(room: str, table: Mapping[str, str]) -> list[str]:
-    """All names that `lookup` finds in a room, plug-ins included."""
-    return sorted({*table, *_plugins(room).names})
-
-
-def listed(room: str, table: Mapping[str, str], text: str) -> list[str]:
-    """The names in "a,b", unchecked; for "all" the table's names in its order, then those of plug-ins."""
-    if text == "all":
-        return [*table, *(name for name in names(room, table) if name not in table)]
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def check_name(room: str, table: Mapping[str, str], name: str) -> None:
-    """ConfigError with the nearest name unless `name` is in the room. Imports nothing."""
-    known = names(room, table)
-    if name not in known and ":" not in name:
-        noun = f"{room[:-3]}y" if room.endswith("ies") else room.removesuffix("s")
-        raise ConfigError([f"no {noun} '{name}'{near(name, known)}"])
-
-
-def lookup(room: str, table: Mapping[str, str], name: str) -> Any:
-    """The part called `name`, imported now. Unknown names raise ConfigError with the nearest one."""
-    check_name(room, table, name)
-    if name in table:
-        module, _, attribute = table[name].partition(":")
-        return getattr(import_module(module), attribute)
-    if ":" in name:
-        return _imported(name)
-    (point,) = _plugins(room).select(name=name)
-    return point.load()
+def _plugins(room: str) -> dict[str, EntryPoint]:
+    """The parts that other packages add to a room, by name."""
+    return {identifier(point.name): point for point in _all_plugins().select(group=f"hswarm.{room}")}
 
 
 def _imported(name: str) -> Any:

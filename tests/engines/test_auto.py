@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -103,19 +102,3 @@ def test_every_engine_is_declared_where_it_is_defined(capsys: pytest.CaptureFixt
     assert engine.parts["vllm"].extras == ("vllm",)
     assert main(["ls", "engines"]) == 0
     assert "openvino" in capsys.readouterr().out
-
-
-def test_the_page_on_adding_an_engine_works_as_shown(tmp_path: Path) -> None:
-    """Its file is put into an empty folder and answers a toy recipe by the name that the page gives."""
-    (source,) = re.findall(r"```python\n# mine\.py\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
-    (tmp_path / "mine.py").write_text(source)
-    (tmp_path / "recipe.toml").write_text(
-        '[task]\nname = "toy"\ndev = 4\ntest = 4\n[pool]\npath = "pool"\nbase = "any"\n'
-    )
-    for seed in range(2):
-        adapter(tmp_path / f"pool/e{seed}", tensors(seed))
-    command = [sys.executable, "-m", "hswarm.cli.main", "search", "recipe.toml", "--run", "run", "--allow", "mine:Echo"]
-    command += ["--set", "engine.name=mine:Echo", "--set", "search.iterations=1"]
-    made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stderr
-    assert (tmp_path / "run/report.json").is_file()

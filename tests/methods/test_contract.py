@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +14,6 @@ from hswarm.errors import ConfigError
 from hswarm.methods import get_method, method_names, run_method
 from hswarm.methods.base import method as room
 from hswarm.methods.hswarm import Search
-from hswarm.registry import declared
 from hswarm.session.budget import BudgetSpent
 from hswarm.session.checkpoint import Checkpointer
 from tests.methods.bench import bench
@@ -83,7 +80,7 @@ def test_every_declared_method_says_what_it_is() -> None:
     for name in room.names:
         part, made = room.about(name), room.get(name)
         assert part.about, name
-        assert replace(made.__part__, place=part.place) == part
+        assert replace(made.__part__, place=part.place, options=part.options) == part
 
 
 def test_names_of_methods():
@@ -95,7 +92,7 @@ def test_names_of_methods():
         method_names("chain,chain")
     with pytest.raises(ConfigError, match="methods.lorahub.bund"):
         get_method("lorahub", {"bund": 1})
-    with pytest.raises(ConfigError, match="has no settings"):
+    with pytest.raises(ConfigError, match="there are no options"):
         get_method("best_single", {"size": 1})
 
 
@@ -118,18 +115,3 @@ def test_intervals_are_computed_for_who_keeps_them_and_change_nothing():
         lines[wanted] = kept.lines
     assert all(line.count('"ci"') >= 2 for line in lines[True])
     assert [re.sub(r', "ci": \[.*?\]', "", line) for line in lines[True]] == lines[False]
-
-
-def test_listing_methods_imports_none_of_them() -> None:
-    code = "import sys; from hswarm.methods.base import method; print(method.names); print('hswarm.methods.gnn' in sys.modules, 'torch' in sys.modules)"
-    listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert listed.splitlines() == [str(room.names), "False False"]
-
-
-def test_declarations_are_read_without_running_them() -> None:
-    source = '@method("same", "one")\ndef first(): ...\n@method("same", paper="arXiv 1")\nclass Second: ...\n'
-    parts = declared(source, "method", "some.module")
-    assert [(part.name, part.about, part.paper, part.place) for part in parts] == [
-        ("same", "one", "", "some.module:first"),
-        ("same", "", "arXiv 1", "some.module:Second"),
-    ]

@@ -133,4 +133,4 @@ def test_mistakes_end_on_one_line(
 def test_studies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ls", "studies"]) == 0
     names = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
-    assert names[1:] == ["weak", "sizes", "transfer", "importance", "gain", "devices"]
+    assert names[1:] == ["devices", "gain", "importance", "sizes", "transfer", "weak"]

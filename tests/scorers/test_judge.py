@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from hswarm.errors import TaskError
+from hswarm.errors import UserError
 from hswarm.scorers import get_scorer
 from hswarm.scorers.judge import judge_of_task
 from hswarm.tasks.task import Example, Task
@@ -57,7 +57,7 @@ def test_a_named_judge_is_asked():
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_asked(options):
-    with pytest.raises(TaskError):
+    with pytest.raises(UserError):
         get_scorer("judge", options)
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from hswarm.errors import ConfigError, TaskError
+from hswarm.errors import ConfigError, TaskError, UserError
 from hswarm.scorers import get_scorer, task_scorer
 from hswarm.tasks.task import Example, Task
 
@@ -26,7 +26,7 @@ def score(name, answer, response, **options):
     ],
 )
 def test_token_f1(gold, response, value):
-    assert score("token-f1", gold, response).value == pytest.approx(value)
+    assert score("token_f1", gold, response).value == pytest.approx(value)
 
 
 def test_regex_takes_the_last_match():
@@ -34,11 +34,11 @@ def test_regex_takes_the_last_match():
     assert score("regex", "5", "ANSWER: 5, no, ANSWER: 7", pattern=r"ANSWER: (\d+)").value == 0
     assert not score("regex", "5", "5", pattern=r"ANSWER: (\d+)").parsed
     for options, word in (
-        ({}, "needs task.scorer_options.pattern"),
+        ({}, "task.scorer_options.pattern is missing"),
         ({"pattern": "("}, "no regular expression"),
         ({"patern": "x"}, "did you mean 'pattern'"),
     ):
-        with pytest.raises(TaskError, match=word):
+        with pytest.raises(UserError, match=word):
             score("regex", "5", "5", **options)
 
 
@@ -102,7 +102,7 @@ def test_any_callable(tmp_path, monkeypatch):
 
 
 def test_reference_is_the_tasks_own():
-    last5 = Task("t", (), (), "exact", reference="reference-last5")
+    last5 = Task("t", (), (), "exact", reference="reference_last5")
     example = [Example("0", "q", "5")]
     assert task_scorer(last5, "reference")(example, ["5 a b c d e"])[0].value == 0
     assert task_scorer(Task("t", (), (), "exact"), "reference")(example, ["5 a b c d e"])[0].value == 1

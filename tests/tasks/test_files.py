@@ -152,7 +152,7 @@ def test_true_is_not_one(tmp_path: Path) -> None:
     [
         ("multiple_choice", {"question": "q", "choices": {"A": "x", "B": "y"}, "answer": "B"}, "choice"),
         ("exact_match", {"input": "q", "output": "5"}, "exact"),
-        ("f1_match", {"input": "q", "output": '["red", "blue"]'}, "token-f1"),
+        ("f1_match", {"input": "q", "output": '["red", "blue"]'}, "token_f1"),
         ("coding", {"input": "q", "test": "def check(candidate):\n    assert candidate(1) == 1"}, "code"),
         ("reward_model", {"input": "q", "output": ""}, "reward"),
         ("text_generation", {"input": "q"}, "reward"),

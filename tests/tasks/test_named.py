@@ -7,10 +7,10 @@ import pytest
 from hswarm.cli.main import main
 from hswarm.errors import TaskError
 from hswarm.prompts import GENERAL, Prompts
-from hswarm.registry import lookup
-from hswarm.scorers import TABLE as SCORERS
-from hswarm.tasks import TABLE, TaskSettings, load_task
+from hswarm.scorers.base import scorer
+from hswarm.tasks import TaskSettings, load_task
 from hswarm.tasks.named import NamedTask
+from hswarm.tasks.task import task as room
 
 # (scorer, most new tokens, sizes): arXiv 2502.04510 and the authors' files.
 KNOWN = {
@@ -37,17 +37,17 @@ def write(folder, name, **entry):
 @pytest.mark.parametrize("name", KNOWN)
 def test_what_is_known(name, capsys, monkeypatch):
     monkeypatch.delenv("HSWARM_DATA", raising=False)
-    card = lookup("tasks", TABLE, name)
+    card = room.get(name)
     assert (card.name, card.scorer, card.max_new_tokens, card.sizes) == (name, *KNOWN[name])
-    assert card.reference in SCORERS
+    assert card.reference in scorer.parts
     assert main(["tasks", "show", name]) == 0
     shown = capsys.readouterr().out
-    for text in (card.title, card.form, card.instruction, card.source, card.licence, "HSWARM_DATA"):
+    for text in (room.about(name).about, card.form, card.instruction, card.source, card.licence, "HSWARM_DATA"):
         assert text in shown
 
 
 def test_no_other_named_task():
-    assert {name for name in TABLE if isinstance(lookup("tasks", TABLE, name), NamedTask)} == set(KNOWN)
+    assert {name for name in room.parts if isinstance(room.get(name), NamedTask)} == set(KNOWN)
 
 
 @pytest.mark.parametrize("place", ["file", "folder", "checkout", "environment"])
@@ -76,9 +76,9 @@ def test_a_task_that_is_not_here_says_where_to_get_it(tmp_path):
 def test_settings_go_before_what_a_task_knows(tmp_path):
     write(tmp_path, "gsm8k")
     task = load_task(
-        TaskSettings(name="gsm8k", path=str(tmp_path), scorer="token-f1", max_new_tokens=9, instruction="Go.")
+        TaskSettings(name="gsm8k", path=str(tmp_path), scorer="token_f1", max_new_tokens=9, instruction="Go.")
     )
-    assert (task.scorer, task.max_new_tokens, task.dev[0].instruction) == ("token-f1", 9, "Go.")
+    assert (task.scorer, task.max_new_tokens, task.dev[0].instruction) == ("token_f1", 9, "Go.")
 
 
 def test_show_prints_the_context_that_a_node_reads(tmp_path, capsys):

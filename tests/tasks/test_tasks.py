@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hswarm.errors import TaskError
-from hswarm.registry import lookup
-from hswarm.tasks import TABLE, TaskSettings, load_task
+from hswarm.tasks import TaskSettings, load_task
 from hswarm.tasks.check import check_task
 from hswarm.tasks.formats import read_data
+from hswarm.tasks.task import task as named
 from hswarm.tasks.toy import planted_order
 
 
@@ -133,11 +133,11 @@ def test_published_files():
     for path in folder.glob("*.json"):
         task = load_task(TaskSettings(name=path.stem, path=str(folder)))
         assert all(example.task == path.stem and example.instruction for example in task.dev)
-        sizes = lookup("tasks", TABLE, path.stem).sizes
+        sizes = named.get(path.stem).sizes
         assert sizes is None or (len(task.dev), len(task.test)) == sizes
 
 
-GYM = {"name": "reasoning-gym", "datasets": ("chain_sum", "aiw"), "dev": 11, "test": 20}
+GYM = {"name": "reasoning_gym", "datasets": ("chain_sum", "aiw"), "dev": 11, "test": 20}
 
 
 def test_generated_questions_repeat_and_do_not_overlap():
@@ -160,7 +160,7 @@ def test_generated_questions_repeat_and_do_not_overlap():
 
 def test_small_data_sets_say_how_many_they_have():
     with pytest.raises(TaskError, match="distinct questions of"):
-        load_task(TaskSettings(name="reasoning-gym", datasets=("coin_flip",), dev=3000, test=0))
+        load_task(TaskSettings(name="reasoning_gym", datasets=("coin_flip",), dev=3000, test=0))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_small_data_sets_say_how_many_they_have():
 )
 def test_generator_faults(datasets, options, word):
     with pytest.raises(TaskError, match=word):
-        load_task(TaskSettings(name="reasoning-gym", datasets=datasets, options=options))
+        load_task(TaskSettings(name="reasoning_gym", datasets=datasets, options=options))
 
 
 def test_toy_steps_come_in_planted_order():

@@ -21,7 +21,7 @@ CASES = [
         "1 of 5 answers cannot be read by scorer 'exact', first that of d3;",
     ),
     ("exact", [SOLUTION, "5"], [SOLUTION], 2, "2 of 3 answers cannot be read"),
-    ("token-f1", [SOLUTION, "5"], ["6"], 0, "ok"),
+    ("token_f1", [SOLUTION, "5"], ["6"], 0, "ok"),
     ("exact", ["5"] * 10, ["5"] * 10, 1, "one answer is right for 100% of the questions"),
     ("choice", ["5", "6"], ["7"], 2, "3 of 3 answers cannot be read by scorer 'choice'"),
 ]

@@ -1,6 +1,6 @@
 """The paper's analyses as functions of a finished run, one file each: (AnalysisContext) -> AnalysisResult.
 
-Another package adds one by an entry point in the group `hswarm.analyses`.
+They are declared by `@analysis` where they are defined.
 """
 
 from __future__ import annotations
@@ -8,32 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from hswarm import registry
 from hswarm.analysis.context import AnalysisContext, Options
+from hswarm.analysis.context import analysis as room
 from hswarm.analysis.result import AnalysisResult
 from hswarm.errors import ConfigError, UserError
+from hswarm.options import configured
+from hswarm.registry import near
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 
-_ROOM = "hswarm.analysis."
-TABLE = {
-    "gain": _ROOM + "gain:gain",
-    "roles": _ROOM + "roles:roles",
-    "role_changes": _ROOM + "role_changes:role_changes",
-    "emergence": _ROOM + "emergence:emergence",
-    "credit": _ROOM + "credit:credit",
-    "importance": _ROOM + "importance:importance",
-    "transfer": _ROOM + "transfer:transfer",
-}
 
-
-def analysis_names(text: str) -> list[str]:
-    """Names of "a,b" or "all", each checked."""
-    known, chosen = registry.names("analyses", TABLE), registry.listed("analyses", TABLE, text)
-    if faults := [f"no analysis '{name}'{registry.near(name, known)}" for name in chosen if name not in known]:
-        raise ConfigError(faults)
+def analysis_names(text: str, options: Options | None = None) -> list[str]:
+    """Names of "a,b" or "all", each checked; "all" leaves out what needs an option that is not given."""
+    chosen = room.chosen(text)
+    if text == "all":
+        given = options or Options()
+        chosen = [name for name in chosen if not (needs := room.about(name).needs) or getattr(given, needs)]
     if not chosen:
-        raise ConfigError([f"--only takes names with commas between: {', '.join(known)}"])
+        raise ConfigError([f"--only takes names with commas between: {', '.join(room.names)}"])
     return chosen
 
 
@@ -48,14 +40,17 @@ def analyze(
 
     One that cannot be had of this run raises UserError, or is told to `refused` and left out.
     """
-    run = Run.open(path)
+    options, run = options or Options(), Run.open(path)
+    made = {name: configured(room.get(name), options.own.get(name, {}), name) for name in names}
+    if unused := sorted(options.own.keys() - made.keys()):
+        raise ConfigError([f"--set {unused[0]}: this analysis is not carried out{near(unused[0], made)}"])
     if run.finished:
         run.history()  # a damaged run is refused, not analysed in part
-    with run, AnalysisContext.open(run, options or Options(), progress) as subject:
-        for name in names:
+    with run, AnalysisContext.open(run, options, progress) as subject:
+        for name, carry_out in made.items():
             subject.begin(name)
             try:
-                finding: AnalysisResult = registry.lookup("analyses", TABLE, name)(subject)
+                finding: AnalysisResult = carry_out(subject)
             except UserError as fault:
                 if not refused:
                     raise

@@ -6,7 +6,7 @@ What an analysis asks goes through that cache: calls that the search or an earli
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,6 +21,7 @@ from hswarm.engines.base import Completion
 from hswarm.errors import RunError, TaskError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.remote import RemoteSettings
+from hswarm.registry import Part, Room
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 from hswarm.scorers import task_scorer
@@ -32,8 +33,17 @@ from hswarm.system.scoring import ScoringContext, score_replies
 from hswarm.system.system import System
 from hswarm.tasks.task import Example, Task
 
+
+@dataclass(frozen=True)
+class AnalysisPart(Part):
+    """What `@analysis` declares besides: with "all", it is left out unless the option that it `needs` is given."""
+
+    needs: Literal["", "to", "judge"] = ""
+
+
 Array = NDArray[np.float64]
 Split = Literal["dev", "test"]
+analysis = Room("analyses", "hswarm.analysis", "analysis", AnalysisPart)
 SOLVED = 0.5  # the score from which a question counts as solved
 
 
@@ -49,7 +59,8 @@ class Target(NamedTuple):
 class Options:
     """What a user may say: `split` None takes each analysis' own; at most `questions` of it are looked at.
 
-    An analysis makes at most `calls` calls, `judge` labels nodes, `to` are tasks to carry findings over to.
+    An analysis makes at most `calls` calls, `judge` labels nodes, `to` are tasks to carry findings over to. `own` are
+    the options that an analysis defines itself, by its name.
     """
 
     split: Split | None = None
@@ -57,6 +68,7 @@ class Options:
     calls: int = 10_000
     judge: RemoteSettings | None = None
     to: tuple[Target, ...] = ()
+    own: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 @dataclass

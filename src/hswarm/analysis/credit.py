@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hswarm import io
-from hswarm.analysis.context import AnalysisContext
+from hswarm.analysis.context import AnalysisContext, analysis
 from hswarm.analysis.replay import Scored
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.analysis.subgraph import keep_edges, keep_nodes
@@ -55,6 +55,7 @@ class Credit:
     hostile: Array | None = None
 
 
+@analysis("credit", "What nodes, edges and experts contribute to the score")
 def credit(subject: AnalysisContext) -> AnalysisResult:
     """Experts, nodes and edges of the found system, on dev unless told."""
     system, split = subject.system, subject.split("dev")

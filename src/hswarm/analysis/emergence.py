@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.analysis.context import SOLVED, AnalysisContext
+from hswarm.analysis.context import SOLVED, AnalysisContext, analysis
 from hswarm.analysis.replay import Replay, Scored
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.plots.bars import field_svg
@@ -16,6 +16,7 @@ KINDS = ("right", "wrong again", "right in another")  # -1: not right in any yet
 Flags = NDArray[np.bool_]
 
 
+@analysis("emergence", "Which dev questions turn right or wrong as the search goes on", paper="arXiv 2502.04510")
 def emergence(subject: AnalysisContext) -> AnalysisResult:
     """The best system so far after each iteration, question by question, from the calls of the search."""
     followed = subject.replay

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from hswarm import io
-from hswarm.analysis.context import SOLVED, AnalysisContext, whole
+from hswarm.analysis.context import SOLVED, AnalysisContext, analysis, whole
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.core.gain import CGain, collaborative_gain
 from hswarm.plots.bars import bars_svg
 
 
+@analysis("gain", "What the system solves, by how many experts solve it alone", paper="arXiv 2502.04510")
 def gain(subject: AnalysisContext) -> AnalysisResult:
     """C-Gain of the found system over the pool's experts as they were before the search, on test unless told."""
     experts, split = subject.session.pool.experts, subject.split("test")

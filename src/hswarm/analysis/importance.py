@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hswarm.analysis.ablation import halves
-from hswarm.analysis.context import AnalysisContext, whole
+from hswarm.analysis.context import AnalysisContext, analysis, whole
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.core.stats import bootstrap_interval
 from hswarm.plots.bars import bars_svg
@@ -34,6 +34,7 @@ class Shares(NamedTuple):
     between: Share
 
 
+@analysis("importance", "How much of the gain is the graph's, how much the weights'", paper="arXiv 2502.04510")
 def importance(subject: AnalysisContext) -> AnalysisResult:
     """The four systems that have found roles, found weights, both or neither, on test unless told."""
     split = subject.split("test")

@@ -15,7 +15,6 @@ from hswarm.experts.remote import RemoteExpert
 from hswarm.tasks.task import Example
 
 LABELS = ("divide", "refine", "feedback", "irrelevant")
-_QUESTIONS = 20  # a node: a judge may cost money
 _TASK = (
     "You see one step of a team that answers a question together. Say what the step does, in one word:\n"
     "divide: it takes the question apart, or solves a part of it and leaves the rest to others;\n"
@@ -40,12 +39,16 @@ class Judged(NamedTuple):
 
 
 def judge_nodes(
-    subject: AnalysisContext, topology: Topology, examples: Sequence[Example], nodes: Sequence[Sequence[str]]
+    subject: AnalysisContext,
+    topology: Topology,
+    examples: Sequence[Example],
+    nodes: Sequence[Sequence[str]],
+    most: int,
 ) -> Judged:
-    """The judge's labels of `nodes`, replies as [node][example], for at most 20 examples a node."""
+    """The judge's labels of `nodes`, replies as [node][example], for at most `most` examples a node."""
     judge = subject.options.judge
     assert judge is not None
-    few = max(1, min(_QUESTIONS, len(examples), (subject.options.calls - subject.made) // topology.size))
+    few = max(1, min(most, len(examples), (subject.options.calls - subject.made) // topology.size))
     prompts = [
         prompt(examples[e], [nodes[u][e] for u in topology.predecessors(node)], nodes[node][e])
         for node in range(topology.size)

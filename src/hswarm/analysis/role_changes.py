@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hswarm.analysis.context import AnalysisContext
+from hswarm.analysis.context import AnalysisContext, analysis
 from hswarm.analysis.judged import LABELS, judge_nodes
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.analysis.roles import KINDS, followed_nodes
@@ -28,9 +28,10 @@ class Reign(NamedTuple):
         return str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
 
 
-def role_changes(subject: AnalysisContext) -> AnalysisResult:
+@analysis("role_changes", "How the roles of nodes change over the iterations", paper="arXiv 2502.04510")
+def role_changes(subject: AnalysisContext, *, judged: int = 20) -> AnalysisResult:
     """The shares of what replies of nodes with predecessors do, for each best system so far, on dev unless told; with a
-    judge its labels too, of all nodes."""
+    judge its labels too, of all nodes, for at most `judged` replies of each."""
     reigns, split = reigns_of(subject.replay.leaders), subject.split("dev")
     examples = subject.examples(split, sum(2 * reign.system.calls for reign in reigns))
     rows, labelled, numbers = [], [], []
@@ -46,7 +47,7 @@ def role_changes(subject: AnalysisContext) -> AnalysisResult:
         every.append(shares)
         numbers.append({"iterations": [reign.first, reign.last], "right": right, "shares": shares})
         if subject.options.judge:
-            made = judge_nodes(subject, topology, examples, found.nodes).shares.mean(axis=0)
+            made = judge_nodes(subject, topology, examples, found.nodes, judged).shares.mean(axis=0)
             labelled.append((reign.text, *(f"{share:.0%}" for share in made)))
     head = ("iterations", "right", "edges", *_SEEN)
     title = f"What replies of nodes with predecessors do, on {len(examples)} {split} questions"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.analysis.context import SOLVED, AnalysisContext
+from hswarm.analysis.context import SOLVED, AnalysisContext, analysis
 from hswarm.analysis.judged import LABELS, judge_nodes
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.core.topology import Topology
@@ -25,8 +25,11 @@ from hswarm.tasks.task import Example
 KINDS = ("wrong to right", "right to wrong", "repeats", "ignores", "changes", "begins")
 
 
-def roles(subject: AnalysisContext) -> AnalysisResult:
-    """Each node of the found system by what it makes of what it hears, on test unless told; then by position."""
+@analysis("roles", "What each node makes of the replies that it reads", paper="arXiv 2502.04510")
+def roles(subject: AnalysisContext, *, judged: int = 20) -> AnalysisResult:
+    """Each node of the found system by what it makes of what it hears, on test unless told; then by position.
+
+    A judge labels at most `judged` replies of a node."""
     system, split = subject.system, subject.split("test")
     topology = system.topology
     examples = subject.examples(split, 2 * system.calls)
@@ -45,11 +48,11 @@ def roles(subject: AnalysisContext) -> AnalysisResult:
     }
     says = [*_says(kinds, len(examples), split)]
     if subject.options.judge:
-        judged = judge_nodes(subject, topology, examples, nodes)
-        tables.append(_by_position(places, LABELS, judged.shares))
-        usual = [LABELS[int(k)] for k in judged.shares.argmax(axis=1)]
-        says.append(f"the judge labelled {judged.labelled} of {judged.asked} replies; the graph shows its usual label")
-        numbers["judged"] = {"labels": list(LABELS), "shares": judged.shares.tolist(), "unread": judged.unread}
+        told = judge_nodes(subject, topology, examples, nodes, judged)
+        tables.append(_by_position(places, LABELS, told.shares))
+        usual = [LABELS[int(k)] for k in told.shares.argmax(axis=1)]
+        says.append(f"the judge labelled {told.labelled} of {told.asked} replies; the graph shows its usual label")
+        numbers["judged"] = {"labels": list(LABELS), "shares": told.shares.tolist(), "unread": told.unread}
     picture = graph_svg(topology, system.assignment, usual)
     return AnalysisResult("roles", "Roles of nodes", tuple(says), tuple(tables), picture, numbers, subject.spent())
 

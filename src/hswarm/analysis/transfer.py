@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hswarm.analysis.ablation import halves
 from hswarm.analysis.compared import answered, compare_scores
-from hswarm.analysis.context import AnalysisContext, Target
+from hswarm.analysis.context import AnalysisContext, Target, analysis
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError, RunError
@@ -27,6 +27,7 @@ class Carried:
     scores: dict[str, NDArray[np.float64]]
 
 
+@analysis("transfer", "What the found graph and weights do on other tasks", paper="arXiv 2502.04510", needs="to")
 def transfer(subject: AnalysisContext) -> AnalysisResult:
     """The found graph, the found weights and both on each task of `to`, beside the start, the single expert that was
     best at home, and what was found there."""

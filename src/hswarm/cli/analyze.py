@@ -21,6 +21,7 @@ from hswarm.cli.common import terminal
 from hswarm.cli.evaluate import open_task
 from hswarm.cli.main import printable
 from hswarm.cli.view import view
+from hswarm.config.recipe import set_values
 from hswarm.consent import allow
 from hswarm.errors import ConfigError, UserError
 from hswarm.experts.remote import RemoteSettings
@@ -33,12 +34,15 @@ def analyze(arguments: argparse.Namespace) -> None:
     if arguments.questions < 1 or arguments.calls < 1:
         raise ConfigError([f"--questions and --calls must be at least 1, got {arguments.questions}, {arguments.calls}"])
     options = Options(
-        arguments.split, arguments.questions, arguments.calls, _judge(arguments), tuple(map(target_of, arguments.to))
+        arguments.split,
+        arguments.questions,
+        arguments.calls,
+        _judge(arguments),
+        tuple(map(target_of, arguments.to)),
+        set_values(arguments.overrides),
     )
     path, console, made = Path(arguments.run), terminal(), []
-    names, every = analysis_names(arguments.only), arguments.only == "all"
-    if every and not options.to:
-        names.remove("transfer")
+    names, every = analysis_names(arguments.only, options), arguments.only == "all"
 
     def refused(name: str, fault: UserError) -> None:
         print(f"no {name}: {printable(str(fault))}", file=sys.stderr)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
-from hswarm import analysis, scorers, tasks
+from hswarm.analysis.context import analysis
 from hswarm.cli.common import terminal
 from hswarm.cli.main import printable
 from hswarm.config.recipe import PRESETS
@@ -16,8 +17,12 @@ from hswarm.errors import HSwarmError, RunError
 from hswarm.experiments.study import study
 from hswarm.methods.base import method
 from hswarm.plots.charts import sparkline
-from hswarm.registry import Room, names
+from hswarm.registry import Room
 from hswarm.runs.directory import Run
+from hswarm.scorers.base import scorer
+from hswarm.tasks.task import task
+
+ROOMS: dict[str, Room[Any]] = {room.name: room for room in (task, scorer, engine, method, analysis, study)}
 
 
 def ls(arguments: argparse.Namespace) -> None:
@@ -29,31 +34,23 @@ def ls(arguments: argparse.Namespace) -> None:
     if arguments.room == "runs":
         _print_runs(runs, folder)
         return
-    declared = {"engines": engine, "methods": method, "studies": study}
-    if arguments.room in declared:
-        _print_parts(declared[arguments.room])
+    if arguments.room in ROOMS:
+        _print_parts(ROOMS[arguments.room])
         return
-    rooms = {
-        "tasks": names("tasks", tasks.TABLE),
-        "scorers": names("scorers", scorers.TABLE),
-        "engines": engine.names,
-        "methods": method.names,
-        "presets": sorted(PRESETS),
-        "analyses": names("analyses", analysis.TABLE),
-        "studies": study.names,
-        "runs": [str(path) for path in runs],
-    }
+    rooms = {name: sorted(room.names) for name, room in ROOMS.items()}
+    rooms |= {"presets": sorted(PRESETS), "runs": [str(path) for path in runs]}
     for room, found in rooms.items():
         if arguments.room in (None, room):
             print(f"{room}: {', '.join(found) or '-'}" if arguments.room is None else "\n".join(found))
 
 
-def _print_parts(room: Room) -> None:
-    """Name, one line and paper of each part, tabs between where no terminal reads it."""
-    table = Table("name", "what it is", "paper")
-    for name in room.names:
+def _print_parts(room: Room[Any]) -> None:
+    """What each part declares, tabs between where no terminal reads it."""
+    table = Table("name", "what it is", "paper or source", "extras", "options")
+    for name in sorted(room.names):
         part = room.about(name)
-        table.add_row(name, part.about, part.paper or "-")
+        options = ", ".join(map(str, part.options))
+        table.add_row(name, part.about, *(text or "-" for text in (part.paper, ", ".join(part.extras), options)))
     _print_table(table)
 
 

@@ -191,6 +191,14 @@ def parser() -> argparse.ArgumentParser:
     analyze.add_argument("--judge", metavar="MODEL", default="", help="a model that labels what nodes do (roles)")
     analyze.add_argument("--judge-url", metavar="URL", default="", help="its OpenAI-compatible API, up to /v1")
     analyze.add_argument("--judge-key", metavar="NAME", default="", help="the NAME of the variable that holds its key")
+    analyze.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME.OPTION=VALUE",
+        dest="overrides",
+        help="an option of an analysis (hswarm ls analyses); may be given many times",
+    )
     analyze.add_argument("--json", metavar="FILE", help="write findings here too")
 
     export = _command(commands, "export", "export:export", "write the system found as one folder to hand on")

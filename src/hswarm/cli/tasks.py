@@ -7,17 +7,17 @@ import textwrap
 
 from rich.console import Console
 
-from hswarm import tasks
 from hswarm.cli.common import terminal
 from hswarm.cli.evaluate import open_task
 from hswarm.cli.main import printable, readable
 from hswarm.errors import TaskError
 from hswarm.prompts import Prompts
-from hswarm.registry import lookup, names
+from hswarm.registry import identifier
 from hswarm.scorers.golds import expressions_without_extra, unreadable_golds
 from hswarm.tasks.check import check_task, verdict
 from hswarm.tasks.named import NamedTask
 from hswarm.tasks.task import Example
+from hswarm.tasks.task import task as room
 
 _CHUNK = 200  # characters of a context chunk that are shown
 
@@ -25,7 +25,7 @@ _CHUNK = 200  # characters of a context chunk that are shown
 def show(arguments: argparse.Namespace) -> None:
     """What a named task is; sizes, scorer, source and first prompts of any whose questions are here."""
     console = terminal(soft_wrap=True)
-    card = lookup("tasks", tasks.TABLE, arguments.task) if arguments.task in names("tasks", tasks.TABLE) else None
+    card = room.get(arguments.task) if identifier(arguments.task) in room.names else None
     if isinstance(card, NamedTask):
         _print_card(console, card)
         try:
@@ -58,7 +58,7 @@ def _first_chunk(example: Example) -> str:
 
 def _print_card(console: Console, card: NamedTask) -> None:
     rows = {
-        "task": f"{card.name}: {card.title}",
+        "task": f"{card.name}: {room.about(card.name).about}",
         "format": card.form,
         "prompt": card.instruction,
         "sampling": f"greedy, at most {card.max_new_tokens} new tokens",

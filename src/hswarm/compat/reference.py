@@ -146,13 +146,13 @@ def recipe_content(given: Mapping[str, str], root: Path) -> tuple[dict[str, Any]
 
 def task_content(given: Mapping[str, str], root: Path) -> dict[str, Any]:
     """`[task]` for the data and eval_type that `given` names; data lie in data/eval of the folder `root`."""
-    from hswarm.tasks.load import TABLE
+    from hswarm.tasks.task import task
 
     values, folder = _read(given), root / "data" / "eval"
     kind = given["eval_type"]
     name = "mmlu" if kind == "abstainqa" else values["dataset"]  # the script looks only there
     scored = {"scorer": values["eval_type"]}
-    if str(TABLE.get(name, "")).startswith("hswarm.tasks.named:"):
+    if name in task.parts and task.parts[name].place.startswith("hswarm.tasks.named:"):
         return {"name": name, **({"path": str(folder.resolve())} if folder.is_dir() else {}), **scored}
     path = str((folder / f"{name}.json").resolve())
     return {"path": path, "max_new_tokens": _LENGTHS[kind], **scored}

@@ -18,8 +18,8 @@ from hswarm.core.swarm import SwarmSettings
 from hswarm.engines.base import EngineSettings, SamplingSettings
 from hswarm.errors import ConfigError
 from hswarm.experts.pool import PoolSettings
+from hswarm.options import UNKNOWN, explain
 from hswarm.prompts import Prompts
-from hswarm.registry import near
 from hswarm.session.settings import (
     BudgetSettings,
     SearchSettings,
@@ -122,18 +122,20 @@ def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "
         anchor_path(methods.get("data_merge") if isinstance(methods, dict) else None, path.parent, key)
     if preset:
         content = _merged(content, PRESETS.get(preset, {})) | {"preset": preset}
-    changes: dict[str, Any] = {}
-    for override in overrides:
-        changes = _merged(changes, _override(override))
-    return build_recipe(_merged(content, changes))
+    return build_recipe(_merged(content, set_values(overrides)))
 
 
 def varied(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
     """`recipe` with `overrides` ("a.b=value"). Raises ConfigError listing every fault."""
-    content: dict[str, Any] = recipe.model_dump(mode="json")
+    return build_recipe(_merged(recipe.model_dump(mode="json"), set_values(overrides)))
+
+
+def set_values(overrides: Iterable[str]) -> dict[str, Any]:
+    """What `overrides` ("a.b=value", TOML values, bare words are text) set, as nested mappings."""
+    changes: dict[str, Any] = {}
     for override in overrides:
-        content = _merged(content, _override(override))
-    return build_recipe(content)
+        changes = _merged(changes, _override(override))
+    return changes
 
 
 def build_recipe(content: Mapping[str, Any]) -> Recipe:
@@ -172,28 +174,6 @@ def _switches(content: Any, taken: Any, place: str = "") -> list[str]:
     else:
         return []
     return [fault for key, a, b in pairs for fault in _switches(a, b, f"{place}.{key}".lstrip("."))]
-
-
-WORDS = {  # what to write, for pydantic's words about types; filled in from the error's context
-    "tuple_type": "expected a list",
-    "list_type": "expected a list",
-    "dict_type": "expected a table",
-    "dataclass_type": "expected a table",
-    "model_type": "expected a table",
-    "string_type": "expected text in quotes",
-    "int_type": "expected a whole number",
-    "int_parsing": "expected a whole number",
-    "int_from_float": "expected a whole number",
-    "float_type": "expected a number",
-    "float_parsing": "expected a number",
-    "bool_type": "expected true or false",
-    "bool_parsing": "expected true or false",
-    "finite_number": "expected a finite number",
-    "string_pattern_mismatch": "expected letters, digits, '.', '_' and '-', a letter or digit first",
-    "string_too_long": "expected at most {max_length} characters",
-    "literal_error": "expected {expected}",
-    "missing": "is missing",
-}
 
 
 def _without(content: Mapping[str, Any], place: Sequence[str | int]) -> dict[str, Any]:
@@ -252,24 +232,15 @@ def _explained(errors: Sequence[ErrorDetails], content: object) -> list[str]:
     found: dict[str, str] = {}
     for error in errors:
         place = ".".join(_place(error["loc"], content)) or "recipe"
-        line = _explain(error, place)
+        known = _fields(error["loc"][:-1]) if error["type"] in UNKNOWN else ()
+        # what stands at a remote expert may be a key
+        line = explain(error, place, known, secret="remote" in error["loc"])
         expected, got, value = line.removeprefix(f"{place}: expected ").partition(", got ")
         before = found.get(place, "")
         if got and before.startswith(f"{place}: expected ") and before.endswith(f"{got}{value}"):
             line = f"{before.removesuffix(got + value)} or {expected}{got}{value}" if expected not in before else before
         found[place] = line if place not in found or got else f"{before}; {line}"
     return list(found.values())
-
-
-def _explain(error: ErrorDetails, place: str) -> str:
-    if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
-        return f"unknown key '{place}'{near(str(error['loc'][-1]), _fields(error['loc'][:-1]))}"
-    words = WORDS.get(error["type"])
-    message = words.format(**error.get("ctx", {})) if words else error["msg"].removeprefix("Value error, ")
-    # what stands at a remote expert may be a key
-    told = ", got " in message or "remote" in error["loc"]
-    came = "" if told else f", got {json.dumps(error['input'], default=str)[:80]}"
-    return f"{place}: {message[:1].lower()}{message[1:]}{came}"
 
 
 def _place(steps: Sequence[str | int], content: object) -> list[str]:

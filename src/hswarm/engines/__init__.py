@@ -10,6 +10,7 @@ from hswarm.engines.base import Engine, EngineSettings, engine
 from hswarm.engines.select import fitting
 from hswarm.experts.adapter import Expert
 from hswarm.experts.remote import REMOTE_BASE
+from hswarm.options import configured
 
 if TYPE_CHECKING:
     from hswarm.workers.worker import Worker
@@ -30,7 +31,8 @@ def open_engine(settings: EngineSettings, bases: str | Sequence[str], experts: S
         if crew and base != REMOTE_BASE:
             return crew
         name = "openai" if base == REMOTE_BASE else settings.name
-        made: Engine = engine.get(name)(settings, base)
+        options = settings.options if name == settings.name else {}
+        made: Engine = configured(engine.get(name), options, "engine.options")(settings, base)
         return made
 
     if len(names) == 1 or (crew and len(local) == len(names)):

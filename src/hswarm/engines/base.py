@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from hswarm.experts.adapter import Expert
-from hswarm.registry import Room
+from hswarm.registry import Part, Room
 
-engine = Room("engines", "hswarm.engines", "engine")
+engine = Room("engines", "hswarm.engines", "engine", Part)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ class EngineSettings:
     (0: no limit), or more than `max_failed` of a step's calls failing, stops the search, which can be resumed.
     `devices`: one worker process on each GPU with these numbers, or without GPUs on its share of the cores; "auto"
     uses all. `cluster`: `workers` actors (0: as many as fit) on the Ray cluster at "ray://host:port", on
-    the one this machine belongs to ("auto"), or on one started here ("local") (docs/scaling.md).
+    the one this machine belongs to ("auto"), or on one started here ("local") (docs/scaling.md). `options`: the
+    engine's own (`hswarm ls engines`).
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -114,6 +115,7 @@ class EngineSettings:
     devices: tuple[int, ...] | Literal["auto"] = ()
     cluster: str = ""
     workers: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.devices, str):

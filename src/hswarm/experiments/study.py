@@ -17,12 +17,12 @@ from hswarm.config.recipe import Recipe
 from hswarm.errors import ConfigError, RunError
 from hswarm.experiments.compare import compare
 from hswarm.experts.pool import ExpertPool
-from hswarm.registry import Room
+from hswarm.registry import Part, Room
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.session import Session, read_pool
 from hswarm.system.cache import Cache
 
-study = Room("studies", "hswarm.experiments", "study")
+study = Room("studies", "hswarm.experiments", "study", Part)
 Scores = NDArray[np.float64]
 
 

@@ -15,7 +15,7 @@ from hswarm.errors import ConfigError
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import Method
 from hswarm.methods.base import method as room
-from hswarm.registry import listed
+from hswarm.options import configured
 from hswarm.session.budget import BudgetSpent
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
@@ -23,28 +23,12 @@ from hswarm.system.system import System
 
 def get_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
     """The method called `name` with its `settings`. ConfigError for unknown names and for settings that do not fit."""
-    found = room.get(name)
-    if not isinstance(found, type):
-        if settings:
-            raise ConfigError([f"methods.{name}: this method has no settings of its own, got {', '.join(settings)}"])
-        method: Method = found
-        return method
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        made: Method = TypeAdapter(found).validate_python(dict(settings or {}))
-        return made
-    except ValidationError as fault:
-        raise ConfigError(
-            [f"methods.{name}.{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in fault.errors()]
-        ) from fault
+    return configured(room.get(name), settings or {}, f"methods.{name}")
 
 
 def method_names(text: str) -> list[str]:
     """Names of "a,b" or "all" (plug-ins last), each checked."""
-    chosen = listed(room.name, room.table, text)
-    for name in chosen:
-        room.check(name)
+    chosen = room.chosen(text)
     if not chosen or len(set(chosen)) < len(chosen):
         raise ConfigError([f"--methods takes 'all' or different names with commas between, got '{text}'"])
     return chosen

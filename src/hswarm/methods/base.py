@@ -7,11 +7,11 @@ from typing import Protocol
 import numpy as np
 
 from hswarm.experts.pool import ExpertPool
-from hswarm.registry import Room
+from hswarm.registry import Part, Room
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
-method = Room("methods", "hswarm.methods", "method")
+method = Room("methods", "hswarm.methods", "method", Part)
 
 
 class Method(Protocol):

@@ -1,57 +1,35 @@
-"""Scorers: one file each, one line in the table."""
+"""Scorers: one file each, declared by `@scorer` where they are defined."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
 
-from hswarm.errors import TaskError
+from hswarm.options import configured
 from hswarm.prompts import spoken, without_reasoning
-from hswarm.registry import lookup, near
-from hswarm.scorers.base import Further, Nobody, Respond, Score, Scorer
+from hswarm.scorers.base import Nobody, Respond, Score, Scorer
+from hswarm.scorers.base import scorer as room
 from hswarm.tasks.task import Example, Options, Task
-
-TABLE = {
-    "abstain": "hswarm.scorers.abstain:abstain",
-    "choice": "hswarm.scorers.choice:choice",
-    "code": "hswarm.scorers.code:code",
-    "exact": "hswarm.scorers.exact:exact",
-    "judge": "hswarm.scorers.judge:judge",
-    "reference": "hswarm.scorers.reference:reference",
-    "reference-last5": "hswarm.scorers.reference:reference_last5",
-    "regex": "hswarm.scorers.regex:regex",
-    "reward": "hswarm.scorers.reward:reward",
-    "token-f1": "hswarm.scorers.token_f1:token_f1",
-    "verifier": "hswarm.scorers.verifier:verifier",
-}
 
 _NOBODY = Nobody()
 
 
 def get_scorer(name: str, options: Options | None = None) -> Scorer:
-    """The scorer called `name`, or a callable by "module:function". `options` are its keyword arguments."""
-    found = lookup("scorers", TABLE, name)
+    """The scorer called `name`, or a callable by "module:attribute", with its `options` set.
+
+    ConfigError for unknown names and for options that do not fit.
+    """
+    found = configured(room.get(name), options or {}, "task.scorer_options")
+    reads = room.about(name).reads
     parameters = inspect.signature(found).parameters.values()
-    known = {
-        parameter.name: parameter.default is inspect.Parameter.empty
-        for parameter in parameters
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
-    given = dict(options or {})
-    if unknown := sorted(set(given) - set(known)):
-        raise TaskError(f"scorer '{name}' has no option '{unknown[0]}'{near(unknown[0], known)}")
-    if missing := sorted(key for key, needed in known.items() if needed and key not in given):
-        raise TaskError(f"scorer '{name}' needs task.scorer_options.{missing[0]}")
-    if check := getattr(found, "check", None):
-        check(**given)
     asks = sum(parameter.kind is not inspect.Parameter.KEYWORD_ONLY for parameter in parameters) > 2
 
     def score(examples: Sequence[Example], responses: Sequence[str], respond: Respond = _NOBODY) -> list[Score]:
-        if name == "code":  # a program may hold a line "Question:"
+        if reads == "without reasoning":
             responses = [without_reasoning(response) for response in responses]
-        elif not name.startswith("reference"):  # the authors' code scores reasoning as well
+        elif reads == "answer":
             responses = [spoken(*pair) for pair in zip(responses, (e.question for e in examples), strict=True)]
-        scores: list[Score] = found(examples, responses, *[respond] * asks, **given)
+        scores: list[Score] = found(examples, responses, *[respond] * asks)
         return scores
 
     return score
@@ -97,5 +75,5 @@ def scored_calls(task: Task, calls: int) -> int:
     """Model calls that a response takes at most: its own `calls`, and the follow-up calls of the scorers of `task`."""
     if task.parts:
         return max(scored_calls(part, calls) for part in task.parts)
-    further = Further(*getattr(lookup("scorers", TABLE, task.scorer), "further", (0, 0)))
-    return calls + further.passes * calls + further.calls
+    part = room.about(task.scorer)
+    return calls + part.passes * calls + part.calls

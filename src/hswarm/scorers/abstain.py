@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hswarm.scorers.base import Further, Respond, Score, accepted
+from hswarm.scorers.base import Respond, Score, accepted, scorer
 from hswarm.scorers.choice import stated_letter
 from hswarm.scorers.equality import same
 from hswarm.scorers.exact import stated_answer
@@ -20,6 +20,12 @@ _VERDICT = re.compile(r"\b(?:(true|yes|right|correct)|(false|no|wrong|incorrect)
 _VERDICT_TOKENS = 10
 
 
+@scorer(
+    "abstain",
+    "1 right, -1 wrong, 0 for an answer that the system takes back when asked again",
+    paper="AbstainQA (arXiv 2402.00367)",
+    passes=1,
+)
 def abstain(examples: Sequence[Example], responses: Sequence[str], respond: Respond) -> list[Score]:
     """1 right, -1 wrong, 0 taken back. No readable answer or verdict: 0, counted as unparsed."""
     stated = [_stated(example, response) for example, response in zip(examples, responses, strict=True)]
@@ -28,9 +34,6 @@ def abstain(examples: Sequence[Example], responses: Sequence[str], respond: Resp
         _score(example, answer, verdicts.get(i, ""))
         for i, (example, answer) in enumerate(zip(examples, stated, strict=True))
     ]
-
-
-abstain.further = Further(passes=1, calls=0)  # type: ignore[attr-defined]
 
 
 def stands(reply: str) -> bool | None:

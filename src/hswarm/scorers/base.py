@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
 
 from hswarm.errors import TaskError
 from hswarm.experts.adapter import Expert
+from hswarm.registry import Part, Room
 from hswarm.tasks.task import Example
 
 
@@ -21,14 +23,22 @@ class Score(NamedTuple):
     extracted: str
 
 
-class Further(NamedTuple):
-    """The most follow-up calls that scoring one response takes; a scorer that makes any has it as attribute `further`.
+@dataclass(frozen=True)
+class ScorerPart(Part):
+    """What `@scorer` declares besides.
 
-    `passes` through the very system that gave the response, and `calls` of a judge.
+    `reads`: the "answer" (the response without reasoning and invented questions), the response "without reasoning", or
+    "all" of it. For one response a scorer asks at most `passes` further passes through the system that gave it, and
+    `calls` calls of a judge. `states` is a reply that gives the answer {} rightly, where every gold can be put so.
     """
 
-    passes: int
-    calls: int
+    reads: Literal["answer", "without reasoning", "all"] = "answer"
+    passes: int = 0
+    calls: int = 0
+    states: str = ""
+
+
+scorer = Room("scorers", "hswarm.scorers", "scorer", ScorerPart)
 
 
 class Respond(Protocol):

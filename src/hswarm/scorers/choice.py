@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from hswarm.scorers.base import Score
+from hswarm.scorers.base import Score, scorer
 from hswarm.scorers.equality import same
 from hswarm.scorers.normal import boxed, plain, untagged
 from hswarm.scorers.quantity import quantity
@@ -29,6 +29,7 @@ _DENIED = (
 _JOINED = r"\s*(?:,\s*(?:and|or)?|/|&|\band\b|\bor\b)\s*"
 
 
+@scorer("choice", "Multiple choice: the option that the response states last", states="The answer is {}.")
 def choice(examples: Sequence[Example], responses: Sequence[str]) -> list[Score]:
     """1 where the stated option is the answer, else 0."""
     scores = []

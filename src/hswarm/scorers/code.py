@@ -18,34 +18,37 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from hswarm.consent import check_word
-from hswarm.scorers.base import Score
+from hswarm.scorers.base import Score, scorer
 from hswarm.tasks.task import Example
 
 _FENCED = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 _MB = 1 << 20
 
 
-def code(
-    examples: Sequence[Example], responses: Sequence[str], *, timeout_s: float = 10.0, memory_mb: int = 512
-) -> list[Score]:
-    """1 where the code of the response passes the tests that the answer holds, within the limits."""
-    scores = []
-    for example, response in zip(examples, responses, strict=True):
-        program = stated_code(response)
-        passed = bool(program) and passes(program, example.answer, timeout_s, memory_mb)
-        scores.append(Score(float(passed), bool(program), program))
-    return scores
+@scorer("code", "The response's code passes the tests that the answer holds", reads="without reasoning")
+@dataclass(frozen=True)
+class Code:
+    """Each program may take `timeout_s` seconds and `memory_mb` MiB. ConsentError unless the user allows "code"."""
 
+    timeout_s: float = 10.0
+    memory_mb: int = 512
 
-def _check(**options: float) -> None:
-    check_word("code", "the scorer 'code' would run replies and the task's tests as programs on this machine")
+    def __post_init__(self) -> None:
+        check_word("code", "the scorer 'code' would run replies and the task's tests as programs on this machine")
 
-
-code.check = _check  # type: ignore[attr-defined]  # before anything is spent or run
+    def __call__(self, examples: Sequence[Example], responses: Sequence[str]) -> list[Score]:
+        """1 where the code of the response passes the tests that the answer holds, within the limits."""
+        scores = []
+        for example, response in zip(examples, responses, strict=True):
+            program = stated_code(response)
+            passed = bool(program) and passes(program, example.answer, self.timeout_s, self.memory_mb)
+            scores.append(Score(float(passed), bool(program), program))
+        return scores
 
 
 def stated_code(response: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from hswarm.scorers.base import Score, accepted
+from hswarm.scorers.base import Score, accepted, scorer
 from hswarm.scorers.equality import same
 from hswarm.scorers.normal import boxed, gold_answer, plain
 from hswarm.scorers.quantity import quantity, unit_after
@@ -32,6 +32,7 @@ _MATHEMATICS = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.D
 _SENTENCE = re.compile(r"(?<=[^\W\d_]{4})[.!?]\s+(?=[A-Z])|,?\s+(?:because|since)\b")
 
 
+@scorer("exact", "The answer that the response states last, compared by kind", states="{}")
 def exact(examples: Sequence[Example], responses: Sequence[str]) -> list[Score]:
     """1 where the stated answer equals the example's, else 0."""
     scores = []

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from hswarm.scorers import get_scorer
+from hswarm.scorers.base import scorer
 from hswarm.scorers.code import runs
 from hswarm.scorers.quantity import quantity
 from hswarm.scorers.symbolic import installed, mathematical
 from hswarm.tasks.task import Example, Task
-
-_RULES = ("choice", "exact", "token-f1")  # the others ask a model, run code, or compare what only a reply can hold
 
 
 def unreadable_golds(task: Task) -> list[Example]:
@@ -18,10 +17,9 @@ def unreadable_golds(task: Task) -> list[Example]:
     examples = (*task.dev, *task.test)
     if task.scorer == "code":
         return [example for example in examples if not (runs(example.answer) or "def check(" in example.answer)]
-    if task.scorer not in _RULES:
+    if not (states := scorer.about(task.scorer).states):
         return []
-    said = "The answer is {}." if task.scorer == "choice" else "{}"
-    scores = get_scorer(task.scorer)(examples, [said.format(example.answer) for example in examples])
+    scores = get_scorer(task.scorer)(examples, [states.format(example.answer) for example in examples])
     return [example for example, score in zip(examples, scores, strict=True) if score.value < 1]
 
 

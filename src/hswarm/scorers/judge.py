@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TypedDict, Unpack
+from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from hswarm.errors import TaskError
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
-from hswarm.scorers.base import Further, Respond, Score, accepted
+from hswarm.scorers.base import Respond, Score, accepted, scorer
 from hswarm.tasks.task import Example, Task
 
 _TASK = (
@@ -27,74 +28,56 @@ _OF_TEN = re.compile(rf"{_NUMBER}\s*(?:/|out of|of)\s*10\b", re.IGNORECASE)
 _BARE = re.compile(_NUMBER)
 
 
-class Limits(TypedDict, total=False):
-    """How fast and how often a judge behind an API is asked, as for experts behind one (docs/api-models.md)."""
+@scorer("judge", "A model rates each response from 1 to 10: the base, or one behind an API", calls=2)
+@dataclass(frozen=True)
+class Judge:
+    """Without `model` and `url` the run's base model judges. The other options are those of a remote expert.
 
-    concurrency: int
-    per_minute: float
-    timeout_s: float
-    attempts: int
-    calls: int
+    TaskError if they do not fit together.
+    """
 
+    model: str = ""
+    url: str = ""
+    key: str = ""
+    concurrency: int = 8
+    per_minute: float = 0
+    timeout_s: float = 60
+    attempts: int = 6
+    calls: int = 0
+    max_new_tokens: int = 100
 
-def judge(
-    examples: Sequence[Example],
-    responses: Sequence[str],
-    respond: Respond,
-    *,
-    model: str = "",
-    url: str = "",
-    key: str = "",
-    concurrency: int = 8,
-    per_minute: float = 0,
-    timeout_s: float = 60,
-    attempts: int = 6,
-    calls: int = 0,
-    max_new_tokens: int = 100,
-) -> list[Score]:
-    """Rating / 10; an empty response is 0 unasked. Without `model` the run's base model judges."""
-    expert = judge_of(
-        model=model,
-        url=url,
-        key=key,
-        concurrency=concurrency,
-        per_minute=per_minute,
-        timeout_s=timeout_s,
-        attempts=attempts,
-        calls=calls,
-    )
-    found: dict[int, int] = {}
-    for ask in (_ASK, _ASK_AGAIN):
-        left = [i for i, response in enumerate(responses) if response.strip() and i not in found]
-        if left:
-            prompts = [_prompt(examples[i], responses[i], ask) for i in left]
-            for i, reply in zip(left, respond.ask(expert, prompts, max_new_tokens), strict=True):
-                if (rated := rating(reply or "")) is not None:
-                    found[i] = rated
-    return [_score(response, found.get(i)) for i, response in enumerate(responses)]
+    def __post_init__(self) -> None:
+        if bool(self.model) != bool(self.url):
+            raise TaskError("a judge behind an API needs scorer_options.model and .url; without both the base judges")
+        _ = self.expert  # its settings are checked before anything is spent
 
+    @cached_property
+    def expert(self) -> RemoteExpert | None:
+        """The judge behind an API, None for the run's base model."""
+        if not self.model:
+            return None
+        given = {key: value for key, value in asdict(self).items() if key != "max_new_tokens"}
+        try:
+            return RemoteExpert(RemoteSettings("judge", **given))
+        except (ValueError, TypeError) as fault:
+            raise TaskError(f"task.scorer_options of the judge: {fault}") from None
 
-def judge_of(
-    *, model: str = "", url: str = "", key: str = "", max_new_tokens: int = 100, **limits: Unpack[Limits]
-) -> RemoteExpert | None:
-    """The judge that the options name, None for the run's base model. TaskError if they do not fit."""
-    if bool(model) != bool(url):
-        raise TaskError("a judge behind an API needs both scorer_options.model and .url; without them the base judges")
-    if not model:
-        return None
-    try:
-        return RemoteExpert(RemoteSettings("judge", model, url, key, **limits))
-    except (ValueError, TypeError) as fault:
-        raise TaskError(f"task.scorer_options of the judge: {fault}") from None
+    def __call__(self, examples: Sequence[Example], responses: Sequence[str], respond: Respond) -> list[Score]:
+        """Rating / 10; an empty response is 0 unasked."""
+        found: dict[int, int] = {}
+        for ask in (_ASK, _ASK_AGAIN):
+            left = [i for i, response in enumerate(responses) if response.strip() and i not in found]
+            if left:
+                prompts = [_prompt(examples[i], responses[i], ask) for i in left]
+                for i, reply in zip(left, respond.ask(self.expert, prompts, self.max_new_tokens), strict=True):
+                    if (rated := rating(reply or "")) is not None:
+                        found[i] = rated
+        return [_score(response, found.get(i)) for i, response in enumerate(responses)]
 
 
 def judge_of_task(task: Task) -> RemoteExpert | None:
     """The model behind an API that scores `task`, if there is one."""
-    return judge_of(**task.scorer_options) if task.scorer == "judge" else None
-
-
-judge.check = judge_of  # type: ignore[attr-defined]  # before anything is spent or written
-judge.further = Further(passes=0, calls=2)  # type: ignore[attr-defined]  # asked, and once more if it is not read
+    return Judge(**task.scorer_options).expert if task.scorer == "judge" else None
 
 
 def rating(reply: str) -> int | None:

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hswarm.scorers.base import Score
+from hswarm.scorers.base import Score, scorer
 from hswarm.tasks.task import Example
 
 
+@scorer(
+    "reference",
+    "The loose parsing of the authors' code, not for claims",
+    paper="https://github.com/BunsenFeng/heterogeneous_swarm",
+    reads="all",
+)
 def reference(examples: Sequence[Example], responses: Sequence[str]) -> list[Score]:
     """Choices: a letter in the first five characters, else an option's text; others: gold anywhere, case-sensitive."""
     return [
@@ -20,6 +26,12 @@ def reference(examples: Sequence[Example], responses: Sequence[str]) -> list[Sco
     ]
 
 
+@scorer(
+    "reference_last5",
+    "The authors' parsing of gsm8k: gold within the last five words",
+    paper="https://github.com/BunsenFeng/heterogeneous_swarm",
+    reads="all",
+)
 def reference_last5(examples: Sequence[Example], responses: Sequence[str]) -> list[Score]:
     """Gold within the last five words, as the authors score gsm8k."""
     return [_inside(e.answer, " ".join(r.split()[-5:])) for e, r in zip(examples, responses, strict=True)]

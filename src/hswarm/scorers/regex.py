@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 
 from hswarm.errors import TaskError
-from hswarm.scorers.base import Score, accepted
+from hswarm.scorers.base import Score, accepted, scorer
 from hswarm.scorers.equality import same
 from hswarm.tasks.task import Example
 
 
+@scorer("regex", "The last match of a pattern, compared as by exact")
 def regex(examples: Sequence[Example], responses: Sequence[str], *, pattern: str) -> list[Score]:
     r"""1 where the first group (or all) of the last match of `pattern` equals the answer. E.g. `ANSWER: (\w+)`."""
     try:

@@ -7,13 +7,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hswarm.errors import MissingExtra, TaskError
-from hswarm.scorers.base import Score
+from hswarm.scorers.base import Score, scorer
 from hswarm.tasks.task import Example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+@scorer("reward", "The output of a reward model, a classifier with one output", extras=("transformers",))
 def reward(examples: Sequence[Example], responses: Sequence[str], *, model: str, batch: int = 8) -> list[Score]:
     """The reward, unbounded, of each response. `model` is a folder or hub id; an empty response counts as unparsed."""
     import torch

@@ -6,13 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from hswarm.scorers.base import Score, accepted
+from hswarm.scorers.base import Score, accepted, scorer
 from hswarm.tasks.task import Example
 
 _WORD = re.compile(r"\w+", re.UNICODE)
 _ARTICLES = {"a", "an", "the"}
 
 
+@scorer("token_f1", "Overlap of the words of response and answer", paper="SQuAD (arXiv 1606.05250)", states="{}")
 def token_f1(examples: Sequence[Example], responses: Sequence[str]) -> list[Score]:
     """Harmonic mean of precision and recall over words, without case, punctuation and articles."""
     return [

@@ -7,12 +7,18 @@ from functools import lru_cache
 from typing import Protocol
 
 from hswarm.errors import TaskError
-from hswarm.scorers.base import Score
+from hswarm.scorers.base import Score, scorer
 from hswarm.scorers.exact import stated_answer
 from hswarm.tasks.reasoning_gym import import_gym
 from hswarm.tasks.task import Example
 
 
+@scorer(
+    "verifier",
+    "reasoning-gym's own verifiers, for questions of task reasoning_gym",
+    paper="https://github.com/open-thought/reasoning-gym",
+    extras=("gym",),
+)
 def verifier(examples: Sequence[Example], responses: Sequence[str]) -> list[Score]:
     """The verifier's reward in [0, 1] for what each response states."""
     scores = []

@@ -23,7 +23,7 @@ _SCORERS = {  # what files of a neighbouring project say of themselves
     "multiple_choice": "choice",
     "exact_match": "exact",
     "general_verifier": "exact",
-    "f1_match": "token-f1",
+    "f1_match": "token_f1",
     "coding": "code",
     "reward_model": "reward",
     "text_generation": "reward",

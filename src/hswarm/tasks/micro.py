@@ -15,12 +15,15 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 from zlib import crc32
 
 from hswarm.errors import TaskError
 from hswarm.registry import near
-from hswarm.tasks.task import Example
+from hswarm.tasks.settings import TaskSettings
+from hswarm.tasks.splits import generated
+from hswarm.tasks.task import Example, Task, task
 
 Sentence = tuple[str, ...]
 SLOTS = (
@@ -61,6 +64,13 @@ class State(NamedTuple):
         place = _PLACES[name]
         changed = _TABLES[name][self.sentence[place]]
         return State(tuple(rest), (*self.sentence[:place], changed, *self.sentence[place + 1 :]))
+
+
+@task("micro", "The micro pool's world: skills, and chains of them, that rewrite a sentence")
+def micro(settings: TaskSettings) -> Task:
+    """Questions of the skills and chains in `datasets`."""
+    made = Task("micro", (), (), "exact", source="made by hswarm")
+    return generated(made, settings, partial(generate, settings.datasets))
 
 
 def generate(datasets: Sequence[str], count: int, seed: int, *, without: Collection[str] = ()) -> tuple[Example, ...]:

@@ -13,18 +13,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hswarm.errors import TaskError
+from hswarm.registry import Part
 from hswarm.tasks.formats import read_data
 from hswarm.tasks.hub import Cells, read_hub
-from hswarm.tasks.load import drawn, finished
 from hswarm.tasks.settings import TaskSettings
-from hswarm.tasks.task import Task
+from hswarm.tasks.splits import drawn, finished
+from hswarm.tasks.task import Task, task
 
 FOLDER = "HSWARM_DATA"
 _CHOICE = "Choose the option that is right. Reply with its letter alone."
 _FILES = "github.com/BunsenFeng/heterogeneous_swarm, data/eval/"
 
 
-@dataclass(frozen=True)
+@dataclass
 class NamedTask:
     """What is known about a task without its questions; calling it with settings reads them.
 
@@ -32,14 +33,11 @@ class NamedTask:
     the original's id, if it can be read from there: `subset`, `columns`, `splits` and `convert` then fit it.
     """
 
-    name: str
-    title: str
     form: str
     instruction: str
     scorer: str
     max_new_tokens: int
     sizes: tuple[int, int] | None
-    source: str
     licence: str
     reference: str = "reference"
     hub: str = ""
@@ -47,6 +45,16 @@ class NamedTask:
     columns: Mapping[str, str | list[str]] = field(default_factory=dict)
     splits: tuple[str, str] = ("", "")
     convert: Callable[[Cells], Cells] | None = None
+    __part__: Part = field(init=False, repr=False)  # what `@task` declares
+
+    @property
+    def name(self) -> str:
+        return self.__part__.name
+
+    @property
+    def source(self) -> str:
+        """The paper and where the original is published."""
+        return self.__part__.paper
 
     def __call__(self, settings: TaskSettings) -> Task:
         """The task with its questions. TaskError says where to get them if they are not found."""
@@ -102,149 +110,183 @@ def _worked(row: Cells) -> Cells:
     return {**row, "answer": str(row["answer"]).rpartition("####")[2].strip()}
 
 
-abkg = NamedTask(
+abkg = task(
     "abkg",
     "AgentBench, questions over a knowledge graph, as multiple choice",
-    "choices A to D",
-    _CHOICE,
-    "choice",
-    50,
-    (50, 120),
-    "AgentBench (arXiv 2308.03688), github.com/THUDM/AgentBench",
-    "Apache-2.0 (repository)",
+    paper="AgentBench (arXiv 2308.03688), github.com/THUDM/AgentBench",
+)(
+    NamedTask(
+        form="choices A to D",
+        instruction=_CHOICE,
+        scorer="choice",
+        max_new_tokens=50,
+        sizes=(50, 120),
+        licence="Apache-2.0 (repository)",
+    )
 )
-com2 = NamedTask(
-    "com2",
-    "COM2, complex commonsense reasoning",
-    "choices",
-    _CHOICE,
-    "choice",
-    50,
-    (317, 1000),
-    "COM2 (arXiv 2403.07398), github.com/HKUST-KnowComp/COM2",
-    "see the source",
+com2 = task(
+    "com2", "COM2, complex commonsense reasoning", paper="COM2 (arXiv 2403.07398), github.com/HKUST-KnowComp/COM2"
+)(
+    NamedTask(
+        form="choices",
+        instruction=_CHOICE,
+        scorer="choice",
+        max_new_tokens=50,
+        sizes=(317, 1000),
+        licence="see the source",
+    )
 )
-gaia = NamedTask(
+gaia = task(
     "gaia",
     "GAIA, the questions that text alone answers",
-    "short answer; 10 context chunks, one a node",
-    "Answer the question. The context is one part of the notes on it and may not be enough. Reply with the answer "
-    "alone: a number, a name or a list with commas.",
-    "exact",
-    50,
-    (13, 28),
-    "GAIA (arXiv 2311.12983), hf.co/datasets/gaia-benchmark/GAIA",
-    "gated: its owners ask not to publish it again in a form that can be crawled",
+    paper="GAIA (arXiv 2311.12983), hf.co/datasets/gaia-benchmark/GAIA",
+)(
+    NamedTask(
+        form="short answer; 10 context chunks, one a node",
+        instruction=(
+            "Answer the question. The context is one part of the notes on it and may not be enough. Reply with the "
+            "answer alone: a number, a name or a list with commas."
+        ),
+        scorer="exact",
+        max_new_tokens=50,
+        sizes=(13, 28),
+        licence="gated: its owners ask not to publish it again in a form that can be crawled",
+    )
 )
-gsm8k = NamedTask(
-    "gsm8k",
-    "GSM8k, school mathematics in words",
-    "number",
-    "Solve the problem in a few short steps. End with a line 'Answer:' and the number.",
-    "exact",
-    100,
-    (200, 1000),
-    "GSM8k (arXiv 2110.14168), hf.co/datasets/openai/gsm8k",
-    "MIT",
-    reference="reference-last5",
-    hub="openai/gsm8k",
-    subset="main",
-    splits=("train", "test"),
-    convert=_worked,
+gsm8k = task(
+    "gsm8k", "GSM8k, school mathematics in words", paper="GSM8k (arXiv 2110.14168), hf.co/datasets/openai/gsm8k"
+)(
+    NamedTask(
+        form="number",
+        instruction="Solve the problem in a few short steps. End with a line 'Answer:' and the number.",
+        scorer="exact",
+        max_new_tokens=100,
+        sizes=(200, 1000),
+        licence="MIT",
+        reference="reference_last5",
+        hub="openai/gsm8k",
+        subset="main",
+        splits=("train", "test"),
+        convert=_worked,
+    )
 )
-knowledge_crosswords = NamedTask(
+knowledge_crosswords = task(
     "knowledge_crosswords",
     "Knowledge Crosswords, blanks of a small knowledge graph",
-    "choices A to D; a worked example (icl_prompt) goes first",
-    "Choose the option in which every blank meets all constraints. Reply with its letter alone.",
-    "choice",
-    50,
-    (200, 1000),
-    "Knowledge Crosswords (arXiv 2310.01290)",
-    "see the source",
+    paper="Knowledge Crosswords (arXiv 2310.01290)",
+)(
+    NamedTask(
+        form="choices A to D; a worked example (icl_prompt) goes first",
+        instruction="Choose the option in which every blank meets all constraints. Reply with its letter alone.",
+        scorer="choice",
+        max_new_tokens=50,
+        sizes=(200, 1000),
+        licence="see the source",
+    )
 )
-ltp = NamedTask(
-    "ltp",
-    "AgentBench, lateral thinking puzzles",
-    "text, with a worked example in the question",
-    "Explain what happened in the story, in one to three sentences.",
-    "judge",
-    200,
-    (20, 50),
-    "AgentBench (arXiv 2308.03688), github.com/THUDM/AgentBench",
-    "Apache-2.0 (repository)",
+ltp = task(
+    "ltp", "AgentBench, lateral thinking puzzles", paper="AgentBench (arXiv 2308.03688), github.com/THUDM/AgentBench"
+)(
+    NamedTask(
+        form="text, with a worked example in the question",
+        instruction="Explain what happened in the story, in one to three sentences.",
+        scorer="judge",
+        max_new_tokens=200,
+        sizes=(20, 50),
+        licence="Apache-2.0 (repository)",
+    )
 )
-mmlu = NamedTask(
+mmlu = task(
     "mmlu",
     "AbstainQA on MMLU: a wrong answer costs what a right one earns",
-    "choices A to D",
-    _CHOICE,
-    "abstain",
-    100,
-    (200, 1000),
-    "MMLU (arXiv 2009.03300), hf.co/datasets/cais/mmlu; AbstainQA (arXiv 2402.00367)",
-    "MIT",
-    hub="cais/mmlu",
-    subset="all",
-    columns={"domain": "subject"},
-    splits=("validation", "test"),
+    paper="MMLU (arXiv 2009.03300), hf.co/datasets/cais/mmlu; AbstainQA (arXiv 2402.00367)",
+)(
+    NamedTask(
+        form="choices A to D",
+        instruction=_CHOICE,
+        scorer="abstain",
+        max_new_tokens=100,
+        sizes=(200, 1000),
+        licence="MIT",
+        hub="cais/mmlu",
+        subset="all",
+        columns={"domain": "subject"},
+        splits=("validation", "test"),
+    )
 )
-mmlu_pro = NamedTask(
+mmlu_pro = task(
     "mmlu_pro",
     "MMLU-Pro, knowledge with up to ten options",
-    "choices A to J",
-    _CHOICE,
-    "choice",
-    50,
-    (70, 1000),
-    "MMLU-Pro (arXiv 2406.01574), hf.co/datasets/TIGER-Lab/MMLU-Pro",
-    "MIT",
-    hub="TIGER-Lab/MMLU-Pro",
-    columns={"choices": "options", "domain": "category", "id": "question_id"},
-    splits=("validation", "test"),
+    paper="MMLU-Pro (arXiv 2406.01574), hf.co/datasets/TIGER-Lab/MMLU-Pro",
+)(
+    NamedTask(
+        form="choices A to J",
+        instruction=_CHOICE,
+        scorer="choice",
+        max_new_tokens=50,
+        sizes=(70, 1000),
+        licence="MIT",
+        hub="TIGER-Lab/MMLU-Pro",
+        columns={"choices": "options", "domain": "category", "id": "question_id"},
+        splits=("validation", "test"),
+    )
 )
-nlgraph = NamedTask(
+nlgraph = task(
     "nlgraph",
     "NLGraph, connectivity and shortest paths of graphs told in words",
-    "number, or Yes/No",
-    "Look at the graph's edges and answer the question. Reply with the answer alone: a number, or Yes or No.",
-    "exact",
-    80,
-    (200, 1000),
-    "NLGraph (arXiv 2305.10037), github.com/Arthur-Heng/NLGraph",
-    "Apache-2.0",
+    paper="NLGraph (arXiv 2305.10037), github.com/Arthur-Heng/NLGraph",
+)(
+    NamedTask(
+        form="number, or Yes/No",
+        instruction=(
+            "Look at the graph's edges and answer the question. Reply with the answer alone: a number, or Yes or No."
+        ),
+        scorer="exact",
+        max_new_tokens=80,
+        sizes=(200, 1000),
+        licence="Apache-2.0",
+    )
 )
-normad = NamedTask(
+normad = task(
     "normad",
     "NormAd, is an action acceptable in a culture",
-    "choices A to C (yes, no, neutral)",
-    _CHOICE,
-    "choice",
-    50,
-    (500, 2000),
-    "NormAd (arXiv 2404.12464), github.com/Akhila-Yerukola/NormAd",
-    "see the source",
+    paper="NormAd (arXiv 2404.12464), github.com/Akhila-Yerukola/NormAd",
+)(
+    NamedTask(
+        form="choices A to C (yes, no, neutral)",
+        instruction=_CHOICE,
+        scorer="choice",
+        max_new_tokens=50,
+        sizes=(500, 2000),
+        licence="see the source",
+    )
 )
-qasper = NamedTask(
-    "qasper",
-    "Qasper, questions on research papers",
-    "text; 10 context chunks, one a node",
-    "Answer the question about the paper from the context, which is one part of it. Be short; say 'Unanswerable' if "
-    "nothing there answers it.",
-    "judge",
-    200,
-    (100, 100),
-    "Qasper (arXiv 2105.03011), hf.co/datasets/allenai/qasper",
-    "CC BY 4.0",
+qasper = task(
+    "qasper", "Qasper, questions on research papers", paper="Qasper (arXiv 2105.03011), hf.co/datasets/allenai/qasper"
+)(
+    NamedTask(
+        form="text; 10 context chunks, one a node",
+        instruction=(
+            "Answer the question about the paper from the context, which is one part of it. Be short; say "
+            "'Unanswerable' if nothing there answers it."
+        ),
+        scorer="judge",
+        max_new_tokens=200,
+        sizes=(100, 100),
+        licence="CC BY 4.0",
+    )
 )
-wow = NamedTask(
+wow = task(
     "wow",
     "Wrong over wrong: which of two wrong answers is less wrong",
-    "choices",
-    _CHOICE,
-    "choice",
-    50,
-    None,
-    "Varying Shades of Wrong (arXiv 2410.11055)",
-    "see the source",
+    paper="Varying Shades of Wrong (arXiv 2410.11055)",
+)(
+    NamedTask(
+        form="choices",
+        instruction=_CHOICE,
+        scorer="choice",
+        max_new_tokens=50,
+        sizes=None,
+        licence="see the source",
+    )
 )

@@ -7,11 +7,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from types import ModuleType
 
 from hswarm.errors import MissingExtra, TaskError
 from hswarm.registry import near
-from hswarm.tasks.task import Example, Meta, Options
+from hswarm.tasks.settings import TaskSettings
+from hswarm.tasks.splits import generated
+from hswarm.tasks.task import Example, Meta, Options, Task, task
+
+
+@task(
+    "reasoning_gym",
+    "About 100 generators of puzzles, by name (task.datasets)",
+    paper="https://github.com/open-thought/reasoning-gym",
+    extras=("gym",),
+)
+def reasoning_gym(settings: TaskSettings) -> Task:
+    """Questions of the generators in `datasets`, whose options are `[task.options.DATASET]`."""
+    source = f"reasoning-gym ({', '.join(settings.datasets)})"
+    made = Task("reasoning_gym", (), (), "exact", source=source, licence="Apache-2.0")
+    return generated(made, settings, partial(generate, settings.datasets, options=settings.options))
 
 
 def generate(
@@ -31,7 +47,7 @@ def generate(
     if unknown := [name for name in datasets if name not in known]:
         raise TaskError(f"no reasoning-gym data set '{unknown[0]}'{near(unknown[0], known)}")
     if not datasets:
-        raise TaskError("task 'reasoning-gym' needs data sets: task.datasets = [\"leg_counting\", ...]")
+        raise TaskError("task 'reasoning_gym' needs data sets: task.datasets = [\"leg_counting\", ...]")
     share = -(-count // len(datasets))
     seen = set(without)
     columns = [_column(gym, name, share, seed, (options or {}).get(name, {}), seen) for name in datasets]
@@ -68,9 +84,9 @@ def import_gym() -> ModuleType:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its dependencies warn at import
-            import reasoning_gym
+            import reasoning_gym as gym
             import reasoning_gym.factory
     except ImportError as missing:
-        raise MissingExtra("task 'reasoning-gym'", "gym") from missing
-    gym: ModuleType = reasoning_gym
-    return gym
+        raise MissingExtra("task 'reasoning_gym'", "gym") from missing
+    module: ModuleType = gym
+    return module

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from hswarm.registry import identifier
 from hswarm.tasks.task import Options
 
 
@@ -42,6 +43,8 @@ class TaskSettings:
     utility: Literal["mean", "harmonic"] = "mean"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", identifier(self.name))
+        object.__setattr__(self, "scorer", identifier(self.scorer))
         if self.dev is not None and self.dev < 1:
             raise ValueError(f"dev must be at least 1, got {self.dev}")
         if self.test is not None and self.test < 0:

@@ -9,6 +9,9 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from hswarm.registry import Part, Room, identifier
+
+task = Room("tasks", "hswarm.tasks", "task", Part)
 Options = dict[str, Any]  # what a recipe gives a scorer or generator, which checks it itself
 
 
@@ -64,6 +67,10 @@ class Task:
     parts: tuple[Task, ...] = ()
     weights: tuple[float, ...] = ()
     harmonic: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scorer", identifier(self.scorer))
+        object.__setattr__(self, "reference", identifier(self.reference))
 
     def utility(self, scores: NDArray[np.float64], examples: Sequence[Example]) -> float:
         """The mean of `scores`, one for each of `examples`, or the weighted mean over the parts. nan stays nan."""

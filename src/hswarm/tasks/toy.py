@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
-from hswarm.tasks.task import Example
+from hswarm.tasks.settings import TaskSettings
+from hswarm.tasks.splits import generated
+from hswarm.tasks.task import Example, Task, task
 
 _ORDER_SEED = 20_250_204
+
+
+@task("toy", "Steps in a planted order, for the toy engine")
+def toy(settings: TaskSettings, *, steps: int = 4) -> Task:
+    """Questions of up to `steps` steps."""
+
+    def made(count: int, seed: int, *, without: Collection[str]) -> tuple[Example, ...]:
+        return generate(count, seed, steps)
+
+    return generated(Task("toy", (), (), "exact", source="made by hswarm"), settings, made)
 
 
 def planted_order(steps: int) -> tuple[int, ...]:

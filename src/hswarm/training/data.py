@@ -19,6 +19,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from hswarm.errors import TaskError
 from hswarm.prompts import Prompts
+from hswarm.registry import identifier
 from hswarm.tasks import TaskSettings, load_task
 from hswarm.tasks.hub import download
 from hswarm.tasks.reasoning_gym import generate
@@ -43,15 +44,16 @@ class Domain:
     datasets: tuple[str, ...] = ()
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     steps: int | None = None
-    task: str = "reasoning-gym"
+    task: str = "reasoning_gym"
     files: tuple[str, ...] = ()
     hub: str = ""
     split: str = "train"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "task", identifier(self.task))
         if not re.fullmatch(r"[\w-][\w.-]*", self.name):
             raise ValueError(f"an expert's name is that of its folder (letters, digits, - and _), got {self.name!r}")
-        generated = bool(self.datasets) or self.task != "reasoning-gym"
+        generated = bool(self.datasets) or self.task != "reasoning_gym"
         if generated + bool(self.files) + bool(self.hub) != 1:
             raise ValueError(f"expert '{self.name}' needs data of one kind: datasets, files or hub")
         if self.steps is not None and self.steps < 1:
@@ -66,7 +68,7 @@ class Domain:
     def source(self) -> str:
         """Its data in a few words."""
         if self.generated:
-            licence = " (Apache-2.0)" if self.task == "reasoning-gym" else ""
+            licence = " (Apache-2.0)" if self.task == "reasoning_gym" else ""
             return f"{self.task}{licence} {', '.join(self.datasets)}, options {json.dumps(self.options)}"
         return f"hub data set {self.hub}, split {self.split}" if self.hub else ", ".join(self.files)
 
@@ -139,7 +141,7 @@ def lesson(
 
 def make(domain: Domain, count: int, seed: int, without: Iterable[str] = ()) -> tuple[Example, ...]:
     """`count` generated questions of a domain, none of `without`."""
-    if domain.task == "reasoning-gym":
+    if domain.task == "reasoning_gym":
         return generate(domain.datasets, count, seed, options=domain.options, without=set(without))
     settings = TaskSettings(
         name=domain.task, datasets=domain.datasets, options=domain.options, dev=count, test=0, seed=seed

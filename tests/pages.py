@@ -1,0 +1,33 @@
+"""A page of docs as something to run: the files that it shows, and the commands."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parents[1] / "docs"
+FILE = re.compile(r"^`(\S+)`:\n\n```\w+\n(.*?)^```$", re.M | re.S)
+SHELL = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
+
+
+def files(page: str) -> dict[str, str]:
+    """The files that docs/`page` shows, by name: a block below a line that holds a name alone."""
+    return dict(FILE.findall((DOCS / page).read_text(encoding="utf-8")))
+
+
+def commands(page: str) -> list[str]:
+    """The commands that docs/`page` shows, in order."""
+    return [line for block in SHELL.findall((DOCS / page).read_text(encoding="utf-8")) for line in block.splitlines()]
+
+
+def hswarm(command: str, folder: Path, *path: Path) -> subprocess.CompletedProcess[str]:
+    """`command`, which begins with the word hswarm, run in `folder`; `path` goes before PYTHONPATH."""
+    words = shlex.split(command)
+    assert words[0] == "hswarm", command
+    old = os.environ.get("PYTHONPATH", "")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*map(str, path), *filter(None, [old])])}
+    environment.pop("HSWARM_ALLOW", None)  # a page's own --allow must do
+    run = [sys.executable, "-m", "hswarm.cli.main", *words[1:]]
+    return subprocess.run(run, cwd=folder, capture_output=True, text=True, env=environment, check=False)
