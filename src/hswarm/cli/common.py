@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 
@@ -27,3 +28,9 @@ def continuing(kept: str) -> Iterator[None]:
     except KeyboardInterrupt:
         say(f"\nkept {kept}; the same command continues")
         raise
+
+
+def recipe_of(name: str) -> str:
+    """The recipe of a run, if `name` is a run's folder; else `name`."""
+    kept = Path(name) / "config.toml"
+    return str(kept) if kept.is_file() else name

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hswarm import io
-from hswarm.cli.common import terminal
+from hswarm.cli.common import recipe_of, terminal
 from hswarm.cli.main import readable
 from hswarm.cli.view import view
 from hswarm.compat.reference import read_args, root_of, task_content
@@ -117,11 +117,10 @@ def ask(arguments: argparse.Namespace) -> int:
 
 
 def open_task(name: str | TaskSettings, path: str = "", hub: str = "") -> Task:
-    """A task by settings, by recipe (.toml), by data file, or by name with the place of its questions."""
+    """A task by settings, by recipe (.toml) or run, by data file, or by name with the place of its questions."""
     if isinstance(name, TaskSettings):
         return load_task(name)
-    if (Path(name) / "config.toml").is_file():
-        name = str(Path(name) / "config.toml")  # a run's task
+    name = recipe_of(name)
     if name.endswith(".toml"):
         return load_task(read_recipe(name).task)
     if "/" in name and Path(name).is_dir():

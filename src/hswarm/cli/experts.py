@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from hswarm import io
-from hswarm.cli.common import continuing, terminal
+from hswarm.cli.common import continuing, recipe_of, terminal
 from hswarm.cli.main import printable
 from hswarm.errors import PoolError
 from hswarm.experts.base import base_here
@@ -63,10 +63,8 @@ def show(arguments: argparse.Namespace) -> None:
 
 def _settings(arguments: argparse.Namespace) -> PoolSettings:
     """Of the `[pool]` of a recipe or run, or of a folder and the options."""
-    recipe = (
-        Path(arguments.pool) / "config.toml" if (Path(arguments.pool) / "config.toml").is_file() else arguments.pool
-    )
-    if str(recipe).endswith(".toml"):
+    recipe = recipe_of(arguments.pool)
+    if recipe.endswith(".toml"):
         from hswarm.config.recipe import read_recipe
 
         return read_recipe(recipe).pool

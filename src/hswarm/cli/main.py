@@ -256,7 +256,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--budget-seconds", type=float, metavar="S", help="seconds a search may take")
 
     study = _command(commands, "study", "study:study", "answer one of the paper's further questions; again: continue")
-    study.add_argument("study", metavar="NAME", help="weak, sizes, transfer, importance, gain or devices")
+    study.add_argument("study", metavar="NAME", help="a study (hswarm ls studies)")
     study.add_argument("recipes", metavar="RECIPE", nargs="+", help="one recipe a task")
     _change_arguments(study)
     study.add_argument("--methods", default="", metavar="A,B", help="names with commas between (default: the study's)")

@@ -40,20 +40,12 @@ def weak(recipes: Sequence[Recipe], plan: StudyPlan) -> AnalysisResult:
     singles = sorted(plan.alone(recipe, "dev"), key=lambda found: -np.nan_to_num(found.utility))
     names = [single.system.assignment[0] for single in singles]
     parts = {
-        "with all experts": recipe,
-        f"without {names[0]} (the best)": with_experts(recipe, pool, names[1:], "without-best"),
-        "with the weaker half alone": with_experts(recipe, pool, names[len(names) // 2 :], "weaker-half"),
+        " with all experts": recipe,
+        f" without {names[0]} (the best)": with_experts(recipe, pool, names[1:], "without-best"),
+        " with the weaker half alone": with_experts(recipe, pool, names[len(names) // 2 :], "weaker-half"),
     }
     methods = plan.methods or (recipe.search.method,)
-    found = plan.results([recipe], ["best_single"]) | plan.results(list(parts.values()), methods)
-    scores = {_SINGLE: found[recipe.name, "best_single"]}
-    scores |= {
-        f"{method} {label}": found[part.name, method]
-        for method in methods
-        for label, part in parts.items()
-        if (part.name, method) in found
-    }
-    return _compared("weak", "Weak beats strong", recipe.name, scores, _SINGLE, plan)
+    return _against_best_single("weak", "Weak beats strong", recipe, parts, methods, plan)
 
 
 @study("sizes", "Do experts of two sizes work together?")
@@ -68,20 +60,15 @@ def sizes(recipes: Sequence[Recipe], plan: StudyPlan) -> AnalysisResult:
     count = min(map(len, groups))
     taken = [group[: count // len(groups) + (g < count % len(groups))] for g, group in enumerate(groups)]
     parts = {
-        f"of {_group_label(pool, group[0])}": with_experts(recipe, pool, group[:count], f"group-{g + 1}")
+        f", {count} experts of {_group_label(pool, group[0])}": with_experts(
+            recipe, pool, group[:count], f"group-{g + 1}"
+        )
         for g, group in enumerate(groups)
     }
-    parts["in equal parts of each"] = with_experts(recipe, pool, [name for group in taken for name in group], "mixed")
+    mixed = with_experts(recipe, pool, [name for group in taken for name in group], "mixed")
+    parts[f", {count} experts in equal parts of each"] = mixed
     methods = plan.methods or ("role_only",)
-    found = plan.results([recipe], ["best_single"]) | plan.results(list(parts.values()), methods)
-    scores = {_SINGLE: found[recipe.name, "best_single"]}
-    scores |= {
-        f"{method}, {count} experts {label}": found[part.name, method]
-        for method in methods
-        for label, part in parts.items()
-        if (part.name, method) in found
-    }
-    return _compared("sizes", "Mixed sizes", recipe.name, scores, _SINGLE, plan)
+    return _against_best_single("sizes", "Mixed sizes", recipe, parts, methods, plan)
 
 
 @study("transfer", "What are the systems of several methods worth on another task?")
@@ -217,16 +204,26 @@ def _one(recipes: Sequence[Recipe], name: str) -> Recipe:
     return recipes[0]
 
 
-def _compared(
-    name: str, title: str, task: str, scores: Mapping[str, Scores], reference: str, plan: StudyPlan
+def _against_best_single(
+    name: str, title: str, recipe: Recipe, parts: Mapping[str, Recipe], methods: Sequence[str], plan: StudyPlan
 ) -> AnalysisResult:
-    """The table of `scores` (seeds, questions), as means over seeds, against one of them."""
-    rows = answered({label: np.nanmean(found, axis=0) for label, found in scores.items()}, task)
+    """The methods on each of `parts`, by what a row is called behind its method, against the recipe's best single
+    expert: test scores, means over seeds."""
+    task = recipe.name
+    found = plan.results([recipe], ["best_single"]) | plan.results(list(parts.values()), methods)
+    scores = {_SINGLE: found[task, "best_single"]}
+    scores |= {
+        f"{method}{label}": found[part.name, method]
+        for method in methods
+        for label, part in parts.items()
+        if (part.name, method) in found
+    }
+    rows = answered({label: np.nanmean(row, axis=0) for label, row in scores.items()}, task)
     seeds = max(map(len, scores.values()))
-    table, gaps = compare_scores(f"{task}, {len(rows[reference])} test questions, {seeds} seeds", rows, reference)
+    table, gaps = compare_scores(f"{task}, {len(rows[_SINGLE])} test questions, {seeds} seeds", rows, _SINGLE)
     numbers = {label: float(row.mean()) for label, row in rows.items()}
     picture = bars_svg(list(numbers), list(numbers.values()), f"test scores on {task}")
-    return AnalysisResult(name, title, (_statement(task, gaps, reference), *plan.refused), (table,), picture, numbers)
+    return AnalysisResult(name, title, (_statement(task, gaps, _SINGLE), *plan.refused), (table,), picture, numbers)
 
 
 def _statement(where: str, gaps: Mapping[str, Paired], reference: str) -> str:

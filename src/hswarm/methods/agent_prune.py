@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -29,8 +28,6 @@ from hswarm.system.system import System
 class AgentPrune:
     """`runs` random structures, each whole and with the shares `degrees` of its edges cut, the weakest. With `runs` 0,
     `pruned` is the share cut in the end, of the trained mask's smallest values."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     runs: int = 20
     degrees: tuple[float, ...] = (0.25, 0.5, 0.75)

@@ -8,7 +8,6 @@ utility, on dev, of the teams that they were in.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -26,8 +25,6 @@ from hswarm.system.system import System
 @dataclass(frozen=True)
 class AgentVerse:
     """`sharpness` of the draw: 0 recruits blindly, large values recruit those who did best so far."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     sharpness: float = 10.0
 

@@ -7,7 +7,7 @@ the rest divided by density; an entry's sign is that of the sum; weighted entrie
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,6 @@ Array = NDArray[Any]
 @dataclass(frozen=True)
 class DareTies:
     """`density` is the share of entries kept, `weight` that of each expert, `rank` 0 the sum of the experts' ranks."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     density: float = 0.5
     weight: float = 1.0

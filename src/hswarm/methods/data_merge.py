@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -25,8 +24,6 @@ from hswarm.system.system import System
 @dataclass(frozen=True)
 class DataMerge:
     """One of the two must be set; relative paths count from the recipe's folder."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     path: str = ""
     recipe: str = ""

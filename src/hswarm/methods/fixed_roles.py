@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -25,8 +24,6 @@ from hswarm.system.system import System
 class Chain:
     """The best of `permutations` random orders; 0: one chain from the expert weakest alone to the best."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     permutations: int = 20
 
     def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
@@ -38,8 +35,6 @@ class Chain:
 class Star:
     """The best of `permutations` random orders of 1-(n-2)-1: the first node's response is read by the n - 2 in the
     middle, theirs by the sink. 0: one star without a first node, the expert best alone reads all others."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     permutations: int = 20
 

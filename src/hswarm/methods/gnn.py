@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,8 +163,6 @@ class GNN:
     "attention": a graph attention network with `hidden` features a node, trained for `epochs` on graphs that grow edge
     by edge. "gradient": `samples` topologies a step of policy gradient. `rate` is the learning rate of either.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     edges: Literal["attention", "gradient"] = "attention"
     hidden: int = 8

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -30,8 +30,6 @@ from hswarm.system.system import System
 class GPTSwarm:
     """`samples` topologies a step. "interpolate": the best topology scored; "reinforce": at the end, edges with a
     probability above `threshold`, learnt at `rate`."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     edges: Literal["interpolate", "reinforce"] = "interpolate"
     samples: int = 8

@@ -7,7 +7,6 @@ own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +25,6 @@ from hswarm.system.system import System
 @dataclass(frozen=True)
 class LoraHub:
     """Weights within [-bound, bound], `l1` times their mean size added to the loss, `sigma` the first spread."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     bound: float = 1.5
     l1: float = 0.05

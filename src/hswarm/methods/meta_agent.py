@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -40,8 +39,6 @@ class MetaAgent:
     judge where the task has one, else the expert best alone. It is asked `designs` times, and reads the first
     `card_chars` characters of each expert's card (0: none).
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     designer: str = ""
     designs: int = 10

@@ -7,7 +7,6 @@ distributions (transformers, beside openvino too; toy).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -27,8 +26,6 @@ from hswarm.system.system import System
 @dataclass(frozen=True)
 class PackOfLLMs:
     """`temperature` of the weights: near 0 the best expert for the prompt decides alone."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     temperature: float = 1.0
 

@@ -6,7 +6,6 @@ A control that the paper lacks: as many calls an answer as a system of all nodes
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import numpy as np
 
@@ -23,8 +22,6 @@ from hswarm.system.system import System
 @dataclass(frozen=True)
 class SelfConsistency:
     """`samples` 0 is one a node of the recipe's systems."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     samples: int = 0
     temperature: float = 0.7

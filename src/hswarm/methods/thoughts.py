@@ -7,7 +7,7 @@ second expert. The wording is ours. Small experts that were trained to answer in
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -31,8 +31,6 @@ _REFINE = (
 class ChainOfThought:
     """One call an answer, of at most `max_new_tokens` tokens. `instruction` "" is our own."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     instruction: str = ""
     max_new_tokens: int = 256
 
@@ -53,8 +51,6 @@ class GraphOfThought:
     """`thoughts` samples at `temperature` (0: as many as make a system of the recipe's size), a node that combines
     them, and the sink, which checks the result. All nodes are the expert best alone; replies have at most
     `max_new_tokens` tokens. `prompts` "recipe" keeps the recipe's instructions, for experts that know no others."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     thoughts: int = 0
     temperature: float = 0.7

@@ -10,6 +10,7 @@ from hswarm.scorers.choice import stated_letter
 from hswarm.scorers.equality import same
 from hswarm.scorers.exact import stated_answer
 from hswarm.scorers.quantity import quantity
+from hswarm.scorers.regex import last_match
 from hswarm.tasks.task import Example
 
 _KINDS = ("0", "yes", "true")  # what a right answer may be like: a number, one of two words
@@ -31,13 +32,12 @@ def ballots(example: Example, replies: Sequence[str]) -> list[str]:
 
 def _stated(example: Example, replies: Sequence[str]) -> list[str]:
     if pattern := example.meta.get("pattern"):
-        matches = [list(re.finditer(pattern, reply)) for reply in replies]
-        return [(found[-1][found[-1].re.groups and 1] or "").strip() if found else "" for found in matches]
+        return [last_match(re.compile(pattern), reply) or "" for reply in replies]
     plainly = [stated_answer(reply, "") or "" for reply in replies]
     for kind in _KINDS:
-        read = [stated_answer(reply, kind) for reply in replies if reply.strip()]
+        read = [stated_answer(reply, kind) if reply.strip() else "" for reply in replies]
         if None not in read and any(_is(answer, kind) for answer in plainly):
-            return [stated_answer(reply, kind) or "" for reply in replies]
+            return [answer or "" for answer in read]
     return plainly
 
 

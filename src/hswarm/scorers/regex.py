@@ -20,8 +20,13 @@ def regex(examples: Sequence[Example], responses: Sequence[str], *, pattern: str
         raise TaskError(f"task.scorer_options.pattern {pattern!r} is no regular expression: {fault}") from fault
     scores = []
     for example, response in zip(examples, responses, strict=True):
-        matches = list(compiled.finditer(response))
-        found = (matches[-1][1 if compiled.groups else 0] or "").strip() if matches else ""
-        right = any(same(found, answer) for answer in accepted(example)) if matches else False
-        scores.append(Score(float(right), bool(matches), found))
+        found = last_match(compiled, response)
+        right = found is not None and any(same(found, answer) for answer in accepted(example))
+        scores.append(Score(float(right), found is not None, found or ""))
     return scores
+
+
+def last_match(pattern: re.Pattern[str], text: str) -> str | None:
+    """The first group (or all) of the last match of `pattern` in `text`; None if there is none."""
+    matches = list(pattern.finditer(text))
+    return (matches[-1][1 if pattern.groups else 0] or "").strip() if matches else None
