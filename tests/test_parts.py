@@ -1,6 +1,7 @@
 """Adding a part is one file: as the guides show it, from an installed package, and dropped into this one."""
 
 import ast
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from hswarm.analysis.context import analysis
 from hswarm.cli.ls import ROOMS
 from hswarm.engines.base import engine
 from hswarm.errors import ConfigError, MissingExtra
+from hswarm.experts.remote import ApiLimits
 from hswarm.methods import get_method
 from hswarm.methods.base import method
 from hswarm.options import configured
@@ -160,6 +162,15 @@ def test_declarations_are_read_without_running_them() -> None:
         Part("third", place="some.module:Third", options=(Option("e", "float", "0.5"),)),
         Part("fourth", place="some.module:fourth"),
     ]
+
+
+def test_inherited_settings_are_options_too() -> None:
+    """The judge takes the limits of every model behind an API, which stand in one place."""
+    options = {one.name: one.default for one in scorers.about("judge").options}
+    limits = {one.name: repr(one.default) for one in dataclasses.fields(ApiLimits)}
+    assert limits.items() <= options.items()
+    with pytest.raises(ConfigError, match="concurrency and attempts must be at least 1"):
+        get_scorer("judge", {"model": "m", "url": "http://x/v1", "concurrency": 0})
 
 
 def settable(settings: object, *, size: int, name: str = "", share: float = 0.5) -> object:

@@ -168,9 +168,12 @@ def declared(source: str, word: str, module: str, kind: type[_P]) -> list[_P]:
     if f"{word}(" not in source:
         return []
     found = []
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+    body = ast.parse(source).body
+    for node in body:
+        if isinstance(node, ast.FunctionDef):
             name, calls, options = node.name, node.decorator_list, read_options(node)
+        elif isinstance(node, ast.ClassDef):
+            name, calls, options = node.name, node.decorator_list, read_options(node) + _inherited(node, body)
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             name, calls, options = ast.unparse(node.targets[0]), [node.value.func], ()
         else:
@@ -193,6 +196,21 @@ def read_options(node: ast.FunctionDef | ast.ClassDef) -> tuple[Option, ...]:
         return read_options(inits[0]) if inits else ()
     fields = [one for one in node.body if isinstance(one, ast.AnnAssign) and "ClassVar" not in _text(one.annotation)]
     return tuple(Option(_text(one.target), _text(one.annotation), _text(one.value)) for one in fields)
+
+
+def _inherited(node: ast.ClassDef, body: list[ast.stmt]) -> tuple[Option, ...]:
+    """The options of the classes that `node` extends, where `body`, the file it stands in, imports them from hswarm."""
+    found: tuple[Option, ...] = ()
+    bases = {_text(base) for base in node.bases}
+    for one in body:
+        names = {alias.name for alias in one.names} & bases if isinstance(one, ast.ImportFrom) else set()
+        if names and isinstance(one, ast.ImportFrom) and (one.module or "").startswith("hswarm."):
+            path = Path(__file__).parent.joinpath(*str(one.module).split(".")[1:]).with_suffix(".py")
+            classes = [
+                each for each in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(each, ast.ClassDef)
+            ]
+            found += tuple(option for each in classes if each.name in names for option in read_options(each))
+    return found
 
 
 def _text(node: ast.expr | None) -> str:

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from hswarm.cli.common import recipe_of
 from hswarm.cli.main import main
 from hswarm.config.recipe import read_recipe
 from hswarm.runs.directory import Run
@@ -197,3 +199,11 @@ def test_sigterm_ends_a_training_that_can_go_on(root, tmp_path):
     assert status == 143, said
     assert "kept the experts that were finished; the same command continues" in said
     assert [path.name for path in (tmp_path / "pool").iterdir() if not path.name.startswith(".")] == ["one"]
+
+
+def test_a_run_is_its_recipe_and_no_name_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.toml").write_text("")
+    assert recipe_of(str(tmp_path)) == str(tmp_path / "config.toml")
+    monkeypatch.chdir(tmp_path)
+    assert recipe_of(".") == "config.toml"
+    assert recipe_of("") == ""

@@ -31,6 +31,6 @@ def continuing(kept: str) -> Iterator[None]:
 
 
 def recipe_of(name: str) -> str:
-    """The recipe of a run, if `name` is a run's folder; else `name`."""
+    """The recipe of a run, if `name` is a run's folder; else `name`, "" too, which names nothing."""
     kept = Path(name) / "config.toml"
-    return str(kept) if kept.is_file() else name
+    return str(kept) if name and kept.is_file() else name

@@ -24,20 +24,11 @@ REMOTE_BASE = "openai"  # in place of a local expert's base model
 REMOTE_FILE = "remote.json"
 
 
-@dataclass(frozen=True)
-class RemoteSettings:
-    """`[[pool.remote]]`: `model` as the API calls it, the API's `url` (up to /v1), `key` the NAME of a variable.
+@dataclass(frozen=True, kw_only=True)
+class ApiLimits:
+    """At most `concurrency` calls at a time and `per_minute` a minute (0: no limit), each for `timeout_s` seconds and
+    `attempts` times; at most `calls` calls a process (0: no limit)."""
 
-    At most `concurrency` calls at a time and `per_minute` a minute (0: no limit), each for `timeout_s` seconds and
-    `attempts` times; at most `calls` calls a process (0: no limit).
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    name: str
-    model: str
-    url: str
-    key: str = ""
     concurrency: int = 8
     per_minute: float = 0
     timeout_s: float = 60
@@ -45,6 +36,25 @@ class RemoteSettings:
     calls: int = 0
 
     def __post_init__(self) -> None:
+        if min(self.concurrency, self.attempts) < 1 or self.timeout_s <= 0:
+            raise ValueError("concurrency and attempts must be at least 1, timeout_s above 0")
+        if min(self.per_minute, self.calls) < 0:
+            raise ValueError("per_minute and calls must be at least 0")
+
+
+@dataclass(frozen=True)
+class RemoteSettings(ApiLimits):
+    """`[[pool.remote]]`: `model` as the API calls it, the API's `url` (up to /v1), `key` the NAME of a variable."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: str
+    model: str
+    url: str
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise ValueError("name must be letters, digits, '.', '_' or '-'")
         if self.key and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.key):
@@ -58,10 +68,6 @@ class RemoteSettings:
             raise ValueError("url must be like http://localhost:8000/v1, without a key or password in it")
         if self.key and place.scheme == "http" and not _loopback(place.hostname):
             raise ValueError(f"a key goes over https or to this machine alone, and url is {self.url}; use https")
-        if min(self.concurrency, self.attempts) < 1 or self.timeout_s <= 0:
-            raise ValueError("concurrency and attempts must be at least 1, timeout_s above 0")
-        if min(self.per_minute, self.calls) < 0:
-            raise ValueError("per_minute and calls must be at least 0")
 
 
 def _loopback(host: str) -> bool:

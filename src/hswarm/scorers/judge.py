@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 from hswarm.errors import TaskError
-from hswarm.experts.remote import RemoteExpert, RemoteSettings
+from hswarm.experts.remote import ApiLimits, RemoteExpert, RemoteSettings
 from hswarm.scorers.base import Respond, Score, accepted, scorer
 from hswarm.tasks.task import Example, Task
 
@@ -30,8 +30,8 @@ _BARE = re.compile(_NUMBER)
 
 @scorer("judge", "A model rates each response from 1 to 10: the base, or one behind an API", calls=2)
 @dataclass(frozen=True)
-class Judge:
-    """Without `model` and `url` the run's base model judges. The other options are those of a remote expert.
+class Judge(ApiLimits):
+    """`model` at `url` judges, or without both the run's base model. `key` and the limits are as for a remote expert.
 
     TaskError if they do not fit together.
     """
@@ -39,11 +39,6 @@ class Judge:
     model: str = ""
     url: str = ""
     key: str = ""
-    concurrency: int = 8
-    per_minute: float = 0
-    timeout_s: float = 60
-    attempts: int = 6
-    calls: int = 0
     max_new_tokens: int = 100
 
     def __post_init__(self) -> None:
@@ -56,10 +51,10 @@ class Judge:
         """The judge behind an API, None for the run's base model."""
         if not self.model:
             return None
-        given = {key: value for key, value in asdict(self).items() if key != "max_new_tokens"}
+        limits = {one.name: getattr(self, one.name) for one in fields(ApiLimits)}
         try:
-            return RemoteExpert(RemoteSettings("judge", **given))
-        except (ValueError, TypeError) as fault:
+            return RemoteExpert(RemoteSettings("judge", self.model, self.url, self.key, **limits))
+        except ValueError as fault:
             raise TaskError(f"task.scorer_options of the judge: {fault}") from None
 
     def __call__(self, examples: Sequence[Example], responses: Sequence[str], respond: Respond) -> list[Score]:
