@@ -166,7 +166,7 @@ def test_declarations_are_read_without_running_them() -> None:
 
 def test_inherited_settings_are_options_too() -> None:
     """The judge takes the limits of every model behind an API, which stand in one place."""
-    options = {one.name: one.default for one in scorers.about("judge").options}
+    options = {one.name: one.default for one in scorer.about("judge").options}
     limits = {one.name: repr(one.default) for one in dataclasses.fields(ApiLimits)}
     assert limits.items() <= options.items()
     with pytest.raises(ConfigError, match="concurrency and attempts must be at least 1"):
