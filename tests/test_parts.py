@@ -14,7 +14,7 @@ import pytest
 from hswarm.analysis.context import analysis
 from hswarm.cli.ls import ROOMS
 from hswarm.engines.base import engine
-from hswarm.errors import ConfigError, MissingExtra
+from hswarm.errors import ConfigError, MissingExtra, TaskError
 from hswarm.experts.remote import ApiLimits
 from hswarm.methods import get_method
 from hswarm.methods.base import method
@@ -169,7 +169,7 @@ def test_inherited_settings_are_options_too() -> None:
     options = {one.name: one.default for one in scorer.about("judge").options}
     limits = {one.name: repr(one.default) for one in dataclasses.fields(ApiLimits)}
     assert limits.items() <= options.items()
-    with pytest.raises(ConfigError, match="concurrency and attempts must be at least 1"):
+    with pytest.raises(TaskError, match="concurrency and attempts must be at least 1"):
         get_scorer("judge", {"model": "m", "url": "http://x/v1", "concurrency": 0})
 
 
