@@ -77,18 +77,18 @@ def test_auto_without_torch_names_the_extra() -> None:
     ("setting", "message"),
     [
         ("engine.device=cuda", "engine.device = 'cuda' is not on this machine"),
-        ("engine.device=nonsense", "engine.device = 'nonsense' is not on this machine"),
+        ("engine.device=cuda:97", "engine.device = 'cuda:97' is not on this machine"),
+        ("engine.device=mps", "engine.device = 'mps' is not on this machine, 'cpu' is; set engine.device = 'auto'"),
         ("engine.devices=[0,99]", "engine.devices: no device 99; there"),
     ],
 )
 def test_a_device_that_is_not_there_is_one_line(
     setting: str, message: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if setting.endswith("cuda"):
-        import torch
+    import torch
 
-        if torch.cuda.is_available():
-            pytest.skip("there is a GPU here")
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("there is a GPU here")
     recipe = str(root / "recipes/micro.toml")
     words = ["search", recipe, "--run", str(tmp_path / "run"), "--set", setting, "--set", "engine.name=transformers"]
     assert main(words) == 2

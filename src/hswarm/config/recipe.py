@@ -228,7 +228,10 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 
 def _explained(errors: Sequence[ErrorDetails], content: object) -> list[str]:
-    """A line for each place at fault; what a field of several kinds may hold is told at once."""
+    """A line for each place at fault; what a field of several kinds may hold is told at once.
+
+    Where an entry of a list or table is at fault, it alone is named.
+    """
     found: dict[str, str] = {}
     for error in errors:
         place = ".".join(_place(error["loc"], content)) or "recipe"
@@ -240,7 +243,7 @@ def _explained(errors: Sequence[ErrorDetails], content: object) -> list[str]:
         if got and before.startswith(f"{place}: expected ") and before.endswith(f"{got}{value}"):
             line = f"{before.removesuffix(got + value)} or {expected}{got}{value}" if expected not in before else before
         found[place] = line if place not in found or got else f"{before}; {line}"
-    return list(found.values())
+    return [line for place, line in found.items() if not any(other.startswith(f"{place}.") for other in found)]
 
 
 def _place(steps: Sequence[str | int], content: object) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -118,6 +119,8 @@ class EngineSettings:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", self.device):
+            raise ValueError(f"device must be 'auto', 'cpu', 'cuda', 'cuda:1', 'mps' or 'xpu', got '{self.device}'")
         if not isinstance(self.devices, str):
             object.__setattr__(self, "devices", tuple(self.devices))  # a list where it was read from JSON
         if self.devices and self.cluster:

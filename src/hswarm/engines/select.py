@@ -18,7 +18,7 @@ _FAST = {"vllm": "vllm", "openvino": "openvino_genai"}  # engines that support p
 @engine("auto", "The fastest installed engine that supports this machine and the pool")
 def fastest_engine(settings: EngineSettings, base: str) -> Engine:
     """vLLM on CUDA and OpenVINO on a CPU where they are installed, else transformers."""
-    device = settings.device if settings.device != "auto" else _device()
+    device = settings.device if settings.device != "auto" else fastest_device()
     name = fastest(settings, device, {name for name, package in _FAST.items() if find_spec(package)})
     made: Engine = engine.get(name)(settings, base)
     return made
@@ -52,7 +52,8 @@ def _for_transformers_alone(expert: Expert) -> bool:
     return expert.form is not None and not expert.form.kinds <= taken
 
 
-def _device() -> str:
+def fastest_device() -> str:
+    """ "cuda" or "mps" where torch sees one, else "cpu". MissingExtra without torch."""
     try:
         import torch
     except ImportError as missing:

@@ -9,6 +9,7 @@ What was measured on a GPU: docs/gpu.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -27,6 +28,7 @@ from hswarm.engines.base import (
     group_batches,
 )
 from hswarm.engines.chat import Chat, digest_of, seed_of
+from hswarm.engines.select import fastest_device
 from hswarm.errors import ConfigError, MissingExtra, PoolError
 from hswarm.experts import shards
 from hswarm.experts.adapter import Expert
@@ -342,14 +344,13 @@ def _device(name: str) -> str:
         try:
             torch.empty(1, device=name)
         except (RuntimeError, AssertionError, NotImplementedError) as fault:  # which one depends on the build
-            reason = str(fault).split("\n")[0].rstrip(".")
+            reason = re.split(r"\n|\.\s|\.$", str(fault))[0]
+            there = f"'{fastest_device()}' is" + ("" if reason.startswith("Could not run") else f" ({reason})")
             raise ConfigError(
-                [f"engine.device = '{name}' is not on this machine ({reason}); set engine.device = 'auto'"]
+                [f"engine.device = '{name}' is not on this machine, {there}; set engine.device = 'auto'"]
             ) from fault
         return name
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    return fastest_device()
 
 
 def _dtype(name: str, device: Any) -> Any:

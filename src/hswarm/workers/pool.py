@@ -117,7 +117,7 @@ class WorkerPool:
                 worker.start()
                 return
             except WorkerLost:
-                if attempt == _LOSSES:
+                if attempt == _LOSSES or self._closed:
                     raise
 
     def _take(self, place: int) -> tuple[_Wave, int] | None:
