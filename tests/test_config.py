@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from hswarm.config.recipe import PRESETS, Recipe, build_recipe, read_recipe
+from hswarm.config.recipe import PRESETS, Recipe, build_recipe, read_recipe, same_recipe
 from hswarm.errors import ConfigError
 from hswarm.experiments.parameters import SPACES, read_space
 from hswarm.experts.remote import RemoteSettings
@@ -50,6 +50,28 @@ def test_recipes_are_read_and_written_back(tmp_path, root, name):
     recipe = read_recipe(root / f"recipes/{name}.toml")
     (tmp_path / "again.toml").write_text(recipe.to_toml())
     assert read_recipe(tmp_path / "again.toml") == recipe
+
+
+def test_a_recipe_holds_any_text_and_nothing_for_none(tmp_path) -> None:
+    texts = ["", 'a"b\\', "line\nnext", "tab\t\x7f", "# no comment", "naïve 模 😀", "2020-01-01", "true"]
+    content = {"methods": {f"part {i}": {text: [text, {"k": text, "none": None}]} for i, text in enumerate(texts)}}
+    recipe = build_recipe(content)
+    path = tmp_path / "r.toml"
+    path.write_text(recipe.to_toml(), encoding="utf-8")
+    kept = tomllib.loads(recipe.to_toml())["methods"]
+    assert kept == {f"part {i}": {text: [text, {"k": text}]} for i, text in enumerate(texts)}
+    assert "None" not in recipe.to_toml()
+
+
+def test_a_recipe_is_the_same_however_it_is_written(tmp_path) -> None:
+    recipe = build_recipe({"seed": 3, "engine": {"devices": [0, 1]}})
+    path = tmp_path / "kept.toml"
+    path.write_text("# mine\n" + recipe.to_toml().replace("[\n    0,\n    1,\n]", "[0, 1]"))
+    assert "[0, 1]" in path.read_text()
+    assert same_recipe(path, recipe)
+    assert not same_recipe(path, build_recipe({"seed": 4, "engine": {"devices": [0, 1]}}))
+    path.write_text("seed = ")
+    assert not same_recipe(path, recipe)
 
 
 def test_layers_default_preset_file_command_line(tmp_path):

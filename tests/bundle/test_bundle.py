@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 from safetensors.numpy import load_file, save_file
 
 import hswarm
+from hswarm.bundle.card import model_card
 from hswarm.bundle.export import export_adapter, export_bundle, export_merged
 from hswarm.bundle.package import Source, open_source
 from hswarm.bundle.prune import smaller_systems
@@ -90,6 +92,16 @@ def test_the_card_is_in_the_hubs_format(run, tmp_path):
     assert result.dataset_name == "toy"
     for text in ("best single expert", "```mermaid", run.best.experts[0].digest[:16], "hswarm.load"):
         assert text in card.text
+
+
+@pytest.mark.parametrize("name", ["yes", "1e3", "a: b #c", "- x", "\"q'", "naïve 模", "a\nb", "null"])
+def test_names_stay_text_in_the_card(run, name) -> None:
+    source = open_source(run.path)
+    card = model_card(replace(source, name=name, report=source.report.model_copy(update={"task": name})), {})
+    data = yaml.safe_load(card.split("---\n")[1])
+    assert data["model-index"][0]["name"] == name
+    assert data["model-index"][0]["results"][0]["dataset"]["name"] == name
+    assert list(data)[:2] == ["library_name", "pipeline_tag"]
 
 
 def test_smaller_systems_are_all_that_one_node_less_leads_to():

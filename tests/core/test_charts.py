@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hswarm.plots.charts import Line, lines_svg, paths_svg, projected, sparkline
+from hswarm.plots.points import Point, labels, points_svg
 
 NS = "{http://www.w3.org/2000/svg}"
 HOSTILE = '"><script>alert(1)</script>&'
@@ -63,3 +64,41 @@ def test_a_sparkline_has_a_character_a_value():
     assert sparkline([0.0, None, 0.5, 1.0]) == "▁ ▅█"
     assert sparkline([]) == ""
     assert sparkline([2.0, 2.0]) == "██"  # from zero, not from the least
+
+
+def drawn(points: list[Point], labelled: bool = True) -> ET.Element:
+    return ET.fromstring(points_svg({"sums": points}, "tokens", "score", labelled, "hswarm"))
+
+
+def test_points_stand_where_their_values_are_and_steps_join_the_best() -> None:
+    points = [Point("a", 10, 0.2), Point("hswarm", 1000, 0.8), Point("worse", 100, 0.1), Point("b", 100, 0.5)]
+    svg = drawn(points)
+    places = {
+        str(dot[0].text).split(":")[0]: (float(dot.attrib["cx"]), float(dot.attrib["cy"]))
+        for dot in svg.iter(f"{NS}circle")
+    }
+    assert places["b"][0] - places["a"][0] == pytest.approx(places["hswarm"][0] - places["b"][0], abs=0.2)  # log
+    assert places["a"][1] > places["b"][1] > places["hswarm"][1]
+    (route,) = [
+        path.attrib["d"] for path in svg.iter(f"{NS}path") if "M" in path.attrib["d"] and "V" in path.attrib["d"]
+    ]
+    corners = [f"{places[name][1]:.1f}" for name in ("a", "b", "hswarm")]
+    assert re.findall(r"[V ]([\d.]+)", route) == corners
+    assert f"{places['worse'][1]:.1f}" not in route
+    told = [text.text for text in svg.iter(f"{NS}text")]
+    assert {"a", "b", "worse", "hswarm", "100", "sums"} <= set(told)
+
+
+def test_points_without_labels_have_plain_numbers_and_near_ones_share_a_label() -> None:
+    svg = drawn([Point(f"trial {i}", i, 0.1 * i) for i in range(4)], labelled=False)
+    assert not [text for text in svg.iter(f"{NS}text") if str(text.text).startswith("trial")]
+    near = [Point("a", 100, 50), Point("b", 110, 52), Point("c", 500, 50)]
+    assert [(label.text, label.left) for label in labels(near)] == [("a, b", False), ("c", True)]
+
+
+@pytest.mark.parametrize(
+    "points", [[], [Point("a", 0, 0)], [Point("a", 5, 1)], [Point("a", 1e-3, 0), Point("b", 1e9, 1)]]
+)
+def test_any_points_draw(points: list[Point]) -> None:
+    assert len(list(drawn(points).iter(f"{NS}circle"))) == len(points)
+    assert HOSTILE not in points_svg({HOSTILE: [Point(HOSTILE, 1, 1)]}, HOSTILE, HOSTILE, True)

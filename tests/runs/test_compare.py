@@ -8,18 +8,12 @@ import pytest
 
 from hswarm.cli.main import main
 from hswarm.core.stats import holm
-from hswarm.report.table import labels, tabulate
+from hswarm.report.table import tabulate
 
 
 def test_holm_against_values_worked_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
-
-
-def test_methods_at_one_place_share_a_label():
-    points = [(100.0, -0.5, "a"), (100.5, -0.5, "b"), (400.0, -0.9, "c")]
-    assert labels(points) == [("a, b", 100.0, 0.5, False), ("c", 400.0, 0.9, True)]
-    assert labels(points[:1]) == [("a", 100.0, 0.5, False)]
 
 
 def results(scores):
@@ -100,7 +94,6 @@ def kept_calls(path):
 
 
 def test_compare_from_the_command_line(tmp_path, root, capsys):
-    pytest.importorskip("matplotlib")
     words = [
         "compare",
         str(root / "recipes/toy.toml"),

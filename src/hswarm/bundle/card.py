@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+import yaml
 
 from hswarm.bundle.package import RECIPE, Source
 from hswarm.plots.graph import graph_mermaid
@@ -16,7 +16,7 @@ _LIBRARY = {"bundle": "hswarm", "adapter": "peft", "merged": "transformers"}
 def model_card(source: Source, hashes: Mapping[str, Mapping[str, str]], form: str = "bundle") -> str:
     """The text of README.md. `form` is "bundle", "adapter" or "merged"."""
     parts = [
-        "---\n" + "\n".join(_yaml(_data(source, form))) + "\n---",
+        f"---\n{yaml.safe_dump(_data(source, form), sort_keys=False, allow_unicode=True, width=1000)}---",
         f"# {source.name}",
         _what(source, form),
         _usage(source, form),
@@ -28,9 +28,9 @@ def model_card(source: Source, hashes: Mapping[str, Mapping[str, str]], form: st
     return "\n\n".join(parts) + "\n"
 
 
-def _data(source: Source, form: str) -> dict[str, Any]:
+def _data(source: Source, form: str) -> dict[str, object]:
     """The hub's metadata, without a licence: it follows from the base's and the adapters', which only people know."""
-    data: dict[str, Any] = {"library_name": _LIBRARY[form], "pipeline_tag": "text-generation"}
+    data: dict[str, object] = {"library_name": _LIBRARY[form], "pipeline_tag": "text-generation"}
     if bases := source.system.adapter_bases:
         data["base_model"] = list(bases)
         data["base_model_relation"] = "merge" if form == "merged" else "adapter"
@@ -168,20 +168,3 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 def _score(summary: Summary | None) -> str:
     return f"{summary}, n = {summary.n}" if summary and summary.score is not None else "-"
-
-
-def _yaml(value: Any, indent: int = 0) -> list[str]:
-    """Lines of YAML for mappings and lists of scalars or of mappings; scalars are JSON, which YAML contains."""
-    pad = "  " * indent
-    lines = []
-    for key, entry in value.items():
-        if isinstance(entry, dict):
-            lines += [f"{pad}{key}:", *_yaml(entry, indent + 1)]
-        elif isinstance(entry, list):
-            lines.append(f"{pad}{key}:")
-            for item in entry:
-                inner = _yaml(item, indent + 1) if isinstance(item, dict) else [f"{pad}  {json.dumps(item)}"]
-                lines += [f"{pad}- {inner[0].strip()}", *inner[1:]]
-        else:
-            lines.append(f"{pad}{key}: {json.dumps(entry)}")
-    return lines

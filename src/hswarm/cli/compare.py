@@ -12,7 +12,7 @@ from rich.table import Table
 from hswarm import io
 from hswarm.cli.common import continuing, say, terminal
 from hswarm.config.recipe import read_recipe
-from hswarm.errors import ConfigError, MissingExtra
+from hswarm.errors import ConfigError
 from hswarm.experiments import paper
 from hswarm.experiments.compare import compare as run_comparison
 from hswarm.methods import method_names
@@ -44,10 +44,7 @@ def compare(arguments: argparse.Namespace) -> None:
     table = tabulate(results)
     for target in filter(None, (path / "table.json", arguments.json)):
         io.write_text(Path(target), json.dumps(table, indent=2) + "\n")
-    try:
-        write_all(table, path)
-    except MissingExtra as missing:
-        say(f"no picture: {missing}")
+    write_all(table, path)
     console = terminal()
     for task, rows in table["tasks"].items():
         shown = Table(*(HEAD[i] for i in _SHOWN), title=task)

@@ -10,13 +10,14 @@ from typing import Any
 
 from rich.table import Table
 
+from hswarm import io
 from hswarm.cli.common import continuing, say, terminal
 from hswarm.config.recipe import read_recipe
-from hswarm.errors import MissingExtra
 from hswarm.experiments.parameters import SPACES, read_space
 from hswarm.experiments.sweep import Plan, Pruner, Sampler
 from hswarm.experiments.sweep import sweep as run_sweep
-from hswarm.plots.sweep import draw
+from hswarm.plots.bars import bars_svg
+from hswarm.plots.points import Point, points_svg
 
 _SHOWN = 10
 
@@ -44,10 +45,12 @@ def sweep(arguments: argparse.Namespace) -> None:
     if results["importance"]:
         shares = ", ".join(f"{name} {share:.2f}" for name, share in results["importance"].items())
         console.print(f"what the score depends on: {shares}", soft_wrap=True)
-    try:
-        draw(results, path / "sweep.svg")
-    except MissingExtra as missing:
-        say(f"no picture: {missing}")
+        bars = bars_svg(
+            list(results["importance"]), list(results["importance"].values()), "what the score depends on: shares"
+        )
+        io.write_text(path / "importance.svg", bars + "\n")
+    points = [Point(f"trial {row['trial']}", row["trial"], row["score"]) for row in whole]
+    io.write_text(path / "sweep.svg", points_svg({recipe.name: points}, "trial", "dev score") + "\n")
     console.print(
         f"the best recipe: {path / 'best.toml'}; look at test with: hswarm search {path / 'best.toml'}", soft_wrap=True
     )

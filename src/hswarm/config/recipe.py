@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
+import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
@@ -123,6 +123,14 @@ def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "
     if preset:
         content = _merged(content, PRESETS.get(preset, {})) | {"preset": preset}
     return build_recipe(_merged(content, set_values(overrides)))
+
+
+def same_recipe(path: Path, recipe: Recipe) -> bool:
+    """Whether the file at `path`, written by `to_toml` of this version or an older one, holds `recipe`."""
+    try:
+        return build_recipe(tomllib.loads(path.read_text(encoding="utf-8"))) == recipe
+    except (OSError, ValueError, RecursionError, ConfigError):
+        return False
 
 
 def varied(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
@@ -269,26 +277,12 @@ def _fields(place: Sequence[str | int]) -> list[str]:
     return [field.name for field in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
 
 
-def toml_text(content: Mapping[str, Any], prefix: str = "") -> str:
-    """`content` as TOML: plain values first, then one table a mapping. None is left out."""
-    plain = {key: value for key, value in content.items() if value is not None and not isinstance(value, Mapping)}
-    lines = [f"{_key(key)} = {_value(value)}" for key, value in plain.items()]
-    for key, value in content.items():
-        if isinstance(value, Mapping) and value:
-            name = f"{prefix}{_key(key)}"
-            lines += ["", f"[{name}]", toml_text(value, f"{name}.").rstrip("\n")]
-    return "\n".join(lines).lstrip("\n") + "\n"
+def toml_text(content: Mapping[str, object]) -> str:
+    """`content` as TOML. None is left out, for TOML has no word for it."""
+    return tomli_w.dumps({key: _without_none(value) for key, value in content.items() if value is not None})
 
 
-def _key(key: str) -> str:
-    return key if key and key.replace("-", "").replace("_", "").isalnum() and key.isascii() else json.dumps(key)
-
-
-def _value(value: Any) -> str:
+def _without_none(value: object) -> object:
     if isinstance(value, Mapping):
-        return (
-            "{" + ", ".join(f"{_key(key)} = {_value(inner)}" for key, inner in value.items() if inner is not None) + "}"
-        )
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_value(inner) for inner in value) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    return [_without_none(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hswarm import io
-from hswarm.config.recipe import Recipe, read_recipe
+from hswarm.config.recipe import Recipe, read_recipe, same_recipe
 from hswarm.errors import ConfigError, RunError, UserError
 from hswarm.experiments.parallel import each
 from hswarm.methods import get_method, run_method
@@ -143,12 +143,12 @@ def _keep_recipe(recipe: Recipe, path: Path) -> Path:
         session = Session.load(recipe)
         planned = planned_calls(recipe, len(session.pool.experts), len(session.task.dev), 0, session.task)["total"]
         recipe = recipe.model_copy(update={"budget": replace(recipe.budget, calls=planned)})
-    kept, text = path / "recipes" / f"{recipe.name}.toml", recipe.to_toml()
-    if kept.is_file() and kept.read_text(encoding="utf-8") != text:
+    kept = path / "recipes" / f"{recipe.name}.toml"
+    if kept.is_file() and not same_recipe(kept, recipe):
         raise RunError(
             f"{path} compares another recipe '{recipe.name}' or with another budget; take another folder (--run)"
         )
-    io.write_text(kept, text)
+    io.write_text(kept, recipe.to_toml())
     return kept
 
 

@@ -1,9 +1,9 @@
 """Many searches of one recipe with other settings: Optuna says which, each is a run, all share their calls.
 
 A sweep's directory holds `recipe.toml`, `sweep.json` (what varies and how), `study.journal` (Optuna's), `calls.sqlite`
-(shared by all trials), `trials/<number>/` (a run each), and in the end `best.toml`, `results.json`, `sweep.svg`.
-Started again it goes on: a trial that was interrupted from its last whole iteration. Trials see dev alone; test is
-looked at by whoever searches with `best.toml`.
+(shared by all trials), `trials/<number>/` (a run each), and in the end `best.toml`, `results.json` and two
+pictures. Started again it goes on: a trial that was interrupted from its last whole iteration. Trials see dev alone;
+test is looked at by whoever searches with `best.toml`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from hswarm import io
-from hswarm.config.recipe import Recipe, build_recipe, read_recipe, varied
+from hswarm.config.recipe import Recipe, build_recipe, read_recipe, same_recipe, varied
 from hswarm.errors import ConfigError, MissingExtra, RunError, UserError
 from hswarm.experiments.parallel import each
 from hswarm.experiments.parameters import Parameter
@@ -157,10 +157,17 @@ def _keep(recipe: Recipe, plan: Plan, path: Path) -> None:
     if not recipe.search.cache:
         shared = str((path / "calls.sqlite").resolve())
         recipe = recipe.model_copy(update={"search": replace(recipe.search, cache=shared)})
-    for name, text in (("recipe.toml", recipe.to_toml()), ("sweep.json", json.dumps(asdict(plan), indent=2) + "\n")):
-        if (path / name).is_file() and (path / name).read_text(encoding="utf-8") != text:
-            raise RunError(f"{path} holds a sweep with another {name}; take another folder (--run)")
-        io.write_text(path / name, text)
+    plan_text = json.dumps(asdict(plan), indent=2) + "\n"
+    own = path / "recipe.toml", path / "sweep.json"
+    others = [
+        own[0].is_file() and not same_recipe(own[0], recipe),
+        own[1].is_file() and own[1].read_text(encoding="utf-8") != plan_text,
+    ]
+    for file, other in zip(own, others, strict=True):
+        if other:
+            raise RunError(f"{path} holds a sweep with another {file.name}; take another folder (--run)")
+    io.write_text(own[0], recipe.to_toml())
+    io.write_text(own[1], plan_text)
 
 
 def _read_plan(path: Path) -> Plan:

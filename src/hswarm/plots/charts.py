@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 COLOURS = ("#3b7ddd", "#d1632a", "#1d9a6c", "#a05bd0", "#b8921f", "#d24b74", "#4f8fa8", "#7d8a2e", "#96705a", "#7070d8")
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _EDGE = 520, 260, 46, 34, 12
+WIDTH, HEIGHT, _LEFT, _BOTTOM, EDGE = 520, 260, 46, 34, 12
 _ENTRY = 118  # of the legend, four a row
 _SPARKS = "▁▂▃▄▅▆▇█"
 T = TypeVar("T")
@@ -33,8 +33,8 @@ def lines_svg(lines: Sequence[Line], y_label: str) -> str:
     known = [v for line in lines for v in line.values if v is not None]
     known += [end for line in lines for interval in line.band if interval for end in interval]
     count = max(len(line.values) for line in lines)
-    top = _EDGE + 18 * math.ceil(len(lines) / 4)
-    frame = _Frame((1, max(2, count)), (min(known, default=0), max(known, default=1)), top)
+    top = EDGE + 18 * math.ceil(len(lines) / 4)
+    frame = Frame((1, max(2, count)), (min(known, default=0), max(known, default=1)), top)
     parts = [*frame.axes("iteration", y_label), *_legend([line.name for line in lines])]
     for i, line in enumerate(lines):
         colour = COLOURS[i % len(COLOURS)]
@@ -46,14 +46,14 @@ def lines_svg(lines: Sequence[Line], y_label: str) -> str:
             for t, value in enumerate(line.values)
             if value is not None
         ]
-    return _svg(parts, f"{y_label} by iteration: {', '.join(line.name for line in lines)}")
+    return svg(parts, f"{y_label} by iteration: {', '.join(line.name for line in lines)}")
 
 
 def curve_svg(calls: Sequence[float], lines: Mapping[str, Sequence[float | None]], y_label: str) -> str:
     """The best of each of `lines` by number of calls made: steps, from zero up."""
-    top = _EDGE + 18 * math.ceil(len(lines) / 4)
+    top = EDGE + 18 * math.ceil(len(lines) / 4)
     most = max((v for values in lines.values() for v in values if v is not None), default=1.0)
-    frame = _Frame((0, max([1.0, *calls])), (0.0, most or 1.0), top)
+    frame = Frame((0, max([1.0, *calls])), (0.0, most or 1.0), top)
     parts = [*frame.axes("calls", y_label), *_legend(list(lines))]
     for i, (name, values) in enumerate(lines.items()):
         colour, route, before = COLOURS[i % len(COLOURS)], "", 0.0
@@ -65,7 +65,7 @@ def curve_svg(calls: Sequence[float], lines: Mapping[str, Sequence[float | None]
             f'<polyline points="{route.strip()}" fill="none" stroke="{colour}" stroke-width="2">'
             f"<title>{escape(name)}: {before:.3f} at the end</title></polyline>"
         )
-    return _svg(parts, f"{y_label} by calls: {', '.join(lines)}")
+    return svg(parts, f"{y_label} by calls: {', '.join(lines)}")
 
 
 def paths_svg(paths: NDArray[np.float64], names: Sequence[str], labels: tuple[str, str], best: tuple[int, int]) -> str:
@@ -75,7 +75,7 @@ def paths_svg(paths: NDArray[np.float64], names: Sequence[str], labels: tuple[st
     """
     low, high = paths.min(axis=(0, 1)), paths.max(axis=(0, 1))
     told = names if len(names) <= 12 else ()  # more are identified by pointing at them
-    frame = _Frame((low[0], high[0]), (low[1], high[1]), _EDGE + 18 * math.ceil(len(told) / 4), pad=0.06)
+    frame = Frame((low[0], high[0]), (low[1], high[1]), EDGE + 18 * math.ceil(len(told) / 4), pad=0.06)
     parts = [*frame.axes(*labels), *_legend(told)]
     for i in range(paths.shape[1]):
         colour = COLOURS[i % len(COLOURS)]
@@ -92,7 +92,7 @@ def paths_svg(paths: NDArray[np.float64], names: Sequence[str], labels: tuple[st
             f'<text x="{x:.1f}" y="{y + 6:.1f}" text-anchor="middle" font-size="18" fill="currentColor">★'
             "<title>the best system found</title></text>"
         )
-    return _svg(parts, f"paths of {paths.shape[1]} points in a plane")
+    return svg(parts, f"paths of {paths.shape[1]} points in a plane")
 
 
 def projected(trail: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], tuple[float, float]]:
@@ -118,35 +118,40 @@ def sparkline(values: Sequence[float | None]) -> str:
     return "".join(" " if v is None else _SPARKS[round((v - low) / (high - low) * (len(_SPARKS) - 1))] for v in values)
 
 
-class _Frame:
+class Frame:
     """From numbers to places in the picture."""
 
-    def __init__(self, x: tuple[float, float], y: tuple[float, float], top: float, pad: float = 0.0) -> None:
-        self._x, self._y, self._top = _widened(*x, pad), _widened(*y, max(pad, 0.04)), top
+    def __init__(
+        self, x: tuple[float, float], y: tuple[float, float], top: float, pad: float = 0.0, log: bool = False
+    ) -> None:
+        """`pad`: room around the values, as a share of their range; `log`: x, all above 0, is logarithmic."""
+        self._log = log
+        ends = (math.log10(x[0]), math.log10(x[1])) if log else x
+        self._x, self._y, self._top = _widened(*ends, pad), _widened(*y, max(pad, 0.04)), top
 
     def x(self, value: float) -> float:
         low, high = self._x
-        return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _EDGE)
+        return _LEFT + ((math.log10(value) if self._log else value) - low) / (high - low) * (WIDTH - _LEFT - EDGE)
 
     def y(self, value: float) -> float:
         low, high = self._y
-        return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - _BOTTOM - self._top)
+        return HEIGHT - _BOTTOM - (value - low) / (high - low) * (HEIGHT - _BOTTOM - self._top)
 
     def axes(self, x_label: str, y_label: str) -> Iterator[str]:
         for value in _ticks(*self._y):
             y = self.y(value)
             yield (
-                f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _EDGE}" stroke="currentColor" opacity=".15"/>'
+                f'<path d="M{_LEFT} {y:.1f}H{WIDTH - EDGE}" stroke="currentColor" opacity=".15"/>'
                 f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>'
             )
-        for value in _ticks(*self._x):
+        for value in _powers(*self._x) if self._log else _ticks(*self._x):
             if x_label != "iteration" or value == round(value):
                 yield (
-                    f'<text x="{self.x(value):.1f}" y="{_HEIGHT - _BOTTOM + 15}" text-anchor="middle">{value:g}</text>'
+                    f'<text x="{self.x(value):.1f}" y="{HEIGHT - _BOTTOM + 15}" text-anchor="middle">{value:g}</text>'
                 )
-        middle = (_LEFT + _WIDTH - _EDGE) / 2
-        yield f'<text x="{middle:g}" y="{_HEIGHT - 4}" text-anchor="middle">{escape(x_label)}</text>'
-        height = (self._top + _HEIGHT - _BOTTOM) / 2
+        middle = (_LEFT + WIDTH - EDGE) / 2
+        yield f'<text x="{middle:g}" y="{HEIGHT - 4}" text-anchor="middle">{escape(x_label)}</text>'
+        height = (self._top + HEIGHT - _BOTTOM) / 2
         yield (
             f'<text x="11" y="{height:g}" text-anchor="middle" transform="rotate(-90 11 {height:g})">'
             f"{escape(y_label)}</text>"
@@ -167,6 +172,13 @@ def _ticks(low: float, high: float) -> list[float]:
     return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
+def _powers(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten between 10**low and 10**high; powers alone where those would be too many."""
+    steps = (1, 2, 5) if high - low < 3 else (1,)
+    wide = [m * 10.0**k for k in range(math.floor(low), math.ceil(high) + 1) for m in steps]
+    return [value for value in wide if low <= math.log10(value) <= high]
+
+
 def _runs(values: Sequence[T | None]) -> Iterator[list[tuple[int, T]]]:
     """Stretches of values without a gap, each with its place."""
     run: list[tuple[int, T]] = []
@@ -178,12 +190,12 @@ def _runs(values: Sequence[T | None]) -> Iterator[list[tuple[int, T]]]:
             run = []
 
 
-def _stroke(frame: _Frame, run: Sequence[tuple[int, float]], colour: str) -> str:
+def _stroke(frame: Frame, run: Sequence[tuple[int, float]], colour: str) -> str:
     places = " ".join(f"{frame.x(t + 1):.1f},{frame.y(value):.1f}" for t, value in run)
     return f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="2"/>'
 
 
-def _band(frame: _Frame, run: Sequence[tuple[int, Sequence[float]]], colour: str) -> str:
+def _band(frame: Frame, run: Sequence[tuple[int, Sequence[float]]], colour: str) -> str:
     there = [f"{frame.x(t + 1):.1f},{frame.y(ends[1]):.1f}" for t, ends in run]
     back = [f"{frame.x(t + 1):.1f},{frame.y(ends[0]):.1f}" for t, ends in reversed(run)]
     return f'<polygon points="{" ".join(there + back)}" fill="{colour}" opacity=".15"/>'
@@ -199,9 +211,10 @@ def _legend(names: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _svg(parts: Sequence[str], spoken: str) -> str:
+def svg(parts: Sequence[str], spoken: str, panels: int = 1) -> str:
+    """The whole picture, so many panels high; `spoken` says what it shows."""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {panels * HEIGHT}" role="img" '
         f'aria-label="{escape(spoken)}" font-family="system-ui, sans-serif" font-size="12" fill="currentColor">'
         f"{''.join(parts)}</svg>"
     )

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hswarm.core.stats import bootstrap_interval, holm, paired_test
-from hswarm.errors import MissingExtra
 from hswarm.io import write_text
+from hswarm.plots.points import Point, points_svg
 
 Array = NDArray[np.float64]
 REFERENCES = ("best_single", "hswarm")
@@ -215,58 +215,18 @@ def _escape(text: str) -> str:
     return text.replace("_", "\\_").replace("%", "\\%")
 
 
-def pareto_svg(table: Mapping[str, Any], path: Path) -> None:
+def pareto_svg(table: Mapping[str, Any]) -> str:
     """Score against tokens an answer, one panel a task; methods that no other beats at less cost are joined."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise MissingExtra("the picture of score against cost", "methods") from missing
-    figure = Figure(figsize=(7, 4.5 * len(table["tasks"])), layout="constrained")
-    for place, (task, rows) in enumerate(table["tasks"].items()):
-        axes = figure.add_subplot(len(table["tasks"]), 1, place + 1)
-        points = sorted((row["tokens"], -row["test"], row["method"]) for row in rows if "test" in row)
-        front, best = [], -np.inf
-        for tokens, negative, name in points:
-            color, layer = ("tab:red", 3) if name == "hswarm" else ("tab:blue", 2)  # on top of its equals
-            axes.plot(tokens, -negative, "o", color=color, zorder=layer)
-            if -negative > best:
-                best = -negative
-                front.append((tokens, best))
-        for names, x, y, right in labels(points):
-            offset, side = ((-5, 2), "right") if right else ((5, 2), "left")
-            axes.annotate(names, (x, y), fontsize=7, xytext=offset, textcoords="offset points", ha=side)
-        axes.step(*zip(*front, strict=True), where="post", color="grey", linewidth=0.8)
-        axes.set(title=task, xlabel="tokens an answer", ylabel="test score", xscale="log")
-    figure.savefig(path, format="svg")
-
-
-def labels(points: Sequence[tuple[float, float, str]]) -> list[tuple[str, float, float, bool]]:
-    """Names, place, whether right of the middle, of `points` (tokens, - score, method); near ones share a label."""
-    places = np.array([(np.log(tokens), -negative) for tokens, negative, _ in points])
-    spread = np.ptp(places, axis=0)
-    unit = (places - places.min(axis=0)) / np.where(spread > 0, spread, 1)
-    groups: list[list[int]] = []
-    for i, place in enumerate(unit):
-        for group in groups:
-            if (np.abs(unit[group[0]] - place) < (0.08, 0.025)).all():
-                group.append(i)
-                break
-        else:
-            groups.append([i])
-    return [
-        (
-            ", ".join(points[i][2] for i in group),
-            points[group[0]][0],
-            -points[group[0]][1],
-            bool(unit[group[0]][0] > 0.5),
-        )
-        for group in groups
-    ]
+    panels = {
+        task: [Point(row["method"], row["tokens"], row["test"]) for row in rows if "test" in row]
+        for task, rows in table["tasks"].items()
+    }
+    return points_svg(panels, "tokens an answer", "test score", labelled=True, marked="hswarm") + "\n"
 
 
 def write_all(table: Mapping[str, Any], folder: Path) -> None:
-    """table.md, table.csv, table.tex and, with matplotlib, pareto.svg."""
+    """table.md, table.csv, table.tex and pareto.svg."""
     write_text(folder / "table.md", markdown(table))
     write_text(folder / "table.csv", comma_separated(table))
     write_text(folder / "table.tex", latex(table))
-    pareto_svg(table, folder / "pareto.svg")
+    write_text(folder / "pareto.svg", pareto_svg(table))
