@@ -16,7 +16,7 @@ _LIBRARY = {"bundle": "hswarm", "adapter": "peft", "merged": "transformers"}
 def model_card(source: Source, hashes: Mapping[str, Mapping[str, str]], form: str = "bundle") -> str:
     """The text of README.md. `form` is "bundle", "adapter" or "merged"."""
     parts = [
-        f"---\n{yaml.safe_dump(_data(source, form), sort_keys=False, allow_unicode=True, width=1000)}---",
+        f"---\n{yaml_text(_data(source, form))}---",
         f"# {source.name}",
         _what(source, form),
         _usage(source, form),
@@ -26,6 +26,11 @@ def model_card(source: Source, hashes: Mapping[str, Mapping[str, str]], form: st
         *([_bases(hashes)] if hashes else []),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def yaml_text(content: object) -> str:
+    """`content` as YAML that ends with a line end; no value is folded over lines."""
+    return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=float("inf")))
 
 
 def _data(source: Source, form: str) -> dict[str, object]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hswarm import io
+from hswarm.bundle.card import yaml_text
 
 _TOKENS = ("tokenizer.json", "vocab.json")  # large, and full of strings that look like paths
 _WORDS = ("prompts", "chat_template", "added_tokens_decoder")  # text, not names
@@ -28,6 +29,7 @@ def hide_paths(folder: Path) -> None:
                 (json.dumps(old), json.dumps(name)),
                 (json.dumps(old, ensure_ascii=False), json.dumps(name, ensure_ascii=False)),
                 (f"`{old}`", f"`{name}`"),
+                (yaml_text([old]), yaml_text([name])),  # the card's list of bases
             ):
                 new = new.replace(quoted, instead)
         if new != text:
