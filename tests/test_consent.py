@@ -183,7 +183,7 @@ def test_what_an_entry_covers(entry: str, url: str, key: str, fine: bool) -> Non
 def test_an_entry_of_no_known_form_is_refused(entry: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be allowed"):
         hswarm.allow(entry)
-    assert main(["ls", "tasks", "--allow", entry]) == 2
+    assert main(["list", "tasks", "--allow", entry]) == 2
 
 
 @pytest.mark.parametrize(

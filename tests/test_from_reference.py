@@ -27,7 +27,7 @@ STARTER = (
 
 
 def printed(capsys, *words):
-    assert main(["recipe", "from-reference", *words]) == 0
+    assert main(["import-reference", *words]) == 0
     return capsys.readouterr().out
 
 
@@ -75,8 +75,8 @@ def test_an_args_json_says_what_its_command_line_said(tmp_path, monkeypatch, cap
 def test_a_recipe_that_was_moved_runs(tmp_path, capsys):
     out = str(tmp_path / "moved.toml")
     line = "-n moved -e exact_match -d own --graph_num 3 -m 4 -p 4 --starting_velocity_mode best --repel_term 1 --dropN 0.5"
-    assert main(["recipe", "from-reference", *line.split(), "--out", out]) == 0
-    assert main(["recipe", "from-reference", *line.split(), "--out", out]) == 2  # nothing is overwritten
+    assert main(["import-reference", *line.split(), "--out", out]) == 0
+    assert main(["import-reference", *line.split(), "--out", out]) == 2  # nothing is overwritten
     changes = [
         "engine.name=toy",
         "pool.path=",

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from hswarm.analysis.context import analysis
-from hswarm.cli.ls import ROOMS
+from hswarm.cli.rooms import PLACES
+from hswarm.cli.rooms import room as room_of
 from hswarm.engines.base import engine
 from hswarm.errors import ConfigError, MissingExtra, TaskError
 from hswarm.experts.remote import ApiLimits
@@ -94,7 +95,7 @@ def test_all_kinds_of_parts_are_listed_and_used(
     """One search uses a task, a scorer, an engine and a method with their options, then an analysis looks at it."""
     path: Path = request.getfixturevalue(where)
     for (_, room, _, name), option in zip(GUIDES, OPTIONS, strict=True):
-        rows = [line.split("\t") for line in hswarm(f"hswarm ls {room.name}", tmp_path, path).stdout.splitlines()]
+        rows = [line.split("\t") for line in hswarm(f"hswarm list {room.name}", tmp_path, path).stdout.splitlines()]
         (row,) = (row for row in rows if row[0] == name)
         assert row[1:] == [row[1], f"https://example.org/{name}", "-", option]
     micro = root / "experts/micro"
@@ -113,7 +114,7 @@ def test_all_kinds_of_parts_are_listed_and_used(
     assert (wrong.returncode, "did you mean 'echo'" in wrong.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("room", ROOMS.values(), ids=ROOMS)
+@pytest.mark.parametrize("room", [room_of(name) for name in PLACES], ids=PLACES)
 def test_every_part_says_what_it_is(room: Room[Part], root: Path) -> None:
     """Its line; extras that there are; and options, read without importing, are those that the definition has."""
     extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -140,7 +141,8 @@ def inspect_empty(made: object, name: str) -> object:
 
 def test_listing_imports_no_part() -> None:
     code = (
-        "import sys; from hswarm.cli.ls import ROOMS; [room.about(n) for room in ROOMS.values() for n in room.parts];"
+        "import sys; from hswarm.cli.rooms import PLACES, room as r; ROOMS = {n: r(n) for n in PLACES};"
+        "[room.about(n) for room in ROOMS.values() for n in room.parts];"
         "print([part.place for room in ROOMS.values() for part in room.parts.values() "
         "if part.place.partition(':')[0] in sys.modules], 'torch' in sys.modules)"
     )
@@ -205,5 +207,5 @@ def test_names_with_hyphens_are_read_as_they_are_written_now() -> None:
     assert get_scorer("reference-last5")
     assert method.chosen("best-single,self-consistency") == ["best_single", "self_consistency"]
     assert task.about("knowledge-crosswords").name == "knowledge_crosswords"
-    for room in ROOMS.values():
+    for room in map(room_of, PLACES):
         assert not [name for name in room.parts if "-" in name]

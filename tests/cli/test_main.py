@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from hswarm.cli.main import main, parser
+from hswarm.cli.main import main
+from hswarm.cli.parser import parser
 
 
 def run(capsys, *words):
@@ -35,7 +36,7 @@ def test_a_run_from_search_to_ask(capsys, tmp_path, toy_run):
     status, out, _ = run(capsys, "ask", str(toy_run), question, "--trace")
     assert status == 0
     assert out.strip().endswith("done 0")
-    assert "heard nobody" in out
+    assert "reads no other node" in out
     status, out, _ = run(capsys, "evaluate", str(toy_run), "--json", str(tmp_path / "e.json"))
     report = json.loads((toy_run / "report.json").read_text())
     assert f"{report['test']['score']:.3f}" in out
@@ -101,7 +102,7 @@ def test_help_is_quick_and_light(root):
     assert out.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["search", "resume", "plan", "evaluate", "ask", "show", "tasks", "experts", "ls"])
+@pytest.mark.parametrize("command", ["search", "resume", "plan", "evaluate", "ask", "show", "tasks", "experts", "list"])
 def test_every_command_has_help(capsys, command):
     with pytest.raises(SystemExit, match="0"):
         parser().parse_args([command, "--help"])
@@ -113,7 +114,7 @@ def test_plan_ls_tasks_and_experts(capsys, root):
     assert status == 0
     assert "823,000" in out  # 2,000 alone + 20 x (10 + 10) x 10 x 200 + 21 x 1,000 on test
     assert "not here yet" in out
-    assert "transformers" in run(capsys, "ls", "engines")[1]
+    assert "transformers" in run(capsys, "list", "engines")[1]
     assert "4 dev" not in run(capsys, "tasks", "show", str(root / "recipes/toy.toml"))[1]
     status, out, _ = run(capsys, "tasks", "check", str(root / "recipes/toy.toml"))
     assert (status, "overlap questions: 0" in out) == (0, True)

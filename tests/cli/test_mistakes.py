@@ -33,12 +33,12 @@ def fault(arguments, capsys):
     ("arguments", "words"),
     [
         (["serch"], "unknown 'serch'; did you mean 'search'?"),
-        (["ls", "taks"], "did you mean 'tasks'?"),
+        (["list", "taks"], "did you mean 'tasks'?"),
         (["experts", "chek"], "did you mean 'check'?"),
         (["serve", "x", "--port", "99999"], "expected a port from 0 (any free one) to 65535, got '99999'"),
         (["serve", "x", "--port", "-1"], "expected a port"),
         (["serve", "x", "--port", "http"], "expected a port"),
-        (["ask"], "required: RUN, question; see hswarm ask --help"),
+        (["ask"], "required: RUN, QUESTION; see hswarm ask --help"),
     ],
 )
 def test_near_names_ports_and_what_is_missing(arguments, words, capsys):

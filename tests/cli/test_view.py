@@ -95,7 +95,7 @@ def test_runs_of_a_folder_are_listed(tmp_path, capsys):
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "config.toml").write_text("what = 1")
     (tmp_path / "no-run").mkdir()
-    assert main(["ls", "runs", str(tmp_path)]) == 0
+    assert main(["list", "runs", str(tmp_path)]) == 0
     head, *rows = (line.split("\t") for line in capsys.readouterr().out.splitlines())
     assert head[:2] == ["run", "state"]
     assert [row[:2] for row in rows] == [
@@ -106,8 +106,8 @@ def test_runs_of_a_folder_are_listed(tmp_path, capsys):
     report = Run.open(tmp_path / "a").report
     assert "{:.3f} [{:.3f}, {:.3f}]".format(report.test.score, *report.test.ci) == rows[0][6]
     assert "unknown key 'what'" in rows[2][2]
-    assert main(["ls", "runs", str(tmp_path / "nowhere")]) == 2
-    assert main(["ls"]) == 0
+    assert main(["list", "runs", str(tmp_path / "nowhere")]) == 2
+    assert main(["list"]) == 0
 
 
 def test_an_unfinished_run_is_shown(tmp_path, capsys):

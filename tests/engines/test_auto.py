@@ -100,5 +100,5 @@ def test_a_device_that_is_not_there_is_one_line(
 def test_every_engine_is_declared_where_it_is_defined(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(engine.parts) == {"auto", "openai", "openvino", "toy", "transformers", "vllm"}
     assert engine.parts["vllm"].extras == ("vllm",)
-    assert main(["ls", "engines"]) == 0
+    assert main(["list", "engines"]) == 0
     assert "openvino" in capsys.readouterr().out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,14 +11,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from hswarm import io
 from hswarm.analysis import analysis_names
 from hswarm.analysis import analyze as carry_out
 from hswarm.analysis.context import Options, Target
 from hswarm.analysis.result import AnalysisResult, read_findings, write_page
-from hswarm.cli.common import terminal
+from hswarm.cli.common import printable, results, terminal
 from hswarm.cli.evaluate import open_task
-from hswarm.cli.main import printable
 from hswarm.cli.view import view
 from hswarm.config.recipe import set_values
 from hswarm.consent import allow
@@ -41,7 +38,8 @@ def analyze(arguments: argparse.Namespace) -> None:
         tuple(map(target_of, arguments.to)),
         set_values(arguments.overrides),
     )
-    path, console, made = Path(arguments.run), terminal(), []
+    path, made = Path(arguments.run), []
+    console = terminal(quiet=arguments.json == "-")
     names, every = analysis_names(arguments.only, options), arguments.only == "all"
 
     def refused(name: str, fault: UserError) -> None:
@@ -52,8 +50,7 @@ def analyze(arguments: argparse.Namespace) -> None:
             made.append(finding)
             show_finding(console, finding)
     page = write_page(path, read_findings(path), f"Analyses of {path.name}")
-    if arguments.json:
-        io.write_text(Path(arguments.json), json.dumps([asdict(finding) for finding in made], indent=2) + "\n")
+    results(arguments.json, [asdict(finding) for finding in made])
     console.print(f"tables and pictures: {page}", soft_wrap=True)
 
 

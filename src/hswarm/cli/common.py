@@ -1,18 +1,45 @@
-"""What commands share: the terminal, lines beside the results, work that the same command continues."""
+"""What commands share: the terminal, results as JSON, lines beside them, work that the same command continues."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
-def terminal(stderr: bool = False, soft_wrap: bool = False) -> Console:
+def terminal(stderr: bool = False, soft_wrap: bool = False, quiet: bool = False) -> Console:
     """Where results are printed, word for word: names and paths may hold what rich takes for markup or emoji."""
-    return Console(stderr=stderr, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
+    from rich.console import Console
+
+    return Console(stderr=stderr, soft_wrap=soft_wrap, quiet=quiet, markup=False, emoji=False, highlight=False)
+
+
+def results(file: str | None, content: object) -> Console:
+    """Write `content` to `file` as JSON, "-" for standard output; returns where people read it, nowhere after "-"."""
+    from hswarm import io
+
+    text = json.dumps(io.without_nan(content), indent=2) + "\n"
+    if file == "-":
+        print(text, end="")
+    elif file:
+        io.write_text(Path(file), text)
+    return terminal(quiet=file == "-")
+
+
+def printable(text: str) -> str:
+    """One line without control characters: messages quote other people's files."""
+    return "".join(c if c.isprintable() else " " for c in text.replace("\n", "; "))
+
+
+def readable(text: str) -> str:
+    """`text` as a terminal may show it: lines and tabs kept, no other control character."""
+    return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 
 def say(text: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from hswarm import io
-from hswarm.cli.common import continuing, say, terminal
+from hswarm.cli.common import continuing, results, say
 from hswarm.config.recipe import read_recipe
 from hswarm.errors import ConfigError
 from hswarm.experiments import paper
@@ -40,12 +40,12 @@ def compare(arguments: argparse.Namespace) -> None:
     path = Path(arguments.run or f"runs/{'-'.join(recipe.name for recipe in recipes)}-compare")
 
     with continuing(f"in {path}"):
-        results = run_comparison(recipes, methods, arguments.seeds, path, arguments.jobs, say, arguments.share)
-    table = tabulate(results)
-    for target in filter(None, (path / "table.json", arguments.json)):
-        io.write_text(Path(target), json.dumps(table, indent=2) + "\n")
+        made = run_comparison(recipes, methods, arguments.seeds, path, arguments.jobs, say, arguments.share)
+    table = tabulate(made)
+    io.write_text(path / "table.json", json.dumps(table, indent=2) + "
+")
     write_all(table, path)
-    console = terminal()
+    console = results(arguments.json, table)
     for task, rows in table["tasks"].items():
         shown = Table(*(HEAD[i] for i in _SHOWN), title=task)
         for row in rows:

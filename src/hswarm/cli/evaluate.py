@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from hswarm import io
-from hswarm.cli.common import recipe_of, terminal
-from hswarm.cli.main import readable
+from hswarm.cli.common import readable, recipe_of, results
 from hswarm.cli.view import view
 from hswarm.compat.reference import read_args, root_of, task_content
 from hswarm.config.recipe import build_recipe, read_recipe
@@ -48,20 +47,19 @@ def evaluate(arguments: argparse.Namespace) -> None:
         for name, scorer in scorers.items():
             (scores[name],) = score_replies(scorer, executor, [system], transcripts, examples, name)
     replies = transcripts[0][system.topology.sink]
-    results = {name: _scored(row, examples, replies) for name, row in scores.items()}
-    for name, result in results.items():
-        _print_result(f"{task.name} {split}, {name}", result)
+    scored = {name: _scored(row, examples, replies) for name, row in scores.items()}
+    first, *others = scored
+    content = scored[first] | {"task": task.name, "split": split, "scorer": first}
+    if others:
+        content["others"] = {name: scored[name] for name in others}
+    console = results(arguments.json, content)
+    for name, result in scored.items():
+        _print_result(console, f"{task.name} {split}, {name}", result)
         for part in task.parts:
             places = [i for i, example in enumerate(examples) if example.task == part.name]
             row = scores[name]
             shown = _scored([row[i] for i in places], [examples[i] for i in places], [replies[i] for i in places])
-            _print_result(f"    {part.name}, {part.scorer if name == 'parts' else name}", shown)
-    if arguments.json:
-        first, *others = results
-        content = results[first] | {"task": task.name, "split": split, "scorer": first}
-        if others:
-            content["others"] = {name: results[name] for name in others}
-        io.write_text(Path(arguments.json), json.dumps(content, indent=2) + "\n")
+            _print_result(console, f"    {part.name}, {part.scorer if name == 'parts' else name}", shown)
 
 
 def _usual_split(path: Path, another_task: bool) -> str:
@@ -91,12 +89,13 @@ def _scored(scores: Sequence[Score], examples: Sequence[Example], replies: Seque
     }
 
 
-def _print_result(what: str, result: dict[str, Any]) -> None:
+def _print_result(console: Console, what: str, result: dict[str, Any]) -> None:
     low, high = result["ci"] or (float("nan"), float("nan"))
     score = float("nan") if result["score"] is None else result["score"]
-    print(
+    console.print(
         f"{what}: {score:.3f} [{low:.3f}, {high:.3f}], n = {result['n']}, {result['unparsed']} unparsed, "
-        f"{result['empty']} empty, {result['cut']} cut off"
+        f"{result['empty']} empty, {result['cut']} cut off",
+        soft_wrap=True,
     )
 
 
@@ -106,13 +105,18 @@ def ask(arguments: argparse.Namespace) -> int:
     executor = Session.of_system(system).executor
     example = Example(id="ask", question=arguments.question, answer="")
     (nodes,) = executor.run([system], [example], "ask")
-    if arguments.trace:
-        _print_trace(system, nodes)
-    reply = nodes[system.topology.sink][0].text
+    said = [reply.text for (reply,) in nodes]
+    reply = said[system.topology.sink]
+    trace = _trace(system)
+    rows = [{"node": node, "expert": name, "reads": reads, "reply": said[node]} for node, name, reads in trace]
+    console = results(arguments.json, {"reply": reply, "nodes": rows})
+    for node, name, reads in trace if arguments.trace else ():
+        heard = ", ".join(map(str, reads)) or "no other node"
+        console.print(f"[{node}] {name}, reads {heard}: {readable(said[node])}")
     if not reply.strip():
         print("hswarm: the system gave no reply; --trace shows every node's", file=sys.stderr)
         return 1
-    print(readable(reply))
+    console.print(readable(reply), soft_wrap=True)
     return 0
 
 
@@ -142,10 +146,7 @@ def _own_task(run: Path) -> TaskSettings:
     return read_recipe(run / "config.toml").task
 
 
-def _print_trace(system: System, nodes: list[list[Any]]) -> None:
-    console = terminal()
-    for node in system.topology.order:
-        heard = ", ".join(map(str, system.topology.predecessors(node))) or "nobody"
-        reply = nodes[node][0]
-        said = readable(reply.text)
-        console.print(f"[{node}] {system.experts[node].name}, heard {heard}: {said}")
+def _trace(system: System) -> list[tuple[int, str, Sequence[int]]]:
+    """Each node in the order in which they answer, its expert's name, and the nodes whose replies it reads."""
+    topology = system.topology
+    return [(node, system.experts[node].name, topology.predecessors(node)) for node in topology.order]

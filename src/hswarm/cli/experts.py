@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
-from hswarm import io
-from hswarm.cli.common import continuing, recipe_of, terminal
-from hswarm.cli.main import printable
+from hswarm.cli.common import continuing, printable, recipe_of, results
 from hswarm.errors import PoolError
 from hswarm.experts.base import base_here
 from hswarm.experts.compatibility import base_faults
@@ -31,19 +28,24 @@ def check(arguments: argparse.Namespace) -> None:
     if faults:
         raise PoolError("; ".join(faults))
     groups = f" in {len(pool.groups)} groups whose weights move apart" if len(pool.groups) > 1 else ""
-    print(printable(f"{len(pool.experts)} experts of {pool.base}{groups}: {', '.join(pool.names)}"))
+    console = results(arguments.json, {"experts": pool.names, "bases": pool.bases, "bases_not_here": absent})
+    found = f"{len(pool.experts)} experts of {pool.base}{groups}: {', '.join(pool.names)}"
+    console.print(printable(found), soft_wrap=True)
     for base in absent:
-        print(f"not looked at: base {base} is not on this machine, so modules and tokenizer were not compared with it")
+        said = f"base {base} is not on this machine, so modules and tokenizer were not compared with it"
+        console.print(printable(said), soft_wrap=True)
 
 
 def show(arguments: argparse.Namespace) -> None:
-    """Tables of a pool: its experts, and how far each two are apart; --svg and --json write them to files."""
+    """Tables of a pool: its experts, and how far each two are apart; --svg draws the distances."""
     settings = _settings(arguments)
     pool = open_pool(
         PoolSettings(settings.path, settings.base, settings.experts, "delta", 0, not settings.base), least=1
     )
     products = inner_products(pool, base_here(arguments.base) if arguments.base else None)
-    apart, variety, console = distances(products), diversity(products), terminal()
+    apart, variety = distances(products), diversity(products)
+    rows = [row._asdict() for row in pool_table(pool, products)]
+    console = results(arguments.json, {"experts": rows, "distances": apart.tolist(), "diversity": variety})
     console.print(_experts(pool, products))
     if 1 < len(pool.experts) <= _SHOWN:
         console.print(_distances(pool, apart))
@@ -55,10 +57,6 @@ def show(arguments: argparse.Namespace) -> None:
     if arguments.svg:
         title = f"Distances between experts' updates; diversity {variety:.2f} of {len(pool.experts)}"
         Path(arguments.svg).write_text(heat_map(pool.names, apart, title), encoding="utf-8")
-    if arguments.json:
-        rows = [row._asdict() for row in pool_table(pool, products)]
-        found = {"experts": rows, "distances": apart.tolist(), "diversity": variety}
-        Path(arguments.json).write_text(json.dumps(io.without_nan(found), indent=1) + "\n", encoding="utf-8")
 
 
 def _settings(arguments: argparse.Namespace) -> PoolSettings:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hswarm import io
-from hswarm.cli import main
+from hswarm.cli.parser import parser
 from hswarm.cli.search import search
 from hswarm.errors import UserError
 from hswarm.starters.recipe import Own, starter
@@ -32,7 +32,7 @@ def demo(arguments: argparse.Namespace) -> None:
     io.write_text(recipe, starter("micro" if real else "toy", recipe))
     what = "ten micro experts" if real else "the toy engine (for real experts: pip install 'hswarm[transformers]')"
     print(f"{recipe}: a search with {what}", file=sys.stderr)
-    search(main.parser().parse_args(["search", str(recipe), "--run", str(folder / "run")]))
+    search(parser().parse_args(["search", str(recipe), "--run", str(folder / "run")]))
 
 
 def _free(folder: Path) -> Path:

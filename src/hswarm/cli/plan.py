@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from rich.console import Console
 from rich.table import Table
 
-from hswarm.cli.common import terminal
+from hswarm.cli.common import results
 from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.engines.base import engine as engine_room
 from hswarm.errors import HSwarmError
@@ -22,11 +21,13 @@ from hswarm.tasks.task import Task
 def plan(arguments: argparse.Namespace) -> None:
     """Print the calls of a recipe by phase, and a forecast of what it takes. Parts not here are named, not an error."""
     recipe = read_recipe(arguments.recipe, arguments.overrides, arguments.preset)
-    console = terminal()
     engine_room.check(recipe.engine.name)
     missing: list[str] = []
     experts, dev, test, task = _sizes(recipe, missing)
     calls = planned_calls(recipe, experts, dev, test, task)
+    sizes = {"experts": experts, "dev": dev, "test": test, "calls": calls}
+    forecasts, remark = _forecasts(recipe, arguments.quick, missing)
+    console = results(arguments.json, {**sizes, "forecast": forecasts, "remark": remark, "missing": missing})
     table = Table("phase", "calls at most", title=f"{recipe.name}: {experts} experts, {dev} dev, {test} test questions")
     for phase, count in calls.items():
         table.add_row(phase, f"{count:,}")
@@ -38,27 +39,28 @@ def plan(arguments: argparse.Namespace) -> None:
             f"{calls['total'] * prompt:,} and {calls['total'] * reply:,} at most"
         )
     console.print("equal calls are made once, and a search may end early: both make it fewer")
-    if recipe.search.method != "hswarm":
-        console.print(f"no forecast of seconds: a calibration follows the swarm, not method '{recipe.search.method}'")
-    elif not arguments.quick and not missing:
-        _calibrate(recipe, console, missing)
+    for line in filter(None, (remark, *forecasts)):
+        console.print(line, soft_wrap=True)
     for text in missing:
         console.print(f"not here yet: {text}")
 
 
-def _calibrate(recipe: Recipe, console: Console, missing: list[str]) -> None:
-    """Print what a short calibration forecasts, for all iterations and for the fewest that patience allows."""
+def _forecasts(recipe: Recipe, quick: bool, missing: list[str]) -> tuple[list[str], str]:
+    """What a short calibration forecasts, for all iterations and for the fewest that patience allows; or why not."""
+    if recipe.search.method != "hswarm":
+        return [], f"no forecast of seconds: a calibration follows the swarm, not method '{recipe.search.method}'"
+    if quick or missing:
+        return [], ""
     try:
         session = Session.load(recipe.model_copy(update={"engine": recipe.engine.alone()}))
     except HSwarmError as fault:
         missing.append(str(fault))
-        return
+        return [], ""
     if is_remote(session):
-        console.print("no forecast: a calibration would ask remote models, which may cost money")
-        return
+        return [], "no forecast: a calibration would ask remote models, which may cost money"
     made = forecast(replace(session, recipe=recipe))
-    for iterations in sorted({recipe.search.iterations, min(recipe.search.iterations, recipe.search.patience + 1)}):
-        console.print(made.text(iterations), soft_wrap=True)
+    lengths = sorted({recipe.search.iterations, min(recipe.search.iterations, recipe.search.patience + 1)})
+    return [made.text(iterations) for iterations in lengths], ""
 
 
 def _sizes(recipe: Recipe, missing: list[str]) -> tuple[int, int, int, Task | None]:

@@ -1,4 +1,4 @@
-"""`hswarm recipe from-reference`: moving house from the authors' search script."""
+"""`hswarm import-reference`: from the authors' search script to a recipe."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import shlex
 from pathlib import Path
 
 from hswarm import io
-from hswarm.cli import main
+from hswarm.cli.parser import parser
 from hswarm.compat.reference import FLAGS, read_args, recipe_content, root_of
 from hswarm.config.recipe import build_recipe, toml_text
 from hswarm.errors import ConfigError, UserError
 
 
-def from_reference(arguments: argparse.Namespace) -> None:
+def import_reference(arguments: argparse.Namespace) -> None:
     """Print the recipe, or write it to --out; the arguments come as options, in one quoted text, or as an args.json."""
     words = list(arguments.words)
     if len(words) == 1 and " " in words[0]:
-        options = main.parser().parse_args(["recipe", "from-reference", *shlex.split(words[0].replace("\\\n", " "))])
+        options = parser().parse_args(["import-reference", *shlex.split(words[0].replace("\\\n", " "))])
         options.out, options.root = arguments.out or options.out, arguments.root or options.root
-        from_reference(options)
+        import_reference(options)
         return
     given = {flag.name: value for flag in FLAGS if (value := getattr(arguments, flag.name)) is not None}
     root = Path.cwd()

@@ -40,7 +40,7 @@ def resume(arguments: argparse.Namespace) -> None:
 
 def show(arguments: argparse.Namespace) -> None:
     """Print the report of a finished run, or how far an unfinished one is."""
-    print_run(Run.open(arguments.run))
+    print_run(Run.open(arguments.run), arguments.json)
 
 
 def _say_resumable(path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hswarm import io
 from hswarm.cli.analyze import show_finding, target_of
-from hswarm.cli.common import continuing, say, terminal
+from hswarm.cli.common import continuing, results, say
 from hswarm.config.recipe import read_recipe
 from hswarm.errors import ConfigError
 from hswarm.experiments.study import Study, StudyPlan
@@ -37,12 +37,11 @@ def study(arguments: argparse.Namespace) -> None:
     )
     with continuing(f"in {path}"):
         found = carry_out(recipes, plan)
-    for target in filter(None, (path / "study.json", arguments.json)):
-        io.write_text(Path(target), json.dumps(asdict(found), indent=2) + "\n")
+    io.write_text(path / "study.json", json.dumps(asdict(found), indent=2) + "\n")
     io.write_text(path / "study.md", found.markdown() + "\n")
     if found.svg:
         io.write_text(path / f"{found.name}.svg", found.svg + "\n")
-    console = terminal()
+    console = results(arguments.json, asdict(found))
     show_finding(console, found)
     console.print(f"tables: {path / 'study.md'}", soft_wrap=True)
 

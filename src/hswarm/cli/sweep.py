@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from hswarm import io
-from hswarm.cli.common import continuing, say, terminal
+from hswarm.cli.common import continuing, results, say
 from hswarm.config.recipe import read_recipe
 from hswarm.experiments.parameters import SPACES, read_space
 from hswarm.experiments.sweep import Plan, Pruner, Sampler
@@ -31,22 +31,22 @@ def sweep(arguments: argparse.Namespace) -> None:
     path = Path(arguments.run or f"runs/{recipe.name}-sweep")
 
     with continuing(f"in {path}"):
-        results = run_sweep(recipe, plan, arguments.trials, path, arguments.jobs, say)
-    console = terminal()
-    names = list(results["best"]["parameters"])
-    table = Table("trial", "dev", *names, title=f"{recipe.name}: the best of {len(results['trials'])} trials")
-    whole = [row for row in results["trials"] if row["score"] is not None]
+        made = run_sweep(recipe, plan, arguments.trials, path, arguments.jobs, say)
+    console = results(arguments.json, made)
+    names = list(made["best"]["parameters"])
+    table = Table("trial", "dev", *names, title=f"{recipe.name}: the best of {len(made['trials'])} trials")
+    whole = [row for row in made["trials"] if row["score"] is not None]
     for row in sorted(whole, key=lambda row: (-row["score"], row["trial"]))[:_SHOWN]:
         table.add_row(str(row["trial"]), f"{row['score']:.3f}", *(f"{row['parameters'][name]}" for name in names))
     console.print(table)
-    console.print(best_of_many(plan, results), soft_wrap=True)
-    early = sum(row["state"] == "pruned" for row in results["trials"])
+    console.print(best_of_many(plan, made), soft_wrap=True)
+    early = sum(row["state"] == "pruned" for row in made["trials"])
     console.print(f"{len(whole)} trials to the end, {early} given up early", soft_wrap=True)
-    if results["importance"]:
-        shares = ", ".join(f"{name} {share:.2f}" for name, share in results["importance"].items())
+    if made["importance"]:
+        shares = ", ".join(f"{name} {share:.2f}" for name, share in made["importance"].items())
         console.print(f"what the score depends on: {shares}", soft_wrap=True)
         bars = bars_svg(
-            list(results["importance"]), list(results["importance"].values()), "what the score depends on: shares"
+            list(made["importance"]), list(made["importance"].values()), "what the score depends on: shares"
         )
         io.write_text(path / "importance.svg", bars + "\n")
     points = [Point(f"trial {row['trial']}", row["trial"], row["score"]) for row in whole]

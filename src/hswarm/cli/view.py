@@ -12,8 +12,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from hswarm.cli.common import terminal
-from hswarm.cli.main import printable
+from hswarm.cli.common import printable, results, terminal
 from hswarm.plots.charts import sparkline
 from hswarm.report.summary import START, came_of_it, cost, cost_so_far, so_far, tried, warnings
 from hswarm.runs.directory import Run
@@ -116,9 +115,12 @@ def view() -> Iterator[View]:
         yield made
 
 
-def print_run(run: Run) -> None:
-    """What a run found, or how far it is, on standard output."""
-    console, history = terminal(), run.history()
+def print_run(run: Run, json: str | None = None) -> None:
+    """What a run found, or how far it is, on standard output; its report to `json` as well (common.results)."""
+    history = run.history()
+    last = history[-1].content() if history else None
+    told = run.report.content() if run.finished else {"iterations": len(history), "last": last}
+    console = results(json, {"run": str(run.path), "name": run.recipe.name, "state": run.state, **told})
     if run.finished:
         _print_report(console, run.report)
     else:

@@ -100,7 +100,7 @@ class EngineSettings:
     `devices`: one worker process on each GPU with these numbers, or without GPUs on its share of the cores; "auto"
     uses all. `cluster`: `workers` actors (0: as many as fit) on the Ray cluster at "ray://host:port", on
     the one this machine belongs to ("auto"), or on one started here ("local") (docs/scaling.md). `options`: the
-    engine's own (`hswarm ls engines`).
+    engine's own (`hswarm list engines`).
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

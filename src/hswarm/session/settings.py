@@ -10,7 +10,7 @@ TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """`method` names what searches (hswarm ls methods; its own settings are `[methods.NAME]`); the rest is hswarm's.
+    """`method` names what searches (hswarm list methods; its own settings are `[methods.NAME]`); the rest is hswarm's.
 
     The loop: `graphs` adjacency matrices (N), `assignments` a weight-step (M), at most `iterations` rounds.
 

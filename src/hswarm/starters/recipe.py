@@ -85,7 +85,7 @@ def _task_lines(path: str, folder: Path) -> tuple[str, int]:
             f"path = {_text(_relative(path, folder))}",
             f"dev = {len(task.dev)} # questions to search on",
             f"{test} # questions for the one final test",
-            f'scorer = "{task.scorer}" # others: hswarm ls scorers',
+            f'scorer = "{task.scorer}" # others: hswarm list scorers',
             f"max_new_tokens = {task.max_new_tokens} # room for an answer; more if experts reason before they answer",
         ]
     ), len(task.dev)
