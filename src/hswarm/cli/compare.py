@@ -42,8 +42,7 @@ def compare(arguments: argparse.Namespace) -> None:
     with continuing(f"in {path}"):
         made = run_comparison(recipes, methods, arguments.seeds, path, arguments.jobs, say, arguments.share)
     table = tabulate(made)
-    io.write_text(path / "table.json", json.dumps(table, indent=2) + "
-")
+    io.write_text(path / "table.json", json.dumps(table, indent=2) + "\n")
     write_all(table, path)
     console = results(arguments.json, table)
     for task, rows in table["tasks"].items():
