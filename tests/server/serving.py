@@ -27,14 +27,14 @@ ANSWER = "done " + " ".join(map(str, ORDER))
 
 
 @contextmanager
-def serving(systems, engine=None, **options):
-    """The address of a running server."""
+def serving(systems, *engines, **options):
+    """The address of a running server on `engines` (none: one toy engine)."""
     pytest.importorskip("uvicorn")
     from hswarm.server.app import create_app
     from hswarm.server.listener import listen, make_server
 
     settings = {name: options.pop(name) for name in ("patience", "most") if name in options}
-    app = create_app(systems, engine or ToyEngine(EngineSettings("toy")), **options)
+    app = create_app(systems, engines or [ToyEngine(EngineSettings("toy"))], **options)
     server = make_server(app, grace=30, **settings)
     listener = listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

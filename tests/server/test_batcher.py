@@ -1,17 +1,22 @@
 """Many questions at once: long batches, equal calls made once, nobody left waiting, nothing lost."""
 
 import threading
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hswarm.core.topology import Topology
-from hswarm.engines.base import EngineSettings, Sampling
+from hswarm.engines.base import Completion, EngineSettings, Request, Sampling
 from hswarm.engines.toy import ToyEngine
 from hswarm.experts.adapter import Expert
-from hswarm.server.batcher import FRESH, Ask, Batcher, Busy
-from tests.server.serving import ANSWER, ORDER, QUESTION, toy_question, toy_system
+from hswarm.server.ask import FRESH, Ask
+from hswarm.server.batcher import Batcher, Busy
+from hswarm.server.turns import SLACK, Turns
+from hswarm.system.system import System
+from tests.server.serving import ANSWER, ORDER, QUESTION, Gate, toy_question, toy_system
 
 GREEDY = Sampling()
 
@@ -37,7 +42,7 @@ def chain():
 
 @pytest.fixture
 def batcher(gate):
-    made = Batcher(gate, limit=64)
+    made = Batcher([gate], limit=64)
     yield made
     gate.open.set()
     made.stop()
@@ -80,7 +85,7 @@ def test_a_fresh_draw_has_one_seed_a_batch_and_another_each_batch(chain):
             seeds.append({request.sampling.seed for request in requests})
             return super().generate(requests)
 
-    batcher = Batcher(Seeing(EngineSettings("toy")))
+    batcher = Batcher([Seeing(EngineSettings("toy"))])
     one = ask(chain, sampling=Sampling(temperature=1.0, seed=FRESH))
     batcher.submit([one])
     assert one.wait()
@@ -108,7 +113,7 @@ def test_a_lone_call_is_not_passed_over_for_ever(chain):
             return super().generate(requests)
 
     alone = toy_system(Topology.chain(1), ORDER[:1])
-    batcher = Batcher(Kinds(EngineSettings("toy")))
+    batcher = Batcher([Kinds(EngineSettings("toy"))])
     lone = ask(alone, sampling=Sampling(max_new_tokens=7))
     batcher.submit([ask(alone, question) for question in different(3)] + [lone])
     assert lone.wait()
@@ -134,7 +139,7 @@ def test_a_failed_call_or_engine_ends_its_question_alone(batcher, gate, chain):
 
 
 def test_limit_cancel_and_stop(gate, chain):
-    batcher = Batcher(gate, limit=2)
+    batcher = Batcher([gate], limit=2)
     first = [ask(chain, question) for question in different(2)]
     batcher.submit(first)
     with pytest.raises(Busy, match="2 questions are under way"):
@@ -158,7 +163,7 @@ def test_who_breaks_a_batch_ends_alone(caplog: pytest.LogCaptureFixture) -> None
     bad = toy_system(Topology.chain(1), ORDER[:1])
     narrow = Expert.from_vector("narrow", np.zeros((2, 2), dtype=np.float32), None)
     bad = replace(bad, experts=(narrow,))
-    batcher = Batcher(ToyEngine(EngineSettings("toy")))
+    batcher = Batcher([ToyEngine(EngineSettings("toy"))])
     asks = [ask(good), ask(bad), ask(good, f"{QUESTION}; second"), ask(bad, f"{QUESTION}; third")]
     batcher.submit(asks)
     ends = [one.wait()[-1] for one in asks]
@@ -167,3 +172,116 @@ def test_who_breaks_a_batch_ends_alone(caplog: pytest.LogCaptureFixture) -> None
     assert [ends[0].text, ends[2].text] == [ANSWER, ANSWER]
     assert all(ends[i].text == "the engine failed: ValueError" for i in (1, 3))
     assert "tried one at a time" in caplog.text
+
+
+class Timed(ToyEngine):
+    """The toy engine, a millisecond for each thousand characters of a batch's longest prompt; notes its batches."""
+
+    def __init__(self) -> None:
+        super().__init__(EngineSettings("toy"))
+        self.batches_made: list[list[int]] = []
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        lengths = [len(request.prompt) for request in requests]
+        self.batches_made.append(lengths)
+        time.sleep(max(lengths) / 1e6)
+        return super().generate(requests)
+
+
+def longer(characters: int, number: int = 0) -> str:
+    return f"{QUESTION}; number {number} {' ' * characters}"
+
+
+def test_a_long_prompt_is_not_in_a_batch_with_short_ones(batcher: Batcher, gate: Gate, chain: System) -> None:
+    asks = [ask(chain, longer(size, size)) for size in (10, 20, 30, 50_000, 60_000)]
+    batcher.submit(asks)
+    gate.open.set()
+    assert all(one.wait() for one in asks)
+    assert sum(gate.sizes) == 20
+    assert max(gate.sizes) == 3
+
+
+def test_a_request_of_many_questions_leaves_room_for_others(batcher: Batcher, gate: Gate, chain: System) -> None:
+    many, one = [ask(chain, longer(1, i)) for i in range(40)], ask(chain)
+    batcher.submit([ask(chain, longer(9))])  # the gate holds it, so that what follows is chosen together
+    batcher.submit(many)
+    batcher.submit([one])
+    gate.open.set()
+    assert one.wait()
+    assert max(gate.sizes[:4]) <= 10
+    assert all(ask.wait() for ask in many)
+    assert max(gate.sizes) == 32  # alone, it has whole batches
+
+
+def test_clients_have_equal_shares_of_the_engine(chain: System) -> None:
+    """One client has twenty requests in flight, each with prompts that take half a second; another asks briefly."""
+    engine = Timed()
+    batcher = Batcher([engine])
+    greedy = [ask(chain, longer(500_000, i)) for i in range(20)]
+    for one in greedy:
+        batcher.submit([one], "greedy")
+    times = []
+    for i in range(8):
+        began = time.perf_counter()
+        modest = [ask(chain, longer(50, 100 * i + j)) for j in range(2)]
+        batcher.submit(modest, "modest")
+        assert all(one.wait() for one in modest)
+        times.append(time.perf_counter() - began)
+    long = sum(1 for lengths in engine.batches_made if max(lengths) > 1000)
+    batcher.cancel(greedy)
+    batcher.stop()
+    assert max(times) < 1.5  # one batch that had begun, not four stages behind twenty requests
+    assert long <= 9
+
+
+def test_who_hangs_up_during_a_call_is_charged_for_it(chain: System) -> None:
+    engine = Timed()
+    batcher = Batcher([engine], limit=1000)
+    keep = [ask(chain, longer(20_000, i)) for i in range(300)]
+    for k in range(3):
+        batcher.submit(keep[100 * k : 100 * k + 100], "modest")
+        long = ask(chain, longer(2_000_000, k))
+        batcher.submit([long], "greedy")
+        time.sleep(0.05)
+        batcher.cancel([long])
+    assert all(one.wait() for one in keep)
+    batcher.stop()
+    assert sum(1 for lengths in engine.batches_made if max(lengths) > 1_000_000) <= 1
+
+
+def test_several_engines_answer_side_by_side(systems: dict[str, System]) -> None:
+    meeting = threading.Barrier(2, timeout=30)
+
+    class Meeting(ToyEngine):
+        def generate(self, requests: Sequence[Request]) -> list[Completion]:
+            meeting.wait()
+            return super().generate(requests)
+
+    batcher = Batcher([Meeting(EngineSettings("toy", batch=1)) for _ in range(2)])
+    asks = [ask(systems["toy"], question) for question in different(2)]
+    batcher.submit(asks)
+    assert all(one.wait() for one in asks)
+    batcher.stop()
+    assert [one.answer.text for one in asks] == [ANSWER] * 2
+
+
+def test_turns() -> None:
+    turns = Turns()
+    turns.join("a")
+    turns.charge("a", 5)
+    turns.serve(["a"])
+    turns.join("b")
+    assert turns.due(["a", "b"]) == {"a", "b"}  # newcomers begin level
+    turns.charge("b", SLACK + 0.1)
+    assert turns.due(["a", "b"]) == {"a"}
+    turns.leave("b")
+    turns.join("b")
+    assert turns.due(["a", "b"]) == {"a"}  # leaving clears no debt
+    assert turns.ahead(["b"])
+    turns.charge("a", 3)
+    assert turns.due(["a", "b"]) == {"b"}
+    turns.serve(["a", "b"])
+    assert not turns.ahead(["b"])
+    turns.leave("a")
+    turns.join("c")
+    assert turns.due(["a", "b", "c"]) == {"b", "c"}

@@ -13,10 +13,9 @@ import pytest
 import hswarm
 from hswarm.cli.main import main
 from hswarm.config.recipe import Recipe
-from hswarm.engines import open_engine
-from hswarm.engines.base import EngineSettings, close
+from hswarm.engines.base import Engine, EngineSettings, close
 from hswarm.engines.toy import ToyEngine
-from hswarm.server.replicas import Replicas, spread_out
+from hswarm.server.replicas import open_replicas
 from tests.server.serving import ANSWER, QUESTION, serving
 
 openai = pytest.importorskip("openai")
@@ -35,14 +34,15 @@ class Placed(ToyEngine):
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Replicas]:
+def engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Engine]]:
     monkeypatch.setenv("PLACED", str(tmp_path))
     name = "tests.server.test_replicas:Placed"
     monkeypatch.setenv("HSWARM_ALLOW", name)
-    made = spread_out(open_engine(EngineSettings(name, device="cpu", devices=(0, 1)), "toy"))
-    assert isinstance(made, Replicas)
+    made = open_replicas(EngineSettings(name, device="cpu", devices=(0, 1)), ["toy"], [])
+    assert len(made) == 2
     yield made
-    close(made)
+    for engine in made:
+        close(engine)
 
 
 def chat(address: str, number: int) -> str:
@@ -52,8 +52,8 @@ def chat(address: str, number: int) -> str:
         return str(content)
 
 
-def test_both_workers_answer_and_one_may_die(systems: Any, engine: Replicas, tmp_path: Path) -> None:
-    with serving(systems, engine) as address, ThreadPoolExecutor(8) as pool:
+def test_both_workers_answer_and_one_may_die(systems: Any, engines: list[Engine], tmp_path: Path) -> None:
+    with serving(systems, *engines) as address, ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda i: chat(address, i), range(16))) == [ANSWER] * 16
         workers = {int(path.name) for path in tmp_path.iterdir()}
         assert len(workers) == 2

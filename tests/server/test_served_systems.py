@@ -15,7 +15,8 @@ from hswarm.experts.composite import Fusion, Vote
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.methods import get_method, run_method
 from hswarm.methods.base import method as room
-from hswarm.server.batcher import FRESH, Ask, Batcher, Event
+from hswarm.server.ask import FRESH, Ask, Event
+from hswarm.server.batcher import Batcher
 from hswarm.system.system import System
 from hswarm.tasks import micro
 from hswarm.tasks.toy import generate
@@ -27,7 +28,7 @@ QUESTIONS = [example.question for example in generate(12, 1, 4)]
 
 def served(system: System, questions: Sequence[str], engine: Engine = ENGINE) -> list[str]:
     """The answers to `questions`, all in flight at once, drawn with the system's own seeds."""
-    batcher, waiting = Batcher(engine), threading.Semaphore(0)
+    batcher, waiting = Batcher([engine]), threading.Semaphore(0)
 
     def tell(event: Event) -> None:
         if event.kind == "failed" or (event.kind == "done" and event.node == system.topology.sink):
@@ -77,7 +78,7 @@ def test_fresh_draws_of_one_expert_differ_from_node_to_node() -> None:
             seen.extend((request.sampling.seed, request.prompt) for request in requests)
             return super().generate(requests)
 
-    batcher, done = Batcher(Seeing(EngineSettings("toy"))), threading.Event()
+    batcher, done = Batcher([Seeing(EngineSettings("toy"))]), threading.Event()
     one = Ask(system, QUESTIONS[0], fresh, fresh, lambda event: done.set() if event.node == 4 else None)
     batcher.submit([one])
     assert done.wait(60)

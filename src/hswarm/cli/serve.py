@@ -13,13 +13,12 @@ from pathlib import Path
 
 from hswarm.bundle.package import open_source
 from hswarm.consent import allow
-from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, close
 from hswarm.errors import ConfigError
 from hswarm.server.about import about
 from hswarm.server.app import create_app
 from hswarm.server.listener import listen, make_server
-from hswarm.server.replicas import spread_out
+from hswarm.server.replicas import open_replicas
 from hswarm.server.schema import Limits
 
 _HERE = ("127.0.0.1", "localhost", "::1")
@@ -44,12 +43,13 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
         systems[f"{name}:best-single"] = source.single
     experts = [expert for system in systems.values() for expert in system.experts]
     bases = tuple(dict.fromkeys(base for system in systems.values() for base in system.bases))
-    engine = spread_out(open_engine(_placed(source.system.engine, arguments), bases, experts))
-    engine.check(experts)
+    engines = open_replicas(_placed(source.system.engine, arguments), bases, experts)
+    for engine in engines:
+        engine.check(experts)
     limits = Limits(tokens=arguments.max_tokens, seconds=arguments.timeout)
     told = about(source, Path(arguments.run))
     hosts = {"127.0.0.1", "localhost", "[::1]"} if at_home else ()
-    app = create_app(systems, engine, limits=limits, key=key, hosts=hosts, queue=arguments.queue, told=told)
+    app = create_app(systems, engines, limits=limits, key=key, hosts=hosts, queue=arguments.queue, told=told)
     server = make_server(app, grace=int(limits.seconds) + 5)
     port = listener.getsockname()[1]
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
@@ -62,7 +62,8 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
     finally:
-        close(engine)
+        for engine in engines:
+            close(engine)
 
 
 def _placed(settings: EngineSettings, arguments: argparse.Namespace) -> EngineSettings:

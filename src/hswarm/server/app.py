@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -42,7 +42,7 @@ _OWN = {"content-security-policy": "default-src 'self'; base-uri 'none'; form-ac
 
 def create_app(
     systems: Mapping[str, System],
-    engine: Engine,
+    engines: Sequence[Engine],
     *,
     limits: Limits | None = None,
     key: str = "",
@@ -50,24 +50,24 @@ def create_app(
     queue: int = 256,
     told: About | None = None,
 ) -> Starlette:
-    """An app that serves `systems` by name, all on one `engine`. It starts a thread, which stops with the app.
+    """An app that serves `systems` by name, all on `engines`, each in a thread that stops with the app.
 
     `key`: the bearer token of clients, "" for none; `hosts`: accepted host names, () for all; `queue`: most
     questions in flight; `told`: what the page says about the first system.
     """
-    return _Service(systems, engine, limits or Limits(), queue, told).app(key, hosts)
+    return _Service(systems, engines, limits or Limits(), queue, told).app(key, hosts)
 
 
 class _Service:
     """The endpoints and their shared state."""
 
     def __init__(
-        self, systems: Mapping[str, System], engine: Engine, limits: Limits, queue: int, told: About | None
+        self, systems: Mapping[str, System], engines: Sequence[Engine], limits: Limits, queue: int, told: About | None
     ) -> None:
         self._systems, self._limits, self._began = dict(systems), limits, int(time.time())
         self._told = told
         self._metrics = Metrics(lambda: self._batcher.in_flight)
-        self._batcher = Batcher(engine, queue, self._metrics.batch)
+        self._batcher = Batcher(engines, queue, self._metrics.batch)
 
     def app(self, key: str, hosts: Collection[str]) -> Starlette:
         routes = [
@@ -105,7 +105,7 @@ class _Service:
     async def _respond(self, body: AskRequest, request: Request, shape: Shape) -> Response:
         system = self._find(body.model)
         body.check(self._limits)
-        job = Job(self._batcher, system, body, self._limits)
+        job = Job(self._batcher, system, body, self._limits, request.client.host if request.client else "")
         if body.stream:
             return StreamingResponse(
                 _lines(job, shape, body), media_type="text/event-stream", headers={"cache-control": "no-store"}

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from hswarm.server.batcher import Ask, Batcher, Busy, Event
+from hswarm.server.ask import Ask, Event
+from hswarm.server.batcher import Batcher, Busy
 from hswarm.server.errors import ApiFault
 from hswarm.server.schema import AskRequest, Limits
 from hswarm.system.system import System
 
 
 class Job:
-    """The questions of one request, submitted to the batcher on creation; ApiFault (429) if its queue is full."""
+    """The questions of one request, submitted for `client` on creation; ApiFault (429) if the queue is full."""
 
-    def __init__(self, batcher: Batcher, system: System, body: AskRequest, limits: Limits) -> None:
+    def __init__(self, batcher: Batcher, system: System, body: AskRequest, limits: Limits, client: str = "") -> None:
         self._batcher, self._limit = batcher, limits.seconds
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
@@ -25,7 +26,7 @@ class Job:
             for i, question in enumerate(body.questions())
         ]
         try:
-            batcher.submit(self.asks)
+            batcher.submit(self.asks, client)
         except Busy as busy:
             raise ApiFault(429, str(busy)) from busy
 

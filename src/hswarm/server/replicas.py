@@ -1,40 +1,37 @@
-"""Several workers behind one server: the batcher asks for as many batches at once as there are workers."""
+"""Several engines behind one server: workers, each with the whole model, on devices or on a cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
-from hswarm.engines.base import Completion, Engine, Request
-from hswarm.engines.parallel import ParallelEngine
+from hswarm.engines import open_engine, worker_makers
+from hswarm.engines.base import Engine, EngineSettings
+from hswarm.engines.mixed import MixedEngine
+from hswarm.engines.parallel import ParallelEngine, open_bench
+from hswarm.engines.select import fitting
 from hswarm.experts.adapter import Expert
+from hswarm.experts.remote import REMOTE_BASE
+from hswarm.workers.worker import Worker
 
 
-class Replicas:
-    """An engine of several workers, each with the whole model; one of its batches is one batch for each worker."""
+def open_replicas(settings: EngineSettings, bases: Sequence[str], experts: Sequence[Expert]) -> list[Engine]:
+    """One engine for each worker that `settings` places; one in this process without devices and cluster.
 
-    def __init__(self, engine: ParallelEngine) -> None:
-        self._engine = engine
+    A worker that dies is replaced by its engine. Remote experts are called from this process.
+    """
+    settings = fitting(settings, experts)
+    local = tuple(base for base in bases if base != REMOTE_BASE)
+    if not local or not (settings.devices or settings.cluster):
+        return [open_engine(settings, bases, experts)]
 
-    @property
-    def fingerprint(self) -> str:
-        return self._engine.fingerprint
+    def replica(make: Callable[..., Worker]) -> Engine:
+        engine = ParallelEngine([make(open_bench, (settings, local))])
+        if len(local) == len(bases):
+            return engine
+        remote = open_engine(settings.alone(), REMOTE_BASE)
+        return MixedEngine(dict.fromkeys(local, engine) | {REMOTE_BASE: remote})
 
-    def check(self, experts: Sequence[Expert]) -> None:
-        self._engine.check(experts)
-
-    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
-        """The workers' batches, joined in groups of as many as there are workers."""
-        made, workers = self._engine.batches(requests), self._engine.workers
-        return [list(chain.from_iterable(made[i : i + workers])) for i in range(0, len(made), workers)]
-
-    def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        return self._engine.generate(requests)
-
-    def close(self) -> None:
-        self._engine.close()
-
-
-def spread_out(engine: Engine) -> Engine:
-    """`engine`, asked for many batches at once if it has several workers."""
-    return Replicas(engine) if isinstance(engine, ParallelEngine) else engine
+    makers = worker_makers(settings)
+    with ThreadPoolExecutor(len(makers)) as pool:
+        return list(pool.map(replica, makers))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from hswarm.server.batcher import Ask
+from hswarm.server.ask import Ask
 from hswarm.server.responses import Json, answer, traced, usage
 from hswarm.server.schema import ResponseRequest
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from hswarm.server.batcher import Ask
+from hswarm.server.ask import Ask
 
 Json = dict[str, JsonValue]
 

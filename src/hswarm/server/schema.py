@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from hswarm.engines.base import Sampling
-from hswarm.server.batcher import FRESH
+from hswarm.server.ask import FRESH
 from hswarm.server.errors import ApiFault
 
 # Unsupported parameters, each with the values that have no effect. Other unknown parameters are ignored.
