@@ -95,6 +95,7 @@ def explain(error: ErrorDetails, place: str, known: Iterable[str] = (), secret: 
         return f"unknown key '{place}'{near(str(error['loc'][-1]), known)}"
     words = WORDS.get(error["type"])
     message = words.format(**error.get("ctx", {})) if words else error["msg"].removeprefix("Value error, ")
-    told = secret or ", got " in message
+    whole = error["type"] == "value_error" and isinstance(error["input"], Mapping)  # its text names the entry
+    told = secret or whole or ", got " in message
     came = "" if told else f", got {json.dumps(error['input'], default=str)[:80]}"
     return f"{place}: {message[:1].lower()}{message[1:]}{came}"

@@ -143,6 +143,10 @@ def test_a_damaged_history_is_refused_by_all_who_read_it(damage, words, root, tm
         ('engine.devices="all"', "engine.devices: expected a list or 'auto', got \"all\""),
         ('engine.devices=["cpu"]', 'engine.devices.0: expected a whole number, got "cpu"'),
         ("task.columns={choices=3}", "task.columns.choices: expected text in quotes or a list, got 3"),
+        (
+            "pool={path='x',base='y',mixed=true}",
+            "pool: a mixed pool has several bases, named by its experts; leave out pool.base",
+        ),
         ('pool.remote=[{name="x"}]', "pool.remote.0.model: is missing; pool.remote.0.url: is missing"),
     ],
 )

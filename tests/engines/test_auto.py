@@ -14,9 +14,10 @@ from hswarm.cli.main import main
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, engine
 from hswarm.engines.select import fastest, fitting
-from hswarm.errors import MissingExtra
+from hswarm.errors import MissingExtra, PoolError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import read_expert
+from hswarm.experts.remote import RemoteExpert, RemoteSettings
 from tests.experts.adapters import adapter, tensors
 from tests.experts.checkpoints import checkpoint
 
@@ -53,7 +54,19 @@ def test_auto_takes_an_engine_that_takes_the_pool(tmp_path: Path) -> None:
     assert fitting(auto, [plain, plain]).name == "auto"
     assert fitting(auto, [plain, dora]).name == "transformers"
     assert fitting(auto, [whole]).name == "transformers"
-    assert fitting(EngineSettings("openvino"), [dora]).name == "openvino"  # a name that is given stays
+    assert fitting(EngineSettings("openvino"), [plain]).name == "openvino"  # a name that is given stays
+    assert fitting(EngineSettings("transformers"), [dora, whole]).name == "transformers"
+    far = RemoteExpert(RemoteSettings("far", "m", "http://localhost:1/v1"))
+    assert fitting(auto, [plain, far]).name == "auto"
+    assert fitting(EngineSettings("openvino"), [plain, far]).name == "openvino"
+
+
+@pytest.mark.parametrize("name", ["openvino", "vllm"])
+def test_an_engine_that_does_not_take_the_pool_says_so_before_it_opens_a_base(name: str, tmp_path: Path) -> None:
+    """OpenVINO would convert the base first, about a minute; vLLM would say that it is not installed."""
+    whole = read_expert(checkpoint(tmp_path / "whole", {"w": np.zeros((2, 2), np.float32)}))
+    with pytest.raises(PoolError, match=f"'whole' is not a LoRA adapter, and engine '{name}' supports nothing else"):
+        open_engine(EngineSettings(name), "nobody/nothing", [whole])
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed")

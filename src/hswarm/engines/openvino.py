@@ -28,7 +28,6 @@ from hswarm.engines.openvino_export import exported
 from hswarm.errors import ConfigError, MissingExtra
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
-from hswarm.experts.blend import SUMMABLE as TAKES
 from hswarm.experts.blend import module_sizes, plain
 from hswarm.experts.compatibility import check_adapters
 from hswarm.experts.composite import Fusion, carriers
@@ -78,7 +77,7 @@ class OpenVINOEngine:
         return self._fingerprint
 
     def check(self, experts: Sequence[Expert]) -> None:
-        check_adapters(list(carriers(experts)), self._shape["linears"], self._base, "openvino", TAKES)
+        check_adapters(list(carriers(experts)), self._shape["linears"], self._base, "openvino")
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """One expert and one sampling a batch, prompts with the same prefix side by side."""

@@ -7,10 +7,11 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 from hswarm.engines.base import Engine, EngineSettings, engine
-from hswarm.errors import MissingExtra
+from hswarm.errors import MissingExtra, PoolError
 from hswarm.experts.adapter import Expert
-from hswarm.experts.checkpoint import Checkpoint
-from hswarm.experts.composite import Fusion, carriers
+from hswarm.experts.compatibility import check_kinds
+from hswarm.experts.composite import carriers
+from hswarm.experts.remote import REMOTE_BASE
 
 _FAST = {"vllm": "vllm", "openvino": "openvino_genai"}  # engines that support plain LoRA only, and their packages
 
@@ -36,20 +37,17 @@ def fastest(settings: EngineSettings, device: str, installed: Collection[str]) -
 def fitting(settings: EngineSettings, experts: Sequence[Expert]) -> EngineSettings:
     """`settings`, with "auto" replaced by "transformers" if only that engine supports all `experts`.
 
-    Otherwise the device decides, which workers on other machines detect themselves.
+    Otherwise the device decides, which workers on other machines detect themselves. PoolError if the engine named
+    does not support an expert: before a base is loaded or converted for it.
     """
-    if settings.name != "auto" or not any(_for_transformers_alone(expert) for expert in experts):
-        return settings
-    return replace(settings, name="transformers")
-
-
-def _for_transformers_alone(expert: Expert) -> bool:
-    if isinstance(expert, Fusion):
-        return any(map(_for_transformers_alone, carriers([expert])))
-    if isinstance(expert, Checkpoint):
-        return True
-    taken = {"LoRA"} if find_spec("vllm") else {"LoRA", "LoRA on lm_head"}
-    return expert.form is not None and not expert.form.kinds <= taken
+    local = [expert for expert in carriers(experts) if expert.base != REMOTE_BASE]
+    try:
+        check_kinds(local, settings.name if settings.name != "auto" else "vllm" if find_spec("vllm") else "openvino")
+    except PoolError:
+        if settings.name != "auto":
+            raise
+        return replace(settings, name="transformers")
+    return settings
 
 
 def fastest_device() -> str:

@@ -26,7 +26,6 @@ from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
 from hswarm.experts.blend import plain
 from hswarm.experts.compatibility import check_adapters
-from hswarm.experts.peft_format import Kind
 
 # With the scheduler in this process, its steps, and so the shapes of batches, depend on the requests alone.
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -42,7 +41,6 @@ try:
 except ImportError as missing:
     raise MissingExtra("engine 'vllm'", "vllm") from missing
 
-TAKES: frozenset[Kind] = frozenset(("LoRA",))
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # vLLM makes room for adapters in these sizes only
 _MIXED = 16  # experts in one step on a GPU; more wait for the next
 _HELD = 32  # experts in main memory and as files
@@ -89,7 +87,7 @@ class VLLMEngine:
         return self._fingerprint
 
     def check(self, experts: Sequence[Expert]) -> None:
-        check_adapters(experts, self._linears, self._base, "vllm", TAKES)
+        check_adapters(experts, self._linears, self._base, "vllm")
         for expert in experts:
             assert expert.form is not None
             if expert.form.rank > _RANKS[-1]:

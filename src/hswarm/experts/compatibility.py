@@ -9,10 +9,13 @@ from hswarm.errors import PoolError
 from hswarm.experts import shards
 from hswarm.experts.adapter import Expert
 from hswarm.experts.base import base_here
-from hswarm.experts.blend import module_sizes
+from hswarm.experts.blend import SUMMABLE, module_sizes
 from hswarm.experts.checkpoint import Checkpoint, chat_template, tokenizer_digest
 from hswarm.experts.peft_format import Kind
 from hswarm.experts.pool import ExpertPool
+
+# what an engine supports, for those that support plain adapters only
+KINDS: dict[str, frozenset[Kind]] = {"openvino": SUMMABLE, "vllm": frozenset({"LoRA"})}
 
 
 def base_faults(pool: ExpertPool, folders: Mapping[str, Path]) -> tuple[list[str], list[str]]:
@@ -46,21 +49,28 @@ def check_tokenizers(pool: ExpertPool, folders: Mapping[str, Path]) -> None:
         raise PoolError("; ".join(faults))
 
 
-def check_adapters(
-    experts: Sequence[Expert], linears: Mapping[str, list[int]], base: str, engine: str, takes: frozenset[Kind]
-) -> None:
-    """PoolError unless each expert is an adapter of the base's `linears`, module -> [out, in], and of kinds `takes`."""
+def check_kinds(experts: Sequence[Expert], engine: str) -> None:
+    """PoolError for the first of `experts` that is nothing `engine` supports. Loads nothing; some engines take all."""
+    if engine not in KINDS:
+        return
     for expert in experts:
         if expert.form is None:
             raise PoolError(
                 f"expert '{expert.name}' is not a LoRA adapter, and engine '{engine}' supports nothing else; "
                 "set engine.name = 'transformers'"
             )
-        if more := sorted(expert.form.kinds - takes):
+        if more := sorted(expert.form.kinds - KINDS[engine]):
             raise PoolError(
                 f"expert '{expert.name}' holds {' and '.join(more)}, which engine '{engine}' does not support; "
                 "set engine.name = 'transformers'"
             )
+
+
+def check_adapters(experts: Sequence[Expert], linears: Mapping[str, list[int]], base: str, engine: str) -> None:
+    """PoolError unless `engine` supports all `experts` and the base has their modules: `linears` are [out, in]."""
+    check_kinds(experts, engine)
+    for expert in experts:
+        assert expert.form is not None
         for module, (wide, tall) in module_sizes(expert.form).items():
             found = linears.get(module, "no such weight")
             if found != (expected := [tall, wide]):
