@@ -15,9 +15,11 @@ from typing import ClassVar, Literal
 from hswarm.tasks.task import Example, Task
 
 _TAGS = r"(?:think|thinking|thought|reasoning|scratchpad|reflection)"
-_CLOSED = re.compile(rf"<{_TAGS}>.*?</{_TAGS}>", re.DOTALL | re.IGNORECASE)
-_BEFORE = re.compile(rf"\A.*</{_TAGS}>", re.DOTALL | re.IGNORECASE)  # some templates open the tag in the prompt
-_UNCLOSED = re.compile(rf"<{_TAGS}>.*\Z", re.DOTALL | re.IGNORECASE)
+_OPEN, _CLOSE = rf"(?:<{_TAGS}>|\[THINK\]|◁think▷)", rf"(?:</{_TAGS}>|\[/THINK\]|◁/think▷)"
+_FINAL = r"(?:<\|channel\|>final<\|message\|>|assistantfinal)"  # harmony, with its control tokens and without
+_CLOSED = re.compile(rf"{_OPEN}.*?{_CLOSE}", re.DOTALL | re.IGNORECASE)
+_BEFORE = re.compile(rf"\A.*(?:{_CLOSE}|{_FINAL})", re.DOTALL | re.IGNORECASE)  # some templates open it in the prompt
+_UNCLOSED = re.compile(rf"{_OPEN}.*\Z", re.DOTALL | re.IGNORECASE)
 _NEXT = re.compile(r"(?<=\S)\s*\n[\s#*]*(?:Question|Q|Problem|Exercise|Human|User)\s*#?\d*\**\s*:\**[ \t]*([^\n]*)")
 _OPENING = re.compile(
     r"\W*(?:sure|okay|ok|well|hmm|certainly|of course|let(?:'s| us| me)|here|first|to (?:answer|solve)|(?:i|we)\b|"
@@ -128,7 +130,7 @@ class Prompts:
 
 
 def without_reasoning(response: str) -> str:
-    """`response` without what stands in <think> and kindred tags; a tag that is never closed takes all after it."""
+    """`response` without what stands in <think> and similar tags, or before harmony's final channel; a tag that is never closed takes all after it."""
     return _UNCLOSED.sub("", _BEFORE.sub("", _CLOSED.sub("", response)))
 
 

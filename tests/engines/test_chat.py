@@ -44,6 +44,34 @@ def test_what_ends_a_reply_is_said_by_either_file(base: Path) -> None:
     assert Chat(changed(base, eos_token_id=None), "b").stops == {end}
 
 
+def test_config_says_what_ends_a_reply_where_nothing_else_does(base: Path) -> None:
+    (base / "generation_config.json").unlink()
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"eos_token_id": [5, 6]}))
+    assert {5, 6} <= Chat(base, "b").stops
+
+
+def test_what_the_template_writes_after_a_reply_ends_it(base: Path) -> None:
+    """A base whose files name another end would go on with a turn of the user."""
+    made = tokenizer()
+    made.add_tokens(["<|done|>"], special_tokens=True)
+    made.chat_template = "{% for m in messages %}<s>{{ m['content'] }}<|done|>\n{% endfor %}<s>"
+    made.save_pretrained(base)
+    assert made.convert_tokens_to_ids("<|done|>") in Chat(base, "b").stops
+    made.chat_template = "{% for m in messages %}<s>{{ m['content'] }} ### {% endfor %}<s>"  # no control token
+    made.save_pretrained(base)
+    assert Chat(base, "b").stops == {made.eos_token_id}
+
+
+@pytest.mark.parametrize("template", ["", "Answer!", "{% for m in messages if m['role'] == 'human' %}x{% endfor %}<s>"])
+def test_a_template_without_the_question_is_refused(template: str, base: Path) -> None:
+    made = tokenizer()
+    made.chat_template = template
+    made.save_pretrained(base)
+    with pytest.raises(PoolError, match="its chat template leaves out the user's message"):
+        Chat(base, "b")
+
+
 def test_padding_ends_a_reply_unless_it_is_another_token(base: Path) -> None:
     made = tokenizer()
     made.add_special_tokens({"pad_token": "<pad>"})
@@ -64,9 +92,10 @@ def test_a_template_without_a_system_role_has_it_in_the_first_turn(template: str
     assert chat_text(made, TURNS) == chat_text(made, [{"role": "user", "content": "Be short.\n\nHi"}])
 
 
-def test_thinking_is_off_unless_asked_for(base: Path) -> None:
+@pytest.mark.parametrize("switch", ["enable_thinking", "thinking"])
+def test_thinking_is_off_unless_asked_for(switch: str, base: Path) -> None:
     made = tokenizer()
-    made.chat_template = THINKING
+    made.chat_template = THINKING.replace("enable_thinking", switch)
     made.save_pretrained(base)
     chat = Chat(base, "b")
     off, on = (chat.tokenizer.decode(chat.encode(["Hi"], thinking)[0]) for thinking in (False, True))

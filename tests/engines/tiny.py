@@ -17,7 +17,7 @@ def tokenizer():
     return made
 
 
-def llama(folder, seed, hidden=64, tied=True, dtype="float32", shard="1GB", spread=0.3, biased=False):
+def llama(folder, seed, hidden=64, tied=True, dtype="float32", shard="1GB", spread=0.3, biased=False, heads=4):
     """A whole model in `folder`; `shard` is the largest size of a file; `biased` gives linear layers random biases."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -29,8 +29,8 @@ def llama(folder, seed, hidden=64, tied=True, dtype="float32", shard="1GB", spre
         hidden_size=hidden,
         intermediate_size=96,
         num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        num_attention_heads=heads,
+        num_key_value_heads=heads // 2,
         tie_word_embeddings=tied,
         initializer_range=spread,
         eos_token_id=words.eos_token_id,

@@ -11,6 +11,9 @@ from typing import Any
 from hswarm.engines.base import Completion, Request
 from hswarm.errors import MissingExtra, PoolError
 
+_SWITCHES = ("enable_thinking", "thinking")  # of templates: Qwen 3, GLM, SmolLM3; DeepSeek 3.1, Granite
+_PROBE = "3 + 4 ="
+
 
 class Chat:
     """Prompts to token ids and back, for the base in `folder`. PoolError if it has no chat template."""
@@ -30,9 +33,12 @@ class Chat:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
         self.context: float = getattr(config, "max_position_embeddings", None) or math.inf  # tokens, prompt and reply
-        self.stops = self._stops(GenerationConfig, folder)
+        ends = getattr(config, "eos_token_id", None)
+        if (folder / "generation_config.json").is_file():
+            ends = GenerationConfig.from_pretrained(folder).eos_token_id
+        self.stops = self._stops(ends if isinstance(ends, list) else [ends])
         try:
-            self._check_control_tokens(base)
+            self._check_template(base)
         except PoolError:
             raise
         except Exception as fault:  # a template is third-party code, run by transformers in Jinja's sandbox
@@ -41,19 +47,31 @@ class Chat:
                 "take the base from its authors again"
             ) from fault
 
-    def _stops(self, generation_config: Any, folder: Path) -> frozenset[int]:
-        """The tokens that end a reply: those of generation config and tokenizer, and padding if it is distinct."""
-        ends: Any = []
-        if (folder / "generation_config.json").is_file():
-            ends = generation_config.from_pretrained(folder).eos_token_id
-        listed = ends if isinstance(ends, list) else [ends]
-        pad, others = self.tokenizer.pad_token_id, (self.tokenizer.unk_token_id, self.tokenizer.bos_token_id)
-        found = [*listed, self.tokenizer.eos_token_id, None if pad in others else pad]
+    def _stops(self, listed: Sequence[int | None]) -> frozenset[int]:
+        """The tokens that end a reply: `listed` ones, those of tokenizer and template, padding if it is distinct."""
+        others = (self.tokenizer.unk_token_id, self.tokenizer.bos_token_id)
+        more = [token for token in (self.tokenizer.pad_token_id, self._end_of_turn()) if token not in others]
+        found = [*listed, self.tokenizer.eos_token_id, *more]
         return frozenset(token for token in found if token is not None)
 
-    def _check_control_tokens(self, base: str) -> None:
-        """PoolError unless the tokenizer reads each control token of the template as one token."""
-        (chat,), (ids,) = self._chats(["hello"], False), self.encode(["hello"])
+    def _end_of_turn(self) -> int | None:
+        """The control token that the template writes after a reply: some bases name it nowhere else, and would go on
+        with a next turn."""
+        turns = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "reply"}]
+        try:
+            text = str(self.tokenizer.apply_chat_template(turns, tokenize=False))
+        except Exception:  # templates raise anything; what they cannot do is found by _check_template
+            return None
+        ids: list[int] = self.tokenizer(text.rpartition("reply")[2].lstrip(), add_special_tokens=False)["input_ids"]
+        return ids[0] if ids and ids[0] in self.tokenizer.added_tokens_decoder else None
+
+    def _check_template(self, base: str) -> None:
+        """PoolError unless the template holds the prompt, and the tokenizer reads each of its control tokens as one."""
+        (chat,), (ids,) = self._chats([_PROBE], False), self.encode([_PROBE])
+        if _PROBE not in chat:
+            raise PoolError(
+                f"base '{base}': its chat template leaves out the user's message; take the base from its authors again"
+            )
         for text, token in zip(self.tokenizer.all_special_tokens, self.tokenizer.all_special_ids, strict=True):
             if ids.count(token) < chat.count(text):
                 raise PoolError(
@@ -98,9 +116,9 @@ def chat_text(tokenizer: Any, messages: Sequence[Mapping[str, str]], thinking: b
     """`messages` (role, content) in the tokenizer's chat template, ready for the reply.
 
     If the template has no system role, such a message is put before the first user message. `thinking` has an effect if
-    the template has the switch `enable_thinking`.
+    the template has one of the switches.
     """
-    options = {"enable_thinking": thinking} if "enable_thinking" in str(tokenizer.chat_template) else {}
+    options = {switch: thinking for switch in _SWITCHES if switch in str(tokenizer.chat_template)}
 
     def render(turns: Sequence[Mapping[str, str]]) -> str:
         return str(tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=True, **options))

@@ -10,6 +10,7 @@ a GPU yet: docs/adding-an-engine.md.
 from __future__ import annotations
 
 import gc
+import json
 import os
 import shutil
 import tempfile
@@ -185,6 +186,8 @@ class Adapters:
             if expert.digest not in self._written:
                 folder = Path(self._folder.name) / expert.digest
                 plain(expert).write(folder)
+                config = folder / "adapter_config.json"  # vLLM refuses a `bias` even where the base has no biases
+                config.write_text(json.dumps({**json.loads(config.read_text("utf-8")), "bias": "none"}), "utf-8")
                 self._written[expert.digest] = folder
             self._written.move_to_end(expert.digest)
         asked = len({expert.digest for expert in experts})
