@@ -130,7 +130,10 @@ class Prompts:
 
 
 def without_reasoning(response: str) -> str:
-    """`response` without what stands in <think> and similar tags, or before harmony's final channel; a tag that is never closed takes all after it."""
+    """`response` without what stands in <think> and similar tags, or before harmony's final channel.
+
+    A tag that is never closed takes all after it.
+    """
     return _UNCLOSED.sub("", _BEFORE.sub("", _CLOSED.sub("", response)))
 
 
