@@ -128,8 +128,10 @@ def test_a_base_of_the_hub_is_pinned_by_its_commit_or_warned_of(tmp_path, monkey
     assert not said
     assert find_base("some/base", say=said.append).name == new
     assert f"'some/base@{new}' in the recipe" in said[0]
-    with pytest.raises(UserError, match="must be a commit of 40 hexadecimal digits, got 'main'"):
-        find_base("some/base@main")
+    assert find_base("some/base@main", say=said.append).name == new
+    assert f"'some/base@{new}' in the recipe" in said[1]
+    with pytest.raises(UserError, match="must be a commit, branch or tag of the hub, got ''"):
+        find_base("some/base@")
 
 
 @pytest.mark.model

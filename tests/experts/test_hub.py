@@ -30,6 +30,8 @@ def models(tmp_path: Path) -> dict[str, Path]:
         file = made["ann/sums"] / name
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(b"not for us")
+    made["ann/pickle"] = adapter(tmp_path / "repositories/ann/pickle", tensors(4))
+    (made["ann/pickle"] / "adapter_model.safetensors").rename(made["ann/pickle"] / "adapter_model.bin")
     return made
 
 
@@ -69,8 +71,12 @@ def test_a_recipe_names_experts_of_the_hub(tmp_path: Path, models: dict[str, Pat
 def test_experts_by_id(tmp_path: Path, models: dict[str, Path]) -> None:
     with hub(tmp_path / "home", models) as found:
         made = run(found, "experts", "download", f"bob/sums@{COMMIT}")
+        moving = run(found, "experts", "download", "bob/sums@main")
     assert made.returncode == 0, made.stderr
     assert "for base tiny/base" in made.stdout
+    assert not made.stderr
+    assert moving.stdout.replace("@main", f"@{COMMIT}") == made.stdout
+    assert f"'bob/sums@{COMMIT}' in the recipe always gets the same files" in moving.stderr
 
 
 @pytest.mark.parametrize(
@@ -78,7 +84,9 @@ def test_experts_by_id(tmp_path: Path, models: dict[str, Path]) -> None:
     [
         (["nobody/nothing"], "expert 'nobody/nothing' is not in the hub's cache here and cannot be fetched"),
         (["sums"], "expected a recipe, or an expert of the hub"),
-        (["ann/sums@main"], "must be a commit of 40 hexadecimal digits, got 'main'"),
+        (["ann/sums@gone"], "expert 'ann/sums@gone' is not in the hub's cache here and cannot be fetched"),
+        (["ann/sums@"], "must be a commit, branch or tag of the hub, got ''"),
+        (["ann/pickle"], "expert 'ann/pickle' has no safetensors at the top of its repository"),
     ],
 )
 def test_what_cannot_be_fetched_is_one_line(

@@ -127,3 +127,25 @@ def test_a_base_in_four_bits_is_named_with_the_original(tmp_path: Path) -> None:
         open_pool(PoolSettings(path=str(tmp_path)))
     assert open_pool(PoolSettings(path=str(tmp_path), base="some/Llama-1B")).bases == ("some/Llama-1B",)
     assert open_pool(PoolSettings(path=str(tmp_path), base=str(tmp_path))).bases == (str(tmp_path),)
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["/home/someone/models/base", "../models/base", "C:\\models\\base", "a/b/c", None]
+)
+def test_the_pools_base_stands_for_a_folder_of_whoever_trained_an_adapter(
+    elsewhere: str | None, tmp_path: Path
+) -> None:
+    for seed in range(2):
+        adapter(tmp_path / f"near{seed}", tensors(seed))
+    adapter(tmp_path / "far", tensors(2), base_model_name_or_path=elsewhere)
+    assert open_pool(PoolSettings(path=str(tmp_path), base="tiny/base")).bases == ("tiny/base",)
+    with pytest.raises(PoolError, match="'far': base .*, the pool's is tiny/base; .* set pool.base if both are one"):
+        open_pool(PoolSettings(path=str(tmp_path)))
+
+
+def test_the_pools_base_does_not_stand_for_another_one_of_the_hub(tmp_path: Path) -> None:
+    for seed in range(2):
+        adapter(tmp_path / f"near{seed}", tensors(seed))
+    adapter(tmp_path / "far", tensors(2), base_model_name_or_path="other/base")
+    with pytest.raises(PoolError, match="'far': base other/base, the pool's is tiny/base; .* correct base_model_name"):
+        open_pool(PoolSettings(path=str(tmp_path), base="tiny/base"))

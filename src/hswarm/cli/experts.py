@@ -127,6 +127,6 @@ def _hub_names(given: str) -> list[str]:
         return names
     if not is_hub_name(given):
         raise PoolError(
-            f"expected a recipe, or an expert of the hub like owner/name or owner/name@<commit>, got '{given}'"
+            f"expected a recipe, or an expert of the hub like owner/name or owner/name@<revision>, got '{given}'"
         )
     return [given]

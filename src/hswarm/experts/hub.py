@@ -1,4 +1,4 @@
-"""Experts from the Hugging Face hub: "owner/name" or "owner/name@<commit>" in `pool.experts`.
+"""Experts from the Hugging Face hub: "owner/name" or "owner/name@<commit, branch or tag>" in `pool.experts`.
 
 Only safetensors, JSON and chat templates are fetched, never pickles or code, into the hub's own cache.
 """
@@ -32,9 +32,9 @@ def short_name(name: str, taken: Collection[str] = ()) -> str:
 
 @cache  # each check of a pool calls it, and a download never changes
 def fetch(name: str) -> Path:
-    """The folder of expert `name`, "owner/name" or "owner/name@<commit>".
+    """The folder of expert `name`, "owner/name" or "owner/name@<commit, branch or tag>".
 
-    PoolError if the hub does not have it or cannot be reached; a warning if no commit is named.
+    PoolError if the hub does not have it or cannot be reached; a warning unless a commit is named.
     """
     id, revision = revision_of(name)
     try:
@@ -49,6 +49,11 @@ def fetch(name: str) -> Path:
             f"expert '{name}' is not in the hub's cache here and cannot be fetched ({reason}); check the name, "
             f"or fetch it where there is a connection (hswarm experts download {name}) and set HF_HOME to that cache"
         ) from fault
-    if not revision:
-        print(unpinned(name, folder.name), file=sys.stderr)
+    if not any(folder.glob("*.safetensors")):
+        raise PoolError(
+            f"expert '{name}' has no safetensors at the top of its repository, and pickles (.bin, .pt) and sub-folders "
+            "are not fetched; save it there with safetensors, or download it and name its folder (pool.path)"
+        )
+    if warning := unpinned(name, folder.name):
+        print(warning, file=sys.stderr)
     return folder

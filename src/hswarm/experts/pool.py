@@ -6,6 +6,7 @@ group; a mixed pool has several, and weights are then combined only within a gro
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ _E = TypeVar("_E", bound=Expert)
 class PoolSettings:
     """`[pool]`: the folder, the base (default: the adapters' own), the experts to use (default: all of the folder).
 
-    `experts` are sub-folders of `path`, or "owner/name" and "owner/name@<commit>" of the Hugging Face hub.
+    `experts` are sub-folders of `path`, or "owner/name" and "owner/name@<revision>" of the Hugging Face hub.
     `space` is where weights of adapters are added: "factors" (A and B apart, all of one form) or "delta" (the updates
     s B A, brought back to `rank`; 0 is the largest rank in the pool). `mixed` allows experts of several bases.
     `populate` grows the pool to that many experts by weighted sums of two (0: as it is).
@@ -254,16 +255,32 @@ def _misfits(experts: Sequence[Expert], settings: PoolSettings) -> list[str]:
             if (word := expert.layout.difference(layout))
         ]
     if adapters:
-        same = _family if settings.base else str  # pool.base overrides them, so revisions may differ
-        bases = Counter(same(expert.base) for expert in adapters)
-        usual = same(settings.base) if same(settings.base) in bases else bases.most_common(1)[0][0]
-        faults += [
-            f"expert '{expert.name}': base {expert.base}, the pool's is {usual}; {_LEAVE}, or set pool.mixed = true"
-            for expert in adapters
-            if same(expert.base) != usual
-        ]
-        faults += _odd_forms([expert for expert in adapters if same(expert.base) == usual], settings.space)
+        odd = _odd_bases(adapters, settings.base)
+        faults += [*odd.values(), *_odd_forms([one for one in adapters if one.name not in odd], settings.space)]
     return faults
+
+
+def _odd_bases(adapters: Sequence[Expert], named: str) -> dict[str, str]:
+    """A fault by name for adapters of another base than most.
+
+    `named` (pool.base) stands for its other revisions and copies, for a folder of whoever trained an adapter, and for a
+    base that an adapter does not name.
+    """
+    bases = [_family(expert.base) if named else expert.base for expert in adapters]
+    told = Counter(base for base in bases if not (named and _is_folder(base)))
+    usual = _family(named) if named and (_family(named) in told or not told) else told.most_common(1)[0][0]
+    remedy = "correct base_model_name_or_path in its adapter_config.json" if named else "set pool.base"
+    return {
+        expert.name: f"expert '{expert.name}': base {expert.base or 'not named'}, the pool's is {usual or 'not named'}; "
+        f"{_LEAVE}, {remedy} if both are one model, or set pool.mixed = true"
+        for expert, base in zip(adapters, bases, strict=True)
+        if base != usual and base in told
+    }
+
+
+def _is_folder(base: str) -> bool:
+    """Whether `base` cannot be an id of the hub."""
+    return not base or base.count("/") > 1 or re.match(r"[/.~\\]|[A-Za-z]:[/\\]", base) is not None
 
 
 def _family(base: str) -> str:

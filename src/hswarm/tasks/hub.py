@@ -59,8 +59,7 @@ def download(name: str, remedy: str, subset: str = "", split: str | None = None)
     if Path(id).is_dir():
         return Downloaded(found, "")
     commit = _commit(found if split else next(iter(found.values())))
-    if not revision:
-        _warn(name, commit)
+    _warn(name, commit)
     return Downloaded(found, commit)
 
 
@@ -72,27 +71,28 @@ def _commit(table: Dataset) -> str:
 
 @cache  # one data set is read several times in a training
 def _warn(name: str, commit: str) -> None:
-    print(unpinned(name, commit), file=sys.stderr)
+    if warning := unpinned(name, commit):
+        print(warning, file=sys.stderr)
 
 
 def revision_of(name: str) -> tuple[str, str | None]:
-    """Hub id and commit of "owner/name@commit", None without one or for a folder. UserError: a branch or a tag."""
+    """Hub id and revision of "owner/name@revision": a commit, branch or tag; None without one or for a folder."""
     if Path(name).is_dir():
         return name, None
     id, at, revision = name.partition("@")
-    if at and not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise UserError(
-            f"'{name}': what follows @ must be a commit of 40 hexadecimal digits, got '{revision[:50]}'; "
-            "branches and tags move"
-        )
+    if at and not re.fullmatch(r"\w[\w./-]*", revision):
+        raise UserError(f"'{name}': what follows @ must be a commit, branch or tag of the hub, got '{revision[:50]}'")
     return id, revision or None
 
 
 def unpinned(name: str, commit: str) -> str:
-    """The warning about a download that no recipe pins."""
+    """The warning about `name`, downloaded in its version `commit`, or "" if it names a commit itself."""
+    id, _, revision = name.partition("@")
+    if re.fullmatch(r"[0-9a-f]{40}", revision):
+        return ""
     return (
         f"warning: '{name}' was downloaded from the hub in its current version; "
-        f"'{name}@{commit or '<commit>'}' in the recipe always gets the same files"
+        f"'{id}@{commit or '<commit>'}' in the recipe always gets the same files"
     )
 
 
