@@ -271,8 +271,8 @@ def _odd_bases(adapters: Sequence[Expert], named: str) -> dict[str, str]:
     usual = _family(named) if named and (_family(named) in told or not told) else told.most_common(1)[0][0]
     remedy = "correct base_model_name_or_path in its adapter_config.json" if named else "set pool.base"
     return {
-        expert.name: f"expert '{expert.name}': base {expert.base or 'not named'}, the pool's is {usual or 'not named'}; "
-        f"{_LEAVE}, {remedy} if both are one model, or set pool.mixed = true"
+        expert.name: f"expert '{expert.name}': base {expert.base or 'not named'}, the pool's is "
+        f"{usual or 'not named'}; {_LEAVE}, {remedy} if both are one model, or set pool.mixed = true"
         for expert, base in zip(adapters, bases, strict=True)
         if base != usual and base in told
     }
