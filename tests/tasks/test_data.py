@@ -84,7 +84,7 @@ def test_broken_tables_are_named(tmp_path):
     with pytest.raises((TaskError, MissingExtra), match=r"bad\.parquet"):
         read_data(tmp_path / "bad.parquet")
     (tmp_path / "empty.csv").write_text("question,answer\n")
-    with pytest.raises(TaskError, match="no dev questions"):
+    with pytest.raises(TaskError, match=r"empty\.csv has no rows"):
         load_task(TaskSettings(path=str(tmp_path / "empty.csv")))
 
 

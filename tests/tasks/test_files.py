@@ -25,6 +25,13 @@ ROWS = [
     {"conversations": [{"from": "human", "value": "2 + 3?"}, {"from": "gpt", "value": "5"}]},
     {"prompt": [CHAT[1]], "completion": [SAID]},
     {"messages": [{"role": "user", "content": [{"type": "text", "text": "2 + 3?"}]}, SAID]},
+    {"Question": "2 + 3?", "Correct Answer": "5"},
+    {"text": "2 + 3?", "label": 5},
+    {"sentence": "2 + 3?", "gold-label": "5"},
+    {"human": "2 + 3?", "gpt": "5"},
+    {"question": "2 + 3?", "expected_output": "5", "reference": "a book"},
+    {"question": "2 + 3?", "context": ["of sums"], "answer": "5"},
+    {"question": "2 + 3?", "context": "of sums", "context_chunks": ["one"], "answer": "5"},
 ]
 REFUSED = [
     (
@@ -36,7 +43,13 @@ REFUSED = [
     ("a.jsonl", '{"question": "q", "answer": Infinity}', "line 1's answer is inf"),
     ("a.jsonl", b'{"question": "q", "answer": "a"}\n{"question": "caf\xe9"}', "line 2 is not UTF-8 .*iconv -f latin1"),
     ("a.csv", "question,answer\nq,a\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
-    ("a.jsonl", '[\n{"question": "q", "answer": "a"}\n]', r"line 1 is not JSON: .*rename it to \.json$"),
+    ("a.jsonl", '[\n{"question": "q", "answer": "a"}\n]', r"line 1 is not JSON .*rename it to \.json$"),
+    (
+        "a.jsonl",
+        '{"question": "q", "answer": "a"}\n{"question": "q",}',
+        r"line 2 is not JSON \(.* column 17\); write one",
+    ),
+    ("a.jsonl", "\n \n", "a.jsonl has no rows; expected one a question"),
     ("a.json", '{"question": "q", "answer": "a"}\n{}', r"is not JSON: .*rename it to \.jsonl$"),
     ("a.json", '{"teach": [], "test": []}', "with teach, test; name other splits with task.dev_split"),
     ("a.jsonl", json.dumps({"messages": CHAT}), "line 1: the last turn is the user's; the answer is"),
@@ -65,6 +78,29 @@ def test_known_columns_are_found(row: dict[str, object], tmp_path: Path) -> None
     (example,) = read(tmp_path, "a.jsonl", json.dumps(row))
     assert (example.question, example.answer) == ("2 + 3?", "5")
     assert example.meta.get("answers", ("5", "five")) == ("5", "five")
+
+
+def test_choices_are_found_by_the_name_of_endings(tmp_path: Path) -> None:
+    (example,) = read(tmp_path, "a.jsonl", '{"ctx": "She sat", "endings": ["up", "down"], "label": "1"}')
+    assert (example.question, example.choices, example.answer) == ("She sat", {"A": "up", "B": "down"}, "B")
+
+
+@pytest.mark.parametrize("name", ["context", "Passage"])
+def test_a_text_that_is_asked_about_stands_before_the_question(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {name: "It rained.", "question": "Was it wet?", "answer": "yes"}
+    (example,) = read(tmp_path, "a.jsonl", json.dumps(row))
+    assert example.question == "It rained.\n\nWas it wet?"
+    assert f"question is '{name}' and 'question'; task.columns overrules" in capsys.readouterr().err
+    (example,) = formats.read_data(tmp_path / "a.jsonl", {"question": "question"}).splits[""]
+    assert example.question == "Was it wet?"
+
+
+def test_a_bare_list_of_turns_is_a_chat(tmp_path: Path) -> None:
+    for name, text in (("a.jsonl", json.dumps([CHAT[1], SAID])), ("a.json", json.dumps([[CHAT[1], SAID]]))):
+        (example,) = read(tmp_path, name, text)
+        assert (example.question, example.answer) == ("2 + 3?", "5")
 
 
 def test_what_was_found_is_told_in_one_line_and_columns_overrule(

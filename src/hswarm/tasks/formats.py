@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from hswarm.errors import MissingExtra, TaskError
 from hswarm.tasks.columns import KEYS, field_entry
-from hswarm.tasks.known import SPLITS, Columns, known_columns, tell
+from hswarm.tasks.known import SPLITS, Columns, is_chat, known_columns, tell
 from hswarm.tasks.task import Example, Meta
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
@@ -76,14 +76,16 @@ def read_data(
             read = _csv(path, _text(path))
         else:
             read = _jsonl(path, _text(path))
-        table = Table(_by_split(path, list(read), columns, names or {}))
+        if not (rows := list(read)):
+            raise TaskError(f"task file {path} has no rows; expected one a question (docs/tasks.md)")
+        table = Table(_by_split(path, rows, columns, names or {}))
     return examples_of(table, columns, f"task file {path}", scorer)
 
 
 def examples_of(table: Table, columns: Columns, what: str, scorer: str = "") -> DataFile:
     """Rows by split as examples. TaskError, beginning with `what`, for rows that are none."""
     faults: list[str] = []
-    rows = table.rows
+    rows = {name: [_of_object(row) for row in part] for name, part in table.rows.items()}
     columns = known_columns((row.content for part in rows.values() for row in part), columns, what)
     needed = (scorer or table.scorer) != "reward"
     splits = {}
@@ -99,6 +101,11 @@ def examples_of(table: Table, columns: Columns, what: str, scorer: str = "") -> 
         keys = f"; the first row has: {', '.join(map(str, first))[:120] or 'nothing'} (map them with task.columns)"
         raise TaskError(f"{what}: {'; '.join(faults[:_SHOWN])}{more}{keys}")
     return DataFile(splits, table.scorer)
+
+
+def _of_object(row: Row) -> Row:
+    """`row`; a bare list of turns is a row with messages."""
+    return row._replace(content={"messages": row.content}) if is_chat(row.content) else row
 
 
 def _text(path: Path) -> str:
@@ -169,8 +176,9 @@ def _jsonl(path: Path, text: str) -> Iterable[Row]:
             try:
                 yield Row(json.loads(line), f"line {number}")
             except (ValueError, RecursionError) as fault:
-                whole = "; it is one JSON value: rename it to .json" if _is_json(text) else ""
-                raise TaskError(f"task file {path}, line {number} is not JSON: {fault}{whole}") from fault
+                remedy = "it is one JSON value: rename it to .json" if _is_json(text) else "write one object a line"
+                told = f"{fault.msg}, at column {fault.colno}" if isinstance(fault, json.JSONDecodeError) else fault
+                raise TaskError(f"task file {path}, line {number} is not JSON ({told}); {remedy}") from fault
 
 
 def _csv(path: Path, text: str) -> Iterable[Row]:

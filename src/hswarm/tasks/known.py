@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -10,15 +11,22 @@ from hswarm.errors import TaskError
 
 Columns = Mapping[str, str | list[str]]
 
-# Of several that a file has, the first one counts: a file with "solution" and "answer" is scored by the answer.
+# Of several that a file has, the first one counts: a file with "solution" and "answer" is scored by the answer. Upper
+# and lower case, spaces, hyphens and underscores do not matter: "Correct Answer" is "correctanswer".
 KNOWN = {
-    "question": ("question", "problem", "query", "prompt", "instruction", "input", "messages", "conversations"),
-    "answer": (
-        *("answer", "answers", "answerkey", "final_answer", "correct_answer", "ground_truth", "gold", "target"),
-        *("label", "output", "response", "completion", "solution", "messages", "conversations", "tests", "test"),
+    "question": (
+        *("question", "problem", "query", "prompt", "instruction", "input", "messages", "conversations"),
+        *("ctx", "goal", "user", "human", "sentence", "text"),
     ),
-    "choices": ("choices", "options"),
+    "answer": (
+        *("answer", "answers", "answerkey", "finalanswer", "correctanswer", "groundtruth", "gold", "goldanswer"),
+        *("expectedanswer", "target", "targets", "label", "goldlabel", "output", "response", "completion", "solution"),
+        *("messages", "conversations", "tests", "test", "expected", "expectedoutput", "ideal", "referenceanswer"),
+        *("reference", "assistant", "gpt"),
+    ),
+    "choices": ("choices", "options", "endings"),
 }
+_BEFORE = {"instruction": "input", "context": "question", "passage": "question"}  # stands before it in the question
 SPLITS = ("validation", "valid", "val", "development", "train")  # names of dev, the first that a file has
 _ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
 
@@ -26,16 +34,24 @@ _ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "ass
 def known_columns(rows: Iterable[object], columns: Columns, what: str) -> Columns:
     """`columns`, and the known columns for keys that neither it nor any row has; prints those (stderr)."""
     names: dict[str, str] = {}
+    texts: dict[str, bool] = {}  # whether a column holds text throughout
     for row in rows:
         if isinstance(row, Mapping):
-            names.update((str(name).strip().casefold(), str(name)) for name in row)
+            for name, value in row.items():
+                bare = re.sub(r"[\s_-]", "", str(name)).casefold()
+                names[bare] = str(name)
+                texts[bare] = texts.get(bare, True) and isinstance(value, str)
     found: dict[str, str | list[str]] = {}
     for key, known in KNOWN.items():
         name = next((names[name] for name in known if name in names), key)
         if key not in columns and name != key and name not in columns.values():
             found[key] = name
-    if "instruction" in names and found.get("question") == names["instruction"] and "input" in names:
-        found["question"] = [names["instruction"], names["input"]]
+    asked = found.get("question", names.get("question"))
+    for first, second in _BEFORE.items():
+        both = [names.get(first, ""), names.get(second, "")]
+        chunked = first != "instruction" and "contextchunks" in names
+        if "question" not in columns and all(both) and asked in both and texts[first] and not chunked:
+            found["question"] = both
     if found:
         tell(f"{what}: {', '.join(f'{key} is {_quoted(name)}' for key, name in found.items())}; task.columns overrules")
     return {**columns, **found}
