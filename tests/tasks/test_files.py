@@ -47,7 +47,7 @@ REFUSED = [
     (
         "a.jsonl",
         '{"question": "q", "answer": "a"}\n{"question": "q",}',
-        r"line 2 is not JSON \(.* column 17\); write one",
+        r"line 2 is not JSON \(.* column 18\); write one",
     ),
     ("a.jsonl", "\n \n", "a.jsonl has no rows; expected one a question"),
     ("a.json", '{"question": "q", "answer": "a"}\n{}', r"is not JSON: .*rename it to \.jsonl$"),
