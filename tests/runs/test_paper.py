@@ -1,5 +1,7 @@
 """The paper's printed results, kept apart from what hswarm measures."""
 
+from pathlib import Path
+
 import pytest
 
 from hswarm.cli.main import main
@@ -28,7 +30,16 @@ def test_the_command_prints_the_page_of_the_docs(root, capsys):
     assert capsys.readouterr().out == (root / "docs/paper-table.md").read_text()
 
 
-@pytest.mark.parametrize("arguments", [[], ["--paper", "recipes/toy.toml"]])
-def test_recipes_or_the_paper(arguments, capsys):
-    assert main(["compare", *arguments]) == 2
-    assert "either recipes" in capsys.readouterr().err
+def test_recipes_or_the_paper(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare"]) == 2
+    assert "expected recipes to compare methods on, or --paper" in capsys.readouterr().err
+
+
+def test_the_papers_table_follows_the_measured_one(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", str(root / "recipes/compare-toy.toml"), "--methods", "best_single", "--seeds", "1"]
+    assert main([*words, "--run", str(tmp_path / "run")]) == 0
+    measured = capsys.readouterr().out
+    assert main([*words, "--run", str(tmp_path / "run"), "--paper"]) == 0
+    assert capsys.readouterr().out == measured + (root / "docs/paper-table.md").read_text()

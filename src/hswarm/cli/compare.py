@@ -22,12 +22,16 @@ _SHOWN = (0, 1, 2, 4, 5, 6, 7, 10, 12)
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """Run what is missing, then print the table and write it in every form; with `--paper` print the paper's."""
-    if arguments.paper == bool(arguments.recipes):
-        raise ConfigError(["expected either recipes to compare methods on, or --paper for the paper's own results"])
+    """Run what is missing, then print the table and write it in every form; with `--paper` the paper's after it."""
+    if not arguments.paper and not arguments.recipes:
+        raise ConfigError(["expected recipes to compare methods on, or --paper for the paper's own results"])
+    if arguments.recipes:
+        _compare(arguments)
     if arguments.paper:
         print(paper.markdown())
-        return
+
+
+def _compare(arguments: argparse.Namespace) -> None:
     methods = method_names(arguments.methods)
     recipes = [read_recipe(path, arguments.overrides, arguments.preset) for path in arguments.recipes]
     limits = {

@@ -337,7 +337,9 @@ def _export(command: argparse.ArgumentParser) -> None:
 def _compare(command: argparse.ArgumentParser) -> None:
     _recipes(command, "*")
     command.add_argument(
-        "--paper", action="store_true", help="run nothing: print the paper's own results and what they rest on"
+        "--paper",
+        action="store_true",
+        help="print the paper's own results and what they rest on: alone, or after the recipes' table",
     )
     _many(command, "all")
     command.add_argument("--budget-tokens", type=int, metavar="N", help="tokens that each search may use, with prompts")
