@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hswarm.errors import NumberError
 
-Array = NDArray[Any]
+Array = NDArray[np.float64]
 _ARRAYS = ("positions", "velocities", "personal", "personal_utility", "best", "worst", "age", "cooldown")
 _VALUES = ("step", "moves", "told", "stalled", "reach")
 

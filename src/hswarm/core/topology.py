@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TypedDict
 
 from hswarm.plots.graph import graph_svg
+
+
+class TopologyJSON(TypedDict):
+    """A topology in JSON: edges are pairs, sorted."""
+
+    size: int
+    edges: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -108,14 +115,14 @@ class Topology:
         """For notebooks: the drawing."""
         return graph_svg(self)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> TopologyJSON:
         """A JSON-able form: {"size": n, "edges": [[u, v], ...]}, edges sorted."""
         return {"size": self.size, "edges": [list(edge) for edge in sorted(self.edges)]}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Topology:
+    def from_json(cls, content: TopologyJSON) -> Topology:
         """The inverse of `to_json`; ValueError as for the constructor."""
-        return cls(content["size"], content["edges"])
+        return cls(content["size"], content["edges"])  # type: ignore[arg-type]  # the constructor checks and freezes it
 
     @classmethod
     def of(cls, size: int, edges: Iterable[tuple[int, int]]) -> Topology:

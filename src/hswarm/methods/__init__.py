@@ -7,7 +7,6 @@ then `[methods.NAME]` in a recipe.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
 
-def get_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
+def get_method(name: str, settings: Mapping[str, object] | None = None) -> Method:
     """The method called `name` with its `settings`. ConfigError for unknown names and for settings that do not fit."""
     return configured(room.get(name), settings or {}, f"methods.{name}")
 

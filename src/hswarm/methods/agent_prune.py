@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hswarm.core.swarm import Array
 from hswarm.core.topology import Topology
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods import policy_gradient
 from hswarm.methods.base import method
 from hswarm.methods.common import best_of, team
-from hswarm.methods.policy_gradient import Array
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 

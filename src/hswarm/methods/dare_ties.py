@@ -7,7 +7,6 @@ the rest divided by density; an entry's sign is that of the sum; weighted entrie
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from hswarm.methods.common import group
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
-Array = NDArray[Any]
+Array = NDArray[np.floating]
 
 
 @method("dare_ties", "Sparse updates that agree in sign, merged into one expert", paper="arXiv 2311.03099, 2306.01708")

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hswarm.core.swarm import Array
 from hswarm.core.topology import reaching
 from hswarm.errors import MissingExtra
 from hswarm.experts.adapter import Expert
@@ -31,7 +31,6 @@ from hswarm.system.system import System
 if TYPE_CHECKING:
     import torch
 
-Array = NDArray[Any]
 EdgeSet = frozenset[tuple[int, int]]
 
 

@@ -14,12 +14,12 @@ from typing import Literal
 
 import numpy as np
 
+from hswarm.core.swarm import Array
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods import policy_gradient
 from hswarm.methods.base import method
 from hswarm.methods.common import team
-from hswarm.methods.policy_gradient import Array
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from hswarm.core.jfk import draw_assignments, jfk_score
 from hswarm.core.stats import bootstrap_interval
 from hswarm.core.streams import seed_of, stream
 from hswarm.core.swarm import Array, Swarm
-from hswarm.core.topology import Topology
+from hswarm.core.topology import Topology, TopologyJSON
 from hswarm.errors import EngineError, RunError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import ExpertPool
@@ -56,6 +56,14 @@ def _ablated(
 def hswarm(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
     """The method of the paper, with the settings of the recipe."""
     return Search(pool, evaluator, rng).go().best
+
+
+class _Packed(TypedDict):
+    """An evaluation in a checkpoint, less its arrays."""
+
+    step: str
+    topology: TopologyJSON
+    experts: list[str]
 
 
 class Search:
@@ -296,8 +304,8 @@ class Search:
 
     def _keep(self, entry: Mapping[str, object]) -> None:
         """Hand the journal all that `_restore` needs to go on bit for bit."""
-        tensors: dict[str, Any] = {}
-        state: dict[str, Any] = {
+        tensors: dict[str, Array] = {}
+        state: dict[str, object] = {
             "iteration": self._iteration,
             "stalled": self._stalled,
             "spent": self._spent,
@@ -321,7 +329,7 @@ class Search:
         """Every swarm by its name in the checkpoint."""
         return {"role": self._role} | {f"weight{g}": swarm for g, swarm in enumerate(self._weight)}
 
-    def _restore(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    def _restore(self, tensors: Mapping[str, Array], state: Mapping[str, Any]) -> None:
         self._iteration, self._stalled, self._spent = state["iteration"], state["stalled"], state["spent"]
         self._members, self._now = state["members"], Topology.from_json(state["now"])
         self._evaluator.budget.restore(state["ledger"], state["wall_s"])
@@ -340,14 +348,14 @@ class Search:
             for expert, scores in zip(self._pool.experts, tensors["singles"], strict=True)
         )
 
-    def _pack(self, found: Evaluation, name: str, tensors: dict[str, Any]) -> dict[str, Any]:
+    def _pack(self, found: Evaluation, name: str, tensors: dict[str, Array]) -> _Packed:
         """The JSON-able part of an evaluation; its arrays go to `tensors`."""
         system = found.system
         tensors[f"{name}.scores"] = found.scores
         tensors[f"{name}.shares"] = np.stack([self._shares[e.name, e.digest] for e in system.experts])
-        return {"step": found.step, "topology": system.topology.to_json(), "experts": system.assignment}
+        return _Packed(step=found.step, topology=system.topology.to_json(), experts=list(system.assignment))
 
-    def _unpack(self, name: str, tensors: Mapping[str, Any], entry: Mapping[str, Any]) -> Evaluation:
+    def _unpack(self, name: str, tensors: Mapping[str, Array], entry: _Packed) -> Evaluation:
         shares = tensors[f"{name}.shares"]
         experts = self._pool.blends(shares, entry["experts"])
         self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}
@@ -365,12 +373,12 @@ def _faults(evaluations: Sequence[Evaluation]) -> dict[str, int]:
     return {name: sum(getattr(e, name) for e in evaluations) for name in ("unparsed", "empty", "cut", "failed")}
 
 
-def _split(state: Mapping[str, Any], prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
+def _split(state: Mapping[str, object], prefix: str, tensors: dict[str, Array]) -> dict[str, object]:
     """The JSON-able part of `state`; its arrays go to `tensors`."""
     tensors |= {prefix + key: value for key, value in state.items() if isinstance(value, np.ndarray)}
     return {key: value for key, value in state.items() if not isinstance(value, np.ndarray)}
 
 
-def _join(state: Mapping[str, Any], prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
+def _join(state: Mapping[str, object], prefix: str, tensors: Mapping[str, Array]) -> dict[str, object]:
     arrays = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     return {**state, **arrays}

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hswarm.core.swarm import Array
 from hswarm.core.topology import Topology, reaching
 from hswarm.methods.common import ending_in
 from hswarm.session.evaluator import Evaluator
 
-Array = NDArray[Any]
 SINK = 0  # the expert that is best alone gives the answer
 
 
-def candidates(size: int) -> Array:
+def candidates(size: int) -> NDArray[np.bool_]:
     """Shape (size, size): which edges may be drawn; none leaves the sink or returns to its node."""
     allowed = ~np.eye(size, dtype=bool)
     allowed[SINK] = False

@@ -13,6 +13,7 @@ from functools import cached_property
 
 from hswarm.errors import TaskError
 from hswarm.experts.remote import ApiLimits, RemoteExpert, RemoteSettings
+from hswarm.options import configured
 from hswarm.scorers.base import Respond, Score, accepted, scorer
 from hswarm.tasks.task import Example, Task
 
@@ -72,7 +73,11 @@ class Judge(ApiLimits):
 
 def judge_of_task(task: Task) -> RemoteExpert | None:
     """The model behind an API that scores `task`, if there is one."""
-    return Judge(**task.scorer_options).expert if task.scorer == "judge" else None
+    if task.scorer != "judge":
+        return None
+    judge = configured(Judge, task.scorer_options, "task.scorer_options")
+    assert isinstance(judge, Judge)
+    return judge.expert
 
 
 def rating(reply: str) -> int | None:

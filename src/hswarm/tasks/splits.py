@@ -30,7 +30,8 @@ def finished(task: Task, settings: TaskSettings) -> Task:
     scorer = settings.scorer or task.scorer or ("choice" if choices else "exact")
     instruction = settings.instruction or task.instruction
     options = settings.scorer_options or ({} if settings.scorer else task.scorer_options)
-    marked = Meta(pattern=options["pattern"]) if scorer == "regex" and "pattern" in options else Meta()  # for votes
+    pattern = options.get("pattern") if scorer == "regex" else None
+    marked = Meta(pattern=str(pattern)) if pattern is not None else Meta()  # for votes
     dev, test = (
         tuple(
             replace(example, task=task.name, instruction=instruction, meta=Meta(**{**example.meta, **marked}))

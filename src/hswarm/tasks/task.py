@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hswarm.registry import Part, Room, identifier
 
 task = Room("tasks", "hswarm.tasks", "task", Part)
-Options = dict[str, Any]  # what a recipe gives a scorer or generator, which checks it itself
+Options = dict[str, object]  # what a recipe gives a scorer or generator, which checks it itself
 
 
 class Meta(TypedDict, total=False):
