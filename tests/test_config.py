@@ -25,7 +25,7 @@ def test_all_faults_at_once_with_near_names(tmp_path):
     for part in (
         "unknown key 'sed'; did you mean 'seed'?",
         "'search.graps'; did you mean 'graphs'?",
-        "iterations must be at least 1",
+        "search.iterations: must be at least 1, got 0",
         "engine.dtype",
         "role.inertia",
         "unknown key 'nonsense'",
@@ -88,8 +88,8 @@ def test_a_fault_says_once_what_came():
     with pytest.raises(ConfigError) as caught:
         build_recipe({"task": {"dev": 0}, "seed": -1})
     assert sorted(caught.value.faults) == [
-        "seed: input should be greater than or equal to 0, got -1",
-        "task: dev must be at least 1, got 0",
+        "seed: must be at least 0, got -1",
+        "task.dev: must be at least 1, got 0",
     ]
 
 

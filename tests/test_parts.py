@@ -15,7 +15,7 @@ from hswarm.analysis.context import analysis
 from hswarm.cli.rooms import PLACES
 from hswarm.cli.rooms import room as room_of
 from hswarm.engines.base import engine
-from hswarm.errors import ConfigError, MissingExtra, TaskError
+from hswarm.errors import ConfigError, MissingExtra
 from hswarm.experts.remote import ApiLimits
 from hswarm.methods import get_method
 from hswarm.methods.base import method
@@ -171,7 +171,7 @@ def test_inherited_settings_are_options_too() -> None:
     options = {one.name: one.default for one in scorer.about("judge").options}
     limits = {one.name: repr(one.default) for one in dataclasses.fields(ApiLimits)}
     assert limits.items() <= options.items()
-    with pytest.raises(TaskError, match="concurrency and attempts must be at least 1"):
+    with pytest.raises(ConfigError, match="concurrency: must be at least 1, got 0"):
         get_scorer("judge", {"model": "m", "url": "http://x/v1", "concurrency": 0})
 
 

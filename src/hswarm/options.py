@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import operator
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any, get_type_hints
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from hswarm.errors import ConfigError
 from hswarm.registry import near, parameters
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from pydantic_core import ErrorDetails
+
+SETTINGS = {"extra": "forbid", "use_attribute_docstrings": True}  # pydantic's configuration of a section of a recipe
 
 WORDS = {  # what to write, for pydantic's words about types; filled in from the error's context
     "tuple_type": "expected a list",
@@ -33,10 +37,45 @@ WORDS = {  # what to write, for pydantic's words about types; filled in from the
     "string_too_long": "expected at most {max_length} characters",
     "literal_error": "expected {expected}",
     "missing": "is missing",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
 }
 
 
+_LIMITS = {"ge": "greater_than_equal", "gt": "greater_than", "le": "less_than_equal", "lt": "less_than"}
+_HOLDS: dict[str, Callable[[Any, Any], bool]] = {
+    "ge": operator.ge,
+    "gt": operator.gt,
+    "le": operator.le,
+    "lt": operator.lt,
+}
+
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's errors for a key that is not known
+
+
+def check_ranges(settings: DataclassInstance) -> None:
+    """ValueError for the first field of a dataclass that its annotation does not allow: `Literal["a", "b"]`, or
+    `Annotated[int, Ge(1)]` with any of annotated_types' limits. None stands for nothing and is allowed."""
+    for name, kind in _annotations(type(settings)).items():
+        value = getattr(settings, name)
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            known = ", ".join(map(repr, get_args(kind)))
+            raise ValueError(f"{name} must be one of {known}, got {value!r}")
+        if getattr(kind, "__origin__", None) is int and not isinstance(value, int):
+            raise ValueError(f"{name} must be a whole number, got {value!r}")
+        for limit in getattr(kind, "__metadata__", ()) if value is not None else ():
+            sign, bound = next(iter(dataclasses.asdict(limit).items()))
+            if not _HOLDS[sign](value, bound):
+                words = WORDS[_LIMITS[sign]].format(**{sign: bound})
+                raise ValueError(f"{name} {words}, got {value}")
+
+
+@cache
+def _annotations(kind: type[DataclassInstance]) -> dict[str, Any]:
+    names = {one.name for one in dataclasses.fields(kind)}
+    return {name: hint for name, hint in get_type_hints(kind, include_extras=True).items() if name in names}
 
 
 def configured(made: Callable[..., Any], given: Mapping[str, object], place: str) -> Callable[..., Any]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Literal
 
+from hswarm.options import SETTINGS
 from hswarm.tasks.task import Example, Task
 
 _TAGS = r"(?:think|thinking|thought|reasoning|scratchpad|reflection)"
@@ -54,31 +55,36 @@ _TEXTS: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Prompts:
-    """The texts around a question and around previous responses.
+    """`[prompts]`: the texts around a question and around previous responses.
 
-    `style` chooses the instructions of nodes without predecessors (`first`), in the `middle` and of the `sink`; each
-    can be replaced by a text of your own. "terse": all nodes read the same, and responses are listed without numbers.
-    "place": an instruction by place, as in the paper. "divide": all but the sink solve a part and leave the rest. An
-    expert alone is told to answer, whatever the style.
-
-    `instruction` "" is that of the question's task; under "terse" a question that has none gets `general`. A question
-    without instruction and worked examples of its own gets `icl` before everything else. `thinking` is for bases whose
-    chat template can switch reasoning before the answer on and off: off unless it is set.
+    An expert alone is told to answer, whatever the style.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__ = SETTINGS
 
     instruction: str = ""
+    """The instruction of every question; "": that of the task."""
     general: str = GENERAL
+    """The instruction of a question whose task has none, under the style "terse"."""
     icl: str = ""
+    """Worked examples before a question that has neither an instruction nor worked examples of its own."""
     previous: str = "Answers given by others, some may be wrong:"
+    """The line above previous responses."""
     last: str = "Your answer:"
+    """The line after them."""
     layout: Literal["question-first", "paper"] = "question-first"
+    """Whether the question or the previous responses come first."""
     thinking: bool = False
+    """Let a base reason before it answers, where its chat template can switch that."""
     style: Literal["terse", "place", "divide"] = "terse"
+    """What nodes are told. "terse": all the same, and responses are listed without numbers. "place": an instruction by
+    place, as in the paper. "divide": all nodes but the sink solve a part and leave the rest."""
     first: str = ""
+    """The instruction of nodes without predecessors; "": the style's."""
     middle: str = ""
+    """The instruction of nodes in the middle; "": the style's."""
     sink: str = ""
+    """The instruction of the node that answers; "": the style's."""
 
     def text(self, place: Place) -> str:
         """The instruction of a place; "" if it has none of its own."""

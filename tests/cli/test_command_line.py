@@ -115,6 +115,9 @@ def test_fields_are_those_of_a_recipe_and_can_be_searched(capsys: pytest.Capture
     assert known <= {field.name for field in fields()}
     (row,) = json.loads(printed(capsys, "list", "fields", "dropout_role", "--json", "-"))
     assert (row["type"], row["default"]) == ("number", "0.0")
+    assert not [row["field"] for row in rows if not row["meaning"]]
+    (row,) = json.loads(printed(capsys, "list", "fields", "search.iterations", "--json", "-"))
+    assert row["range"] == ">= 1"
     assert "no fields with 'nothing at all'" in printed(capsys, "list", "fields", "nothing at all")
 
 

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
+from pydantic import TypeAdapter
+
 from hswarm.config.recipe import Recipe
+from hswarm.experts.remote import ApiLimits
 
 Schema = dict[str, Any]  # JSON schema, as pydantic makes it
 
@@ -58,12 +61,18 @@ def _fields(owner: Schema, known: dict[str, Schema], before: str) -> Iterator[Re
             continue
         value = field.get("default", {} if field.get("type") == "object" else None)
         default = "none" if value is None else json.dumps(value, ensure_ascii=False)
-        meaning = " ".join(field.get("description", "").split())
+        meaning = " ".join((field.get("description") or _inherited().get(name, "")).split())
         required = name in owner.get("required", ())
         yield RecipeField(place, _kind(field), "must be set" if required else default, _range(field), meaning)
         inner = known.get(_target(field.get("items", {})))
         if inner and inner is not owner:  # a task's parts are tasks again
             yield from _fields(inner, known, f"{place}.")
+
+
+@cache
+def _inherited() -> dict[str, str]:
+    """Texts of fields that sections inherit, which pydantic reads only from the class that defines them."""
+    return {name: field["description"] for name, field in TypeAdapter(ApiLimits).json_schema()["properties"].items()}
 
 
 def _target(field: Schema) -> str:

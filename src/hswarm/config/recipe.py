@@ -61,11 +61,14 @@ RETIRED: dict[str, object] = {
 class Recipe(BaseModel):
     """Everything a run depends on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     name: str = Field(default="run", max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The run's name, and the name of its folder unless --run gives one."""
     seed: int = Field(default=0, ge=0)
+    """Seed of everything that is drawn: the same seed gives the same run."""
     preset: Literal["", "paper", "reference"] = ""
+    """Settings to start from: of the paper, or of the authors' code (docs/fidelity.md)."""
     pool: PoolSettings = PoolSettings()
     task: TaskSettings = TaskSettings()
     engine: EngineSettings = EngineSettings()
@@ -77,6 +80,7 @@ class Recipe(BaseModel):
     budget: BudgetSettings = BudgetSettings()
     track: TrackSettings = TrackSettings()
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Options of methods, each in a section of its own, `[methods.NAME]` (`hswarm list methods`)."""
     role: SwarmSettings = SwarmSettings()
     weight: SwarmSettings = SwarmSettings()
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from annotated_types import Ge, Lt
 from numpy.typing import ArrayLike, NDArray
 
 from hswarm.core.topology import Topology, reaching
+from hswarm.options import SETTINGS, check_ranges
 
 Array = NDArray[np.float64]
 _HUGE = 1e300
@@ -19,23 +21,20 @@ _LEAST_SHARE = 0.01
 
 @dataclass(frozen=True)
 class DecodeSettings:
-    """How G-Decode draws: `top_p` 0 is argmax; `out_edges` successors a node (1 gives in-trees).
+    """`[decode]`: how G-Decode draws a graph."""
 
-    `edges`: "one" draw for each edge (the authors' code), or "independent": an edge to each node of the graph so far
-    with its own probability (the paper as printed; `out_edges` is then not used).
-    """
+    __pydantic_config__ = SETTINGS
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    top_p: float = 0.0
-    out_edges: int = 1
+    top_p: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Share of the probability that draws are made from; 0: always the most probable (argmax)."""
+    out_edges: Annotated[int, Ge(1)] = 1
+    """Successors of a node; 1 gives in-trees."""
     edges: Literal["one", "independent"] = "one"
+    """"one": a draw for each edge (the authors' code); "independent": an edge to each node of the graph so far with its
+    own probability (the paper as printed; `out_edges` is then not used)."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.top_p < 1:
-            raise ValueError(f"top_p must be in [0, 1), got {self.top_p}")
-        if self.out_edges < 1:
-            raise ValueError(f"out_edges must be at least 1, got {self.out_edges}")
+        check_ranges(self)
         if self.out_edges > 1 and self.edges == "independent":
             raise ValueError("out_edges counts draws; with edges = 'independent' leave it at 1")
 

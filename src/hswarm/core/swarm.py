@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import ArrayLike, NDArray
 
 from hswarm.errors import NumberError
+from hswarm.options import SETTINGS, check_ranges
 
 Array = NDArray[np.float64]
 _ARRAYS = ("positions", "velocities", "personal", "personal_utility", "best", "worst", "age", "cooldown")
@@ -22,54 +24,46 @@ _VALUES = ("step", "moves", "told", "stalled", "reach")
 
 @dataclass(frozen=True)
 class SwarmSettings:
-    """Coefficients of the velocity's four terms, and how steps shrink and particles restart.
+    """`[role]` and `[weight]`: the velocity's four terms, and how steps shrink and particles restart.
 
-    `inertia`, `cognitive`, `social`, `repel`: weights, relative to each other, of the old velocity, the pull to the
-    personal best and to the swarm's best, and the push from its worst.
-    `step_length` is a multiple of the velocity; each move shrinks it by `step_factor`, not below `min_step_length`.
-    `patience`, in tells: without a new best for as long, the search is over. A particle that has not improved for
-    ceil(`restart_patience` * `patience`) tells goes back to its personal best with zero velocity, and may do so again
-    only as many tells later (never if `restart` is false).
-    `velocity` of the first move: "random" (towards another particle), "best" or "zero".
-    `bounds`: how to treat a particle that leaves `bound` times the largest start position: "none", "clip" (each
-    coordinate is set back to the bound and its velocity is zero) or "rescale" (the whole particle is shrunk to it, its
-    direction kept). Long searches with a strong `repel` may need one.
-    `coefficients_random`: each r ~ U(0, 1); if false, every r = 1.
     Defaults: the middle of the paper's grid. ValueError names the field and its range. Source: arXiv 2502.04510.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__ = SETTINGS
 
-    inertia: float = 0.2
-    cognitive: float = 0.3
-    social: float = 0.4
-    repel: float = 0.05
-    step_length: float = 0.8
-    step_factor: float = 0.95
-    min_step_length: float = 0.1
-    patience: int = 6
+    inertia: Annotated[float, Ge(0), Lt(math.inf)] = 0.2
+    """Weight of the old velocity, relative to the three below."""
+    cognitive: Annotated[float, Ge(0), Lt(math.inf)] = 0.3
+    """Weight of the pull to the particle's own best."""
+    social: Annotated[float, Ge(0), Lt(math.inf)] = 0.4
+    """Weight of the pull to the swarm's best."""
+    repel: Annotated[float, Ge(0), Lt(math.inf)] = 0.05
+    """Weight of the push from the swarm's worst."""
+    step_length: Annotated[float, Gt(0), Lt(math.inf)] = 0.8
+    """The first move is this multiple of the velocity."""
+    step_factor: Annotated[float, Gt(0), Le(1)] = 0.95
+    """Each move multiplies the step length by this."""
+    min_step_length: Annotated[float, Ge(0), Lt(math.inf)] = 0.1
+    """The step length never falls below this."""
+    patience: Annotated[int, Ge(1)] = 6
+    """The search is over after this many tells (scorings of all particles) without a new best."""
     restart: bool = True
-    restart_patience: float = 0.67
+    """Whether particles that do not improve return to their personal best."""
+    restart_patience: Annotated[float, Gt(0), Lt(math.inf)] = 0.67
+    """A particle restarts, with zero velocity, after ceil(this * patience) tells without improvement; again only as
+    many tells later."""
     velocity: Literal["zero", "random", "best"] = "random"
+    """The first velocity: "random" (towards another particle), "best" (towards the best) or "zero"."""
     coefficients_random: bool = True
+    """Whether each term is multiplied by r ~ U(0, 1); else r = 1."""
     bounds: Literal["none", "clip", "rescale"] = "none"
-    bound: float = 10.0
+    """A particle beyond the bound is left alone ("none"), set back to it in each coordinate, with zero velocity there
+    ("clip"), or shrunk to it as a whole ("rescale"). Long searches with a strong `repel` may need one."""
+    bound: Annotated[float, Gt(0), Lt(math.inf)] = 10.0
+    """The bound, as a multiple of the largest start position."""
 
     def __post_init__(self) -> None:
-        for name in ("inertia", "cognitive", "social", "repel", "min_step_length"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be in [0, inf), got {getattr(self, name)}")
-        for name in ("step_length", "restart_patience", "bound"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be in (0, inf), got {getattr(self, name)}")
-        if not 0 < self.step_factor <= 1:
-            raise ValueError(f"step_factor must be in (0, 1], got {self.step_factor}")
-        if not isinstance(self.patience, int) or self.patience < 1:
-            raise ValueError(f"patience must be a whole number of 1 or more, got {self.patience}")
-        if self.velocity not in ("zero", "random", "best"):
-            raise ValueError(f"velocity must be 'zero', 'random' or 'best', got {self.velocity!r}")
-        if self.bounds not in ("none", "clip", "rescale"):
-            raise ValueError(f"bounds must be 'none', 'clip' or 'rescale', got {self.bounds!r}")
+        check_ranges(self)
 
     @property
     def restart_tells(self) -> int:

@@ -7,9 +7,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+from annotated_types import Ge, Le, Lt
 
 from hswarm.experts.adapter import Expert
+from hswarm.options import SETTINGS, check_ranges
 from hswarm.registry import Part, Room
 
 engine = Room("engines", "hswarm.engines", "engine", Part)
@@ -75,48 +78,53 @@ class Completion:
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """`temperature` 0 is greedy, the setting in which reuse is exact. `max_new_tokens` None takes the task's.
+    """`[sampling]`: how tokens are drawn."""
 
-    `choose` "letter" or "text": the sink answers a question with options by the likelihood of each letter, or of
-    each option's text per character, instead of generating text.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__ = SETTINGS
 
     temperature: float = 0.0
+    """0 is greedy, the setting in which reuse of calls is exact."""
     top_p: float = 1.0
+    """Share of the probability that tokens are drawn from."""
     max_new_tokens: int | None = None
+    """Most tokens of a reply (default: as the task says)."""
     choose: Literal["", "letter", "text"] = ""
+    """How the sink answers a question with options: by the likelihood of each "letter", or of each option's "text" per
+    character; "": by generating text."""
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """`[engine]` of a recipe. Fields that an engine has no use for must stay at their defaults.
+    """`[engine]`: what runs the models. Fields that an engine has no use for must stay at their defaults."""
 
-    `prefix_cache` (openvino, vllm): a shared prefix is computed once within a "batch", so that a reply depends on
-    its batch alone, or over the whole "run": faster, but repeated bit for bit only if nothing is interrupted.
-    A batch that fails is retried `retries` times, then its calls count as failed; no reply within `timeout` seconds
-    (0: no limit), or more than `max_failed` of a step's calls failing, stops the search, which can be resumed.
-    `devices`: one worker process on each GPU with these numbers, or without GPUs on its share of the cores; "auto"
-    uses all. `cluster`: `workers` actors (0: as many as fit) on the Ray cluster at "ray://host:port", on
-    the one this machine belongs to ("auto"), or on one started here ("local") (docs/scaling.md). `options`: the
-    engine's own (`hswarm list engines`).
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__ = SETTINGS
 
     name: str = "transformers"
+    """The engine: a name of `hswarm list engines`, or "auto"."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the weights."""
     device: str = "auto"
-    batch: int = 32
+    """Where models run: "auto", "cpu", "cuda", "cuda:1", "mps" ..."""
+    batch: Annotated[int, Ge(1)] = 32
+    """Prompts computed at a time."""
     prefix_cache: Literal["batch", "run"] = "batch"
-    retries: int = 2
-    timeout: float = 3600.0
-    max_failed: float = 0.1
+    """openvino, vllm: a shared prefix is computed once within a "batch", so that a reply depends on its batch alone, or
+    over the whole "run": faster, but repeated bit for bit only if nothing is interrupted."""
+    retries: Annotated[int, Ge(0)] = 2
+    """A batch that fails is tried again this often; then its calls count as failed."""
+    timeout: Annotated[float, Ge(0), Lt(1e8)] = 3600.0
+    """Seconds without a reply that stop the search, which can be resumed; 0: no limit."""
+    max_failed: Annotated[float, Ge(0), Le(1)] = 0.1
+    """Share of a step's calls that may fail; more stop the search, which can be resumed."""
     devices: tuple[int, ...] | Literal["auto"] = ()
+    """A worker process on each GPU with these numbers, or without GPUs on its share of the cores; "auto" uses all."""
     cluster: str = ""
-    workers: int = 0
+    """Workers on a Ray cluster: "ray://host:port", the one this machine belongs to ("auto"), or one started here
+    ("local") (docs/scaling.md)."""
+    workers: Annotated[int, Ge(0)] = 0
+    """Workers on the cluster; 0: as many as fit."""
     options: dict[str, Any] = field(default_factory=dict)
+    """The engine's own options (`hswarm list engines`)."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", self.device):
@@ -127,14 +135,9 @@ class EngineSettings:
             raise ValueError("devices are this machine's, cluster is another; set one of the two")
         if self.cluster not in ("", "auto", "local") and not self.cluster.startswith("ray://"):
             raise ValueError(f'cluster must be "ray://host:port", "auto" or "local", got \'{self.cluster}\'')
-        if self.workers < 0 or (self.workers and not self.cluster):
+        if self.workers and not self.cluster:
             raise ValueError(f"workers is a number of actors on a cluster, got {self.workers}")
-        if self.batch < 1:
-            raise ValueError(f"batch must be at least 1, got {self.batch}")
-        if self.retries < 0 or not 0 <= self.timeout < 1e8:
-            raise ValueError(f"retries and timeout must not be negative, got {self.retries} and {self.timeout}")
-        if not 0 <= self.max_failed <= 1:
-            raise ValueError(f"max_failed must be in [0, 1], got {self.max_failed}")
+        check_ranges(self)
 
     def alone(self) -> EngineSettings:
         """The same engine in one process: the settings that a worker opens and that a system is saved with."""

@@ -12,9 +12,10 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
+from annotated_types import Ge
 from numpy.typing import ArrayLike
 
 from hswarm import io
@@ -26,6 +27,7 @@ from hswarm.experts.blend import blend_factors, blend_updates, check_summable, u
 from hswarm.experts.checkpoint import Checkpoint, is_checkpoint
 from hswarm.experts.hub import fetch, is_hub_name, short_name
 from hswarm.experts.remote import REMOTE_FILE, RemoteExpert, RemoteSettings
+from hswarm.options import SETTINGS, check_ranges
 from hswarm.registry import near
 
 _LEAVE = "leave it out (pool.experts)"
@@ -34,31 +36,30 @@ _E = TypeVar("_E", bound=Expert)
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """`[pool]`: the folder, the base (default: the adapters' own), the experts to use (default: all of the folder).
+    """`[pool]`: the experts."""
 
-    `experts` are sub-folders of `path`, or "owner/name" and "owner/name@<revision>" of the Hugging Face hub.
-    `space` is where weights of adapters are added: "factors" (A and B apart, all of one form) or "delta" (the updates
-    s B A, brought back to `rank`; 0 is the largest rank in the pool). `mixed` allows experts of several bases.
-    `populate` grows the pool to that many experts by weighted sums of two (0: as it is).
-    `remote` are models behind an API, beside the folder's experts or without a folder.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__ = SETTINGS
 
     path: str = ""
+    """The folder of experts, a sub-folder each."""
     base: str = ""
+    """The model below the adapters, by folder, hub id or alias (default: the one that they name)."""
     experts: tuple[str, ...] = ()
+    """The experts to use: sub-folders of `path`, or "owner/name" and "owner/name@<revision>" of the Hugging Face hub
+    (default: all of the folder)."""
     space: Literal["factors", "delta"] = "factors"
-    rank: int = 0
+    """Where adapters are added: "factors" (A and B apart, all of one form) or "delta" (the updates s B A)."""
+    rank: Annotated[int, Ge(0)] = 0
+    """The rank to which sums in "delta" are brought back; 0: the largest of the pool."""
     mixed: bool = False
-    populate: int = 0
+    """Allow experts of several bases."""
+    populate: Annotated[int, Ge(0)] = 0
+    """Grow the pool to this many experts by weighted sums of two; 0: leave it as it is."""
     remote: tuple[RemoteSettings, ...] = ()
+    """Models behind an API, beside the folder's experts or without a folder."""
 
     def __post_init__(self) -> None:
-        if self.populate < 0:
-            raise ValueError(f"populate is a number of experts, or 0 for the pool as it is, got {self.populate}")
-        if self.rank < 0:
-            raise ValueError(f"rank must be at least 1, or 0 for the largest in the pool, got {self.rank}")
+        check_ranges(self)
         if self.rank and self.space != "delta":
             raise ValueError("rank is for pool.space = 'delta'; in 'factors' experts keep their own")
         if self.mixed and self.base:

@@ -12,13 +12,15 @@ import re
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import numpy as np
+from annotated_types import Ge, Gt
 
 from hswarm.errors import PoolError
 from hswarm.experts.adapter import Expert
+from hswarm.options import SETTINGS, check_ranges
 
 REMOTE_BASE = "openai"  # in place of a local expert's base model
 REMOTE_FILE = "remote.json"
@@ -26,32 +28,39 @@ REMOTE_FILE = "remote.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ApiLimits:
-    """At most `concurrency` calls at a time and `per_minute` a minute (0: no limit), each for `timeout_s` seconds and
-    `attempts` times; at most `calls` calls a process (0: no limit)."""
+    """Limits on the calls to a model behind an API."""
 
-    concurrency: int = 8
-    per_minute: float = 0
-    timeout_s: float = 60
-    attempts: int = 6
-    calls: int = 0
+    __pydantic_config__ = SETTINGS
+
+    concurrency: Annotated[int, Ge(1)] = 8
+    """Calls in progress at a time."""
+    per_minute: Annotated[float, Ge(0)] = 0
+    """Calls a minute; 0: no limit."""
+    timeout_s: Annotated[float, Gt(0)] = 60
+    """Seconds that an attempt may take."""
+    attempts: Annotated[int, Ge(1)] = 6
+    """Attempts of a call, with growing pauses between."""
+    calls: Annotated[int, Ge(0)] = 0
+    """Calls of a process in total; 0: no limit."""
 
     def __post_init__(self) -> None:
-        if min(self.concurrency, self.attempts) < 1 or self.timeout_s <= 0:
-            raise ValueError("concurrency and attempts must be at least 1, timeout_s above 0")
-        if min(self.per_minute, self.calls) < 0:
-            raise ValueError("per_minute and calls must be at least 0")
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
 class RemoteSettings(ApiLimits):
-    """`[[pool.remote]]`: `model` as the API calls it, the API's `url` (up to /v1), `key` the NAME of a variable."""
+    """`[[pool.remote]]`: a model behind an OpenAI-compatible API."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__ = SETTINGS
 
     name: str
+    """The expert's name here."""
     model: str
+    """The model's name at the API."""
     url: str
+    """The API, up to /v1."""
     key: str = ""
+    """The NAME of the environment variable that holds its key; "": none is needed."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,79 +2,75 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Lt
+
+from hswarm.options import SETTINGS, check_ranges
 
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """`method` names what searches (hswarm list methods; its own settings are `[methods.NAME]`); the rest is hswarm's.
+    """`[search]`: the method, and the loop of the method `hswarm` (other methods' settings are in `[methods.NAME]`)."""
 
-    The loop: `graphs` adjacency matrices (N), `assignments` a weight-step (M), at most `iterations` rounds.
-
-    The search ends after `patience` iterations without a new best. `nodes` None is one node an expert; fewer nodes
-    take the experts that are best alone. `weight_topology` is what the weight-step scores on: the best topology so
-    far (the paper) or this iteration's (the reference). `steps` leaves a step out (an ablation); `weight_after` lets
-    the weight-step begin only after so many iterations, so that roles are found for experts that stand still; patience
-    counts from there.
-
-    `first_graphs` of the role-step: all "random" (the paper), or "ranked": the first of them is a chain and the second
-    a star, from the expert that is worst alone to the best, who answers; the others are random.
-    `cache` names a file of calls that runs share, beside each run's own, which keeps those of the last `keep_calls`
-    iterations (0: of all).
-    `threshold` keeps only adjacency entries above it before a graph is decoded, and drops nodes without a path to the
-    sink (the paper's sparsity). `l1` times the sum of a graph's absolute entries, the diagonal aside, is taken from the
-    utility that the role-step is told. With either the history notes the share of edges gone, the paper's "speed-up".
-
-    Left out at random, never in the first iteration: with probability `dropout_role` a whole role-step, with
-    `dropout_weight` a whole weight-step (the paper's Dropout-R and Dropout-W, figure 9); with `drop_k` all scores of an
-    iteration, with `drop_n` a graph's or an assignment's, which then keeps its last utility (the code's dropK, dropN).
-    `start_on_test`: what the search starts from and is looked at on test, at the end, beside the system found: nothing,
-    the "best" expert alone and graph, or "all" experts and the best graph. `clean_up` removes checkpoint and calls
-    from a finished run; an analysis of it then has to make its calls anew.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__ = SETTINGS
 
     method: str = "growth"
-    graphs: int = 10
-    assignments: int = 10
-    iterations: int = 20
-    patience: int = 6
-    nodes: int | None = None
+    """What searches: a name of `hswarm list methods`."""
+    graphs: Annotated[int, Ge(1)] = 10
+    """Adjacency matrices of the role-step (N)."""
+    assignments: Annotated[int, Ge(1)] = 10
+    """Assignments of experts to nodes in a weight-step (M)."""
+    iterations: Annotated[int, Ge(1)] = 20
+    """Rounds of role-step and weight-step at most."""
+    patience: Annotated[int, Ge(1)] = 6
+    """The search ends after this many iterations without a new best."""
+    nodes: Annotated[int | None, Ge(1)] = None
+    """Nodes of a graph; none: one for each expert. Fewer nodes take the experts that are best alone."""
     steps: tuple[Literal["role", "weight"], ...] = ("role", "weight")
+    """The steps to make; leaving one out is an ablation."""
     draw: Literal["balanced", "independent"] = "balanced"
+    """How experts are assigned to nodes: "balanced", each equally often, or "independent", as in the paper."""
     weight_topology: Literal["best", "iteration"] = "best"
-    weight_after: int = 0
+    """The graph that the weight-step scores on: the best so far (the paper) or this iteration's (the authors' code)."""
+    weight_after: Annotated[int, Ge(0)] = 0
+    """Iterations before the weight-step begins, so that roles are found for experts that stand still; patience counts
+    from there."""
     reuse: bool = True
+    """Whether equal calls are made only once."""
     first_graphs: Literal["random", "ranked"] = "random"
+    """The first graphs: "random" (the paper), or "ranked": a chain and a star from the worst expert alone to the best,
+    and random ones."""
     cache: str = ""
-    keep_calls: int = 0
+    """A file of calls that several runs share, beside each run's own."""
+    keep_calls: Annotated[int, Ge(0)] = 0
+    """A run keeps the calls of this many last iterations; 0: of all."""
     threshold: float | None = None
-    l1: float = 0.0
-    dropout_role: float = 0.0
-    dropout_weight: float = 0.0
-    drop_k: float = 0.0
-    drop_n: float = 0.0
+    """Entries of the adjacency at or below it are dropped before a graph is decoded, and with them nodes without a path
+    to the sink (the paper's sparsity); none: all are kept."""
+    l1: Annotated[float, Ge(0), Lt(math.inf)] = 0.0
+    """This times the sum of a graph's absolute entries, without the diagonal, is taken from its utility (role-step)."""
+    dropout_role: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Probability of leaving a whole role-step out (the paper's Dropout-R), never in the first iteration."""
+    dropout_weight: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Probability of leaving a whole weight-step out (the paper's Dropout-W), never in the first iteration."""
+    drop_k: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Probability of leaving out all scores of an iteration (dropK of the authors' code), never in the first."""
+    drop_n: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Probability of leaving out the score of a graph or an assignment, which keeps its last utility (dropN of the
+    authors' code), never in the first iteration."""
     start_on_test: Literal["none", "best", "all"] = "best"
+    """What is scored on test at the end beside the system found: nothing, the "best" expert alone and first graph, or
+    "all" experts and the best first graph."""
     clean_up: bool = False
+    """Remove checkpoint and calls from a finished run; an analysis of it then has to repeat its calls."""
 
     def __post_init__(self) -> None:
-        for name in ("graphs", "assignments", "iterations", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.nodes is not None and self.nodes < 1:
-            raise ValueError(f"nodes must be at least 1, got {self.nodes}")
-        for name in ("dropout_role", "dropout_weight", "drop_k", "drop_n"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is a probability below 1, got {getattr(self, name)}")
-        if not 0 <= self.l1 < float("inf"):
-            raise ValueError(f"l1 must be 0 or more, got {self.l1}")
-        for name in ("weight_after", "keep_calls"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        check_ranges(self)
         if not self.steps:
             raise ValueError("steps must name 'role', 'weight' or both")
         if self.weight_topology == "iteration" and "role" not in self.steps:
@@ -83,35 +79,34 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class SelectionSettings:
-    """How the winner is chosen: a share of dev, `held_out`, is not searched; on it the `finalists` that the search
-    scored best are scored again, and the best there wins. 0: the search's own best wins."""
+    """`[selection]`: how the winner is chosen."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__ = SETTINGS
 
-    held_out: float = 0.0
-    finalists: int = 5
+    held_out: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Share of dev that is not searched but decides between the finalists; 0: the search's own best wins."""
+    finalists: Annotated[int, Ge(1)] = 5
+    """Systems with the best scores in the search that are scored again on the held-out share."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.held_out < 1:
-            raise ValueError(f"held_out is a share from 0 up to 1, got {self.held_out}")
-        if self.finalists < 1:
-            raise ValueError(f"finalists must be at least 1, got {self.finalists}")
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
 class BudgetSettings:
-    """What a method may spend on its search: distinct calls, tokens (prompts included), seconds. None: no limit."""
+    """`[budget]`: what a method may spend on its search; none: no limit."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__ = SETTINGS
 
-    calls: int | None = None
-    tokens: int | None = None
-    seconds: float | None = None
+    calls: Annotated[int | None, Gt(0)] = None
+    """Distinct calls."""
+    tokens: Annotated[int | None, Gt(0)] = None
+    """Tokens, those of prompts included."""
+    seconds: Annotated[float | None, Gt(0)] = None
+    """Seconds."""
 
     def __post_init__(self) -> None:
-        for name in ("calls", "tokens", "seconds"):
-            if (limit := getattr(self, name)) is not None and not limit > 0:
-                raise ValueError(f"{name} must be more than 0, got {limit}")
+        check_ranges(self)
 
     def text(self) -> str:
         """The limits that are set, for messages."""
@@ -121,16 +116,16 @@ class BudgetSettings:
 
 @dataclass(frozen=True)
 class TrackSettings:
-    """Where a run's numbers go besides its folder: `to` names trackers with commas between, "" none.
+    """`[track]`: where a run's numbers go besides its folder."""
 
-    `project` groups runs there; trackers that write files do so in `folder` (default: tracking/ beside the run).
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__ = SETTINGS
 
     to: str = ""
+    """Trackers, separated by commas: tensorboard, wandb, mlflow, trackio; "" none."""
     project: str = "hswarm"
+    """The name under which a tracker groups runs."""
     folder: str = ""
+    """Where trackers that write files write them (default: tracking/ beside the run)."""
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.names if name not in TRACKERS]:
