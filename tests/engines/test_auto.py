@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from hswarm.errors import MissingExtra, PoolError
 from hswarm.experts.adapter import Expert
 from hswarm.experts.pool import read_expert
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
+from tests.engines.tiny import llama
 from tests.experts.adapters import adapter, tensors
 from tests.experts.checkpoints import checkpoint
 
@@ -108,6 +110,46 @@ def test_a_device_that_is_not_there_is_one_line(
     said = capsys.readouterr().err
     assert message in said
     assert len(said.splitlines()) == 1
+
+
+def damaged(base: Path, file: str, change: dict[str, object] | bytes) -> Path:
+    path = base / file
+    path.write_bytes(
+        change if isinstance(change, bytes) else json.dumps(json.loads(path.read_text()) | change).encode()
+    )
+    return base
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", ["transformers", "openvino"])
+@pytest.mark.parametrize(
+    ("file", "change", "told"),
+    [
+        ("tokenizer.json", b'{"version"', "JSONDecodeError"),
+        ("tokenizer.json", b"{}", "cannot be opened"),
+        ("tokenizer_config.json", b"[]", "cannot be opened"),
+        ("chat_template.jinja", b"\xff\xfe{{", "UnicodeDecodeError"),
+        ("config.json", {"model_type": "nosuch"}, "does not recognize this architecture"),
+        ("config.json", {"hidden_size": 63}, "cannot be opened"),
+        (
+            "config.json",
+            {"num_hidden_layers": 3},
+            "has no model.layers.2.input_layernorm.weight .9 weights of its config",
+        ),
+        ("generation_config.json", b'{"eos', "cannot be opened .OSError"),
+        ("generation_config.json", {"eos_token_id": ["x"]}, "eos_token_id must be whole numbers, got 'x'"),
+        ("model.safetensors", b"\x80\x04", "SafetensorError"),
+    ],
+)
+def test_a_damaged_base_is_one_line(
+    name: str, file: str, change: dict[str, object] | bytes, told: str, tmp_path: Path
+) -> None:
+    if name == "openvino":
+        pytest.importorskip("openvino_genai")
+    with pytest.raises(PoolError, match=told) as fault:
+        open_engine(EngineSettings(name), str(damaged(llama(tmp_path / "base", 0), file, change)))
+    assert "\n" not in str(fault.value)
+    assert str(tmp_path / "base") in str(fault.value)
 
 
 def test_every_engine_is_declared_where_it_is_defined(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 import hswarm
 from hswarm.config.recipe import build_recipe, read_recipe
+from hswarm.engines import open_engine
+from hswarm.engines.base import EngineSettings
 from hswarm.errors import HSwarmError
 from hswarm.experiments.search import resume, search
 from hswarm.experts.checkpoint import chat_template, tokenizer_digest
@@ -35,6 +37,7 @@ from hswarm.tasks.formats import read_data
 from hswarm.training.data import read_rows
 from hswarm.training.train import read_train_recipe
 from tests.conftest import toy_content
+from tests.engines.tiny import llama
 from tests.experts.adapters import adapter
 from tests.experts.checkpoints import checkpoint
 from tests.faults.harness import make_recipe
@@ -127,6 +130,7 @@ def whole_files(tmp_path_factory):
     patterns = {"rank_pattern": {"layers.1.*q_proj": 2}, "alpha_pattern": {"q_proj": 8}, "use_rslora": True}
     adapter(folder / "patterns/one", **patterns)
     checkpoint(folder / "whole", shards=2)
+    llama(folder / "base", 0)
     remote = RemoteSettings("far", "m", "http://127.0.0.1:1/v1", "KEY")
     RemoteExpert(remote).write(folder / "remote")
     (folder / "training").mkdir()
@@ -188,6 +192,12 @@ def read_checkpoint(path):
     chat_template(path)
 
 
+def read_base(path):
+    """As a search does before its first call."""
+    pytest.importorskip("torch")
+    open_engine(EngineSettings("transformers", dtype="float32"), str(path))
+
+
 def read_lessons(path):
     settings = read_train_recipe(path / "train.toml")
     for domain in settings.experts:
@@ -206,11 +216,17 @@ TABLES = {
             "test": [{"input": "r", "output": "c"}],
         }
     ),
+    "turns.jsonl": "".join(json.dumps([*CHAT[:1], {"role": "assistant", "content": str(i)}]) + "\n" for i in range(3)),
+    "passages.jsonl": "".join(
+        json.dumps({"Passage": f"p{i}", "question": f"q{i}", "Correct Answer": str(i)}) + "\n" for i in range(3)
+    ),
     "maths.jsonl": "".join(
         json.dumps({"problem": f"p{i}", "solution": gold}) + "\n"
         for i, gold in enumerate(("2\\pi", "#### 5", "[0, 1)", "5 km"))
     ),
 }
+# not config.json: transformers makes a model of any size that it says
+BASE = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json")
 TRAINING = """
 base = "tiny/base"
 out = "pool"
@@ -243,6 +259,7 @@ READERS = {
     "checkpoint template": ("whole", "tokenizer_config.json", read_checkpoint),
     "checkpoint index": ("whole", "model.safetensors.index.json", read_checkpoint),
     "checkpoint shard": ("whole", "model-00001-of-00002.safetensors", read_checkpoint),
+    **{f"base's {name}": ("base", name, read_base) for name in BASE},
     "remote expert": ("remote", "remote.json", RemoteExpert.read),
     "training recipe": ("training", "train.toml", read_lessons),
     "training rows": ("training", "rows.jsonl", read_lessons),

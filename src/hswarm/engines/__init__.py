@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hswarm.engines.base import Engine, EngineSettings, engine
 from hswarm.engines.select import fitting
 from hswarm.experts.adapter import Expert
+from hswarm.experts.base import opening
 from hswarm.experts.remote import REMOTE_BASE
 from hswarm.options import configured
 
@@ -32,7 +33,8 @@ def open_engine(settings: EngineSettings, bases: str | Sequence[str], experts: S
             return crew
         name = "openai" if base == REMOTE_BASE else settings.name
         options = settings.options if name == settings.name else {}
-        made: Engine = configured(engine.get(name), options, "engine.options")(settings, base)
+        with opening(base):
+            made: Engine = configured(engine.get(name), options, "engine.options")(settings, base)
         return made
 
     if len(names) == 1 or (crew and len(local) == len(names)):

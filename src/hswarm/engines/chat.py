@@ -36,7 +36,12 @@ class Chat:
         ends = getattr(config, "eos_token_id", None)
         if (folder / "generation_config.json").is_file():
             ends = GenerationConfig.from_pretrained(folder).eos_token_id
-        self.stops = self._stops(ends if isinstance(ends, list) else [ends])
+        listed = ends if isinstance(ends, list) else [ends]
+        if strange := [end for end in listed if end is not None and not isinstance(end, int)]:
+            raise PoolError(
+                f"base '{base}': eos_token_id must be whole numbers, got {strange[0]!r}; correct its config"
+            )
+        self.stops = self._stops(listed)
         try:
             self._check_template(base)
         except PoolError:

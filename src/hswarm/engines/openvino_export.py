@@ -20,7 +20,7 @@ import numpy as np
 
 from hswarm.engines.chat import digest_of
 from hswarm.errors import EngineError, MissingExtra
-from hswarm.experts.base import cache_folder, convert_once
+from hswarm.experts.base import cache_folder, convert_once, load_model
 
 # OpenVINO's converter reports its use to an analytics service, unless this package is missing.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -48,10 +48,9 @@ def _convert(folder: Path, target: Path) -> None:
     try:
         import openvino as ov
         import torch
-        from transformers import AutoModelForCausalLM
     except ImportError as missing:
         raise MissingExtra("engine 'openvino'", "cpu") from missing
-    source = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
+    source = load_model(folder, str(folder), torch.float32, attn_implementation="sdpa")
     names = [f"{i}.{part}" for i in range(source.config.num_hidden_layers) for part in ("key", "value")]
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer warns about Python conditions that are constant here

@@ -32,14 +32,14 @@ from hswarm.engines.select import fastest_device
 from hswarm.errors import ConfigError, MissingExtra, PoolError
 from hswarm.experts import shards
 from hswarm.experts.adapter import Expert
-from hswarm.experts.base import find_base
+from hswarm.experts.base import find_base, load_model
 from hswarm.experts.checkpoint import Checkpoint
 from hswarm.experts.composite import Fusion, carriers
 from hswarm.experts.weight_change import Replaced, ReplacedRows, WeightChange, weight_changes
 
 try:
     import torch
-    from transformers import AutoModelForCausalLM, DynamicCache
+    from transformers import DynamicCache
 
     from hswarm.engines.token_ensemble import FusedReply
 except ImportError as missing:
@@ -62,11 +62,7 @@ class TransformersEngine:
         self._device = torch.device(_device(settings.device))
         self._dtype = _dtype(settings.dtype, self._device)
         self._chat = Chat(folder, base)
-        self._model: Any = (
-            AutoModelForCausalLM.from_pretrained(folder, dtype=self._dtype, trust_remote_code=False)
-            .to(self._device)
-            .eval()
-        )
+        self._model: Any = load_model(folder, base, self._dtype).to(self._device)
         self._own: dict[str, Any] = {}  # the base's weights wherever an expert has been added
         pair = (self._model.get_input_embeddings(), self._model.get_output_embeddings())
         shared = pair[1] is not None and pair[0].weight is pair[1].weight

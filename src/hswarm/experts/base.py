@@ -13,13 +13,18 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from hswarm.errors import MissingExtra, PoolError
+from hswarm.errors import HSwarmError, MissingExtra, PoolError
 from hswarm.tasks.hub import revision_of, unpinned
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
 
 
 class Wheel(NamedTuple):
@@ -53,6 +58,41 @@ def find_base(name: str, *, say: Callable[[str], None] = _say) -> Path:
     if wheel and (spec := find_spec(wheel.package)) and spec.origin:
         return _from_wheel(wheel, Path(spec.origin).parent / wheel.file, say)
     return _whole(_from_hub(name, say))
+
+
+@contextmanager
+def opening(name: str) -> Iterator[None]:
+    """PoolError for whatever a library raises about the files of base `name`, which it loads within."""
+    try:
+        yield
+    except HSwarmError:
+        raise
+    except Exception as fault:  # transformers, tokenizers, safetensors, OpenVINO and vLLM each raise their own
+        reason = f"{type(fault).__name__}: {' '.join(str(fault).split())[:200]}"
+        raise PoolError(
+            f"base '{name}' cannot be opened ({reason}); copy or download it again if it is damaged, or name another "
+            "(hswarm --debug shows where it fails)"
+        ) from fault
+
+
+def load_model(folder: Path, name: str, dtype: torch.dtype, **options: str) -> PreTrainedModel:
+    """The causal language model in `folder`, base `name`, by transformers, on the CPU.
+
+    PoolError where weights are missing or of another shape: transformers draws them at random, with a warning alone.
+    """
+    from transformers import AutoModelForCausalLM
+
+    model: PreTrainedModel
+    model, found = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, trust_remote_code=False, output_loading_info=True, **options
+    )
+    if missing := sorted(found["missing_keys"]):
+        strange = "".join(f", and {key} is none of its weights" for key in sorted(found["unexpected_keys"])[:1])
+        raise PoolError(
+            f"base '{name}' has no {missing[0]} ({len(missing)} weights of its config.json are missing{strange}); copy "
+            "or download it again, or save it again with transformers (save_pretrained)"
+        )
+    return model.eval()
 
 
 def original_of(name: str) -> str:
