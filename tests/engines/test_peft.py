@@ -147,7 +147,7 @@ def test_an_adapter_leaves_no_trace(bases: dict[str, Path], adapters: dict[str, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["transformers", "openvino"])
+@pytest.mark.parametrize("name", sorted(NEEDS))
 def test_a_real_base_with_tied_weights(name: str, tmp_path: Path) -> None:
     """SmolLM2 ties head and embeddings: adapters on either, and one with patterns, answer as with PEFT."""
     import torch

@@ -308,5 +308,5 @@ def test_damaged_files_are_refused_by_name(whole_files, what):
 @pytest.mark.slow
 @pytest.mark.parametrize("what", READERS)
 def test_many_damaged_files(whole_files, what):
-    """42,000 inputs in all; each checkpoint is resumed to the end, so there are fewer."""
+    """51,600 inputs in all; each checkpoint is resumed to the end, so there are fewer."""
     damaged(whole_files, what, 400 if what == "checkpoint" else 1600)
