@@ -47,15 +47,14 @@ class AgentPrune:
             ]
             return best_of(evaluator, made, "pruned")
         logits = np.where(allowed, 1.0, -30.0)  # dense at first
-        for step in range(policy_gradient.rounds(evaluator, self.samples)):
+
+        def learn(gradient: Array) -> None:
             mask = policy_gradient.sigmoid(logits)
-            drawn = [policy_gradient.draw_topology(mask, rng) for _ in range(self.samples)]
-            found = evaluator.evaluate([evaluator.system(topology, members) for topology, _ in drawn], f"step {step}")
-            gains = policy_gradient.advantages(np.array([evaluation.utility for evaluation in found]))
-            gradient = np.mean([gain * each for gain, (_, each) in zip(gains, drawn, strict=True)], axis=0)
             left, _, right = np.linalg.svd(mask * allowed)
-            gradient -= self.rank_weight * (left @ right) * mask * (1 - mask)  # of the sum of singular values
-            logits += self.rate * np.where(allowed, gradient, 0)
+            gradient = gradient - self.rank_weight * (left @ right) * mask * (1 - mask)  # of the sum of singular values
+            logits[:] += self.rate * np.where(allowed, gradient, 0)
+
+        policy_gradient.climb(members, evaluator, rng, self.samples, lambda: policy_gradient.sigmoid(logits), learn)
         mask = policy_gradient.sigmoid(logits)
         order = sorted(np.argwhere(allowed).tolist(), key=lambda edge: (-mask[edge[0], edge[1]], edge))
         kept = order[: max(1, round((1 - self.pruned) * len(order)))]

@@ -176,8 +176,7 @@ class GNN:
             likely = self._gradient(singles, members, evaluator, rng)
         else:
             likely = self._attention(members, evaluator, rng)
-        chosen = np.argwhere((likely > 0.5) & policy_gradient.candidates(len(members))).tolist()
-        return evaluator.system(policy_gradient.likely_topology(likely, chosen), members)
+        return evaluator.system(policy_gradient.topology_above(likely, 0.5), members)
 
     def _attention(self, members: Sequence[Expert], evaluator: Evaluator, rng: np.random.Generator) -> Array:
         trials = add_edges(members, evaluator, rng)
@@ -194,12 +193,13 @@ class GNN:
         rng: np.random.Generator,
     ) -> Array:
         network = Network(np.nan_to_num(np.stack([single.scores for single in singles])), self.hidden, rng)
-        for step in range(policy_gradient.rounds(evaluator, self.samples)):
-            likely = policy_gradient.sigmoid(network.logits())
-            drawn = [policy_gradient.draw_topology(likely, rng) for _ in range(self.samples)]
-            found = evaluator.evaluate([evaluator.system(topology, members) for topology, _ in drawn], f"step {step}")
-            gains = policy_gradient.advantages(np.array([evaluation.utility for evaluation in found]))
-            gradient = np.mean([gain * each for gain, (_, each) in zip(gains, drawn, strict=True)], axis=0)
+
+        def likely() -> Array:
+            return policy_gradient.sigmoid(network.logits())
+
+        def learn(gradient: Array) -> None:
             for weight, slope in zip(network.weights, network.gradients(gradient), strict=True):
                 weight += (self.rate or 0.3) * slope
-        return policy_gradient.sigmoid(network.logits())
+
+        policy_gradient.climb(members, evaluator, rng, self.samples, likely, learn)
+        return likely()

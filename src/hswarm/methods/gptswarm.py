@@ -41,15 +41,13 @@ class GPTSwarm:
         if self.edges == "interpolate":
             return self._interpolated(members, evaluator, rng)
         logits = np.zeros((len(members), len(members)))
-        for step in range(policy_gradient.rounds(evaluator, self.samples)):
-            drawn = [policy_gradient.draw_topology(policy_gradient.sigmoid(logits), rng) for _ in range(self.samples)]
-            found = evaluator.evaluate([evaluator.system(topology, members) for topology, _ in drawn], f"step {step}")
-            gains = policy_gradient.advantages(np.array([evaluation.utility for evaluation in found]))
-            gradients = [gain * gradient for gain, (_, gradient) in zip(gains, drawn, strict=True)]
-            logits += self.rate * np.mean(gradients, axis=0)
+
+        def learn(gradient: Array) -> None:
+            logits[:] += self.rate * gradient
+
+        policy_gradient.climb(members, evaluator, rng, self.samples, lambda: policy_gradient.sigmoid(logits), learn)
         likely = policy_gradient.sigmoid(logits)
-        chosen = np.argwhere((likely > self.threshold) & policy_gradient.candidates(len(members))).tolist()
-        return evaluator.system(policy_gradient.likely_topology(likely, chosen), members)
+        return evaluator.system(policy_gradient.topology_above(likely, self.threshold), members)
 
     def _interpolated(self, members: Sequence[Expert], evaluator: Evaluator, rng: np.random.Generator) -> System:
         matrices = rng.uniform(0, 1, (self.samples, len(members), len(members)))

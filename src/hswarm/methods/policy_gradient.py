@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hswarm.core.swarm import Array
 from hswarm.core.topology import Topology, reaching
+from hswarm.experts.adapter import Expert
 from hswarm.methods.common import ending_in
 from hswarm.session.evaluator import Evaluator
 
@@ -52,6 +53,32 @@ def likely_topology(probabilities: Array, chosen: Iterable[Sequence[int]]) -> To
         if v not in reaching(u, edges):
             edges.add((u, v))
     return ending_in(len(probabilities), edges, SINK)
+
+
+def topology_above(probabilities: Array, threshold: float) -> Topology:
+    """The edges with a probability above `threshold`, the most probable first."""
+    chosen = np.argwhere((probabilities > threshold) & candidates(len(probabilities))).tolist()
+    return likely_topology(probabilities, chosen)
+
+
+def climb(
+    members: Sequence[Expert],
+    evaluator: Evaluator,
+    rng: np.random.Generator,
+    samples: int,
+    likely: Callable[[], Array],
+    learn: Callable[[Array], None],
+) -> None:
+    """Policy gradient: rounds of `samples` topologies of `members`, as many as make up the recipe's number of systems.
+
+    They are drawn from the edges' probabilities `likely()`; `learn` gets each round's gradient by their logits, (n, n).
+    """
+    for step in range(rounds(evaluator, samples)):
+        probabilities = likely()
+        drawn = [draw_topology(probabilities, rng) for _ in range(samples)]
+        found = evaluator.evaluate([evaluator.system(topology, members) for topology, _ in drawn], f"step {step}")
+        gains = advantages(np.array([evaluation.utility for evaluation in found]))
+        learn(np.mean([gain * each for gain, (_, each) in zip(gains, drawn, strict=True)], axis=0))
 
 
 def advantages(utilities: Array) -> Array:
