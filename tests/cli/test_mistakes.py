@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hswarm.cli.common import recipe_of
@@ -59,6 +60,8 @@ def test_near_names_ports_and_what_is_missing(arguments, words, capsys):
         ("preset=papr", "preset: expected '', 'paper' or 'reference', got \"papr\""),
         ('name="a/b"', "name: expected letters, digits"),
         ("pool.path=/gone[/x]y", "/gone[/x]y"),
+        ("search.graphs=1e9", "search.graphs: must be at most 10000, got 1000000000"),
+        ("search.nodes=1000000", "search.nodes: must be at most 1000, got 1000000"),
         ("engine.device=gpu", "engine: device must be 'auto', 'cpu', 'cuda', 'cuda:1', 'mps' or 'xpu', got 'gpu'"),
         ("engine.device=CPU", "engine: device must be"),
         ("engine.device=cuda:", "engine: device must be"),
@@ -213,3 +216,17 @@ def test_a_run_is_its_recipe_and_no_name_is_no_run(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     assert recipe_of(".") == "config.toml"
     assert recipe_of("") == ""
+
+
+def test_memory_that_is_not_there_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(arguments: object) -> None:
+        np.zeros((1 << 40, 1 << 10))
+
+    monkeypatch.setattr("hswarm.cli.ls.ls", run)
+    assert main(["list", "methods"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("hswarm: not enough memory (Unable to allocate")
+    assert said.endswith("; ask for less\n")
+    assert said.count("\n") == 1

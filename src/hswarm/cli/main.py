@@ -54,6 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"hswarm: {printable(str(fault))}", file=sys.stderr)
         return fault.exit_status
+    except MemoryError as fault:
+        if arguments.debug:
+            raise
+        print(
+            f"hswarm: not enough memory ({printable(str(fault)) or 'no more is given'}); ask for less", file=sys.stderr
+        )
+        return 1
     except OSError as fault:
         if arguments.debug:
             raise

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from hswarm.options import SETTINGS, check_ranges
 
@@ -21,15 +21,15 @@ class SearchSettings:
 
     method: str = "growth"
     """What searches: a name of `hswarm list methods`."""
-    graphs: Annotated[int, Ge(1)] = 10
+    graphs: Annotated[int, Ge(1), Le(10_000)] = 10
     """Adjacency matrices of the role-step (N)."""
-    assignments: Annotated[int, Ge(1)] = 10
+    assignments: Annotated[int, Ge(1), Le(10_000)] = 10
     """Assignments of experts to nodes in a weight-step (M)."""
     iterations: Annotated[int, Ge(1)] = 20
     """Rounds of role-step and weight-step at most."""
     patience: Annotated[int, Ge(1)] = 6
     """The search ends after this many iterations without a new best."""
-    nodes: Annotated[int | None, Ge(1)] = None
+    nodes: Annotated[int | None, Ge(1), Le(1_000)] = None
     """Nodes of a graph; none: one for each expert. Fewer nodes take the experts that are best alone."""
     steps: tuple[Literal["role", "weight"], ...] = ("role", "weight")
     """The steps to make; leaving one out is an ablation."""
