@@ -224,7 +224,7 @@ def test_memory_that_is_not_there_is_one_line(
     def run(arguments: object) -> None:
         np.zeros((1 << 40, 1 << 10))
 
-    monkeypatch.setattr("hswarm.cli.ls.ls", run)
+    monkeypatch.setattr("hswarm.cli.listing.show_list", run)
     assert main(["list", "methods"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("hswarm: not enough memory (Unable to allocate")
