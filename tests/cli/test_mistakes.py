@@ -39,6 +39,8 @@ def fault(arguments, capsys):
         (["serve", "x", "--port", "99999"], "expected a port from 0 (any free one) to 65535, got '99999'"),
         (["serve", "x", "--port", "-1"], "expected a port"),
         (["serve", "x", "--port", "http"], "expected a port"),
+        (["serve", "x", "--workers", "two"], "argument --workers: expected a whole number, got 'two'; see"),
+        (["compare", "x", "--budget-seconds", "soon"], "argument --budget-seconds: expected a number, got 'soon'; see"),
         (["ask"], "required: RUN, QUESTION; see hswarm ask --help"),
     ],
 )

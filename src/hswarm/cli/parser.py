@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, NoReturn
 
@@ -27,6 +28,9 @@ class Command(NamedTuple):
     actions: tuple[str, ...] = ()
 
 
+_KINDS = {"int": "a whole number", "float": "a number"}
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line and name what is nearest."""
 
@@ -35,6 +39,9 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"unknown '{value}'{near(str(value), map(str, action.choices))}")
 
     def error(self, message: str) -> NoReturn:
+        message = re.sub(
+            r"invalid (int|float) value: (.*)", lambda found: f"expected {_KINDS[found[1]]}, got {found[2]}", message
+        )
         self.exit(UserError.exit_status, f"hswarm: {printable(message)}; see {self.prog} --help\n")
 
 
