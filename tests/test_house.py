@@ -97,5 +97,5 @@ def test_the_extra_all_is_every_extra_but_vllm(root):
     extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     (whole,) = extras["all"]
     named = set(whole.removeprefix("hswarm[").removesuffix("]").split(","))
-    assert named | {"all", "dev", "docs", "vllm", "transformers"} == extras.keys()
+    assert named | {"all", "dev", "docs", "gpu", "vllm", "transformers"} == extras.keys()
     assert "hswarm[transformers]" in extras["cpu"]
