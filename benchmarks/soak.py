@@ -2,9 +2,10 @@
 
     python benchmarks/soak.py --seconds 3600 --pace 40 [--json docs/soak.json]
 
-The server is the real command, over the toy engine, slowed down and with faults put in: one batch of fifty raises, one
-call of a hundred has no reply. Clients ask `--pace` questions a second: whole, streamed, by /v1/responses, in
-threes; they send broken bodies, hang up in the middle, and hold connections open in silence. Every reply that was
+The server is the real command, over the toy engine, slowed down and with faults put in: one batch of fifty raises, one of
+two hundred has no memory, one of two thousand takes longer than a reply may, one call of a hundred has no reply. Clients
+ask `--pace` questions a second: whole, streamed, by /v1/responses, in threes, with very long questions; they send
+broken bodies and byte after byte, hang up in the middle, and hold connections open in silence. Every reply that was
 begun must end with the right answer or with an error that says why; memory and open files are read from /proc (Linux).
 """
 
@@ -32,8 +33,18 @@ from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.system.system import System
 from hswarm.tasks.toy import generate
 
-KINDS = ("whole", "streamed", "responses", "three", "broken", "hang up", "silent")
-SHARES = (0.3, 0.25, 0.15, 0.1, 0.1, 0.06, 0.04)
+KINDS = {
+    "whole": 0.28,
+    "streamed": 0.25,
+    "responses": 0.15,
+    "three": 0.1,
+    "broken": 0.08,
+    "hang up": 0.06,
+    "silent": 0.04,
+    "dripping": 0.02,
+    "long": 0.02,
+}
+LIMIT, HANG = 2.0, 3.0  # seconds that a reply may take, and that the engine hangs now and then
 
 
 class Breaking(ToyEngine):
@@ -44,9 +55,12 @@ class Breaking(ToyEngine):
         self._rng = np.random.default_rng(0)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        time.sleep(0.002)
-        if self._rng.random() < 0.02:
+        fate = self._rng.random()
+        time.sleep(HANG if fate < 0.0005 else 0.002)
+        if fate > 0.98:
             raise RuntimeError("a fault put in")
+        if fate > 0.975:
+            raise MemoryError("no memory, put in")
         made = super().generate(requests)
         lost = self._rng.random(len(made)) < 0.01
         return [Completion("", "failed", 0, 0) if gone else one for one, gone in zip(made, lost, strict=True)]
@@ -83,8 +97,12 @@ class Soak:
             return "".join([part.choices[0].delta.content or "" async for part in parts])
         if kind == "responses":
             return (await self.client.responses.create(model="soak", input=question)).output_text
-        if kind in ("broken", "hang up", "silent"):
+        if kind in ("broken", "hang up", "silent", "dripping"):
             return await self._raw(kind, question)
+        if kind == "long":
+            messages.insert(0, {"role": "user", "content": "word " * 8000})
+            await self.client.chat.completions.create(model="soak", messages=messages)
+            return None
         reply = await self.client.chat.completions.create(
             model="soak", messages=messages, n=3 if kind == "three" else 1
         )
@@ -104,11 +122,28 @@ class Soak:
                 else content.encode()
             )
             head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n\r\n"
+            if kind == "dripping":  # never a whole head: the server must end it
+                for byte in head.encode()[:-3]:
+                    writer.write(bytes([byte]))
+                    if await _ended(reader):
+                        return
+                raise OSError("a connection whose request is never whole was kept open")
             writer.write(head.encode() + body)
             first = await reader.readline()
             assert first.startswith(b"HTTP/1.1 400" if kind == "broken" else b"HTTP/1.1 200"), first
         finally:
             writer.close()
+
+
+async def _ended(reader: asyncio.StreamReader) -> bool:
+    """Whether the other side ends the connection within a quarter of a second."""
+    try:
+        async with asyncio.timeout(0.25):
+            return not await reader.read(1)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 def state(pid: int) -> dict[str, float]:
@@ -125,7 +160,7 @@ async def soak(
         run = Soak(client, address, system)
         questions, looked = list(run.known), 0.0
         while (now := time.monotonic() - began) < seconds:
-            kind, question = rng.choice(KINDS, p=SHARES), questions[rng.integers(len(questions))]
+            kind, question = rng.choice([*KINDS], p=[*KINDS.values()]), questions[rng.integers(len(questions))]
             task = asyncio.create_task(run.one(str(kind), question))
             under_way.add(task)
             task.add_done_callback(under_way.discard)
@@ -152,6 +187,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         system.save(Path(folder) / "soak")
         words = [sys.executable, "-m", "hswarm.cli.main", "serve", f"{folder}/soak", "--port", "0", "--allow", engine]
+        words += ["--timeout", str(LIMIT)]
         with subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=Path(__file__).parent
         ) as server:

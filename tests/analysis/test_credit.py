@@ -42,7 +42,7 @@ def test_edges_of_the_hand_worked_case(found):
     """Without 1 -> 2 the third answers alone: nothing is right. With it alone the second is heard: 1/4. Both edges: 1.
     So v(0 -> 1) = 0, v(1 -> 2) = 1/4, v(both) = 1: worth 3/8 and 5/8."""
     edges = found.numbers["edge"]
-    assert edges["names"] == ["0 -> 1", "1 -> 2"]
+    assert edges["names"] == ["1 -> 2", "2 -> 3"]
     assert edges["shapley"] == pytest.approx([3 / 8, 5 / 8])
     assert edges["without"] == pytest.approx([-0.75, -1])
 

@@ -25,7 +25,7 @@ def toy_run(tmp_path, root, capsys):
     words = ["--set", "search.nodes=3", "--set", "task.options.toy.steps=3", "--set", "search.iterations=2"]
     assert main(["search", str(root / "recipes/toy.toml"), *words, "--run", str(path)]) == 0
     out, _ = capsys.readouterr()
-    for text in ("best single expert", "found system", "calls asked for", "edges: 0:", str(path)):
+    for text in ("best single expert", "found system", "calls asked for", "edges: 1:", str(path)):
         assert text in out.replace("\n", " ")
     return path
 

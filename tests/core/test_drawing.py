@@ -45,12 +45,12 @@ def test_labels_are_escaped_shortened_and_spoken():
     svg = graph_svg(Topology.chain(2), ["<a & b>", "a name that is much too long"], ["JFK 0.5"])
     root = ET.fromstring(svg)
     texts = [text.text for text in root.iter(f"{NS}text")]
-    assert texts == ["0 <a & b>", "JFK 0.5", "1 a name that …"]
-    assert "0 <a & b> to 1 a name that is much too long" in root.attrib["aria-label"]
+    assert texts == ["1 <a & b>", "JFK 0.5", "2 a name that …"]
+    assert "1 <a & b> to 2 a name that is much too long" in root.attrib["aria-label"]
     assert "http" not in svg.replace("http://www.w3.org/2000/svg", "")
 
 
 def test_mermaid():
     assert graph_mermaid(Topology.chain(2), ['say "x"', "b"]) == (
-        'flowchart LR\n  n0["0 say #34;x#34;"]\n  n1["1 b"]\n  n0 --> n1\n'
+        'flowchart LR\n  n0["1 say #34;x#34;"]\n  n1["2 b"]\n  n0 --> n1\n'
     )

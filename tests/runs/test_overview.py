@@ -22,6 +22,7 @@ def test_a_gain() -> None:
     assert "what a and b replied" in told["What was found"]
     assert "+0.200 (95 % interval +0.100 to +0.300)" in told["What it gains"]
     assert "where the search began, scores 0.500: +0.100" in told["What it gains"]
+    assert "No answer could be read in 0 of the best single expert's 200 replies." in told["What it gains"]
     assert "3 nodes, about 120 tokens" in told["What it costs"]
     assert told["Whether to trust it"].startswith("The interval of the gain is above zero")
 

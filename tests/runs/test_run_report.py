@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -19,12 +20,15 @@ from hswarm.engines.toy import ToyEngine
 from hswarm.errors import RunError
 from hswarm.experiments.compare import compare
 from hswarm.experiments.search import search
+from hswarm.report.glossary import TERMS
 from hswarm.report.render import html_page, markdown_page
 from hswarm.report.summary import gather, warnings
 from hswarm.report.table import tabulate
 from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
+from hswarm.runs.schema import spoken_step
+from hswarm.tasks.toy import generate
 from tests.conftest import toy_content
 from tests.runs.reports import report, score
 
@@ -82,10 +86,112 @@ def test_the_page_says_what_the_run_holds(run):
     assert f"{report.calls.generated:,} generated" in page
     won, _ = only_together(read_answers(run))
     assert f"on {len(won)} of 20 questions" in page
-    assert page.count("<details") == min(5, len(won)) + 2
+    failed = sum(line.score < 0.5 for line in read_answers(run))
+    assert page.count("<details") == min(5, len(won)) + min(5, failed) + 2
+    assert f"The system fails {failed} of 20 dev questions: in " in page
     for kind in ("score on dev by iteration", "JFK-score by iteration", "4 points in a plane", "3 points in a plane"):
         assert kind in page
     assert "graphs = 4" in page
+
+
+def test_each_node_s_replies_are_scored_as_if_they_were_the_answer(run):
+    facts, answers = gather(run), read_answers(run)
+    for node in facts.nodes:
+        replies = [line.replies[node.number - 1] for line in answers]
+        right = [reply == line.answer for reply, line in zip(replies, answers, strict=True)]
+        assert node.score == pytest.approx(sum(right) / len(right))
+        read = [facts.nodes[int(other) - 1].score for other in node.hears.split(", ") if other != "nobody"]
+        assert node.adds == (pytest.approx(node.score - max(read)) if read else None)
+    assert facts.nodes[run.best.topology.sink].score == pytest.approx(run.report.dev.score)
+
+
+def test_numbers_that_are_read_count_from_one(run, capsys):
+    page = markdown_page(gather(run))
+    topology, names = run.best.topology, run.best.assignment
+    for u, v in topology.edges:
+        assert re.search(rf"Node {u + 1}, {names[u]}, to (\d, )*{v + 1}", page)
+    assert [node.number for node in gather(run).nodes] == [1, 2, 3]
+    iteration, kind = run.report.found_at.split("/")
+    assert f"found in iteration {int(iteration) + 1}, {kind}" in page
+    assert main(["show", str(run.path)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"found in iteration {int(iteration) + 1}, {kind}" in shown
+    assert all(f"{u + 1}:{names[u]} -> {v + 1}:{names[v]}" in shown for u, v in topology.edges)
+
+
+@pytest.mark.parametrize(
+    ("step", "spoken"),
+    [("0/role", "iteration 1, role"), ("turn 3", "turn 4"), ("start", "start"), ("with gul 3", "with gul 3")],
+)
+def test_steps_are_counted_from_one(step, spoken):
+    assert spoken_step(step) == spoken
+
+
+def test_failures_are_told_by_what_went_wrong(run, tmp_path):
+    answers = read_answers(run)[:6]
+    changes = [
+        {"score": 0.0, "read": None},
+        {"score": 0.0, "read": None},
+        {"score": 0.0, "alone": {"step-0": 1.0}},
+        {"score": 0.0, "alone": {"step-0": 0.0}, "scores": [1.0, 0.0, 0.0]},
+        {"score": 0.0, "alone": {"step-0": 0.0}, "scores": [0.0, 0.0, 0.0]},
+        {"score": 1.0},
+    ]
+    path = tmp_path / "run"
+    shutil.copytree(run.path, path)
+    lines = [line.model_copy(update=change).content() | change for line, change in zip(answers, changes, strict=True)]
+    (path / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    examples = gather(Run.open(path)).examples
+    assert examples.about_failed == (
+        "The system fails 5 of 6 dev questions: in 2 no answer could be read in the reply; in 1 an expert is right "
+        "alone; in 1 a node on the way was right, and it was lost after that; in 1 no node was right."
+    )
+    assert [example.question for example in examples.failed] == [answers[i].question for i in (0, 2, 3, 4, 1)]
+    assert "The system fails 5 of 6" in html_page(gather(Run.open(path)))
+
+
+def test_scores_by_task(tmp_path):
+    parts = []
+    for seed, name in enumerate(("easy", "hard")):
+        rows = [{"question": one.question, "answer": one.answer} for one in generate(20, seed)]
+        (tmp_path / f"{name}.json").write_text(json.dumps({"dev": rows[:10], "test": rows[10:]}))
+        parts.append({"path": str(tmp_path / f"{name}.json"), "scorer": "exact"})
+    run = search(build_recipe(toy_content() | {"task": {"parts": parts}}), tmp_path / "run")
+    groups = run.report.groups
+    assert len(groups) == 2
+    assert sum(group.found.n for group in groups.values()) == run.report.test.n
+    whole = sum(group.found.score * group.found.n for group in groups.values()) / run.report.test.n
+    assert whole == pytest.approx(run.report.test.score)
+    page = html_page(gather(run))
+    assert "<h3>By task</h3>" in page
+    assert all(f"<td>{name}</td>" in page for name in groups)
+
+
+def test_every_term_is_explained_where_it_is_used_first(run):
+    page = html_page(gather(run))
+    for term in ("expert", "node", "dev", "test", "JFK-score", "adapter", "role", "seed", "utility"):
+        assert page.count(f"<dt>{term}</dt><dd>{TERMS[term]}") == 1, term
+    sections = re.split(r"(?=<section|<header)", page)
+    first = next(i for i, section in enumerate(sections) if "JFK-score" in re.sub(r"<svg.*?</svg>", "", section))
+    assert "<dt>JFK-score</dt>" in sections[first]
+    assert f"- **JFK-score**: {TERMS['JFK-score']}" in markdown_page(gather(run))
+
+
+def test_a_phone_shows_charts_whole_and_a_cue_where_more_is_to_come(browser, run, tmp_path):
+    path = tmp_path / "report.html"
+    assert main(["report", str(run.path), "--out", str(path)]) == 0
+    page = browser.new_page(viewport={"width": 375, "height": 700})
+    page.goto(f"file://{path}")
+    for chart in page.query_selector_all(".chart"):
+        box = chart.bounding_box()
+        assert box["x"] + box["width"] <= 375
+        sizes = chart.evaluate("svg => [...svg.querySelectorAll('text')].map(t => t.getBoundingClientRect().height)")
+        assert min(sizes) > 8
+    assert page.query_selector_all(".chart rect + text")  # legends
+    for wide in page.query_selector_all(".wide"):
+        if wide.evaluate("one => one.scrollWidth > one.clientWidth"):
+            assert "gradient" in wide.evaluate("one => getComputedStyle(one).backgroundImage")
+    page.close()
 
 
 def test_intervals_hold_their_utilities(run):

@@ -125,7 +125,7 @@ def test_a_failed_call_or_engine_ends_its_question_alone(batcher, gate, chain):
     bad, good = ask(chain, "no toy question"), ask(chain)
     batcher.submit([bad, good])
     gate.open.set()
-    assert bad.wait()[-1].text == f"node 0 (step-{ORDER[0]}) gave no reply"
+    assert bad.wait()[-1].text == f"node 1 (step-{ORDER[0]}) gave no reply"
     assert good.wait()[-1].text == ANSWER
 
     gate.batches = lambda requests: 1 / 0

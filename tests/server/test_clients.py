@@ -182,7 +182,7 @@ def test_responses_refuse_what_they_cannot_do(address: str) -> None:
         events = list(client.responses.create(model="toy", input=QUESTION, stream=True))
         assert events[-1].type == "response.completed"
         *_, last = client.responses.create(model="toy", input="no toy question", stream=True)
-        assert (last.type, last.message) == ("error", f"node 0 (step-{ORDER[0]}) gave no reply")
+        assert (last.type, last.message) == ("error", f"node 1 (step-{ORDER[0]}) gave no reply")
 
 
 NODE = """

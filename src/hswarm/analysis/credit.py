@@ -76,7 +76,7 @@ def credit(subject: AnalysisContext) -> AnalysisResult:
         Credit("expert", tuple(experts), jfk[0], *game.worth(nodes_of, keep_nodes, 3), *bad_experts),
         Credit(
             "node",
-            tuple(map(str, range(size))),
+            tuple(str(v + 1) for v in range(size)),
             jfk[1],
             *game.worth([[v] for v in range(size)], keep_nodes, 2),
             *bad_nodes,
@@ -86,7 +86,7 @@ def credit(subject: AnalysisContext) -> AnalysisResult:
         made.append(
             Credit(
                 "edge",
-                tuple(f"{u} -> {v}" for u, v in edges),
+                tuple(f"{u + 1} -> {v + 1}" for u, v in edges),
                 jfk[2],
                 *game.worth([[edge] for edge in edges], keep_edges, 1),
             )
@@ -228,7 +228,9 @@ def _says(game: Game, made: Sequence[Credit], split: str) -> list[str]:
     for word, change in (("useless", nodes.useless), ("hostile", nodes.hostile)):
         means = [_mean(row) for row in change]
         worst = int(np.nanargmin(means))
-        says.append(f"one {word} expert costs {-np.nanmean(means):.3f} on average, {-means[worst]:.3f} at node {worst}")
+        says.append(
+            f"one {word} expert costs {-np.nanmean(means):.3f} on average, {-means[worst]:.3f} at node {worst + 1}"
+        )
     if failed := int(np.isnan(game.whole).sum()):
         says.append(f"{failed} questions had failed calls and are left out")
     return says

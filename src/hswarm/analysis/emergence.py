@@ -11,6 +11,7 @@ from hswarm.analysis.context import SOLVED, AnalysisContext, analysis
 from hswarm.analysis.replay import Replay, Scored
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.plots.bars import field_svg
+from hswarm.runs.schema import spoken_step
 
 KINDS = ("right", "wrong again", "right in another")  # -1: not right in any yet
 Flags = NDArray[np.bool_]
@@ -28,7 +29,7 @@ def emergence(subject: AnalysisContext) -> AnalysisResult:
         (
             str(t + 1),
             f"{leader.utility:.3f}",
-            leader.step,
+            spoken_step(leader.step),
             str(int(right[t].sum())),
             str(int((right[t] & ~right[t - 1]).sum())) if t else "",
             str(int((right[t - 1] & ~right[t]).sum())) if t else "",

@@ -140,10 +140,10 @@ def _by_node(
     for node in topology.order:
         heard = list(topology.predecessors(node))
         before = f"{right[heard].any(axis=0).mean():.3f}" if heard else ""
-        listed = ", ".join(map(str, heard)) or "nobody"
+        listed = ", ".join(str(other + 1) for other in heard) or "nobody"
         rows.append(
             (
-                str(node),
+                str(node + 1),
                 names[node],
                 places[node],
                 listed,

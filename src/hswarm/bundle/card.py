@@ -138,9 +138,9 @@ def _graph(source: Source) -> str:
     system = source.system
     rows = [["node", "expert", "reads", "SHA-256 of the expert"]]
     for node, expert in enumerate(system.experts):
-        reads = ", ".join(map(str, system.topology.predecessors(node))) or "the question only"
+        reads = ", ".join(str(heard + 1) for heard in system.topology.predecessors(node)) or "the question only"
         mark = " (answers)" if node == system.topology.sink else ""
-        rows.append([f"{node}{mark}", expert.name, reads, f"`{expert.digest[:16]}`"])
+        rows.append([f"{node + 1}{mark}", expert.name, reads, f"`{expert.digest[:16]}`"])
     return (
         f"## Topology\n\n{_code('mermaid', graph_mermaid(system.topology, system.assignment).strip())}"
         f"\n\n{_table(rows)}"

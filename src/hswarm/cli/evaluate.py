@@ -111,8 +111,8 @@ def ask(arguments: argparse.Namespace) -> int:
     rows = [{"node": node, "expert": name, "reads": reads, "reply": said[node]} for node, name, reads in trace]
     console = results(arguments.json, {"reply": reply, "nodes": rows})
     for node, name, reads in trace if arguments.trace else ():
-        heard = ", ".join(map(str, reads)) or "no other node"
-        console.print(f"[{node}] {name}, reads {heard}: {readable(said[node])}")
+        heard = ", ".join(str(other + 1) for other in reads) or "no other node"
+        console.print(f"[{node + 1}] {name}, reads {heard}: {readable(said[node])}")
     if not reply.strip():
         print("hswarm: the system gave no reply; --trace shows every node's", file=sys.stderr)
         return 1

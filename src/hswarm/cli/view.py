@@ -17,7 +17,7 @@ from hswarm.plots.charts import sparkline
 from hswarm.report.summary import START, came_of_it, cost, cost_so_far, so_far, tried, warnings
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.runs.schema import HistoryEntry, Report
+from hswarm.runs.schema import HistoryEntry, Report, spoken_step
 
 _SPARKS = 40  # iterations that a sparkline shows
 
@@ -78,7 +78,7 @@ class View(Progress):
 
     def iteration(self, entry: HistoryEntry) -> None:
         self._show(entry)
-        best, at = entry.best, entry.best.step
+        best, at = entry.best, spoken_step(entry.best.step)
         told = {"roles": entry.role, "weights": entry.weight, "scored": entry.scored}
         steps = [f"{name} {value:.3f}" for name, step in told.items() if (value := step.highest) is not None]
         if growth := entry.growth:
@@ -94,7 +94,7 @@ class View(Progress):
     def _show(self, entry: HistoryEntry) -> None:
         self._best.append(entry.best.utility)
         stalled = sum(value == self._best[-1] for value in self._best) - 1
-        step = entry.best.step
+        step = spoken_step(entry.best.step)
         best = f"best on dev {self._best[-1]:.3f}, found at {step}; {stalled} iterations without a new one"
         self._bars.lines = (sparkline(self._best[-_SPARKS:]), best, *cost_so_far(entry).values())
 
@@ -146,7 +146,7 @@ def _print_report(console: Console, report: Report) -> None:
         console.print(line)
     topology = report.topology
     names = [printable(name) for name in topology.assignment]
-    edges = ", ".join(f"{u}:{names[u]} -> {v}:{names[v]}" for u, v in topology.edges) or names[0]
+    edges = ", ".join(f"{u + 1}:{names[u]} -> {v + 1}:{names[v]}" for u, v in topology.edges) or names[0]
     console.print(f"edges: {edges}")
     console.print(f"cost: {'; '.join(cost(report).values())}")
     for line in warnings(report, []):

@@ -34,7 +34,7 @@ class Graph(Protocol):
 def graph_svg(topology: Graph, labels: Sequence[str] = (), notes: Sequence[str] = ()) -> str:
     """An SVG drawing. `labels[node]` goes into the box after the node's number, `notes[node]` below it.
 
-    `data-node="v"` and `data-edge="u-v"` let a page find the parts.
+    Numbers that are read count from one; `data-node="v"` and `data-edge="u-v"`, from zero, let a page find the parts.
     """
     places = _places(topology)
     width = max(x for x, _ in places) + WIDTH + _MARGIN
@@ -53,7 +53,7 @@ def graph_svg(topology: Graph, labels: Sequence[str] = (), notes: Sequence[str] 
 
 def graph_mermaid(topology: Graph, labels: Sequence[str] = ()) -> str:
     """A Mermaid flowchart."""
-    names = [" ".join(f"{node} {_at(labels, node)}".split()) for node in range(topology.size)]
+    names = [" ".join(f"{node + 1} {_at(labels, node)}".split()) for node in range(topology.size)]
     nodes = [f'  n{node}["{re.sub(_MARKUP, lambda c: f"#{ord(c[0])};", name)}"]' for node, name in enumerate(names)]
     return "\n".join(["flowchart LR", *nodes, *(f"  n{u} --> n{v}" for u, v in sorted(topology.edges))]) + "\n"
 
@@ -104,16 +104,16 @@ def _box(node: int, place: tuple[float, float], label: str, note: str, sink: boo
         else ""
     )
     return (
-        f'<g class="node{" sink" if sink else ""}" data-node="{node}"><title>{escape(f"node {node}: {label}")}'
+        f'<g class="node{" sink" if sink else ""}" data-node="{node}"><title>{escape(f"node {node + 1}: {label}")}'
         f'</title><rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#e9eff8" '
         f'stroke="#52709e"{stroke}/><text x="{x + WIDTH / 2:g}" y="{middle:g}" text-anchor="middle" '
-        f'fill="#16202e">{node} {escape(short)}</text>{under}</g>'
+        f'fill="#16202e">{node + 1} {escape(short)}</text>{under}</g>'
     )
 
 
 def _spoken(topology: Graph, labels: Sequence[str]) -> str:
     """The drawing in words."""
-    names = [f"{node} {_at(labels, node)}".strip() for node in range(topology.size)]
+    names = [f"{node + 1} {_at(labels, node)}".strip() for node in range(topology.size)]
     said = [f"{names[u]} to {names[v]}" for u, v in sorted(topology.edges)]
     return f"{topology.size} nodes; {', '.join(said)}; node {names[topology.sink]} answers" if said else names[0]
 

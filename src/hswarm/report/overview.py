@@ -58,7 +58,17 @@ def _gain(report: Report) -> str:
     if start.test and start.test.score is not None:
         began = start.test.score
         text += f". The best of the first graphs, where the search began, scores {began:.3f}: {test.score - began:+.3f}"
-    return f"{text}."
+    unread = unparsed(report)
+    return f"{text}. {unread[0].upper()}{unread[1:]}." if unread else f"{text}."
+
+
+def unparsed(report: Report) -> str:
+    """In how many replies on test no answer could be read, "" if unknown: a gain may be one of form alone."""
+    counts = [report.test_faults.get(role, {}).get("unparsed") for role in ("best_single", "found")]
+    if not report.test or counts[0] is None:
+        return ""
+    own = f", and in {counts[1]} of the system's" if counts[1] is not None else ""
+    return f"no answer could be read in {counts[0]} of the best single expert's {report.test.n} replies{own}"
 
 
 def _cost(report: Report) -> str:

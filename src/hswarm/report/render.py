@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from hswarm import __version__, io
 from hswarm.errors import RunError, UserError
+from hswarm.report.glossary import Glossary
 from hswarm.report.summary import RunSummary, tried
 
 FORMS = {".html": "one HTML page", ".md": "Markdown", ".svg": "the graph as SVG", ".mmd": "the graph as Mermaid"}
@@ -45,13 +46,20 @@ def html_page(facts: RunSummary, refresh: int = 0) -> str:
     return (
         _templates()
         .get_template("report.html")
-        .render(facts=facts, charts=charts, drawing=Markup(facts.drawing), refresh=refresh, version=__version__)
+        .render(
+            facts=facts,
+            charts=charts,
+            drawing=Markup(facts.drawing),
+            refresh=refresh,
+            version=__version__,
+            glossary=Glossary(),
+        )
     )
 
 
 def markdown_page(facts: RunSummary) -> str:
     """The whole page as Markdown with a Mermaid graph."""
-    return _templates().get_template("report.md").render(facts=facts, version=__version__)
+    return _templates().get_template("report.md").render(facts=facts, version=__version__, glossary=Glossary())
 
 
 @cache
@@ -65,7 +73,7 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
         finalize=lambda value: value if isinstance(value, Markup) else _clean(value),
     )
-    made.filters.update(inline=_inline, fenced=_fenced, three=_three, tried=tried, address=_address)
+    made.filters.update(inline=_inline, fenced=_fenced, three=_three, signed=_signed, tried=tried, address=_address)
     made.globals["style"] = lambda: Markup(made.get_template("report.css").render())
     return made
 
@@ -99,6 +107,10 @@ def _address(svg: str) -> str:
 
 def _three(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f}"
 
 
 def pages(facts: RunSummary) -> Mapping[str, str]:

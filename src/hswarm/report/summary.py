@@ -20,13 +20,12 @@ from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError, RunError
 from hswarm.plots.charts import Line, curve_svg, lines_svg, paths_svg, projected
 from hswarm.plots.graph import graph_mermaid, graph_svg
-from hswarm.report.overview import overview
+from hswarm.report.examples import Examples, read_examples
+from hswarm.report.overview import overview, unparsed
 from hswarm.report.table import HEAD, cells
-from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.cost import forecast_text
 from hswarm.runs.directory import Run
 from hswarm.runs.schema import (
-    Answer,
     Compared,
     Fault,
     Generation,
@@ -37,10 +36,10 @@ from hswarm.runs.schema import (
     Single,
     Summary,
     checked,
+    spoken_step,
 )
 
 T = TypeVar("T")
-SHOWN = 5  # examples on a page
 _ROLES = {"found": "the found system", "start": "the best first graph", "best_single": "the best single expert"}
 START = "best of the first systems"
 _FAULTS: dict[Fault, str] = {
@@ -59,33 +58,19 @@ _ENDS = {
 
 
 class Node(NamedTuple):
-    """A node of the found graph: who it is and what it does there. `jfk` is its expert's JFK-score, if scored."""
+    """A node of the found graph: who it is and what it does there. `number` and those of `hears` count from one.
+
+    `score` is that of its replies on dev if they were the answer, and `adds` how much that is above the best of those
+    that it reads; `jfk` is its expert's JFK-score. None where unknown.
+    """
 
     number: int
     expert: str
     role: str
     hears: str
+    score: float | None
+    adds: float | None
     jfk: float | None
-
-
-class Message(NamedTuple):
-    """What a node said to which others ("the answer" for the sink)."""
-
-    node: int
-    expert: str
-    to: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Example:
-    """A question with the messages passed on the way to its answer, and each expert's score alone."""
-
-    question: str
-    choices: Mapping[str, str]
-    answer: str
-    messages: Sequence[Message]
-    alone: Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -105,8 +90,8 @@ class RunSummary:
     drawing: str
     mermaid: str
     table: tuple[Sequence[str], Sequence[Sequence[str]]] | None
-    examples: Sequence[Example]
-    about_examples: str
+    examples: Examples
+    by_group: tuple[Sequence[str], Sequence[Sequence[str]]] | None
     cost: Mapping[str, str]
     warnings: Sequence[str]
     commands: Sequence[str]
@@ -124,11 +109,12 @@ def gather(run: Run, comparison: Path | None = None) -> RunSummary:
     report, left_out = run.report if run.finished else None, list[str]()
     history = run.history()
     topology, assignment = _found(run, report)
-    nodes = _nodes(topology, assignment, _scored_at(history, report)) if topology else []
+    examples = _read(left_out, lambda: read_examples(run, topology, assignment)) or Examples(
+        [], "Single answers cannot be read."
+    )
+    nodes = _nodes(topology, assignment, examples.nodes, _scored_at(history, report)) if topology else []
     names = [node.expert for node in nodes]
-    notes = [node.role if node.jfk is None else f"{node.role}, JFK {node.jfk:.2f}" for node in nodes]
-    answers = _read(left_out, lambda: _examples(run, topology, names))
-    examples, about = answers or ([], "Single answers cannot be read.")
+    notes = [node.role if node.score is None else f"{node.role}, {node.score:.2f}" for node in nodes]
     paths = _read(left_out, lambda: _paths(run, history, report)) if history else {}
     table = _table(run, comparison) if comparison else _read(left_out, lambda: _table(run, None))
     findings = _read(left_out, lambda: read_findings(run.path))
@@ -147,7 +133,7 @@ def gather(run: Run, comparison: Path | None = None) -> RunSummary:
         mermaid=graph_mermaid(topology, names) if topology else "",
         table=table,
         examples=examples,
-        about_examples=about,
+        by_group=_by_group(report) if report and report.groups else None,
         cost=cost(report) if report else cost_so_far(history[-1] if history else None),
         warnings=warnings(report, history) + left_out,
         commands=_commands(run),
@@ -169,7 +155,7 @@ def _read(left_out: list[str], read: Callable[[], T]) -> T | None:
 def came_of_it(report: Report) -> list[str]:
     """The outcome of a finished run in sentences."""
     reasons = ", ".join(_ENDS.get(reason, "{} " + reason).format(f"{v:g}") for reason, v in report.stopped.items())
-    said = [f"best system found in step {report.found_at}; the search ended after {reasons}"]
+    said = [f"best system found in {spoken_step(report.found_at)}; the search ended after {reasons}"]
     for name, gain in (("best single", report.gain_on_test), ("start", report.gain_over_start)):
         if gain:
             low, high = gain.ci
@@ -178,6 +164,8 @@ def came_of_it(report: Report) -> list[str]:
                 f"found - {name} on test: {gain.difference:+.3f} [{low:+.3f}, {high:+.3f}], "
                 f"p {_p(gain.p_value)}: {verdict}"
             )
+    if unread := unparsed(report):
+        said.append(unread)
     return said + lineage(report)
 
 
@@ -191,7 +179,7 @@ def lineage(report: Report) -> list[str]:
         gain = "" if before is None else f" ({step.score - before:+.3f})"
         before = step.score
         said.append(
-            f"  {step.step.partition('/')[0]:>3} {step.move}: {step.system} "
+            f"  {spoken_step(step.step).removesuffix(f', {step.move}')}, {step.move}: {step.system} "
             f"{step.score:.3f}{gain} on {step.questions} questions"
         )
     ranked = sorted(growth.experts.items(), key=lambda pair: -pair[1])
@@ -309,12 +297,21 @@ def _step(history: Sequence[HistoryEntry], report: Report | None) -> tuple[int, 
     return int(number) if number.isdecimal() else -1, kind
 
 
-def _nodes(topology: Topology, assignment: Sequence[str], jfk: Mapping[str, float | None]) -> list[Node]:
+def _nodes(
+    topology: Topology,
+    assignment: Sequence[str],
+    scores: Sequence[float | None],
+    jfk: Mapping[str, float | None],
+) -> list[Node]:
     nodes = []
     for node, expert in enumerate(assignment):
         heard = topology.predecessors(node)
         role = "answers" if node == topology.sink else "passes on" if heard else "starts"
-        nodes.append(Node(node, expert, role, ", ".join(map(str, heard)) or "nobody", jfk.get(expert)))
+        reads = ", ".join(str(other + 1) for other in heard) or "nobody"
+        score = scores[node] if scores else None
+        before = [known for other in heard if scores and (known := scores[other]) is not None]
+        adds = score - max(before) if score is not None and before else None
+        nodes.append(Node(node + 1, expert, role, reads, score, adds, jfk.get(expert)))
     return nodes
 
 
@@ -351,8 +348,9 @@ def _scores(report: Report | None, history: Sequence[HistoryEntry]) -> list[tupl
             ("found system", report),
         ]
         others = sorted(report.singles.items(), key=lambda one: -(one[1] or 0))
+        on_test = {name: "-" if score is None else f"{score:.3f}" for name, score in report.singles_test.items()}
         alone = [
-            (f"{name} alone", f"{score:.3f}", "-")
+            (f"{name} alone", f"{score:.3f}", on_test.get(name, "-"))
             for name, score in others
             if name != single.expert and score is not None
         ]
@@ -361,6 +359,18 @@ def _scores(report: Report | None, history: Sequence[HistoryEntry]) -> list[tupl
         return []
     best = history[-1].best
     return [("best so far", str(Summary(score=best.utility, n=0, ci=best.ci)), "-")]
+
+
+def _by_group(report: Report) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """The scores by task or domain: head and rows, the gain over the best single expert last."""
+    rows = []
+    for name, group in report.groups.items():
+        found, single = group.found.score, group.best_single.score if group.best_single else None
+        gain = f"{found - single:+.3f}" if found is not None and single is not None else "-"
+        cells = [str(group.best_single or "-"), str(group.start or "-"), str(group.found), gain]
+        rows.append([name, str(group.found.n), *cells])
+    split = "test" if report.test else "dev"
+    return [f"{split} questions of", "n", "best single expert", "start", "found system", "gain"], rows
 
 
 def _charts(history: Sequence[HistoryEntry]) -> dict[str, str]:
@@ -403,9 +413,9 @@ def _paths(run: Run, history: Sequence[HistoryEntry], report: Report | None) -> 
         places, (first, second) = projected(stood)
         labels = (f"first axis ({first:.0%} of the movement)", f"second ({second:.0%})")
         roles = swarm == "role"
-        points = [f"graph {i}" for i in range(places.shape[1])] if roles else names
+        points = [f"graph {i + 1}" for i in range(places.shape[1])] if roles else names
         if len(points) != places.shape[1]:  # experts of several bases: a swarm each, and no names in the history
-            points = [f"expert {i}" for i in range(places.shape[1])]
+            points = [f"expert {i + 1}" for i in range(places.shape[1])]
         if places.shape[0] > 1 and np.ptp(places) > 0:
             drawn[swarm] = paths_svg(places, points, labels, _star(history, report) if roles else (-1, -1))
     return drawn
@@ -440,31 +450,6 @@ def _table(run: Run, comparison: Path | None) -> tuple[Sequence[str], Sequence[S
         return None
     made = checked(io.read_json(folder / "table.json", "a comparison"), Compared, folder / "table.json")
     return HEAD, [cells(row.content()) for row in made.tasks.get(run.recipe.name, [])]
-
-
-def _examples(run: Run, topology: Topology | None, names: Sequence[str]) -> tuple[list[Example], str]:
-    """Questions that the system gets right and no expert does, and how many there are."""
-    answers = read_answers(run) if run.finished else None
-    if topology is None or answers is None:
-        why = "were not kept (search.reuse is off, or an older run)" if run.finished else "are known at the end"
-        return [], f"Single answers {why}."
-    if any(len(line.replies) != topology.size for line in answers):
-        raise RunError(f"{run.path / 'answers.jsonl'} holds answers of another system; search again to have them")
-    won, lost = only_together(answers)
-    about = (
-        f"On dev, which was searched, the system scores higher than every expert alone on {len(won)} of "
-        f"{len(answers)} questions, and lower than some expert on {len(lost)}."
-    )
-    return [_example(line, topology, names) for line in won[:SHOWN]], about
-
-
-def _example(line: Answer, topology: Topology, names: Sequence[str]) -> Example:
-    messages = []
-    for node in topology.order:
-        to = [v for u, v in sorted(topology.edges) if u == node]
-        target = f"to {', '.join(map(str, to))}" if to else "the answer"
-        messages.append(Message(node, names[node], target, line.replies[node]))
-    return Example(line.question, line.choices, line.answer, messages, line.alone)
 
 
 def _commands(run: Run) -> list[str]:

@@ -1,22 +1,29 @@
 """answers.jsonl: each searched dev question, what every node of the system found replied, and who was right.
 
-A line: id, question, choices, answer, score (of the system), alone (score by expert), replies (one a node).
+A line: id, question, choices, answer, score (of the system), alone (score by expert), replies (one a node), scores (of
+the replies, if each were the answer), read (as the system's answer), group (task or domain, where there are several).
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from hswarm import io
+from hswarm.engines.base import Completion
 from hswarm.errors import RunError
 from hswarm.runs.directory import Run
 from hswarm.runs.schema import Answer, checked
+from hswarm.scorers import scored_calls, task_scorer
+from hswarm.scorers.base import Score
 from hswarm.session.archive import Selection
 from hswarm.session.checkpoint import Findings
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.executor import Ledger
+from hswarm.system.system import System
+from hswarm.tasks.task import Example
 
 
 def keep_answers(run: Run, evaluator: Evaluator, findings: Findings, selection: Selection) -> None:
@@ -26,6 +33,8 @@ def keep_answers(run: Run, evaluator: Evaluator, findings: Findings, selection: 
     system, scores = selection.system, selection.finalists[selection.chosen].scores
     looking = replace(evaluator.executor, ledger=Ledger(), progress=lambda calls: None)  # a look costs nothing
     (nodes,) = looking.run([system], evaluator.dev, "answers")
+    marks = _marks(evaluator, system, nodes)
+    groups = grouped(evaluator.dev)
     lines = []
     for e, example in enumerate(evaluator.dev):
         alone = {single.system.assignment[0]: io.without_nan(float(single.scores[e])) for single in findings.singles}
@@ -38,9 +47,41 @@ def keep_answers(run: Run, evaluator: Evaluator, findings: Findings, selection: 
                 score=io.without_nan(float(scores[e])),
                 alone=alone,
                 replies=[replies[e].text for replies in nodes],
+                scores=[_known(marked[e].value) for marked in marks],
+                read=_read(marks[system.topology.sink][e]) if marks else "",
+                group=groups[e],
             )
         )
     io.write_text(run.path / "answers.jsonl", "".join(json.dumps(line.content()) + "\n" for line in lines))
+
+
+def _marks(evaluator: Evaluator, system: System, nodes: Sequence[Sequence[Completion]]) -> list[list[Score]]:
+    """Scores of every node's replies as answers, one list a node; none if the task's scorer would ask further."""
+    if scored_calls(evaluator.task, 0):
+        return []
+    score = task_scorer(evaluator.task)
+    marks = []
+    for replies in nodes:
+        found = score(evaluator.dev, [reply.text for reply in replies])
+        failed = [reply.finish == "failed" for reply in replies]
+        marks.append([one._replace(value=math.nan) if gone else one for one, gone in zip(found, failed, strict=True)])
+    return marks
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _read(mark: Score) -> str | None:
+    return mark.extracted if mark.parsed else None
+
+
+def grouped(examples: Sequence[Example]) -> list[str]:
+    """The group of each question: its task if there are several, else its domain; "" if that is one and the same."""
+    for of in ([example.task for example in examples], [example.domain for example in examples]):
+        if len(set(of)) > 1:
+            return [name or "other" for name in of]
+    return [""] * len(examples)
 
 
 def read_answers(run: Run) -> list[Answer] | None:

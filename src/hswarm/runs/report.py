@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal, get_args
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hswarm import io
 from hswarm.core.stats import bootstrap_interval, paired_test
+from hswarm.runs.answers import grouped
 from hswarm.runs.cost import Forecast, outcome
 from hswarm.runs.directory import Run
 from hswarm.runs.schema import (
@@ -21,6 +22,7 @@ from hswarm.runs.schema import (
     Fault,
     Finalist,
     Gain,
+    Group,
     HeldOut,
     Report,
     Role,
@@ -35,8 +37,10 @@ from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 from hswarm.tasks.check import check_task
+from hswarm.tasks.task import Example
 
 Array = NDArray[np.float64]
+_GROUPS = 100  # tasks or domains that a table may have
 
 
 def reported(findings: Findings, selection: Selection, start: Literal["none", "best", "all"]) -> list[System]:
@@ -62,8 +66,8 @@ def final_report(
     name = findings.best_single.system.assignment[0]
     ledger = evaluator.budget.ledger
 
-    def both(kept: Evaluation, test: Evaluation | None) -> tuple[Summary, Summary | None]:
-        return summary(kept.scores, rng), summary(test.scores, rng) if test else None
+    def both(on_dev: Evaluation, test: Evaluation | None) -> tuple[Summary, Summary | None]:
+        return summary(on_dev.scores, rng), summary(test.scores, rng) if test else None
 
     single = both(findings.best_single, alone.get(name))
     start = both(findings.start, on_test.get("start"))
@@ -76,7 +80,7 @@ def final_report(
         test=found[1],
         best_single=Single(expert=name, dev=single[0], test=single[1]),
         start=Scored(dev=start[0], test=start[1]),
-        singles={kept.system.assignment[0]: io.without_nan(kept.utility) for kept in findings.singles},
+        singles={one.system.assignment[0]: io.without_nan(one.utility) for one in findings.singles},
         found_at=chosen.step,
         topology=Assigned(**selection.system.topology.to_json(), assignment=list(selection.system.assignment)),
         iterations=findings.iterations,
@@ -96,10 +100,9 @@ def final_report(
     )
     if selection.held_out:
         report.selection = held_out(selection)
+    shown: dict[Role, Evaluation] = {"found": chosen, "start": findings.start, "best_single": findings.best_single}
     if tests:
-        shown: dict[Role, Evaluation] = dict(on_test)
-        if name in alone:
-            shown["best_single"] = alone[name]
+        shown = on_test | ({"best_single": alone[name]} if name in alone else {})
         report.test_faults = {role: faults(test) for role, test in shown.items()}
     if name in alone:
         report.gain_on_test = _gain(tests[0].scores, alone[name].scores, rng)
@@ -107,10 +110,26 @@ def final_report(
         report.gain_over_start = _gain(tests[0].scores, on_test["start"].scores, rng)
     if len(alone) > 1:
         report.singles_test = {expert: io.without_nan(test.utility) for expert, test in alone.items()}
+    if groups := _groups(task.test if tests else evaluator.dev, shown, rng):
+        report.groups = groups
     if (run.path / "forecast.json").is_file():
         kept = io.read_json(run.path / "forecast.json", "a forecast")
         report.forecast = outcome(Forecast.from_json(kept), report)
     run.write_report(report)
+
+
+def _groups(
+    examples: Sequence[Example], evaluations: Mapping[Role, Evaluation], rng: np.random.Generator
+) -> dict[str, Group]:
+    """The scores by task or domain; {} where there is one, or so many that no table shows them."""
+    of = np.array(grouped(examples))
+    names = sorted(set(of.tolist()) - {""})
+    if len(names) > _GROUPS:
+        return {}
+    return {
+        name: Group.model_validate({role: summary(one.scores[of == name], rng) for role, one in evaluations.items()})
+        for name in names
+    }
 
 
 def _gain(found: Array, single: Array, rng: np.random.Generator) -> Gain | None:

@@ -17,8 +17,18 @@ from hswarm.errors import RunError
 
 Ends = Annotated[list[float], Field(min_length=2, max_length=2)]
 R = TypeVar("R", bound="Record")
+_COUNTED = ("iteration", "step", "turn", "generation")  # what methods count from zero in a step's name
 Role = Literal["found", "start", "best_single"]
 Fault = Literal["unparsed", "empty", "cut", "failed"]
+
+
+def spoken_step(step: str) -> str:
+    """A step's name as people read it: "3/role" is "iteration 4, role", since numbers that are read count from one."""
+    number, slash, rest = step.partition("/")
+    if slash and number.isdecimal():
+        return f"iteration {int(number) + 1}, {rest}"
+    word, _, number = step.partition(" ")
+    return f"{word} {int(number) + 1}" if word in _COUNTED and number.isdecimal() else step
 
 
 class Record(BaseModel):
@@ -162,6 +172,14 @@ class Ancestor(Record):
     questions: int
 
 
+class Group(Record):
+    """Scores on the questions of one task, or one domain, of several."""
+
+    found: Summary
+    start: Summary | None = None
+    best_single: Summary | None = None
+
+
 class Growth(Record):
     """What growth tells of its search (methods/growth/story.py)."""
 
@@ -212,6 +230,7 @@ class Report(Record):
     singles_test: dict[str, float | None] = {}
     forecast: dict[str, Predicted] = {}
     pruned: Pruned | None = None
+    groups: dict[str, Group] = {}
 
 
 class Step(Record):
@@ -267,7 +286,11 @@ class HistoryEntry(Record):
 
 
 class Answer(Record):
-    """A line of answers.jsonl: a searched dev question, the system's score and each expert's alone, a reply a node."""
+    """A line of answers.jsonl: a searched dev question, the system's score and each expert's alone, a reply a node.
+
+    `scores` are those of the replies, one a node, if each were the answer; `read` is what was read as the system's
+    answer, None where none was found. `group` is the question's task, or domain, where there are several.
+    """
 
     id: str = ""
     question: str
@@ -276,6 +299,9 @@ class Answer(Record):
     score: float | None
     alone: dict[str, float | None]
     replies: list[str]
+    scores: list[float | None] = []
+    read: str | None = ""
+    group: str = ""
 
 
 class _Node(Record):

@@ -78,7 +78,7 @@ def _check_room(ask: Ask, node: int) -> None:
         name = ask.system.experts[node].name
         raise ApiFault(
             400,
-            f"node {node} ({name}) would read {reply.prompt_tokens} tokens, which leaves no room for a reply in its "
-            "context; shorten the question",
+            f"node {node + 1} ({name}) would read {reply.prompt_tokens} tokens, which leaves no room for a reply in "
+            "its context; shorten the question",
             code="context_length_exceeded",
         )
