@@ -12,8 +12,8 @@ Printed and kept as docs/benchmarks/search_quality_WORLD.json: test scores, mean
 difference of the first method to each other with its 95 % interval (seeds and questions drawn again), dev less test,
 and the anytime curve: the test score of the best system so far against calls.
 
-Worlds: those below. Settings of growth were chosen on the world "tuning" alone, whose experts and questions no other
-world has in these combinations.
+Worlds: those below. Settings of growth were chosen on the worlds "tuning" and "tuning-wide" alone, whose experts and
+questions no other world has in these combinations.
 """
 
 import argparse
@@ -49,8 +49,15 @@ def chain(skills, *changes):
     return ("micro-tasks/chain-four", f'task.datasets=["{skills}"]', f'name="{skills.replace("+", "-")}"', *changes)
 
 
+def wide(skills):
+    """recipes/micro.toml with another chain, 5,000 calls."""
+    name = f'name="wide-{skills.replace("+", "-")}"'
+    return ("micro", f'task.datasets=["{skills}"]', name, "task.seed=7", "budget.calls=5000", "task.test=400")
+
+
 WORLDS = {
     "tuning": [chain(skills, OTHERS, "task.seed=7") for skills in TUNING],
+    "tuning-wide": [wide(skills) for skills in ("yam+gul+nix+vop", "gul+ras+vop+yam", "qib+vop+nix", "vop+yam+qib+ras")],
     "micro-tasks": MICRO,
     "micro-5000": [("micro", "budget.calls=5000")],
     "micro-20000": [("micro", "budget.calls=20000")],

@@ -14,15 +14,16 @@ from hswarm.engines.toy import toy_pool
 from hswarm.errors import ConfigError
 from hswarm.methods import get_method
 from hswarm.methods.growth.growth import Growth, Search
+from hswarm.methods.growth.lead import Lead
 from hswarm.methods.growth.model import Model, features
 from hswarm.methods.growth.moves import Moves
 from hswarm.methods.growth.proposals import best_terms, promising
-from hswarm.methods.growth.races import promise, question_order, rungs, survivors
+from hswarm.methods.growth.races import promise, question_order, rungs, survivors, widened
 from hswarm.methods.growth.scoreboard import Scoreboard
 from hswarm.methods.growth.terms import Term, mixed, pure
 from hswarm.session.evaluator import Evaluator
 from hswarm.tasks.task import Example
-from tests.methods.bench import bench
+from tests.methods.bench import bench, question
 
 EXPERTS = 4
 
@@ -115,6 +116,17 @@ def test_rungs_double_and_end_with_all(questions: int, first: int) -> None:
     assert all(b == 2 * a for a, b in pairwise(counts[:-1]))
 
 
+@given(st.integers(1, 64), st.integers(1, 400), st.floats(0, 1))
+def test_more_of_the_budget_spent_never_means_fewer_questions(far: int, questions: int, spent: float) -> None:
+    far = min(far, questions)
+    assert far <= widened(far, questions, spent) <= widened(far, questions, min(1, spent + 0.1)) <= questions
+    assert widened(far, questions, 0.8) == questions
+
+
+def test_questions_that_decide_are_doubled() -> None:
+    assert [widened(16, 200, spent) for spent in (0, 0.2, 0.3, 0.5, 0.8)] == [16, 16, 32, 128, 200]
+
+
 def test_domains_take_turns_in_the_order_of_questions() -> None:
     dev = [Example(str(i), "q", "a", domain="ab"[i >= 6]) for i in range(12)]
     order = question_order(dev, np.random.default_rng(0))
@@ -169,6 +181,55 @@ def test_sub_terms_are_scored_without_a_call() -> None:
         assert board.scores[term].tolist() == row.tolist()
 
 
+def test_replies_that_are_nearly_right_guide_the_search() -> None:
+    """A chain that did one of two steps scores 0 like one that did none; what guides the search tells them apart."""
+    dev = [question([0, 1], 0.1, i) for i in range(6)]
+    _, evaluator = bench(toy_pool(3), dev)
+    board = Scoreboard(evaluator, range(6), 1000, partial=0.25)
+    one, both = Term.of(pure(0)), Term.of(pure(1), [Term.of(pure(0))])
+    board.extend([one, both, Term.of(pure(2))], 6, "a")
+    assert board.scores[one].max() == board.scores[Term.of(pure(2))].max() == 0
+    assert board.guides[both].tolist() == [1.0] * 6
+    assert 0 < board.guides[one].mean() < 0.25
+    plain = Scoreboard(bench(toy_pool(3), dev)[1], range(6), 1000)
+    plain.extend([one, both], 6, "a")
+    assert all(np.array_equal(plain.guides[term], plain.scores[term]) for term in (one, both))
+
+
+def test_few_questions_decide_first_and_all_at_the_end() -> None:
+    search, evaluator = grown(4)
+    lead = search._lead
+    assert lead.horizon == min(16, len(evaluator.dev))
+    search.go()
+    assert lead.whole
+    assert len(search._board.scores[lead.last]) == len(evaluator.dev)
+
+
+def test_the_leader_goes_along_when_more_questions_decide_and_calls_for_it_are_kept_back() -> None:
+    dev = [question([0, 1], (i % 8) / 4, i) for i in range(64)]
+    _, evaluator = bench(toy_pool(3), dev)
+    board = Scoreboard(evaluator, range(64), 400)
+    lead = Lead(board, 8)
+    pairs = [Term.of(pure(v), [Term.of(pure(u))]) for u in range(3) for v in range(3) if u != v]
+    board.extend(pairs, 8, "a")
+    lead.crown()
+    leader = lead.last
+    assert board.reserve == 2 * (64 - 8)
+    assert lead.value(leader) == max(board.guides[term].mean().round(12) for term in pairs)
+    lead.look_further(lambda: pairs, patience=5, step="b")
+    assert lead.horizon == 8  # little is spent, and nothing has stalled
+    lead.stalled = 5
+    lead.look_further(lambda: pairs, patience=5, step="c")
+    assert (lead.horizon, lead.stalled) == (16, 0)
+    assert sum(len(board.scores[term]) == 16 for term in pairs) == 5  # the leader and four more
+    while not lead.whole:
+        lead.stalled = 5
+        lead.look_further(lambda: pairs, patience=5, step=f"d/{lead.horizon}")
+    assert board.reserve == 0
+    assert len(board.scores[lead.last]) == 64
+    assert lead.value(lead.last) == evaluator.seen(board.systems([lead.last])[0]).utility
+
+
 @pytest.mark.parametrize("limit", [3, 40, 57, 400])
 def test_never_more_calls_than_allowed(limit: int) -> None:
     _, evaluator = bench(toy_pool(4))
@@ -221,7 +282,7 @@ def test_roles_and_weights_alone() -> None:
 
 
 def test_settings_that_cannot_be_are_refused() -> None:
-    for wrong in ({"elite": 0}, {"roles": False, "blends": False}, {"shares": [1.5]}, {"alone": 2}):
+    for wrong in ({"elite": 0}, {"roles": False, "blends": False}, {"shares": [1.5]}, {"alone": 2}, {"partial": -1}):
         with pytest.raises(ConfigError, match=r"methods\.growth"):
             get_method("growth", wrong)
     pool, evaluator = bench(toy_pool(3), keep_calls=2)

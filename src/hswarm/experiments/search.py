@@ -113,8 +113,9 @@ def _find(evaluator: Evaluator, checkpointer: RunCheckpointer) -> Findings:
         if checkpointer.own or evaluator.archive.best is None:
             raise
         spent, found = True, evaluator.archive.best.system
-    if checkpointer.findings:
-        return checkpointer.findings
+    if findings := checkpointer.findings:
+        start = findings.start if findings.start.whole else evaluator.seen(findings.start.system)
+        return replace(findings, start=start)
     lines, singles = checkpointer.lines, tuple(evaluator.singles())
     stopped = {"budget": evaluator.budget.ledger.generated} if spent else {"steps": lines}
     findings = Findings(singles, singles[0], found, lines, stopped)

@@ -190,12 +190,16 @@ class Growth(Record):
 
 
 class Generation(Record):
-    """Growth's part of a line of the history: its phase, (questions, terms asked so many) by rung, the leader."""
+    """Growth's part of a line of the history: its phase, (questions, terms asked so many) by rung, the leader.
+
+    `asked` is how many questions decided so far; 0: all of dev.
+    """
 
     phase: str
     rungs: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
     known: int
     system: str
+    asked: int = 0
     unparsed: int = 0
     empty: int = 0
     cut: int = 0

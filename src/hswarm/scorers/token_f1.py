@@ -6,6 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hswarm.scorers.base import Score, accepted, scorer
 from hswarm.tasks.task import Example
 
@@ -16,14 +19,18 @@ _ARTICLES = {"a", "an", "the"}
 @scorer("token_f1", "Overlap of the words of response and answer", paper="SQuAD (arXiv 1606.05250)", states="{}")
 def token_f1(examples: Sequence[Example], responses: Sequence[str]) -> list[Score]:
     """Harmonic mean of precision and recall over words, without case, punctuation and articles."""
+    values = likeness(examples, responses).tolist()
     return [
-        Score(
-            max(_f1(_words(response), _words(answer)) for answer in accepted(example)),
-            bool(response.strip()),
-            response.strip(),
-        )
-        for example, response in zip(examples, responses, strict=True)
+        Score(value, bool(response.strip()), response.strip())
+        for value, response in zip(values, responses, strict=True)
     ]
+
+
+def likeness(examples: Sequence[Example], responses: Sequence[str]) -> NDArray[np.float64]:
+    """How like an accepted answer each response is, from 0 to 1, shape (examples,); 0 where no answer is known."""
+    pairs = zip(examples, responses, strict=True)
+    best = [max((_f1(_words(response), _words(a)) for a in accepted(e)), default=0.0) for e, response in pairs]
+    return np.array(best, dtype=np.float64)
 
 
 def _words(text: str) -> list[str]:

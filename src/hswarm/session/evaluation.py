@@ -17,6 +17,7 @@ FAULTS = ("unparsed", "empty", "cut", "failed")  # replies that could not be sco
 class Evaluation:
     """A system's scores, one a question (nan: a call failed), and the replies that could not be scored as meant.
 
+    `likeness` is how like the accepted answers its replies are, whatever the task's scorer is (scorers/token_f1.py).
     `step` is where it was scored ("start", "3/role" ...); `calls` and `tokens` are what its replies take without
     reuse, prompts included.
     """
@@ -31,11 +32,17 @@ class Evaluation:
     calls: int = 0
     tokens: int = 0
     combine: Callable[[NDArray[np.float64]], float] = np.mean
+    likeness: NDArray[np.float64] | None = None
 
     @property
     def utility(self) -> float:
         """The task's mean of the scores; nan if any call failed, so that no fault passes for a wrong answer."""
         return float(self.combine(self.scores))
+
+    @property
+    def whole(self) -> bool:
+        """Whether every question has a score."""
+        return bool(np.isfinite(self.scores).all())
 
 
 def identity(system: System) -> Hashable:

@@ -21,6 +21,7 @@ def packed(board: Scoreboard, marked: Sequence[Term]) -> tuple[dict[str, Any], d
     rows = list(board.scores.values())
     tensors = {
         "growth.scores": np.concatenate([*rows, np.empty(0)]),
+        "growth.guides": np.concatenate([*(board.guides[term] for term in board.scores), np.empty(0)]),
         "growth.lengths": np.array([len(row) for row in rows]),
     }
     state = {
@@ -42,8 +43,9 @@ def unpacked(board: Scoreboard, tensors: Mapping[str, Any], state: Mapping[str, 
     for mix, reads in state["terms"]:
         terms.append(Term.of(tuple((i, share) for i, share in mix), [terms[u] for u in reads]))
     ends = np.cumsum(tensors["growth.lengths"])
-    for i, row in zip(state["scored"], np.split(tensors["growth.scores"], ends[:-1]), strict=True):
-        board.add(terms[i], row)
+    rows = [np.split(tensors[f"growth.{name}"], ends[:-1]) for name in ("scores", "guides")]
+    for i, scores, guides in zip(state["scored"], *rows, strict=True):
+        board.add(terms[i], scores, guides)
     for i, kind, parent, step in state["origins"]:
         board.origins[terms[i]] = Origin(kind, None if parent is None else terms[parent], step)
     board.spent = state["spent"]

@@ -2,7 +2,8 @@
 
 It begins with the experts alone, a chain, a star and all ordered pairs. Then generations: around the best terms so far,
 the moves that a model finds promising are raced against the leader. Whatever is scored tells about all its sub-terms.
-It ends when the budget is spent, after `patience` generations without a new leader, or at a perfect score.
+Few questions decide at first, more as the budget is spent. It ends when the budget is spent, after `patience`
+generations without a new leader, or at a perfect score.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from hswarm.errors import ConfigError, EngineError, RunError
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import method
 from hswarm.methods.growth.checkpoint import packed, unpacked
+from hswarm.methods.growth.lead import Lead
 from hswarm.methods.growth.model import Model
 from hswarm.methods.growth.moves import Move, Moves
 from hswarm.methods.growth.proposals import best_terms, promising
@@ -43,7 +45,8 @@ class Growth:
     graphs stay as the start made them and blends alone are tried. `patience` is in generations. The experts alone take
     at most `alone` of the calls, the pairs `pairs`. `price` is what a call an answer beyond the first must be worth.
     `misfit` is the variance that the model leaves to what its features do not say; `trust` the number of questions as
-    which its expectation counts when the elite is chosen.
+    which its expectation counts when the elite is chosen. `partial` is the part of what the search goes by that is how
+    like the answer a reply is, beside its score; with `horizon` few questions decide until more of the budget is spent.
     """
 
     candidates: int = 0
@@ -61,6 +64,8 @@ class Growth:
     price: float = 0.02
     misfit: float = 0.01
     trust: float = 8.0
+    partial: float = 0.25
+    horizon: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("candidates", 0), ("elite", 1), ("rung", 1), ("patience", 1)):
@@ -72,9 +77,9 @@ class Growth:
             raise ValueError(f"misfit must be more than 0 and trust at least 0, got {self.misfit} and {self.trust}")
         if not all(0 < share < 1 for share in self.shares):
             raise ValueError(f"shares lie between 0 and 1, got {self.shares}")
-        for name in ("alone", "pairs"):
+        for name in ("alone", "pairs", "partial"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a part of the budget from 0 to 1, got {getattr(self, name)}")
+                raise ValueError(f"{name} is a part from 0 to 1, got {getattr(self, name)}")
 
     def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
         return Search(pool, evaluator, rng, settings=self).go().best
@@ -107,15 +112,16 @@ class Search:
         self._pool, self._evaluator, self._settings = pool, evaluator, settings or Growth()
         self._checkpointer, self._seed = evaluator.checkpointer, seed_of(rng)
         order = question_order(evaluator.dev, stream(self._seed, "questions"))
-        self._board = Scoreboard(evaluator, order, self._limit(), self._settings.free)
+        self._board = Scoreboard(evaluator, order, self._limit(), self._settings.free, self._settings.partial)
         self._singles = [Term.of(pure(i)) for i in range(len(pool.experts))]
         groups = pool.groups if self._settings.blends else ()
         self._moves = Moves(len(self._singles), evaluator.nodes, groups, self._settings.shares, self._settings.roles)
         self._model = (
             Model(len(self._singles), evaluator.nodes, misfit=self._settings.misfit) if self._settings.model else None
         )
-        self._round, self._stalled, self._ended = 0, 0, ""
-        self._leaders: list[Term] = []  # each leader there was, the present one last
+        few = min(4 * self._settings.rung, len(order)) if self._settings.horizon else len(order)
+        self._lead = Lead(self._board, few)
+        self._round, self._ended = 0, ""
         self._first: Term | None = None
 
     def _limit(self) -> int:
@@ -123,6 +129,11 @@ class Search:
         recipe, dev = self._evaluator.recipe, len(self._evaluator.dev)
         planned = planned_calls(recipe, len(self._pool.experts), dev, 0, self._evaluator.task)["total"]
         return recipe.budget.calls or planned
+
+    @property
+    def _patience(self) -> int:
+        """Generations without a new leader until more questions decide."""
+        return max(1, self._settings.patience // 5)
 
     @property
     def batch(self) -> int:
@@ -144,12 +155,12 @@ class Search:
                 ) from fault
         while not self._ended:
             self._next_round()
-        found = self._board.finished()[0]  # the smallest of the terms that share the best score
+        found = self._board.finished()[0] if self._lead.whole else self._lead.last  # of equals the smallest
         singles = tuple(map(self._board.evaluation, self._singles))
         start = self._board.evaluation(self._first or found)
         system = self._board.systems([found])[0]
         if self._model:
-            self._model.fit(self._board.scores)
+            self._model.fit(self._board.guides)
         story = {"growth": told(self._board, self._model, found, self._pool.names)}
         findings = Findings(singles, start, system, self._round, self._stopped(), story)
         self._checkpointer.end(findings)
@@ -157,24 +168,24 @@ class Search:
 
     def _next_round(self) -> None:
         """The experts alone, then the first graphs, then generations; each ends with a line and a checkpoint."""
-        t, before = self._round, len(self._leaders)
+        t, lead = self._round, self._lead
         if t == 0:
             phase, tried = "experts alone", self._alone()
         elif t == 1:
             phase, tried = "first graphs", self._race(self._first_graphs())
         else:
             phase, tried = "generation", self._generation()
+        lead.stalled += t > 1
         self._crown()
         if t == 1:
-            self._first = self._leaders[-1]
-        self._stalled = 0 if t < 2 or len(self._leaders) > before else self._stalled + 1
+            self._first = lead.last
         self._end_if_done()
         self._round += 1
         self._keep({"phase": phase, "rungs": tried, "known": len(self._board.scores)})
 
     def _alone(self) -> list[tuple[int, int]]:
         """The experts on as many questions as their part of the budget allows, the best of them on all."""
-        each, questions = self._evaluator.calls(1, 1) * len(self._singles), len(self._board.order)
+        each, questions = self._evaluator.calls(1, 1) * len(self._singles), self._lead.horizon
         most = max(int(self._settings.alone * self._board.limit) // each, min(self._settings.rung, questions))
         spare = self._board.remaining - self._evaluator.calls(1, questions)  # the best is asked every question
         upto = max(0, min(questions, most, spare // each)) if most < questions else questions
@@ -205,21 +216,30 @@ class Search:
 
     def _generation(self) -> list[tuple[int, int]]:
         settings, board, rng = self._settings, self._board, stream(self._seed, "generation", self._round)
-        if self._model:
-            self._model.fit(board.scores)
-        scores = board.scores
-        if not settings.roles and self._first:
-            scores = {term: row for term, row in scores.items() if term.topology == self._first.topology}
-        elite = best_terms(scores, self._model, settings.elite, settings.trust)
+        self._lead.look_further(self._elite, self._patience, f"{self._round}/further")
+        if not self._lead.whole and board.remaining < settings.rung:
+            self._ended = "budget"  # too small for the leader to be asked all of dev
+            return []
+        elite = self._elite()
         moves = [move for move in self._moves.around(elite) if move.term not in board.scores]
-        board.forget([*elite, self._leaders[-1]])
+        board.forget([*elite, self._lead.last])
         if not moves:
-            self._ended = "exhausted"
+            self._ended = "exhausted" if self._lead.whole else ""
+            self._lead.stalled += self._patience  # look further now
             return []
         chosen = promising(
             moves, self._model, self.batch, rng, lambda term: settings.price * max(0, board.unknown(term) - 1)
         )
         return self._race(chosen)
+
+    def _elite(self) -> list[Term]:
+        """The best terms by what is known now."""
+        settings, guides = self._settings, self._board.guides
+        if self._model:
+            self._model.fit(guides)
+        if not settings.roles and self._first:
+            guides = {term: row for term, row in guides.items() if term.topology == self._first.topology}
+        return best_terms(guides, self._model, settings.elite, settings.trust)
 
     def _announce(self, phase: str, calls: int) -> None:
         """Say that `phase` starts. The calls to come are scaled by how many were asked for a generated one so far."""
@@ -234,7 +254,7 @@ class Search:
 
     def _race(self, moves: Sequence[Move]) -> list[tuple[int, int]]:
         """Race the terms of `moves` against the leader; returns (questions, terms asked so many) by rung."""
-        board, questions, tried = self._board, len(self._board.order), list[tuple[int, int]]()
+        board, questions, tried = self._board, self._lead.horizon, list[tuple[int, int]]()
         going = [move.term for move in moves]
         self._note(moves)
         first = min(self._settings.rung, questions)
@@ -245,75 +265,75 @@ class Search:
             if not going:
                 break
             tried.append((upto, len(going)))
-            leader = board.scores[self._leaders[-1]]
-            going = [going[i] for i in survivors([board.scores[term][:upto] for term in going], leader)]
+            leader = board.guides[self._lead.last]
+            going = [going[i] for i in survivors([board.guides[term][:upto] for term in going], leader)]
             if not going or board.spent:
                 break
         return tried
 
     def _crown(self) -> None:
-        """Make the best term on all of dev the leader if it is better than the last one."""
-        finished = self._board.finished()
-        if finished and (not self._leaders or self._utility(finished[0]) > self._utility(self._leaders[-1])):
-            self._leaders.append(finished[0])
-        archive = self._evaluator.archive
+        """Look who leads. EngineError if nothing can: every call failed."""
+        self._lead.crown()
+        finished, archive = self._board.finished(), self._evaluator.archive
         archive.finalists[:] = map(self._board.evaluation, finished[: archive.limit])
-        if not self._leaders:
-            if self._board.spent or self._board.remaining < len(self._board.order):
+        if not self._lead.terms:
+            if self._board.spent or self._board.remaining < self._lead.horizon:
                 raise self._evaluator.budget.spent()
             raise EngineError(
                 f"every expert had failed calls (the last: {self._evaluator.executor.fault}); see the engine, or "
                 "take the question that breaks it out of the task, then resume the run"
             )
 
-    def _utility(self, term: Term) -> float:
-        return round(self._board.utility(term), 12)
-
     def _end_if_done(self) -> None:
-        scores = self._board.scores[self._leaders[-1]]
         if self._ended:
             return
-        if np.all(scores == 1) and max(np.nanmax(row) for row in self._board.scores.values()) <= 1:
+        if self._lead.whole and self._lead.perfect:
             self._ended = "perfect"
-        elif self._board.spent or self._board.remaining < self._settings.rung:
+        elif self._board.spent or (self._lead.whole and self._board.remaining < self._settings.rung):
             self._ended = "budget"
-        elif self._stalled >= self._settings.patience:
+        elif self._lead.whole and self._lead.stalled >= self._settings.patience:
             self._ended = "patience"
 
     def _stopped(self) -> dict[str, float]:
         values = {
-            "perfect": self._utility(self._leaders[-1]),
-            "patience": self._stalled,
+            "perfect": self._lead.value(self._lead.last),
+            "patience": self._lead.stalled,
             "exhausted": len(self._board.scores),
         }
         return {self._ended: values.get(self._ended, self._evaluator.budget.ledger.generated)}
 
     def _keep(self, growth: Mapping[str, Any]) -> None:
         """Hand over a line of the history and all that `_restore` needs to go on bit for bit."""
-        t, leader, ledger = self._round - 1, self._leaders[-1], self._evaluator.budget.ledger
+        t, lead, ledger = self._round - 1, self._lead, self._evaluator.budget.ledger
+        leader, known = lead.last, self._board.scores[lead.last][: lead.horizon]
         entry: dict[str, Any] = {"iteration": t, "growth": {**growth, "system": leader.text(self._pool.names)}}
         entry["growth"] |= {kind: self._board.faults[kind] for kind in FAULTS}
         self._board.faults.clear()
-        entry["best"] = {"utility": self._board.utility(leader), "step": self._board.origins[leader].step}
+        utility = self._board.utility(leader) if lead.whole else float(known.mean())
+        entry["growth"]["asked"] = 0 if lead.whole else lead.horizon
+        entry["best"] = {"utility": utility, "step": self._board.origins[leader].step}
         if self._checkpointer.intervals and not self._evaluator.task.parts:
             rng = stream(self._seed, "interval", t)
-            entry["best"]["ci"] = list(bootstrap_interval(self._board.scores[leader], rng, resamples=2000))
+            entry["best"]["ci"] = list(bootstrap_interval(known, rng, resamples=2000))
         entry["calls"] = {name: getattr(ledger, name) for name in ("requested", "generated", "skipped")}
         entry["tokens"] = {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens}
-        tensors, state = packed(self._board, [*self._leaders, *([self._first] if self._first else [])])
+        tensors, state = packed(self._board, [*lead.terms, *([self._first] if self._first else [])])
         state |= {
             "iteration": self._round,
-            "stalled": self._stalled,
+            "stalled": lead.stalled,
+            "horizon": lead.horizon,
             "ended": self._ended,
-            "leaders": len(self._leaders),
+            "leaders": len(lead.terms),
             "ledger": asdict(ledger),
             "wall_s": self._evaluator.budget.seconds,
         }
         self._checkpointer.keep(entry, tensors, state, self._board.systems([leader])[0])
 
     def _restore(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-        marked = unpacked(self._board, tensors, state)
-        self._leaders, rest = marked[: state["leaders"]], marked[state["leaders"] :]
+        marked, lead = unpacked(self._board, tensors, state), self._lead
+        lead.terms, rest = marked[: state["leaders"]], marked[state["leaders"] :]
+        lead.horizon, lead.stalled = state["horizon"], state["stalled"]
         self._first = rest[0] if rest else None
-        self._round, self._stalled, self._ended = state["iteration"], state["stalled"], state["ended"]
+        self._round, self._ended = state["iteration"], state["ended"]
         self._evaluator.budget.restore(state["ledger"], state["wall_s"])
+        lead.crown()  # for what it keeps back

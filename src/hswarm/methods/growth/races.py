@@ -1,8 +1,8 @@
 """Racing: systems meet the same questions in the same order, and those that fall behind the leader are asked no more.
 
 Only questions that one answers and the other does not tell two systems apart, so a candidate is dropped by its paired
-difference to the leader (as CAPO does for prompts, arXiv 2504.16005). The leader itself is known on every question and
-is never dropped.
+difference to the leader (as CAPO does for prompts, arXiv 2504.16005). The leader itself is known on every question
+that a race goes up to and is never dropped.
 """
 
 from __future__ import annotations
@@ -33,6 +33,15 @@ def rungs(first: int, questions: int) -> list[int]:
         counts.append(first)
         first *= 2
     return [*counts, questions]
+
+
+def widened(far: int, questions: int, spent: float) -> int:
+    """Up to how many of `questions` races go when the part `spent` of the budget is gone: `far`, or doubled so often
+    that it keeps up with (spent / 0.8)^2 of all. Few questions let a search look at many systems; many tell the best.
+    """
+    while far < min(1.0, spent / 0.8) ** 2 * questions:
+        far *= 2
+    return min(far, questions)
 
 
 def promise(scores: Array, leader: Array) -> float:

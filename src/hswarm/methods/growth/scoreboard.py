@@ -7,7 +7,7 @@ prompt depends on its place in the graph, or the scorer asks further questions.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -38,15 +38,20 @@ class Origin(NamedTuple):
 class Scoreboard:
     """Scores terms through `evaluator`, questions in the order of the positions `order`, at most `limit` calls in all.
 
-    `scores` has a row a term, as long as the questions that it was asked (nan: a call failed). `free` false scores
-    sub-terms only when they are asked for.
+    `scores` has a row a term, as long as the questions that it was asked (nan: a call failed). `guides` are what the
+    search goes by: the scores with the part `partial` of them replaced by how like the answer a reply is, so that a
+    reply that is nearly right counts more than one that is not. `free` false scores sub-terms only when they are asked
+    for.
     """
 
     evaluator: Evaluator
     order: Sequence[int]
     limit: int
     free: bool = True
+    partial: float = 0.0
+    reserve: int = 0  # calls that are kept back
     scores: dict[Term, Array] = field(default_factory=dict)
+    guides: dict[Term, Array] = field(default_factory=dict)
     origins: dict[Term, Origin] = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)  # replies that could not be scored as meant, by kind
     spent: bool = False
@@ -66,7 +71,13 @@ class Scoreboard:
     def remaining(self) -> int:
         """Distinct calls that may still be made."""
         left, budget = self.limit - self.evaluator.budget.ledger.generated, self.evaluator.budget.remaining
-        return max(0, left if budget is None else min(left, budget))
+        return max(0, (left if budget is None else min(left, budget)) - self.reserve)
+
+    @property
+    def share(self) -> float:
+        """The part of the budget that is spent, from 0 to 1."""
+        budget = self.evaluator.budget
+        return max(budget.share, min(1.0, budget.ledger.generated / self.limit))
 
     def whole(self, term: Term) -> bool:
         """Whether the term has a score on every question."""
@@ -90,6 +101,10 @@ class Scoreboard:
     def unknown(self, term: Term) -> int:
         """How many of the term's nodes never replied to anything."""
         return sum(node not in self._replied for node in term.nodes) if self.shared else term.size
+
+    def cost(self, term: Term, upto: int) -> int:
+        """New calls that scoring the term on the first `upto` questions takes at most."""
+        return self._cost(term, upto, {})
 
     def extend(self, terms: Sequence[Term], upto: int, step: str) -> list[Term]:
         """Score `terms` on the first `upto` questions; those for which calls are left, in order, are returned.
@@ -117,16 +132,21 @@ class Scoreboard:
         costs: dict[Term, int] = {}
         left, replied = self.remaining, dict[Term, int]()
         for term in terms:
-            count = upto - len(self.scores.get(term, ()))
-            further = self.evaluator.calls(term.size, 1) - term.size
-            known = {node: replied.get(node, self._replied.get(node, 0)) for node in term.nodes}
-            nodes = sum(max(0, upto - n) for n in known.values()) if self.shared else term.size * count
-            cost = (nodes + further * count) if count > 0 else 0
+            cost = self._cost(term, upto, replied)
             if cost <= left:
                 left -= cost
                 costs[term] = cost
-                replied |= {node: max(upto, n) for node, n in known.items()}
+                replied |= {node: max(upto, replied.get(node, self._replied.get(node, 0))) for node in term.nodes}
         return costs
+
+    def _cost(self, term: Term, upto: int, replied: Mapping[Term, int]) -> int:
+        """The new calls that a term takes if nodes had `replied` to so many questions, beside those that did."""
+        count = upto - len(self.scores.get(term, ()))
+        if count <= 0:
+            return 0
+        known = (replied.get(node, self._replied.get(node, 0)) for node in term.nodes)
+        nodes = sum(max(0, upto - n) for n in known) if self.shared else term.size * count
+        return nodes + (self.evaluator.calls(term.size, 1) - term.size) * count
 
     def _score(self, terms: Sequence[Term], costs: Sequence[int], span: tuple[int, int], step: str) -> None:
         part = list(self.order[slice(*span)])
@@ -136,11 +156,14 @@ class Scoreboard:
             made, self.spent = fault.evaluations, True
         for term, evaluation in zip(terms, made, strict=False):
             self.faults.update({kind: getattr(evaluation, kind) for kind in FAULTS})
-            self.add(term, np.concatenate([self.scores.get(term, np.empty(0)), evaluation.scores]))
+            likeness = evaluation.scores if evaluation.likeness is None else evaluation.likeness
+            guides = (1 - self.partial) * evaluation.scores + self.partial * likeness
+            before = [rows.get(term, np.empty(0)) for rows in (self.scores, self.guides)]
+            self.add(term, *map(np.concatenate, zip(before, (evaluation.scores, guides), strict=True)))
 
-    def add(self, term: Term, scores: Array) -> None:
-        """Take over what a term scored on the first questions."""
-        self.scores[term] = scores
+    def add(self, term: Term, scores: Array, guides: Array) -> None:
+        """Take over what a term scored on the first questions, and its guides there."""
+        self.scores[term], self.guides[term] = scores, guides
         for node in term.nodes:
             self._replied[node] = max(len(scores), self._replied.get(node, 0))
         if len(scores) == len(self.order) and np.isfinite(scores).all():
