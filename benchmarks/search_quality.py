@@ -57,7 +57,9 @@ def wide(skills):
 
 WORLDS = {
     "tuning": [chain(skills, OTHERS, "task.seed=7") for skills in TUNING],
-    "tuning-wide": [wide(skills) for skills in ("yam+gul+nix+vop", "gul+ras+vop+yam", "qib+vop+nix", "vop+yam+qib+ras")],
+    "tuning-wide": [
+        wide(skills) for skills in ("yam+gul+nix+vop", "gul+ras+vop+yam", "qib+vop+nix", "vop+yam+qib+ras")
+    ],
     "micro-tasks": MICRO,
     "micro-5000": [("micro", "budget.calls=5000")],
     "micro-20000": [("micro", "budget.calls=20000")],

@@ -195,7 +195,8 @@ def tried(growth: Generation) -> str:
     if not growth.rungs:
         return f"{growth.phase}: nothing tried"
     rungs = ", ".join(f"{count} on {questions}" for questions, count in growth.rungs)
-    return f"{growth.phase}: {rungs} questions"
+    decide = f"; the first {growth.asked} decide so far" if growth.asked else ""
+    return f"{growth.phase}: {rungs} questions{decide}"
 
 
 def cost(report: Report) -> dict[str, str]:
