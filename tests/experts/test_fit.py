@@ -47,7 +47,10 @@ def test_a_base_that_is_not_here_is_said(root, capsys):
     for name in ("code", "cot", "flan"):
         adapter(root / name, tensors(1), base_model_name_or_path="nobody/nothing")
     assert main(["experts", "check", str(root)]) == 0
-    assert "base nobody/nothing is not on this machine, so modules and tokenizer were not compared" in capsys.readouterr().out
+    assert (
+        "base nobody/nothing is not on this machine, so modules and tokenizer were not compared"
+        in capsys.readouterr().out
+    )
 
 
 def test_modules_that_match_nothing(root, base, capsys):

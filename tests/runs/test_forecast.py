@@ -93,6 +93,24 @@ def test_plan_forecasts_from_the_command_line(root, capsys):
     assert "forecast" not in capsys.readouterr().out
 
 
+def test_growth_is_forecast_by_its_budget(root, capsys):
+    words = ["plan", str(root / "recipes/toy.toml"), "--set", 'search.method="growth"', "--set", "budget.calls=500"]
+    assert main(words) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "forecast for the budget: 2,300 of 2,300 calls made" in said  # 500, and 200 test questions x (1 + 2 x 4)
+    assert "calibrated with 96 calls" in said
+
+
+def test_growth_and_its_forecast_are_compared_in_the_report(tmp_path):
+    grown = recipe().model_copy(update={"search": replace(recipe().search, method="growth")})
+    grown = grown.model_copy(update={"budget": replace(grown.budget, calls=150)})
+    run = search(grown, tmp_path / "run", calibrate=True)
+    found = run.report.forecast
+    assert abs(found["calls"].off) < 0.1
+    rates = [found["prompt tokens"].forecast / found["calls"].forecast, run.report.tokens.prompt / found["calls"].came]
+    assert rates[0] == pytest.approx(rates[1], rel=0.25)
+
+
 def test_a_forecast_is_kept_as_it_was():
     made = Forecast(Cost(1, 2, 3, 4, 5), (Cost(6), Cost(7)), Cost(8), 9, 1, 3, 0.5)
     assert Forecast.from_json(json.loads(json.dumps(made.to_json()))) == made

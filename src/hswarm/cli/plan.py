@@ -12,6 +12,7 @@ from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.engines.base import engine as engine_room
 from hswarm.errors import HSwarmError
 from hswarm.experiments.forecast import forecast, is_remote
+from hswarm.experiments.search import FORECAST
 from hswarm.prompts import Prompts
 from hswarm.session.session import Session, planned_calls, read_pool
 from hswarm.tasks import load_task
@@ -47,8 +48,9 @@ def plan(arguments: argparse.Namespace) -> None:
 
 def _forecasts(recipe: Recipe, quick: bool, missing: list[str]) -> tuple[list[str], str]:
     """What a short calibration forecasts, for all iterations and for the fewest that patience allows; or why not."""
-    if recipe.search.method != "hswarm":
-        return [], f"no forecast of seconds: a calibration follows the swarm, not method '{recipe.search.method}'"
+    if recipe.search.method not in FORECAST:
+        known = " or ".join(FORECAST)
+        return [], f"no forecast of seconds: a calibration follows {known}, not method '{recipe.search.method}'"
     if quick or missing:
         return [], ""
     try:
@@ -59,6 +61,8 @@ def _forecasts(recipe: Recipe, quick: bool, missing: list[str]) -> tuple[list[st
     if is_remote(session):
         return [], "no forecast: a calibration would ask remote models, which may cost money"
     made = forecast(replace(session, recipe=recipe))
+    if recipe.search.method == "growth":
+        return [made.text(None)], ""
     lengths = sorted({recipe.search.iterations, min(recipe.search.iterations, recipe.search.patience + 1)})
     return [made.text(iterations) for iterations in lengths], ""
 

@@ -24,18 +24,20 @@ from hswarm.engines import open_engine, worker_makers
 from hswarm.engines.base import Ask, Completion, Engine, Request
 from hswarm.engines.multiple_choice import answer
 from hswarm.experts.remote import REMOTE_BASE
+from hswarm.methods import get_method
 from hswarm.methods.hswarm import Search
 from hswarm.runs.cost import Cost, Forecast, peak
 from hswarm.runs.report import reported
 from hswarm.session.checkpoint import Checkpointer
 from hswarm.session.evaluator import Evaluator
-from hswarm.session.session import Session
+from hswarm.session.session import Session, planned_calls
 from hswarm.session.settings import BudgetSettings, SelectionSettings
 from hswarm.system.cache import Cache
 from hswarm.tasks.task import Example
 from hswarm.workers.router import Work, makespan
 
 _LEAST, _MOST = 3, 8  # questions that are calibrated on, a seventh of dev if that lies between
+_GROWTH_CALLS = 24  # an expert, that growth is calibrated with
 _ITERATIONS = 6  # the first differs from all later ones, and graphs grow alike: each is taken by itself
 
 
@@ -137,7 +139,34 @@ class _Phases(Checkpointer):
 
 def forecast(session: Session) -> Forecast:
     """Calibrate a session's recipe, on its engine of one process (`recipe.engine.alone()`), on a few questions."""
+    if session.recipe.search.method == "growth":
+        return _of_growth(session)
     return forecasts(session, [_workers(session.recipe)])[0]
+
+
+def _of_growth(session: Session) -> Forecast:
+    """Of a search by growth that spends its whole budget: its first calls, and more like them.
+
+    Later generations ask in batches as large as the first ones, so seconds and tokens a call stay alike.
+    """
+    recipe, began, meter = session.recipe, time.monotonic(), _Meter(session.engine)
+    experts, workers = len(session.pool.experts), _workers(recipe)
+    calls = planned_calls(recipe, experts, len(session.task.dev), len(session.task.test), session.task)
+    few = min(calls["total"] - calls["test"], _GROWTH_CALLS * experts)
+    changes = {"budget": BudgetSettings(calls=few), "engine": recipe.engine.alone()}
+    short = recipe.model_copy(update={"search": replace(recipe.search, cache=""), **changes})
+    with closing(Cache()) as cache:
+        evaluator = replace(session, recipe=short, engine=meter, cache=cache).evaluator
+        evaluator.checkpointer = _Phases(meter)
+        meter.warm_up(evaluator, session.task.dev)
+        get_method("growth", recipe.methods.get("growth"))(session.pool, evaluator, np.random.default_rng(recipe.seed))
+        meter.end()
+        ledger = evaluator.budget.ledger
+    wall = sum(phase.wall for name, phase in meter.phases.items() if name != "warm") / workers
+    one = Cost(1, 1, *(n / ledger.generated for n in (ledger.prompt_tokens, ledger.completion_tokens, wall)))
+    search, test = (Cost().plus(one, count) for count in (calls["total"] - calls["test"], calls["test"]))
+    start, took = Cost(seconds=meter.warm_up_s), round(time.monotonic() - began, 1)
+    return Forecast(start, (search,), test, peak() * (workers if recipe.engine.devices else 1), workers, few, took)
 
 
 def forecasts(session: Session, workers: Sequence[int]) -> list[Forecast]:

@@ -28,6 +28,8 @@ from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import Session, planned_calls
 from hswarm.system.system import System
 
+FORECAST = ("growth", "hswarm")  # methods whose cost can be forecast
+
 
 def search(
     recipe: Recipe | str | Path,
@@ -55,8 +57,9 @@ def _check_method(recipe: Recipe, calibrate: bool) -> None:
     """ConfigError unless the recipe's method and its settings are known, and can be forecast if that is asked for."""
     name = recipe.search.method
     get_method(name, recipe.methods.get(name))
-    if calibrate and name != "hswarm":
-        raise ConfigError([f"a forecast is of method 'hswarm', the recipe has '{name}'; leave out --forecast"])
+    if calibrate and name not in FORECAST:
+        known = " or ".join(f"'{method}'" for method in FORECAST)
+        raise ConfigError([f"a forecast is of method {known}, the recipe has '{name}'; leave out --forecast"])
 
 
 def _keep_forecast(run: Run, session: Session, progress: Progress) -> None:

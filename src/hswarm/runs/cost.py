@@ -26,7 +26,10 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Forecast:
-    """The cost of the experts alone, of each iteration (later ones like the last), of test; peak memory in bytes."""
+    """The cost of the experts alone, of each iteration (later ones like the last), of test; peak memory in bytes.
+
+    Of growth the one iteration is the whole search. `questions` were asked to calibrate (of growth: calls).
+    """
 
     start: Cost
     iterations: tuple[Cost, ...]
@@ -43,15 +46,16 @@ class Forecast:
             whole = whole.plus(self.iterations[min(t, len(self.iterations) - 1)])
         return whole
 
-    def text(self, iterations: int) -> str:
-        """The forecast of a search of so many iterations, in one line."""
-        whole = self.whole(iterations)
+    def text(self, iterations: int | None) -> str:
+        """The forecast of a search of so many iterations, in one line; None: of growth."""
+        whole = self.whole(iterations or 1)
+        what, tried = (f"{iterations} iterations", "on {} questions") if iterations else ("the budget", "with {} calls")
         where = f" on {self.workers} workers" if self.workers > 1 else ""
         return (
-            f"forecast for {iterations} iterations: {whole.generated:,.0f} of {whole.requested:,.0f} calls made, "
+            f"forecast for {what}: {whole.generated:,.0f} of {whole.requested:,.0f} calls made, "
             f"{whole.prompt:,.0f} prompt and {whole.completion:,.0f} reply tokens, {clock(whole.seconds)}{where}, "
             f"{self.memory / 2**30:.1f} GB of memory "
-            f"(calibrated on {self.questions} questions in {clock(self.calibration_s)})"
+            f"(calibrated {tried.format(self.questions)} in {clock(self.calibration_s)})"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -70,7 +74,7 @@ class Forecast:
 
 def outcome(kept: Forecast, report: Report) -> dict[str, Predicted]:
     """The forecast beside the cost of a search that took as many iterations as it did, by kind."""
-    expected = kept.whole(report.iterations)
+    expected = kept.whole(1 if report.growth else report.iterations)
     pairs = {
         "calls": (expected.generated, report.calls.generated),
         "prompt tokens": (expected.prompt, report.tokens.prompt),
