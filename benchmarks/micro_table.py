@@ -20,7 +20,7 @@ from pool_table import cell, rows
 
 from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.engines.transformers import TransformersEngine
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.prompts import Prompts
 from hswarm.scorers.equality import same
@@ -47,7 +47,7 @@ def main() -> None:
     some = pool.experts[0]
     table = {}
     heard = {"lessons alone": False, "lessons with responses": True}
-    for expert in (Expert.from_vector("base", np.zeros_like(some.vector), some.form), *pool.experts):
+    for expert in (Adapter.from_vector("base", np.zeros_like(some.vector), some.form), *pool.experts):
         asked = [(example, (), example.answer) for examples in tasks.values() for example in examples]
         asked += [row for responses in heard.values() for row in lessons(expert.name, responses)]
         calls = [

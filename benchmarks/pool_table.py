@@ -25,7 +25,7 @@ import numpy as np
 from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Request, Sampling
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from hswarm.prompts import Prompts
 from hswarm.scorers.exact import exact
@@ -111,7 +111,7 @@ def _measure(
     some = pool.experts[0]
     table: Table = {}
     before: list[float] = []
-    for expert in (Expert.from_vector("base", np.zeros_like(some.vector), some.form), *pool.experts):
+    for expert in (Adapter.from_vector("base", np.zeros_like(some.vector), some.form), *pool.experts):
         sampling = Sampling(max_new_tokens=MAX_NEW_TOKENS)
         asked = [example for examples in questions.values() for example in examples]
         replies = executor.answer([Request(expert, render(example), sampling) for example in asked], expert.name)

@@ -18,7 +18,7 @@ import numpy as np
 from measuring import clock, publish
 
 from hswarm.core.swarm import Swarm, SwarmSettings
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.pool import ExpertPool
 
 
@@ -76,7 +76,7 @@ def as_a_search_does(count, size, rng):
     """Seconds of the move of a pool's experts, and of their fingerprints and checks alone."""
     vectors = (rng.standard_normal(size, np.float32) for _ in range(count))
     pool = ExpertPool(
-        tuple(Expert.from_vector(f"expert-{i}", vector, None, "base") for i, vector in enumerate(vectors)), "base"
+        tuple(Adapter.from_vector(f"expert-{i}", vector, None, "base") for i, vector in enumerate(vectors)), "base"
     )
     swarm = Swarm(np.eye(count), SwarmSettings(), rng)
     for _ in range(5):  # until every particle has shares of all
@@ -89,7 +89,7 @@ def as_a_search_does(count, size, rng):
 
 
 def again(expert):
-    return Expert.from_vector(expert.name, expert.vector, None, expert.base)
+    return Adapter.from_vector(expert.name, expert.vector, None, expert.base)
 
 
 def peak():

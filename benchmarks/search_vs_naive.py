@@ -111,7 +111,7 @@ def naive(system, examples, folder):
         source = find_base(system.base)
         tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
         base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
-        model = PeftModel.from_pretrained(base, folder / system.experts[node].digest).eval()
+        model = PeftModel.from_pretrained(base, folder / system.nodes[node].digest).eval()
         prompts = [
             system.prompts.render(example, [replies[u][e] for u in system.topology.predecessors(node)])
             for e, example in enumerate(examples)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hswarm.experts.adapter import Expert
 from hswarm.experts.blend import factors
+from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 
 ROOT = Path(__file__).parents[1]

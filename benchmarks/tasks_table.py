@@ -26,7 +26,8 @@ from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.core.topology import Topology
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Sampling
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
+from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from hswarm.prompts import Prompts
 from hswarm.scorers import task_scorer
@@ -116,7 +117,7 @@ def _slice(examples: tuple[Example, ...], size: int, rng: np.random.Generator) -
 def _measured(task: Task, pool: ExpertPool, executor: Executor) -> dict[str, Any]:
     """The row of one task."""
     some = pool.experts[0]
-    base = Expert.from_vector("base", np.zeros_like(some.vector), some.form)
+    base = Adapter.from_vector("base", np.zeros_like(some.vector), some.form)
     dev = {expert.name: float(np.mean(_alone(executor, task, expert, task.dev)["strict"])) for expert in pool.experts}
     best = max(pool.experts, key=lambda expert: dev[expert.name])
     test = {expert.name: _alone(executor, task, expert, task.test) for expert in (base, best)}

@@ -11,7 +11,7 @@ from openai import OpenAI
 
 import hswarm
 from hswarm.engines.base import Completion
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.scorers import get_scorer
 from hswarm.system.executor import Executor
 from hswarm.tasks import TaskSettings, load_task
@@ -38,7 +38,7 @@ class Api:
         return Completion(choice.message.content, choice.finish_reason, usage.prompt_tokens, usage.completion_tokens)
 
 
-experts = tuple(Expert.from_vector(name, np.array([i]), None) for i, name in enumerate(models))
+experts = tuple(Adapter.from_vector(name, np.array([i]), None) for i, name in enumerate(models))
 swarm = hswarm.Swarm(rng.uniform(size=(6, len(experts) ** 2)), hswarm.SwarmSettings(), rng)
 executor, score = Executor(Api()), get_scorer(task.scorer)
 for step in range(4):

@@ -14,7 +14,7 @@ from hswarm.compat.reference import FLAGS, recipe_content
 from hswarm.config.recipe import Recipe, build_recipe, read_recipe
 from hswarm.engines.base import Sampling
 from hswarm.errors import ConfigError, PoolError, RunError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.runs.directory import Run
 from hswarm.system.reference import decoded
 
@@ -168,7 +168,7 @@ def test_their_best_system_is_read_whole(old, root):
     system = hswarm.load(old)
     assert system.topology.edges == {(0, 1), (1, 2), (2, 3)}
     assert system.assignment == ["tav", "lun", "wex", "wex"]
-    kept = Expert.read(root / "experts/micro/pool/lun")
+    kept = Adapter.read(root / "experts/micro/pool/lun")
     assert system.experts[1].digest == kept.digest
     assert (system.prompts.layout, system.sampling, system.base) == ("paper", Sampling(50), "experts/micro/base")
     (old / "log.txt").unlink()

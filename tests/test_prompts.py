@@ -12,7 +12,7 @@ from hswarm import Topology
 from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import Completion, EngineSettings
 from hswarm.engines.toy import ToyEngine
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.prompts import Place, Prompts
 from hswarm.system.execution import Execution, Plan
 from hswarm.system.system import System
@@ -98,7 +98,7 @@ def test_the_task_s_instruction_stands_beside_the_place_s() -> None:
 
 def test_nodes_are_asked_by_their_place() -> None:
     """0 -> 1 -> 3 and 2 -> 3: two nodes without predecessors, one in the middle, the sink."""
-    experts = [Expert.from_vector(f"e{i}", np.zeros(2, dtype=np.float32), None) for i in range(4)]
+    experts = [Adapter.from_vector(f"e{i}", np.zeros(2, dtype=np.float32), None) for i in range(4)]
     system = System(Topology.of(4, [(0, 1), (1, 3), (2, 3)]), tuple(experts), Prompts(style="place"))
     assert Plan(system).places == ("first", "middle", "first", "sink")
     assert Plan(System(Topology.chain(1), tuple(experts[:1]))).places == ("alone",)

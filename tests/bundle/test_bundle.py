@@ -21,8 +21,8 @@ from hswarm.engines.base import EngineSettings, Sampling
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import PoolError, RunError
 from hswarm.experts.base import find_base
-from hswarm.experts.composite import Vote
 from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.system.rules import Vote
 from hswarm.system.system import System, load
 
 QUESTION = "toy 0.0: steps 0 1 2; difficulty 0.2 0.2 0.2"
@@ -121,7 +121,7 @@ def test_smaller_systems_are_all_that_one_node_less_leads_to():
 def test_pruning_leaves_no_vote_without_ballots() -> None:
     """The vote of a star keeps at least one voter, however often a node is taken away."""
     star = toy_system(Topology.star(3), [0, 1, 2])
-    system = replace(star, experts=(*star.experts[:2], Vote.new()))
+    system = replace(star, nodes=(*star.nodes[:2], Vote.new()))
     smaller = smaller_systems(system)
     assert {tuple(part.assignment) for part in smaller} == {
         ("step-0",),

@@ -9,7 +9,8 @@ import pytest
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.errors import PoolError
-from hswarm.experts.adapter import AdapterForm, Expert
+from hswarm.experts.adapter import Adapter
+from hswarm.experts.form import AdapterForm
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.prompts import Prompts
 from hswarm.tasks.task import Example
@@ -101,8 +102,8 @@ def test_half_an_expert_is_not_the_whole(engine, pool):
         {**whole.form.config, "lora_alpha": 2 * whole.form.config["lora_alpha"]}, whole.form.names, whole.form.shapes
     )
     halved = {n: t * (0.5 if ".lora_B." in n else 1) for n, t in whole.form.tensors(whole.vector).items()}
-    same = Expert.from_vector("same", doubled.flatten(halved), doubled, whole.base)
-    stronger = Expert.from_vector("stronger", 4 * np.array(whole.vector), doubled, whole.base)
+    same = Adapter.from_vector("same", doubled.flatten(halved), doubled, whole.base)
+    stronger = Adapter.from_vector("stronger", 4 * np.array(whole.vector), doubled, whole.base)
     assert texts_of(engine.generate(ask(same))) == texts_of(engine.generate(ask(whole)))
     assert texts_of(engine.generate(ask(stronger))) != texts_of(engine.generate(ask(whole)))
 
@@ -152,7 +153,7 @@ def test_draws_repeat_by_seed(engine, pool):
 def test_an_expert_of_another_base_is_refused(engine, pool):
     form = pool["sums"].form
     names = tuple(name.replace("layers.0.", "layers.99.") for name in form.names)
-    stranger = Expert.from_vector(
+    stranger = Adapter.from_vector(
         "stranger", np.array(pool["sums"].vector), AdapterForm(form.config, names, form.shapes)
     )
     wide = tuple(
@@ -160,7 +161,7 @@ def test_an_expert_of_another_base_is_refused(engine, pool):
         for name, shape in zip(form.names, form.shapes, strict=True)
     )
     wider = AdapterForm(form.config, form.names, wide)
-    for other in (stranger, Expert.from_vector("wider", np.zeros(wider.size), wider)):
+    for other in (stranger, Adapter.from_vector("wider", np.zeros(wider.size), wider)):
         with pytest.raises(PoolError, match="belongs to another base"):
             engine.check([pool["sums"], other])
     assert texts_of(engine.generate(ask(pool["sums"], TEXTS[:1]))) == ["7"]

@@ -16,7 +16,7 @@ from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, engine
 from hswarm.engines.select import fastest, fitting
 from hswarm.errors import MissingExtra, PoolError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.pool import read_expert
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
 from tests.engines.tiny import llama
@@ -45,12 +45,12 @@ def test_auto_takes_the_fastest_installed(device: str, dtype: str, installed: se
 
 
 def test_auto_takes_an_engine_that_takes_the_pool(tmp_path: Path) -> None:
-    plain = Expert.read(adapter(tmp_path / "plain"))
+    plain = Adapter.read(adapter(tmp_path / "plain"))
     magnitudes = {
         f"base_model.model.model.layers.{i}.self_attn.q_proj.lora_magnitude_vector": np.ones(6, np.float32)
         for i in (0, 1)
     }
-    dora = Expert.read(adapter(tmp_path / "dora", tensors() | magnitudes, use_dora=True))
+    dora = Adapter.read(adapter(tmp_path / "dora", tensors() | magnitudes, use_dora=True))
     whole = read_expert(checkpoint(tmp_path / "whole", {"w": np.zeros((2, 2), np.float32)}))
     auto = EngineSettings("auto")
     assert fitting(auto, [plain, plain]).name == "auto"

@@ -114,13 +114,13 @@ def test_a_mixed_pool_of_architectures_answers_each_with_its_own(root, tmp_path)
 
 def test_an_expert_without_an_engine_is_named(root):
     from hswarm.errors import PoolError
-    from hswarm.experts.adapter import Expert
+    from hswarm.experts.adapter import Adapter
 
     pool, engine = opened(root)
     from hswarm.engines.mixed import MixedEngine
 
     with pytest.raises(PoolError, match="'stray' is of base elsewhere, the engine was opened for"):
-        MixedEngine({pool.bases[0]: engine}).check([Expert.from_vector("stray", np.zeros(2), None, "elsewhere")])
+        MixedEngine({pool.bases[0]: engine}).check([Adapter.from_vector("stray", np.zeros(2), None, "elsewhere")])
 
 
 @pytest.mark.parametrize("kind", ["unknown", "missing"])

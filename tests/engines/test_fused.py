@@ -6,7 +6,7 @@ import pytest
 from hswarm.cli.main import main
 from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.errors import PoolError
-from hswarm.experts.composite import Fusion
+from hswarm.experts.fusion import Fusion
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.prompts import Prompts
 from hswarm.tasks.micro import generate

@@ -14,7 +14,7 @@ from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import ConfigError, EngineError, PoolError, TaskError, UserError
 from hswarm.experiments.search import search
-from hswarm.experts.composite import Fusion
+from hswarm.experts.fusion import Fusion
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
 from hswarm.scorers import get_scorer

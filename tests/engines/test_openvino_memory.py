@@ -12,7 +12,7 @@ import sys
 from dataclasses import replace
 from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.engines.openvino import OpenVINOEngine
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.pool import PoolSettings, open_pool
 
 pool = open_pool(PoolSettings(path=sys.argv[1] + "/pool", base=sys.argv[1] + "/base"))
@@ -20,7 +20,7 @@ engine, one = OpenVINOEngine(EngineSettings("openvino", dtype="float32", batch=4
 for k in range(240):
     if k in (120, 239):
         print(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
-    expert = replace(Expert.from_vector(f"x{k}", one.vector * (1 + k / 1000), one.form), base=one.base)
+    expert = replace(Adapter.from_vector(f"x{k}", one.vector * (1 + k / 1000), one.form), base=one.base)
     engine.generate([Request(expert, f"tav on red cat {i}", Sampling(4)) for i in range(4)])
 """
 

@@ -8,7 +8,7 @@ pytest.importorskip("vllm")
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.errors import ConfigError, PoolError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.pool import PoolSettings, open_pool
 
 pytestmark = pytest.mark.model
@@ -65,7 +65,7 @@ def test_files_are_bounded_and_names_are_digests(pool):
         (request,) = adapters.requests([expert])
         assert (request.lora_name, request.lora_int_id) not in seen.values()
         seen[expert.digest] = request.lora_name, request.lora_int_id
-        assert Expert.read(request.lora_path).digest == expert.digest == request.lora_name
+        assert Adapter.read(request.lora_path).digest == expert.digest == request.lora_name
     assert len(list(expert_folders(adapters))) == _HELD
     first = pool[0].with_weights(np.zeros(pool[0].size, np.float32))
     (again,) = adapters.requests([first])
@@ -86,7 +86,7 @@ def test_draws_do_not_depend_on_the_batch(engine, pool):
 
 def test_what_it_cannot_take_is_refused(engine, pool, base):
     with pytest.raises(PoolError, match="set engine.name = 'transformers'"):
-        engine.check([Expert.from_vector("bare", np.zeros(4, np.float32), None, base)])
+        engine.check([Adapter.from_vector("bare", np.zeros(4, np.float32), None, base)])
     with pytest.raises(ConfigError, match="engine.devices"):
         open_engine(EngineSettings("vllm", device="mps"), base)
     (made,) = engine.generate([Request(pool[0], "cat " * 2000, Sampling(4))])

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from hswarm.errors import PoolError
-from hswarm.experts.adapter import AdapterForm, Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.checkpoint import is_checkpoint
+from hswarm.experts.form import AdapterForm
+from hswarm.io import write_tensors
 from tests.experts.adapters import KEY, adapter, config, tensors
 
 FIRST = KEY.format(0, "A")
@@ -30,7 +32,7 @@ def raw_file(path, entries, header=None):
 
 
 def test_reading_gives_the_tensors_as_one_vector(tmp_path):
-    expert = Expert.read(adapter(tmp_path / "cot"))
+    expert = Adapter.read(adapter(tmp_path / "cot"))
     assert (expert.name, expert.vector.dtype, expert.vector.shape) == ("cot", np.float32, (48,))
     assert not expert.vector.flags.writeable
     for name, array in expert.form.tensors(expert.vector).items():
@@ -38,14 +40,14 @@ def test_reading_gives_the_tensors_as_one_vector(tmp_path):
 
 
 def test_flatten_turns_tensors_back(tmp_path):
-    expert = Expert.read(adapter(tmp_path / "cot"))
+    expert = Adapter.read(adapter(tmp_path / "cot"))
     np.testing.assert_array_equal(expert.form.flatten(expert.form.tensors(expert.vector)), expert.vector)
 
 
 def test_writing_and_reading_keeps_weights_and_digest(tmp_path):
-    expert = Expert.read(adapter(tmp_path / "cot"))
+    expert = Adapter.read(adapter(tmp_path / "cot"))
     expert.write(tmp_path / "copy")
-    again = Expert.read(tmp_path / "copy")
+    again = Adapter.read(tmp_path / "copy")
     assert again.digest == expert.digest
     assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == [
         "adapter_config.json",
@@ -55,15 +57,15 @@ def test_writing_and_reading_keeps_weights_and_digest(tmp_path):
 
 
 def test_float16_is_written_and_read(tmp_path):
-    expert = Expert.read(adapter(tmp_path / "cot"))
+    expert = Adapter.read(adapter(tmp_path / "cot"))
     expert.write(tmp_path / "half", dtype="float16")
     written = load_file(tmp_path / "half/adapter_model.safetensors")
     assert {array.dtype.name for array in written.values()} == {"float16"}
-    np.testing.assert_allclose(Expert.read(tmp_path / "half").vector, expert.vector, rtol=1e-3)
+    np.testing.assert_allclose(Adapter.read(tmp_path / "half").vector, expert.vector, rtol=1e-3)
 
 
 def test_a_weight_too_large_for_float16_is_refused(tmp_path):
-    expert = Expert.read(adapter(tmp_path / "cot"))
+    expert = Adapter.read(adapter(tmp_path / "cot"))
     with pytest.raises(PoolError, match="does not fit float16; write float32"):
         expert.with_weights(expert.vector * 1e6).write(tmp_path / "half", dtype="float16")
 
@@ -75,7 +77,7 @@ def test_bfloat16_is_read_without_torch(tmp_path):
         folder / "adapter_model.safetensors",
         [(name, "BF16", array.shape, array.tobytes()) for name, array in expected.items()],
     )
-    for name, array in (read := Expert.read(folder)).form.tensors(read.vector).items():
+    for name, array in (read := Adapter.read(folder)).form.tensors(read.vector).items():
         np.testing.assert_array_equal(array.view(np.uint32), expected[name].astype(np.uint32) << 16)
 
 
@@ -83,26 +85,26 @@ def test_reading_needs_no_torch(tmp_path):
     import subprocess
 
     folder = adapter(tmp_path / "cot")
-    code = f"from hswarm.experts.adapter import Expert as e; e.read({str(folder)!r}); import sys; print('torch' in sys.modules)"
+    code = f"from hswarm.experts.adapter import Adapter as e; e.read({str(folder)!r}); import sys; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
 def test_digest_follows_weights_and_computing_config_only(tmp_path):
-    plain = Expert.read(adapter(tmp_path / "a"))
-    assert Expert.read(adapter(tmp_path / "b", task_type="OTHER", peft_version="9")).digest == plain.digest
-    assert Expert.read(adapter(tmp_path / "c", lora_alpha=8)).digest != plain.digest
-    assert Expert.read(adapter(tmp_path / "d", tensors(seed=1))).digest != plain.digest
+    plain = Adapter.read(adapter(tmp_path / "a"))
+    assert Adapter.read(adapter(tmp_path / "b", task_type="OTHER", peft_version="9")).digest == plain.digest
+    assert Adapter.read(adapter(tmp_path / "c", lora_alpha=8)).digest != plain.digest
+    assert Adapter.read(adapter(tmp_path / "d", tensors(seed=1))).digest != plain.digest
     assert plain.with_weights(plain.vector).digest == plain.digest
 
 
 def test_order_of_target_modules_does_not_matter(tmp_path):
-    one = Expert.read(adapter(tmp_path / "a", target_modules=["q_proj", "v_proj"]))
-    two = Expert.read(adapter(tmp_path / "b", target_modules=["v_proj", "q_proj"]))
+    one = Adapter.read(adapter(tmp_path / "a", target_modules=["q_proj", "v_proj"]))
+    two = Adapter.read(adapter(tmp_path / "b", target_modules=["v_proj", "q_proj"]))
     assert one.form.digest == two.form.digest
 
 
 def test_moved_copies_and_may_rename(tmp_path):
-    expert = Expert.read(adapter(tmp_path / "cot"))
+    expert = Adapter.read(adapter(tmp_path / "cot"))
     vector = expert.vector + 1
     moved = expert.with_weights(vector, "other")
     vector[:] = 0
@@ -115,16 +117,19 @@ def test_scaling(rslora, scaling):
 
 
 def test_vectors_of_wrong_length_or_not_finite_are_refused(tmp_path):
-    expert = Expert.read(adapter(tmp_path / "cot"))
+    expert = Adapter.read(adapter(tmp_path / "cot"))
     with pytest.raises(PoolError, match=r"expected 48 weights in a row, got shape \(3,\)"):
         expert.with_weights(np.zeros(3))
     with pytest.raises(PoolError, match="1 weights are not finite"):
-        Expert.from_vector("bare", np.array([1.0, np.nan]), None)
+        Adapter.from_vector("bare", np.array([1.0, np.nan]), None)
 
 
-def test_a_bare_vector_cannot_be_written(tmp_path):
-    with pytest.raises(PoolError, match="bare vector"):
-        Expert.from_vector("step", np.zeros(3), None).write(tmp_path / "x")
+def test_a_bare_vector_is_written_and_read(tmp_path):
+    step = Adapter.from_vector("step", np.arange(3), None)
+    assert step.write(tmp_path / "x") == step.digest == Adapter.read(tmp_path / "x").digest
+    write_tensors(tmp_path / "y/vector.safetensors", {"other": np.zeros(3)})
+    with pytest.raises(PoolError, match="holds no tensor 'vector'"):
+        Adapter.read(tmp_path / "y")
 
 
 def swapped(name, array):
@@ -164,21 +169,21 @@ def swapped(name, array):
 )
 def test_adapters_that_cannot_be_combined_are_named(tmp_path, changes, message):
     with pytest.raises(PoolError, match=message) as caught:
-        Expert.read(adapter(tmp_path / "cot", **changes))
+        Adapter.read(adapter(tmp_path / "cot", **changes))
     assert "cot" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_files(tmp_path):
     with pytest.raises(PoolError, match=r"adapter_config\.json is missing"):
-        Expert.read(tmp_path / "nowhere")
+        Adapter.read(tmp_path / "nowhere")
     folder = adapter(tmp_path / "cot")
     (folder / "adapter_model.safetensors").unlink()
     with pytest.raises(PoolError, match=r"adapter_model\.safetensors is missing"):
-        Expert.read(folder)
+        Adapter.read(folder)
     (folder / "adapter_model.bin").write_bytes(b"pickle")
     with pytest.raises(PoolError, match="pickle .* convert it"):
-        Expert.read(folder)
+        Adapter.read(folder)
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[]", b"null", b"[" * 100_000])
@@ -186,7 +191,7 @@ def test_config_that_is_not_one(tmp_path, content):
     folder = adapter(tmp_path / "cot")
     (folder / "adapter_config.json").write_bytes(content)
     with pytest.raises(PoolError, match="cannot be read as JSON|expected a LoRA adapter"):
-        Expert.read(folder)
+        Adapter.read(folder)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +208,7 @@ def test_hostile_headers(tmp_path, content):
     folder = adapter(tmp_path / "cot")
     (folder / "adapter_model.safetensors").write_bytes(content)
     with pytest.raises(PoolError, match="damaged or cut short"):
-        Expert.read(folder)
+        Adapter.read(folder)
 
 
 @pytest.mark.parametrize("offsets", [[0, 10**15], [40, 88], [48, 0], [-8, 40]])
@@ -212,7 +217,7 @@ def test_offsets_outside_the_file(tmp_path, offsets):
     header = {FIRST: {"dtype": "F32", "shape": [2, 6], "data_offsets": offsets}}
     raw_file(folder / "adapter_model.safetensors", [("x", "F32", (2, 6), bytes(48))], header)
     with pytest.raises(PoolError, match="damaged or cut short"):
-        Expert.read(folder)
+        Adapter.read(folder)
 
 
 def test_every_truncation_is_refused(tmp_path):
@@ -222,7 +227,7 @@ def test_every_truncation_is_refused(tmp_path):
     for length in range(0, len(whole), 7):
         path.write_bytes(whole[:length])
         with pytest.raises(PoolError):
-            Expert.read(folder)
+            Adapter.read(folder)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -235,7 +240,7 @@ def test_damaged_bytes_raise_pool_error_or_read_as_finite_weights(tmp_path, flip
         content[place % len(content)] = value
     path.write_bytes(content)
     try:
-        expert = Expert.read(folder)
+        expert = Adapter.read(folder)
     except PoolError:
         return
     assert np.isfinite(expert.vector).all()
@@ -248,7 +253,7 @@ def test_random_bytes_raise_pool_error(tmp_path, content, sized):
     header = struct.pack("<Q", len(content)) if sized else b""
     (folder / "adapter_model.safetensors").write_bytes(header + content)
     with pytest.raises(PoolError):
-        Expert.read(folder)
+        Adapter.read(folder)
 
 
 @pytest.mark.parametrize(
@@ -269,18 +274,18 @@ def test_random_bytes_raise_pool_error(tmp_path, content, sized):
 def test_prefixes_of_training_libraries_are_taken_off(tmp_path: Path, stored: str, targets: str | list[str]) -> None:
     plain = tensors()
     odd = {stored.format(layer, factor): plain[KEY.format(layer, factor)] for layer in range(2) for factor in "AB"}
-    expert = Expert.read(adapter(tmp_path / "cot", odd, target_modules=targets))
+    expert = Adapter.read(adapter(tmp_path / "cot", odd, target_modules=targets))
     assert set(expert.form.names) == set(plain)
     for name, array in expert.form.tensors(expert.vector).items():
         np.testing.assert_array_equal(array, plain[name])
     expert.write(tmp_path / "copy")
-    assert Expert.read(tmp_path / "copy").digest == expert.digest
+    assert Adapter.read(tmp_path / "copy").digest == expert.digest
 
 
 def test_a_tensor_by_two_names_is_refused(tmp_path: Path) -> None:
     twice = tensors() | {FIRST.replace("lora_A", "lora_A.default"): tensors()[FIRST]}
     with pytest.raises(PoolError, match="twice, also as"):
-        Expert.read(adapter(tmp_path / "cot", twice))
+        Adapter.read(adapter(tmp_path / "cot", twice))
 
 
 def test_an_adapter_beside_a_models_files_is_an_adapter(tmp_path: Path) -> None:
@@ -294,8 +299,8 @@ def test_an_adapter_beside_a_models_files_is_an_adapter(tmp_path: Path) -> None:
 
 def test_a_revision_is_part_of_the_base(tmp_path: Path) -> None:
     commit = "0123456789" * 4
-    assert Expert.read(adapter(tmp_path / "a", revision=commit)).base == f"tiny/base@{commit}"
-    assert Expert.read(adapter(tmp_path / "b", revision="main")).base == "tiny/base"
-    assert Expert.read(adapter(tmp_path / "c", revision=commit, base_model_name_or_path=str(tmp_path))).base == str(
+    assert Adapter.read(adapter(tmp_path / "a", revision=commit)).base == f"tiny/base@{commit}"
+    assert Adapter.read(adapter(tmp_path / "b", revision="main")).base == "tiny/base"
+    assert Adapter.read(adapter(tmp_path / "c", revision=commit, base_model_name_or_path=str(tmp_path))).base == str(
         tmp_path
     )

@@ -9,7 +9,7 @@ import pytest
 
 from hswarm.errors import ConfigError, PoolError, UserError
 from hswarm.experts import base as bases
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import find_base
 from hswarm.tasks.reasoning_gym import generate
 from hswarm.tasks.task import Example
@@ -220,13 +220,13 @@ def test_training_writes_experts_that_plain_peft_loads(tiny, tmp_path):
             "adapter_model.safetensors",
         ]
         assert not np.allclose(logits(loaded(tiny, out / name)), logits(loaded(tiny)))
-        assert Expert.read(out / name).form.size == 2 * 2 * (64 + 64 + 64 + 32)
+        assert Adapter.read(out / name).form.size == 2 * 2 * (64 + 64 + 64 + 32)
     assert sorted(path.name for path in out.iterdir()) == ["legs", "sums"]
     card = (out / "sums/README.md").read_text()
     assert card.startswith("---\nbase_model:")
     assert "license: unknown" in card
     same = train_pool(recipe(tmp_path / "b", tiny), said.append)
-    assert Expert.read(same / "sums").digest == Expert.read(out / "sums").digest
+    assert Adapter.read(same / "sums").digest == Adapter.read(out / "sums").digest
 
     said.clear()
     before = (out / "sums/adapter_model.safetensors").stat().st_mtime_ns
@@ -255,7 +255,7 @@ def test_training_that_was_killed_half_way_is_resumed(tiny, tmp_path, monkeypatc
     out = train_pool(recipe(tmp_path / "cut", tiny, steps=4), lambda text: None)
     assert trained[:6] == [0, 1, 2, 3, 2, 3]
     assert sorted(path.name for path in out.iterdir()) == ["legs", "sums"]
-    np.testing.assert_allclose(Expert.read(out / "sums").vector, Expert.read(whole / "sums").vector, atol=1e-3)
+    np.testing.assert_allclose(Adapter.read(out / "sums").vector, Adapter.read(whole / "sums").vector, atol=1e-3)
 
 
 @pytest.mark.model

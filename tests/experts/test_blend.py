@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hswarm.core.swarm import Swarm, SwarmSettings
 from hswarm.errors import PoolError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.blend import factors
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from tests.experts.adapters import adapter, tensors
@@ -52,13 +52,13 @@ def test_every_blend_of_a_pool_has_one_form_and_loads_again(mixed_ranks, tmp_pat
     made = pool.blend([0.0, 0.6, 0.5], "made")
     assert made.form.config["r"] == 3  # the largest of the pool
     assert made.form.digest == pool.blend([0.9, 0.1, 0.0], "other").form.digest
-    assert made.write(tmp_path / "out" / "made") == made.digest == Expert.read(tmp_path / "out" / "made").digest
+    assert made.write(tmp_path / "out" / "made") == made.digest == Adapter.read(tmp_path / "out" / "made").digest
 
 
 def test_blends_are_each_blend_and_the_plain_sum_bit_by_bit():
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((3, 2**18 + 5), np.float32)  # longer than a stretch, and on several cores
-    pool = ExpertPool(tuple(Expert.from_vector(f"e{i}", vector, None, "b") for i, vector in enumerate(vectors)), "b")
+    pool = ExpertPool(tuple(Adapter.from_vector(f"e{i}", vector, None, "b") for i, vector in enumerate(vectors)), "b")
     shares = [[0.3, -0.7, 1.9], [0.0, 0.5, 0.25], [1.0, 0.0, 0.0]]
     for row, made in zip(shares, pool.blends(shares, pool.names), strict=True):
         total = np.zeros_like(vectors[0])
@@ -79,7 +79,7 @@ def test_an_expert_alone_is_itself_in_either_space(mixed_ranks):
 def test_factors_move_as_the_papers_code_does_and_miss_the_mean_update(tmp_path):
     adapter(tmp_path / "one", tensors(0))
     adapter(tmp_path / "two", tensors(1))
-    one, two = (Expert.read(tmp_path / name) for name in ("one", "two"))
+    one, two = (Adapter.read(tmp_path / name) for name in ("one", "two"))
     half = open_pool(PoolSettings(path=str(tmp_path))).blend([0.5, 0.5], "half")
     np.testing.assert_allclose(half.vector, (one.vector + two.vector) / 2, atol=1e-6)
     true = open_pool(PoolSettings(path=str(tmp_path), space="delta", rank=4)).blend([0.5, 0.5], "half")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.blend import factors
 from hswarm.experts.distance import distances, diversity, inner_products, pool_table
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
@@ -52,6 +52,6 @@ def test_diversity_counts_unrelated_experts(pool):
 
 
 def test_vectors_of_zero():
-    pool = ExpertPool(tuple(Expert.from_vector(name, np.zeros(3), None) for name in "ab"), "toy")
+    pool = ExpertPool(tuple(Adapter.from_vector(name, np.zeros(3), None) for name in "ab"), "toy")
     rows = pool_table(pool, inner_products(pool))
     assert [(row.kind, row.norm, row.distance) for row in rows] == [("vector", 0.0, 0.0)] * 2

@@ -8,7 +8,7 @@ import pytest
 
 from hswarm.cli.main import main
 from hswarm.errors import PoolError, TaskError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.training.exam import exam
 from hswarm.training.train import train_pool
 from tests.engines.tiny import llama
@@ -75,7 +75,7 @@ def test_training_that_helps_no_more_ends_early_with_the_best_weights(base, tmp_
 
 def test_strength_multiplies_the_finished_update(base, tmp_path):
     plain, strong = (
-        Expert.read(train_pool(recipe(tmp_path / name, base, 4, more)) / "one")
+        Adapter.read(train_pool(recipe(tmp_path / name, base, 4, more)) / "one")
         for name, more in (("plain", ""), ("strong", "strength = 1.5"))
     )
     assert (plain.form.scaling(""), strong.form.scaling("")) == (4, 6)
@@ -111,7 +111,7 @@ def test_interrupted_training_goes_on(base, tmp_path, monkeypatch):
     out = train_pool(recipe(tmp_path / "cut", base, 20), lambda text: None, counted)
     assert trained[14:] == [14, *range(10, 20)]
     assert len(measured) == 1  # the base was scored before
-    np.testing.assert_allclose(Expert.read(out / "one").vector, Expert.read(whole / "one").vector, atol=1e-2)
+    np.testing.assert_allclose(Adapter.read(out / "one").vector, Adapter.read(whole / "one").vector, atol=1e-2)
     assert (out / "one/README.md").read_text().split("settings")[0] == (whole / "one/README.md").read_text().split(
         "settings"
     )[0]

@@ -5,7 +5,7 @@ import pytest
 from hswarm.config.recipe import build_recipe
 from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import ToyEngine, planted_weights, toy_pool
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.pool import ExpertPool
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.executor import Executor
@@ -35,7 +35,7 @@ def skilled(*skills):
     """A pool whose experts have these skills, one row an expert, one column a step."""
     planted = planted_weights(len(skills[0]))
     return ExpertPool(
-        tuple(Expert.from_vector(f"step-{i}", planted + [1 - s for s in row], None) for i, row in enumerate(skills)),
+        tuple(Adapter.from_vector(f"step-{i}", planted + [1 - s for s in row], None) for i, row in enumerate(skills)),
         "toy",
     )
 

@@ -34,7 +34,7 @@ def made(method, experts, seed=0, **content):
 
 
 def identity(system):
-    return system.topology, [e.digest for e in system.experts], system.sampling, system.seeds
+    return system.topology, [node.digest for node in system.nodes], system.sampling, system.seeds
 
 
 def test_same_seed_same_system_saved_and_loaded_equal(method, tmp_path):

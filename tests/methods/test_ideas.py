@@ -8,7 +8,7 @@ import pytest
 from hswarm.core.topology import Topology
 from hswarm.engines.toy import planted_weights, toy_pool
 from hswarm.errors import ConfigError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.pool import ExpertPool, PoolSettings
 from hswarm.methods import get_method, run_method
 from hswarm.methods.agent_prune import pruned_to
@@ -31,7 +31,7 @@ def utility(name, pool, dev=None, settings=None, **search):
 
 def around_the_target(*offsets):
     target = planted_weights(3)
-    return ExpertPool(tuple(Expert.from_vector(f"step-{i}", target + o, None) for i, o in enumerate(offsets)), "toy")
+    return ExpertPool(tuple(Adapter.from_vector(f"step-{i}", target + o, None) for i, o in enumerate(offsets)), "toy")
 
 
 def test_a_majority_is_right_where_no_expert_is():
@@ -99,7 +99,7 @@ def test_the_best_answers_last_in_chain_and_star():
 
 def test_a_design_that_a_model_writes_is_used_and_nonsense_is_survived():
     pool = toy_pool(4)
-    able = Expert.from_vector("step-3", pool.experts[3].vector * 0.5 + planted_weights(4) * 0.5, None)
+    able = Adapter.from_vector("step-3", pool.experts[3].vector * 0.5 + planted_weights(4) * 0.5, None)
     pool = ExpertPool((*pool.experts[:3], able), "toy")
     written, system = utility("meta_agent", pool, settings={"designer": "step-3"})
     assert written == 1.0

@@ -14,7 +14,7 @@ from hswarm.core.decode import g_decode
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import ConfigError, RunError
 from hswarm.experiments.search import resume, search
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.interpolate import populated
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
@@ -362,7 +362,7 @@ def test_adapters_grow_in_the_space_of_their_pool(root, tmp_path, space):
     shares[rng.choice(3, 2, replace=False)] = (share := rng.uniform()), 1 - share
     assert grown.experts[3].digest == pool.blend(shares, "grown-3").digest
     digest = grown.experts[4].write(tmp_path / "grown-4")
-    assert Expert.read(tmp_path / "grown-4").digest == digest  # an ordinary adapter
+    assert Adapter.read(tmp_path / "grown-4").digest == digest  # an ordinary adapter
 
 
 def test_a_pool_is_not_grown_to_less_or_from_nothing():

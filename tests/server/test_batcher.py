@@ -11,7 +11,7 @@ import pytest
 from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion, EngineSettings, Request, Sampling
 from hswarm.engines.toy import ToyEngine
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.server.ask import FRESH, Ask
 from hswarm.server.batcher import Batcher, Busy
 from hswarm.server.turns import SLACK, Turns
@@ -161,8 +161,8 @@ def test_who_breaks_a_batch_ends_alone(caplog: pytest.LogCaptureFixture) -> None
     """The toy engine raises for weights that are a matrix; the batch that they came in with goes on without them."""
     good = toy_system(Topology.chain(4), ORDER)
     bad = toy_system(Topology.chain(1), ORDER[:1])
-    narrow = Expert.from_vector("narrow", np.zeros((2, 2), dtype=np.float32), None)
-    bad = replace(bad, experts=(narrow,))
+    narrow = Adapter.from_vector("narrow", np.zeros((2, 2), dtype=np.float32), None)
+    bad = replace(bad, nodes=(narrow,))
     batcher = Batcher([ToyEngine(EngineSettings("toy"))])
     asks = [ask(good), ask(bad), ask(good, f"{QUESTION}; second"), ask(bad, f"{QUESTION}; third")]
     batcher.submit(asks)

@@ -189,7 +189,7 @@ def test_control_characters_in_names_are_shown_as_such(page):
     from tests.server.serving import toy_system
 
     system = toy_system(Topology.chain(1), ORDER[:1])
-    odd = replace(system, experts=(replace(system.experts[0], name="a\x00\x1b[31m\u202eb<i>"),))
+    odd = replace(system, nodes=(replace(system.experts[0], name="a\x00\x1b[31m\u202eb<i>"),))
     with serving({"toy": odd}) as address:
         page.goto(address)
         page.wait_for_selector("[data-node]")

@@ -11,12 +11,13 @@ import pytest
 from hswarm import Topology, io
 from hswarm.engines.base import Engine, EngineSettings, Sampling
 from hswarm.engines.toy import ToyEngine, planted_weights, toy_pool
-from hswarm.experts.composite import Fusion, Vote
+from hswarm.experts.fusion import Fusion
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.methods import get_method, run_method
 from hswarm.methods.base import method as room
 from hswarm.server.ask import FRESH, Ask, Event
 from hswarm.server.batcher import Batcher
+from hswarm.system.rules import Vote
 from hswarm.system.system import System
 from hswarm.tasks import micro
 from hswarm.tasks.toy import generate

@@ -200,7 +200,7 @@ def test_context_chunks_are_dealt_out_in_the_order_of_the_topology(chunks, seen)
     example = Example("0", "q", "a", context=tuple(chunks))
     Executor(Watching(EngineSettings(), [])).run([system], [example], "chunks")
     for place, node in enumerate(topology.order):
-        prompt = prompts[system.experts[node].name]
+        prompt = prompts[system.nodes[node].name]
         assert [chunk for chunk in ("c0", "c1", "c2", "c3", "c4") if chunk in prompt] == seen[place]
         assert ("Context:" in prompt) == bool(seen[place])
     assert topology.order == (2, 1, 0)

@@ -11,8 +11,8 @@ from hswarm.bundle.prune import smaller_systems
 from hswarm.engines.base import Completion, EngineSettings
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import RunError
-from hswarm.experts.composite import Vote
 from hswarm.system.execution import Execution, Plan
+from hswarm.system.rules import Vote
 from hswarm.system.system import System
 from hswarm.tasks.task import Example
 from hswarm.tasks.toy import generate

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hswarm.analysis.context import AnalysisContext
 from hswarm.analysis.replay import Scored
 from hswarm.core.topology import Topology
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.system.system import System
 
 Make = Callable[[Topology, Sequence[Expert]], System]

@@ -24,9 +24,9 @@ from hswarm.core.shapley import Array, Coalition, Shapley, shapley
 from hswarm.core.stats import Interval, bootstrap_interval
 from hswarm.core.topology import Topology
 from hswarm.errors import RunError
-from hswarm.experts.composite import Script
 from hswarm.plots.bars import bars_svg
 from hswarm.scorers.normal import normal
+from hswarm.system.rules import Script
 from hswarm.system.system import System
 from hswarm.tasks.task import Example
 
@@ -203,7 +203,7 @@ def _replaced(game: Game, players: Sequence[Sequence[int]]) -> tuple[Array, Arra
         systems = [
             replace(
                 game.system,
-                experts=tuple(script if v in nodes else expert for v, expert in enumerate(game.system.experts)),
+                nodes=tuple(script if v in nodes else held for v, held in enumerate(game.system.nodes)),
             )
             for nodes in players
         ]

@@ -38,7 +38,7 @@ class Shares(NamedTuple):
 def importance(subject: AnalysisContext) -> AnalysisResult:
     """The four systems that have found roles, found weights, both or neither, on test unless told."""
     split = subject.split("test")
-    four = halves(subject, lambda topology, experts: replace(subject.system, topology=topology, experts=tuple(experts)))
+    four = halves(subject, lambda topology, experts: replace(subject.system, topology=topology, nodes=tuple(experts)))
     examples = subject.examples(split, sum(system.calls for system in four))
     scores = subject.scores(four, examples, "roles and weights")
     scores = scores[:, whole(scores)]

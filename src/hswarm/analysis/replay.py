@@ -17,7 +17,7 @@ from hswarm.config.recipe import Recipe
 from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion, Engine, Likelihoods, Request
 from hswarm.errors import RunError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.methods import get_method
 from hswarm.runs.schema import HistoryEntry
 from hswarm.session.checkpoint import Checkpointer

@@ -14,7 +14,7 @@ from hswarm.analysis.context import AnalysisContext, Target, analysis
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError, RunError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.plots.bars import bars_svg
 from hswarm.system.system import System
 

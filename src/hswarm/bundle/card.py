@@ -137,7 +137,7 @@ def _scores(report: Report) -> str:
 def _graph(source: Source) -> str:
     system = source.system
     rows = [["node", "expert", "reads", "SHA-256 of the expert"]]
-    for node, expert in enumerate(system.experts):
+    for node, expert in enumerate(system.nodes):
         reads = ", ".join(str(heard + 1) for heard in system.topology.predecessors(node)) or "the question only"
         mark = " (answers)" if node == system.topology.sink else ""
         rows.append([f"{node + 1}{mark}", expert.name, reads, f"`{expert.digest[:16]}`"])

@@ -20,8 +20,8 @@ from hswarm.bundle.card import model_card
 from hswarm.bundle.package import RECIPE, SINGLE, Source
 from hswarm.bundle.private import hide_paths
 from hswarm.errors import MissingExtra, RunError
-from hswarm.experts.adapter import Expert
 from hswarm.experts.base import find_base
+from hswarm.experts.expert import Expert
 from hswarm.experts.fingerprint import base_hashes
 from hswarm.plots.graph import graph_svg
 from hswarm.system.manifest import write_manifest

@@ -17,7 +17,6 @@ from hswarm.bundle.package import Source
 from hswarm.core.stats import paired_test
 from hswarm.core.topology import reaching
 from hswarm.errors import RunError
-from hswarm.experts.composite import Vote
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 from hswarm.runs.schema import Pruned
@@ -25,6 +24,7 @@ from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import Session
 from hswarm.session.settings import BudgetSettings
+from hswarm.system.rules import Vote
 from hswarm.system.system import System
 from hswarm.tasks import load_task
 
@@ -63,7 +63,7 @@ def smaller_systems(system: System) -> list[System]:
 
 
 def _empty_vote(system: System, nodes: Set[int]) -> bool:
-    votes = [node for node in nodes if isinstance(system.experts[node], Vote)]
+    votes = [node for node in nodes if isinstance(system.nodes[node], Vote)]
     return any(not nodes & set(system.topology.predecessors(vote)) for vote in votes)
 
 

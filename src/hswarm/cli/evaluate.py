@@ -41,7 +41,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     scorers = {name: task_scorer(task, name) for name in (arguments.scorer or task.scorer).split(",")}
     with view() as progress:
         executor = replace(Session.of_system(system), progress=progress.advance).executor
-        progress.begin(split, len(examples) * len(system.experts), 0)
+        progress.begin(split, len(examples) * system.topology.size, 0)
         transcripts = executor.run([system], examples, split)
         scores = {}
         for name, scorer in scorers.items():
@@ -149,4 +149,4 @@ def _own_task(run: Path) -> TaskSettings:
 def _trace(system: System) -> list[tuple[int, str, Sequence[int]]]:
     """Each node in the order in which they answer, its expert's name, and the nodes whose replies it reads."""
     topology = system.topology
-    return [(node, system.experts[node].name, topology.predecessors(node)) for node in topology.order]
+    return [(node, system.nodes[node].name, topology.predecessors(node)) for node in topology.order]

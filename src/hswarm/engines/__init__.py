@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from hswarm.engines.base import Engine, EngineSettings, engine
 from hswarm.engines.select import fitting
-from hswarm.experts.adapter import Expert
 from hswarm.experts.base import opening
+from hswarm.experts.expert import Expert
 from hswarm.experts.remote import REMOTE_BASE
 from hswarm.options import configured
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol, runtime_checka
 
 from annotated_types import Ge, Le, Lt
 
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
+from hswarm.experts.fusion import Callee
 from hswarm.options import SETTINGS, check_ranges
 from hswarm.registry import Part, Room
 
@@ -50,9 +51,9 @@ def _text(sampling: Sampling) -> str:
 
 @dataclass(frozen=True)
 class Request:
-    """One call: an expert reads a prompt; with `options` (letter, text) it chooses one as `sampling.choose` says."""
+    """One call of a prompt; with `options` (letter, text) one is chosen as `sampling.choose` says."""
 
-    expert: Expert
+    expert: Callee
     prompt: str
     sampling: Sampling
     options: tuple[tuple[str, str], ...] = ()

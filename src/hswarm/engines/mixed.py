@@ -8,7 +8,8 @@ from functools import partial
 from hswarm.engines.base import Ask, Completion, Engine, IncrementalEngine, Request, SpreadingEngine, close
 from hswarm.engines.multiple_choice import answer
 from hswarm.errors import PoolError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
+from hswarm.experts.fusion import Callee
 
 
 class MixedEngine:
@@ -68,7 +69,7 @@ class MixedEngine:
         assert isinstance(engine, IncrementalEngine)
         engine.arrive(requests, keep)
 
-    def _by_base(self, experts: Sequence[Expert]) -> dict[str, list[int]]:
+    def _by_base(self, experts: Sequence[Callee]) -> dict[str, list[int]]:
         places: dict[str, list[int]] = {base: [] for base in self._engines}
         for i, expert in enumerate(experts):
             if expert.base not in places:

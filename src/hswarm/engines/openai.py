@@ -19,7 +19,8 @@ from typing import Any, ClassVar
 from hswarm.consent import check_address
 from hswarm.engines.base import Completion, EngineSettings, Request, engine
 from hswarm.errors import EngineError, MissingExtra, PoolError, UserError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
+from hswarm.experts.fusion import Callee
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
 
 try:
@@ -222,7 +223,7 @@ def _words(fault: openai.APIStatusError, key: str) -> str:
     return f": {' '.join(said.replace(key, '...').split())[:_SAID]}" if isinstance(said, str) and said else ""
 
 
-def _remote(expert: Expert) -> RemoteSettings:
+def _remote(expert: Callee) -> RemoteSettings:
     if not isinstance(expert, RemoteExpert):
         raise PoolError(
             f"expert '{expert.name}' has weights of its own, engine 'openai' runs [[pool.remote]] experts "

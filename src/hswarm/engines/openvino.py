@@ -26,11 +26,12 @@ from hswarm.engines.base import Completion, Engine, EngineSettings, Request, ans
 from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.engines.openvino_export import exported
 from hswarm.errors import ConfigError, MissingExtra
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import find_base
 from hswarm.experts.blend import module_sizes, plain
 from hswarm.experts.compatibility import check_adapters
-from hswarm.experts.composite import Fusion, carriers
+from hswarm.experts.expert import Expert, Node
+from hswarm.experts.fusion import Fusion
 
 try:
     import openvino as ov
@@ -77,7 +78,10 @@ class OpenVINOEngine:
         return self._fingerprint
 
     def check(self, experts: Sequence[Expert]) -> None:
-        check_adapters(list(carriers(experts)), self._shape["linears"], self._base, "openvino")
+        self._fitting(experts)
+
+    def _fitting(self, experts: Sequence[Node]) -> list[Adapter]:
+        return check_adapters(experts, self._shape["linears"], self._base, "openvino")
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """One expert and one sampling a batch, prompts with the same prefix side by side."""
@@ -97,10 +101,9 @@ class OpenVINOEngine:
         return TransformersEngine(replace(self._settings, device="cpu", dtype=self._dtype), self._base)
 
     def _reply(self, requests: Sequence[Request]) -> list[Completion]:
-        expert = requests[0].expert
-        self.check([expert])
+        (expert,) = self._fitting([requests[0].expert])
         self._open(_modules(expert))
-        config, first = self._config(requests), self._space(expert) * self._shape["vocabulary"]
+        config, first = self._config(requests, expert), self._space(expert) * self._shape["vocabulary"]
 
         def reply(_: list[int], prompts: list[list[int]]) -> list[Completion]:
             written = [[prompt[0] + first, *prompt[1:]] for prompt in prompts]
@@ -119,8 +122,8 @@ class OpenVINOEngine:
         tensors = [ov.Tensor(np.array([prompt], dtype=np.int64)) for prompt in prompts]
         return self._pipeline.generate(tensors, [config] * len(prompts))
 
-    def _config(self, requests: Sequence[Request]) -> Any:
-        expert, sampling = requests[0].expert, requests[0].sampling
+    def _config(self, requests: Sequence[Request], expert: Adapter) -> Any:
+        sampling = requests[0].sampling
         config = genai.GenerationConfig()
         config.stop_token_ids = set(self._chat.stops)
         config.adapters = genai.AdapterConfig([_with_scaling(expert)])
@@ -183,13 +186,13 @@ def _common(one: Sequence[int], other: Sequence[int]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
-def _modules(expert: Expert) -> frozenset[str]:
+def _modules(expert: Adapter) -> frozenset[str]:
     """The base's modules that an expert changes."""
     assert expert.form is not None
     return frozenset(module_sizes(expert.form))
 
 
-def _with_scaling(expert: Expert) -> tuple[Any, float]:
+def _with_scaling(expert: Adapter) -> tuple[Any, float]:
     """Scale the factors themselves, since GenAI has one scaling for all modules of an adapter."""
     expert = plain(expert)
     assert expert.form is not None

@@ -18,9 +18,9 @@ import numpy as np
 from hswarm.engines.base import Ask, Completion, Engine, EngineSettings, Request, Sampling
 from hswarm.engines.multiple_choice import answer
 from hswarm.errors import EngineError
-from hswarm.experts.adapter import Expert
-from hswarm.experts.checkpoint import Checkpoint
-from hswarm.experts.composite import carriers
+from hswarm.experts.adapter import Adapter
+from hswarm.experts.expert import Expert
+from hswarm.experts.fusion import Callee
 from hswarm.workers.pool import WorkerPool
 from hswarm.workers.router import Work
 from hswarm.workers.worker import Worker, WorkerLost
@@ -146,7 +146,7 @@ class _Held:
     sizes: OrderedDict[str, int] = field(default_factory=OrderedDict)
     life: int = 0
 
-    def make_room(self, experts: Mapping[str, Expert], life: int) -> list[str]:
+    def make_room(self, experts: Mapping[str, Callee], life: int) -> list[str]:
         """The experts that the worker must drop to make room for `experts`; after a restart (`life`) it holds none."""
         if life != self.life:
             self.life = life
@@ -160,7 +160,7 @@ class _Held:
             del self.sizes[digest]
         return drop
 
-    def take(self, experts: Mapping[str, Expert]) -> None:
+    def take(self, experts: Mapping[str, Callee]) -> None:
         for digest, expert in experts.items():
             self.sizes[digest] = _bytes(expert)
             self.sizes.move_to_end(digest)
@@ -170,21 +170,21 @@ class EngineWorker:
     """A worker's side: the engine, and the experts received so far."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine, self._experts = engine, dict[str, Expert]()
+        self._engine, self._experts = engine, dict[str, Callee]()
 
-    def fingerprint(self, shared: Mapping[str, Expert]) -> str:
+    def fingerprint(self, shared: Mapping[str, Callee]) -> str:
         return self._engine.fingerprint
 
     def check(self, experts: Sequence[tuple[str, str]], shared: Mapping[str, Expert]) -> None:
         self._engine.check([shared[digest].renamed(name) for digest, name in experts])
 
     def batches(
-        self, experts: Sequence[tuple[str, str, str]], calls: Sequence[Call], shared: Mapping[str, Expert]
+        self, experts: Sequence[tuple[str, str, str]], calls: Sequence[Call], shared: Mapping[str, Callee]
     ) -> list[list[int]]:
-        known = {digest: Expert(name, _NOTHING, None, digest, base) for digest, name, base in experts}
+        known = {digest: Adapter(name, digest, base, vector=_NOTHING) for digest, name, base in experts}
         return self._engine.batches([Request(known[call[0]], *call[1:]) for call in calls])
 
-    def answer(self, calls: Sequence[Call], drop: Sequence[str], shared: Mapping[str, Expert]) -> list[Completion]:
+    def answer(self, calls: Sequence[Call], drop: Sequence[str], shared: Mapping[str, Callee]) -> list[Completion]:
         for digest in drop:
             del self._experts[digest]
         self._experts.update(shared)
@@ -209,6 +209,5 @@ def _unguarded(requests: Sequence[Request], ask: Ask) -> list[Completion]:
     return made
 
 
-def _bytes(expert: Expert) -> int:
-    """Bytes to send: a checkpoint's folders stay where they are."""
-    return sum(0 if isinstance(part, Checkpoint) else part.vector.nbytes for part in carriers([expert]))
+def _bytes(callee: Callee) -> int:
+    return sum(expert.nbytes for expert in callee.experts)

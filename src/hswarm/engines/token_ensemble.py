@@ -12,8 +12,8 @@ import torch
 from transformers import DynamicCache
 
 from hswarm.engines.base import Sampling
-from hswarm.experts.adapter import Expert
-from hswarm.experts.composite import Fusion
+from hswarm.experts.expert import Expert
+from hswarm.experts.fusion import Fusion
 
 Tensor = Any  # torch's, which has no types of its own here
 

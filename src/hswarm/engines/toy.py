@@ -23,8 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hswarm.engines.base import Completion, EngineSettings, Request, engine
-from hswarm.experts.adapter import Expert
-from hswarm.experts.composite import Fusion, width
+from hswarm.errors import PoolError
+from hswarm.experts.adapter import Adapter
+from hswarm.experts.expert import Expert
+from hswarm.experts.fusion import Callee, Fusion
 from hswarm.experts.pool import ExpertPool
 from hswarm.tasks.toy import planted_order
 
@@ -71,7 +73,7 @@ def _answer(request: Request) -> Completion:
     if done < len(steps) and steps[done] < len(skill) and skill[steps[done]] >= difficulty[done]:
         done += 1
     text = " ".join(["done", *map(str, steps[:done])]) if done else "nothing done"
-    calls = width(request.expert)
+    calls = request.expert.calls
     return Completion(text, "stop", calls * len(request.prompt.split()), calls * len(text.split()))
 
 
@@ -80,16 +82,18 @@ def _design(request: Request) -> Completion:
     if not names:
         return Completion("", "failed", 0, 0)
     order = [step for step in planted_order(len(names)) if str(step) in names]
-    able = len(request.expert.vector) > 0 and _skill(request.expert, []).mean() > 0.5
+    able = _skill(request.expert, []).mean() > 0.5
     lines = [f"step-{u} -> step-{v}" for u, v in pairwise(order)]
     text = "\n".join(lines) if able else "Let them all talk."
     return Completion(text, "stop", len(request.prompt.split()), len(text.split()))
 
 
-def _skill(expert: Expert, steps: Sequence[int]) -> NDArray[np.float64]:
+def _skill(expert: Callee, steps: Sequence[int]) -> NDArray[np.float64]:
     """Skill in every step; `steps` are those that the prompt asks for, by which a fusion may weight its parts."""
-    if not isinstance(expert, Fusion):
+    if isinstance(expert, Adapter):
         return np.asarray(1 - np.abs(expert.vector - planted_weights(len(expert.vector))), dtype=np.float64)
+    if not isinstance(expert, Fusion):
+        raise PoolError(f"expert '{expert.name}' is no vector, and the toy engine reads nothing else")
     skills = [_skill(part, steps) for part in expert.parts]
     perplexities = [math.exp(1 - np.mean([skill[step] for step in steps])) for skill in skills]
     return np.asarray(np.average(skills, axis=0, weights=expert.shares(perplexities)))
@@ -119,4 +123,4 @@ def toy_pool(experts: int = 4) -> ExpertPool:
     rng = np.random.default_rng([_PLANTED, experts, 1])
     vectors = planted_weights(experts) + 0.9 * rng.choice([-1, 1], (experts, experts))
     np.fill_diagonal(vectors, planted_weights(experts))
-    return ExpertPool(tuple(Expert.from_vector(f"step-{i}", vectors[i], None) for i in range(experts)), base="toy")
+    return ExpertPool(tuple(Adapter.from_vector(f"step-{i}", vectors[i], None) for i in range(experts)), base="toy")

@@ -31,10 +31,11 @@ from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.engines.select import fastest_device
 from hswarm.errors import ConfigError, MissingExtra, PoolError
 from hswarm.experts import shards
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import find_base, load_model
 from hswarm.experts.checkpoint import Checkpoint
-from hswarm.experts.composite import Fusion, carriers
+from hswarm.experts.expert import Expert
+from hswarm.experts.fusion import Callee, Fusion
 from hswarm.experts.weight_change import Replaced, ReplacedRows, WeightChange, weight_changes
 
 try:
@@ -80,7 +81,7 @@ class TransformersEngine:
 
     def check(self, experts: Sequence[Expert]) -> None:
         shapes = {name: tuple(weight.shape) for name, weight in self._weights().items()}
-        for expert in carriers(experts):
+        for expert in experts:
             if isinstance(expert, Checkpoint):
                 self._check_layout(expert)
                 continue
@@ -230,7 +231,7 @@ class TransformersEngine:
     def _tensor(self, rows: list[list[int]]) -> Any:
         return torch.tensor(rows, device=self._device)
 
-    def _apply(self, expert: Expert) -> None:
+    def _apply(self, expert: Callee) -> None:
         if expert.digest == self._present:
             return
         self._present = ""  # an interrupted change must not look finished
@@ -323,9 +324,9 @@ class _Streamer:
         """Nothing to do at the end of generation."""
 
 
-def changes_of(expert: Expert) -> dict[str, WeightChange]:
+def changes_of(expert: Callee) -> dict[str, WeightChange]:
     """Base parameter name -> its change by the adapter `expert`."""
-    if expert.form is None:
+    if not isinstance(expert, Adapter) or expert.form is None:
         what = (
             "a whole checkpoint, which only the transformers engine supports"
             if isinstance(expert, Checkpoint)

@@ -23,10 +23,11 @@ from hswarm.engines.base import Completion, EngineSettings, Request, answer_by_b
 from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.errors import ConfigError, MissingExtra, PoolError
 from hswarm.experts import shards
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import find_base
 from hswarm.experts.blend import plain
 from hswarm.experts.compatibility import check_adapters
+from hswarm.experts.expert import Expert, Node
 
 # With the scheduler in this process, its steps, and so the shapes of batches, depend on the requests alone.
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -88,15 +89,19 @@ class VLLMEngine:
         return self._fingerprint
 
     def check(self, experts: Sequence[Expert]) -> None:
-        check_adapters(experts, self._linears, self._base, "vllm")
-        for expert in experts:
+        self._fitting(experts)
+
+    def _fitting(self, experts: Sequence[Node]) -> list[Adapter]:
+        adapters = check_adapters(experts, self._linears, self._base, "vllm")
+        for expert in adapters:
             assert expert.form is not None
             if expert.form.rank > _RANKS[-1]:
                 raise PoolError(
                     f"expert '{expert.name}' has rank {expert.form.rank}, vLLM takes at most "
                     f"{_RANKS[-1]}; set engine.name = 'transformers'"
                 )
-        self._rank = max([self._rank, *(_room(expert) for expert in experts)])
+        self._rank = max([self._rank, *map(_room, adapters)])
+        return adapters
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """On a GPU one batch, ordered by expert and then by prefix; on a CPU one expert a batch."""
@@ -111,7 +116,7 @@ class VLLMEngine:
 
     def _reply(self, requests: Sequence[Request]) -> list[Completion]:
         """Completions of one batch."""
-        self._open([request.expert for request in requests])
+        experts = self._open([request.expert for request in requests])
         if self._settings.prefix_cache == "batch":
             self._llm.reset_prefix_cache()
 
@@ -121,7 +126,7 @@ class VLLMEngine:
                 outputs = self._llm.generate(
                     [{"prompt_token_ids": prompt} for prompt in prompts],
                     [self._sampling(request) for request in fitting],
-                    lora_request=self._adapters.requests([request.expert for request in fitting]),
+                    lora_request=self._adapters.requests([experts[i] for i in places]),
                     use_tqdm=False,
                 )
             except BaseException:
@@ -146,12 +151,12 @@ class VLLMEngine:
             **(drawn if sampling.temperature > 0 else {"temperature": 0.0}),
         )
 
-    def _open(self, experts: Sequence[Expert]) -> None:
-        """The model, reloaded if an expert has a higher rank than it was loaded for."""
+    def _open(self, experts: Sequence[Node]) -> list[Adapter]:
+        """Load the model, again if one of `experts` has a higher rank than it was loaded for; returns them."""
         room = self._rank
-        self.check(experts)
+        adapters = self._fitting(experts)
         if self._llm is not None and self._rank == room:
-            return
+            return adapters
         self._llm = None
         gc.collect()  # vLLM's state is global: an old model collected later would destroy the new one's
         on_cpu = self._device == "cpu"
@@ -170,6 +175,7 @@ class VLLMEngine:
             disable_log_stats=True,
         )
         self._chat.context = self._llm.model_config.max_model_len
+        return adapters
 
 
 class Adapters:
@@ -180,7 +186,7 @@ class Adapters:
         self._numbers: dict[str, int] = {}
         self._written: OrderedDict[str, Path] = OrderedDict()
 
-    def requests(self, experts: Sequence[Expert]) -> list[Any]:
+    def requests(self, experts: Sequence[Adapter]) -> list[Any]:
         """A LoRARequest for each of `experts`, all on disk; of the others only the most recently used remain."""
         for expert in {expert.digest: expert for expert in experts}.values():
             if expert.digest not in self._written:
@@ -200,7 +206,7 @@ class Adapters:
         return LoRARequest(digest, number, str(self._written[digest]))
 
 
-def _room(expert: Expert) -> int:
+def _room(expert: Adapter) -> int:
     """The rank that vLLM must allocate for."""
     assert expert.form is not None
     return next(rank for rank in _RANKS if rank >= expert.form.rank)

@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hswarm.errors import PoolError
-from hswarm.experts.adapter import AdapterForm, Expert, Vector
+from hswarm.experts.adapter import Adapter
+from hswarm.experts.form import AdapterForm, Vector
 from hswarm.experts.peft_format import Kind
 
 SUMMABLE: frozenset[Kind] = frozenset(("LoRA", "LoRA on lm_head"))  # in space "delta"
 _STRETCH = 2**16  # numbers, so that they and the sum so far fit in a processor's cache
 
 
-def blend_factors(experts: Sequence[Expert], weights: Sequence[float], name: str) -> Expert:
+def blend_factors(experts: Sequence[Adapter], weights: Sequence[float], name: str) -> Adapter:
     """The weighted sum of vectors of one form (or of bare vectors), a stretch at a time."""
     total, scratch = np.zeros_like(experts[0].vector), np.empty(_STRETCH, np.float32)
     terms = [(expert.vector, np.float32(weight)) for expert, weight in zip(experts, weights, strict=True) if weight]
@@ -29,10 +30,10 @@ def blend_factors(experts: Sequence[Expert], weights: Sequence[float], name: str
         part = slice(start, start + _STRETCH)
         for vector, weight in terms:
             total[part] += np.multiply(vector[part], weight, out=scratch[: total[part].size])
-    return Expert.from_vector(name, total, experts[0].form, experts[0].base)
+    return Adapter.from_vector(name, total, experts[0].form, experts[0].base)
 
 
-def blend_updates(experts: Sequence[Expert], weights: Sequence[float], name: str, rank: int) -> Expert:
+def blend_updates(experts: Sequence[Adapter], weights: Sequence[float], name: str, rank: int) -> Adapter:
     """The weighted sum of the updates s B A, as an adapter of `rank` over every module that any expert changes.
 
     Never forms an update: with all factors side by side, B (out, R) and A (R, in), the singular values of B A are those
@@ -47,10 +48,10 @@ def blend_updates(experts: Sequence[Expert], weights: Sequence[float], name: str
         down = np.concatenate([np.zeros((0, wide)), *(a for (a, _), _ in found)])
         up = np.concatenate([np.zeros((tall, 0)), *(weight * b for (_, b), weight in found)], axis=1)
         made[down_name], made[up_name] = _truncated(down, up, rank)
-    return Expert.from_vector(name, form.flatten(made), form, experts[0].base)
+    return Adapter.from_vector(name, form.flatten(made), form, experts[0].base)
 
 
-def factors(expert: Expert) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def factors(expert: Adapter) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Module -> (A of shape (r, in), s B of shape (out, r)), whose product s B A is the update.
 
     PoolError for an adapter that changes its base in other ways too.
@@ -69,7 +70,7 @@ def factors(expert: Expert) -> dict[str, tuple[NDArray[np.float64], NDArray[np.f
     }
 
 
-def check_summable(expert: Expert) -> None:
+def check_summable(expert: Adapter) -> None:
     """PoolError unless `expert` changes its base only by adding s B A to linear layers."""
     assert expert.form is not None
     if more := sorted(expert.form.kinds - SUMMABLE):
@@ -79,7 +80,7 @@ def check_summable(expert: Expert) -> None:
         )
 
 
-def plain(expert: Expert) -> Expert:
+def plain(expert: Adapter) -> Adapter:
     """The same expert with one rank and a scaling of 1 for all modules; itself if it has no patterns."""
     if expert.form is None or not expert.form.patterned:
         return expert
@@ -96,7 +97,7 @@ def module_sizes(form: AdapterForm) -> dict[str, tuple[int, int]]:
     return {module_of(down): size for down, _, size in _pairs(form)}
 
 
-def union_form(experts: Sequence[Expert], rank: int) -> AdapterForm:
+def union_form(experts: Sequence[Adapter], rank: int) -> AdapterForm:
     """The form of adapters of `rank` over every module that any of `experts` changes; its scaling is 1."""
     sizes: dict[str, tuple[int, int]] = {}
     for expert in experts:

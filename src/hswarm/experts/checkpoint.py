@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hswarm.errors import PoolError
 from hswarm.experts import shards
-from hswarm.experts.adapter import Expert, Vector
+from hswarm.experts.expert import Expert
 from hswarm.experts.shards import Array, Stored
 
 # Entries of config.json that say where a model came from, not what it computes.
@@ -85,32 +85,16 @@ class Checkpoint(Expert):
         else:
             content = json.dumps([layout.digest, *([weight.hex(), folder.digest] for weight, folder in parts)])
             digest = hashlib.sha256(content.encode()).hexdigest()
-        for key, value in {
-            "name": name,
-            "form": None,
-            "digest": digest,
-            "base": base,
-            "layout": layout,
-            "parts": parts,
-        }.items():
-            object.__setattr__(self, key, value)
+        super().__init__(name, digest, base)
+        object.__setattr__(self, "layout", layout)
+        object.__setattr__(self, "parts", parts)
 
     def __repr__(self) -> str:
         return f"Checkpoint({self.name!r}, {self.digest[:12]})"
 
     @property
-    def vector(self) -> Vector:
-        raise PoolError(
-            f"expert '{self.name}' is a whole checkpoint, which is never in memory as one vector; "
-            "combine it with ExpertPool.blend, or leave it out (pool.experts)"
-        )
-
-    @property
     def size(self) -> int:
         return self.layout.size
-
-    def with_weights(self, vector: Vector, name: str | None = None) -> Expert:
-        raise PoolError(f"expert '{self.name}' is a whole checkpoint; combine it with ExpertPool.blend")
 
     def with_base(self, base: str) -> Checkpoint:
         return Checkpoint(self.name, self.layout, self.parts, base)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from hswarm.errors import PoolError
 from hswarm.experts import shards
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import base_here
 from hswarm.experts.blend import SUMMABLE, module_sizes
 from hswarm.experts.checkpoint import Checkpoint, chat_template, tokenizer_digest
+from hswarm.experts.expert import Expert, Node
 from hswarm.experts.peft_format import Kind
 from hswarm.experts.pool import ExpertPool
 
@@ -49,12 +50,12 @@ def check_tokenizers(pool: ExpertPool, folders: Mapping[str, Path]) -> None:
         raise PoolError("; ".join(faults))
 
 
-def check_kinds(experts: Sequence[Expert], engine: str) -> None:
+def check_kinds(experts: Sequence[Node], engine: str) -> None:
     """PoolError for the first of `experts` that is nothing `engine` supports. Loads nothing; some engines take all."""
     if engine not in KINDS:
         return
     for expert in experts:
-        if expert.form is None:
+        if not isinstance(expert, Adapter) or expert.form is None:
             raise PoolError(
                 f"expert '{expert.name}' is not a LoRA adapter, and engine '{engine}' supports nothing else; "
                 "set engine.name = 'transformers'"
@@ -66,10 +67,11 @@ def check_kinds(experts: Sequence[Expert], engine: str) -> None:
             )
 
 
-def check_adapters(experts: Sequence[Expert], linears: Mapping[str, list[int]], base: str, engine: str) -> None:
-    """PoolError unless `engine` supports all `experts` and the base has their modules: `linears` are [out, in]."""
+def check_adapters(experts: Sequence[Node], linears: Mapping[str, list[int]], base: str, engine: str) -> list[Adapter]:
+    """`experts`; PoolError unless `engine` supports all and the base has their modules: `linears` are [out, in]."""
     check_kinds(experts, engine)
-    for expert in experts:
+    adapters = [expert for expert in experts if isinstance(expert, Adapter)]
+    for expert in adapters:
         assert expert.form is not None
         for module, (wide, tall) in module_sizes(expert.form).items():
             found = linears.get(module, "no such weight")
@@ -78,6 +80,7 @@ def check_adapters(experts: Sequence[Expert], linears: Mapping[str, list[int]], 
                     f"expert '{expert.name}' changes {module} of shape {expected}, the base {base} has "
                     f"{found}; it belongs to another base"
                 )
+    return adapters
 
 
 def _strange_modules(experts: Sequence[Expert], folder: Path, base: str) -> list[str]:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from hswarm.errors import PoolError
 from hswarm.experts import shards
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.blend import SUMMABLE, factors
 from hswarm.experts.checkpoint import Checkpoint
+from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool
 
 Matrix = NDArray[np.float64]
@@ -89,18 +90,19 @@ def inner_products(pool: ExpertPool, base: Path | None = None) -> Matrix:
     for group in pool.groups:
         members = [pool.experts[i] for i in group]
         checkpoints = [member for member in members if isinstance(member, Checkpoint)]
+        adapters = [member for member in members if isinstance(member, Adapter)]
         if checkpoints:
             found = _of_checkpoints(checkpoints, base)
-        elif not all(member.form and member.form.kinds <= SUMMABLE for member in members):
-            vectors = np.stack([member.vector for member in members]).astype(np.float64)
+        elif not all(member.form and member.form.kinds <= SUMMABLE for member in adapters):
+            vectors = np.stack([member.vector for member in adapters]).astype(np.float64)
             found = vectors @ vectors.T
         else:
-            found = _of_adapters(members)
+            found = _of_adapters(adapters)
         products[np.ix_(group, group)] = found
     return products
 
 
-def _of_adapters(experts: Sequence[Expert]) -> Matrix:
+def _of_adapters(experts: Sequence[Adapter]) -> Matrix:
     """<s1 B1 A1, s2 B2 A2> = sum of (B1' B2) * (A1 A2'), module by module: no update is ever formed."""
     parts = [factors(expert) for expert in experts]
     products = np.zeros((len(experts), len(experts)))

@@ -21,10 +21,12 @@ from numpy.typing import ArrayLike
 from hswarm import io
 from hswarm.core.parallel_map import parallel_map
 from hswarm.errors import PoolError
-from hswarm.experts.adapter import AdapterForm, Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import original_of
 from hswarm.experts.blend import blend_factors, blend_updates, check_summable, union_form
 from hswarm.experts.checkpoint import Checkpoint, is_checkpoint
+from hswarm.experts.expert import Expert
+from hswarm.experts.form import AdapterForm
 from hswarm.experts.hub import fetch, is_hub_name, short_name
 from hswarm.experts.remote import REMOTE_FILE, RemoteExpert, RemoteSettings
 from hswarm.options import SETTINGS, check_ranges
@@ -114,9 +116,10 @@ class ExpertPool:
         members, shares = [self.experts[i] for i in group], row[list(group)].tolist()
         if checkpoints := [member for member in members if isinstance(member, Checkpoint)]:
             return Checkpoint.blend(checkpoints, shares, name)
-        if self.space == "delta" and members[0].form:
-            return blend_updates(members, shares, name, self.rank or _largest_rank(members))
-        return blend_factors(members, shares, name)
+        adapters = [member for member in members if isinstance(member, Adapter)]
+        if self.space == "delta" and adapters[0].form:
+            return blend_updates(adapters, shares, name, self.rank or _largest_rank(adapters))
+        return blend_factors(adapters, shares, name)
 
     def blends(self, shares: ArrayLike, names: Sequence[str]) -> tuple[Expert, ...]:
         """The `blend` of each row of `shares`, shape (m, n), named in order. ValueError: the two differ in length."""
@@ -155,7 +158,7 @@ def read_expert(folder: Path) -> Expert:
     """The adapter, the whole checkpoint or the remote model in `folder`. PoolError says what is wrong with it."""
     if (folder / REMOTE_FILE).is_file():
         return RemoteExpert.read(folder)
-    return Checkpoint.read(folder) if is_checkpoint(folder) else Expert.read(folder)
+    return Checkpoint.read(folder) if is_checkpoint(folder) else Adapter.read(folder)
 
 
 def share_bases(experts: Sequence[Expert], named: str = "") -> list[Expert]:
@@ -230,10 +233,10 @@ def _local_folders(settings: PoolSettings, names: Sequence[str]) -> dict[str, Pa
 
 def _misfits(experts: Sequence[Expert], settings: PoolSettings) -> list[str]:
     """The differences from most of the pool, or in a mixed pool from most experts of the same base."""
-    adapters = [expert for expert in experts if expert.form]
+    adapters = [expert for expert in experts if isinstance(expert, Adapter) and expert.form]
     checkpoints = [expert for expert in experts if isinstance(expert, Checkpoint)]
     if settings.mixed:
-        by_base: dict[str, list[Expert]] = {}
+        by_base: dict[str, list[Adapter]] = {}
         for expert in adapters:
             by_base.setdefault(expert.base, []).append(expert)
         return [fault for group in by_base.values() for fault in _odd_forms(group, settings.space)]
@@ -299,7 +302,7 @@ def _quantised(experts: Sequence[Expert]) -> list[str]:
     ]
 
 
-def _odd_forms(adapters: Sequence[Expert], space: str) -> list[str]:
+def _odd_forms(adapters: Sequence[Adapter], space: str) -> list[str]:
     """Adapters that cannot be added to most of the others."""
     pattern = _most_common(adapters, _form_digest)
     assert pattern.form is not None

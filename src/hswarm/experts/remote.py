@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-import numpy as np
 from annotated_types import Ge, Gt
 
 from hswarm.errors import PoolError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.options import SETTINGS, check_ranges
 
 REMOTE_BASE = "openai"  # in place of a local expert's base model
@@ -89,14 +88,14 @@ def _loopback(host: str) -> bool:
 
 
 class RemoteExpert(Expert):
-    """A model behind an API, as an expert: no vector, no form, never moved by the weight-step."""
+    """A model behind an API, as an expert: never moved by the weight-step."""
 
     remote: RemoteSettings
 
     def __init__(self, remote: RemoteSettings, name: str = "") -> None:
         identity = json.dumps(["openai", remote.model, remote.url.rstrip("/")])
         digest = hashlib.sha256(identity.encode()).hexdigest()
-        super().__init__(name or remote.name, np.zeros(0, dtype=np.float32), None, digest, REMOTE_BASE)
+        super().__init__(name or remote.name, digest, REMOTE_BASE)
         object.__setattr__(self, "remote", remote)
 
     def renamed(self, name: str) -> RemoteExpert:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hswarm.errors import PoolError
-from hswarm.experts.adapter import Expert, Vector
+from hswarm.experts.adapter import Adapter
+from hswarm.experts.form import Vector
 from hswarm.experts.peft_format import token_indices
 
 
@@ -65,7 +66,7 @@ class ReplacedRows:
 WeightChange = LowRank | Replaced | ReplacedRows
 
 
-def weight_changes(expert: Expert) -> dict[str, WeightChange]:
+def weight_changes(expert: Adapter) -> dict[str, WeightChange]:
     """Name of a weight of the base -> its change, in copies of the adapter's float32 numbers."""
     if expert.form is None:
         raise PoolError(f"expert '{expert.name}' is not an adapter; it changes no base")

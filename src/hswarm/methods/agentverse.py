@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hswarm.core.topology import Topology
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import method
 from hswarm.methods.common import ranked_alone

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hswarm.core.topology import Topology
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator

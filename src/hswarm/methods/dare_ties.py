@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hswarm.errors import PoolError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.blend import factors, union_form
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import method
@@ -37,15 +37,15 @@ class DareTies:
             raise ValueError(f"density must be in (0, 1], got {self.density}")
 
     def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
-        experts = [pool.experts[i] for i in group(pool)]
-        return evaluator.alone(self.merge(experts, rng))
+        adapters = [expert for i in group(pool) if isinstance(expert := pool.experts[i], Adapter)]
+        if not adapters:
+            raise PoolError("dare_ties merges adapters, the pool holds whole checkpoints; leave it out (--methods)")
+        return evaluator.alone(self.merge(adapters, rng))
 
-    def merge(self, experts: list[Expert], rng: np.random.Generator) -> Expert:
-        """The merged expert; bare vectors are merged as they are. PoolError for whole checkpoints."""
+    def merge(self, experts: list[Adapter], rng: np.random.Generator) -> Adapter:
+        """The merged expert; bare vectors are merged as they are."""
         first, weights = experts[0], np.full(len(experts), self.weight)
         if first.form is None:
-            if not first.vector.size:
-                raise PoolError("dare_ties merges adapters, the pool holds whole checkpoints; leave it out (--methods)")
             merged = merge_updates(np.stack([expert.vector for expert in experts]), weights, self.density, rng)
             return first.with_weights(merged, "dare-ties")
         rank = self.rank or sum(expert.form.rank for expert in experts if expert.form)
@@ -57,7 +57,7 @@ class DareTies:
             down, up = _factorise(merged, rank)
             tensors[f"base_model.model.{module}.lora_A.weight"] = down
             tensors[f"base_model.model.{module}.lora_B.weight"] = up
-        return Expert.from_vector("dare-ties", form.flatten(tensors), form, first.base)
+        return Adapter.from_vector("dare-ties", form.flatten(tensors), form, first.base)
 
 
 def merge_updates(updates: Array, weights: Array, density: float, rng: np.random.Generator) -> Array:

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hswarm import io
 from hswarm.errors import ConfigError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool, read_expert
 from hswarm.methods.base import method
 from hswarm.session.evaluator import Evaluator
@@ -50,7 +49,5 @@ def _train(recipe: Path) -> Path:
 
 
 def _read(folder: Path, base: str) -> Expert:
-    if (folder / "vector.safetensors").is_file():  # the toy engine's
-        return Expert.from_vector(folder.name, io.read_tensors(folder / "vector.safetensors")["vector"], None)
     expert = read_expert(folder)
     return expert.with_base(base) if expert.form else expert

@@ -19,7 +19,7 @@ import numpy as np
 from hswarm.core.swarm import Array
 from hswarm.core.topology import reaching
 from hswarm.errors import MissingExtra
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods import policy_gradient
 from hswarm.methods.base import method

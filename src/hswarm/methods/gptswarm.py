@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from hswarm.core.swarm import Array
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods import policy_gradient
 from hswarm.methods.base import method

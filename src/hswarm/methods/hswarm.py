@@ -21,7 +21,7 @@ from hswarm.core.streams import seed_of, stream
 from hswarm.core.swarm import Array, Swarm
 from hswarm.core.topology import Topology, TopologyJSON
 from hswarm.errors import EngineError, RunError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import method
 from hswarm.session.budget import BudgetSpent

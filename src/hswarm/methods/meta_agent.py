@@ -18,7 +18,7 @@ import numpy as np
 
 from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool, PoolSettings, expert_folders
 from hswarm.methods.base import method
 from hswarm.methods.common import ranked_alone

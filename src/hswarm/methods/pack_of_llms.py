@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hswarm.experts.composite import Fusion
+from hswarm.experts.fusion import Fusion
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import method
 from hswarm.methods.common import group

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hswarm.core.swarm import Array
 from hswarm.core.topology import Topology, reaching
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.methods.common import ending_in
 from hswarm.session.evaluator import Evaluator
 

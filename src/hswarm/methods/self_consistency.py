@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hswarm.core.topology import Topology
-from hswarm.experts.composite import Vote
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import method
 from hswarm.methods.common import ranked_alone
 from hswarm.session.evaluator import Evaluator
+from hswarm.system.rules import Vote
 from hswarm.system.system import System
 
 

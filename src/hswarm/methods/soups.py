@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.blend import blend_updates
+from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import method
 from hswarm.methods.common import group, ranked_alone
@@ -47,9 +48,9 @@ def greedy_soup(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator
 
 def soup(pool: ExpertPool, places: Sequence[int], name: str) -> Expert:
     """The plain average of the experts at `places`. Adapters keep every direction: the rank is the sum of theirs."""
-    experts = [pool.experts[i] for i in places]
+    experts = [expert for i in places if isinstance(expert := pool.experts[i], Adapter) and expert.form]
     shares = [1 / len(places)] * len(places)
-    if experts[0].form:
+    if experts:
         rank = sum(expert.form.rank for expert in experts if expert.form)
         return blend_updates(experts, shares, name, rank)
     weights = np.zeros(len(pool.experts))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from hswarm.errors import TaskError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.registry import Part, Room
 from hswarm.tasks.task import Example
 

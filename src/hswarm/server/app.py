@@ -138,7 +138,7 @@ class _Service:
         topology = system.topology
         own: Json = {
             "nodes": [
-                {"node": node, "expert": _shown(system.experts[node].name), "hears": [*topology.predecessors(node)]}
+                {"node": node, "expert": _shown(system.nodes[node].name), "hears": [*topology.predecessors(node)]}
                 for node in topology.order
             ],
             "sink": topology.sink,

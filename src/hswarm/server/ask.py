@@ -69,7 +69,7 @@ class Ask:
         if self.ended:
             return
         if completion.finish == "failed":
-            self.fail(f"node {node + 1} ({self.system.experts[node].name}) gave no reply")
+            self.fail(f"node {node + 1} ({self.system.nodes[node].name}) gave no reply")
             return
         done = [(node, completion)] + [(other, self.replies[other]) for other in self._execution.tell(node, completion)]
         self.ended = self._execution.answer is not None

@@ -75,7 +75,7 @@ def _check_room(ask: Ask, node: int) -> None:
     """ApiFault (400) if the prompt of `node` left no room for a reply: the engine then gives an empty one, cut off."""
     reply = ask.replies[node]
     if reply.finish == "length" and not reply.text and not reply.completion_tokens:
-        name = ask.system.experts[node].name
+        name = ask.system.nodes[node].name
         raise ApiFault(
             400,
             f"node {node + 1} ({name}) would read {reply.prompt_tokens} tokens, which leaves no room for a reply in "

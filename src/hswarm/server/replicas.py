@@ -10,7 +10,7 @@ from hswarm.engines.base import Engine, EngineSettings
 from hswarm.engines.mixed import MixedEngine
 from hswarm.engines.parallel import ParallelEngine, open_bench
 from hswarm.engines.select import fitting
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.experts.remote import REMOTE_BASE
 from hswarm.workers.worker import Worker
 

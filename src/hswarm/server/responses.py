@@ -112,7 +112,7 @@ def said(ask: Ask, node: int) -> Json:
     reply = ask.replies[node]
     return {
         "node": node,
-        "expert": ask.system.experts[node].name,
+        "expert": ask.system.nodes[node].name,
         "hears": [*ask.system.topology.predecessors(node)],
         "prompt": ask.prompt(node),
         "response": reply.text,

@@ -47,4 +47,4 @@ class Evaluation:
 
 def identity(system: System) -> Hashable:
     """Equal for systems that answer alike."""
-    return system.topology.edges, tuple(expert.digest for expert in system.experts), system.sampling, system.seeds
+    return system.topology.edges, tuple(node.digest for node in system.nodes), system.sampling, system.seeds

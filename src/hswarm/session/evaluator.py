@@ -18,8 +18,7 @@ from hswarm.config.recipe import Recipe
 from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion, Request, Sampling
 from hswarm.errors import ConfigError, HSwarmError
-from hswarm.experts.adapter import Expert
-from hswarm.experts.composite import width
+from hswarm.experts.expert import Expert, Node
 from hswarm.experts.pool import ExpertPool
 from hswarm.scorers import scored_calls, task_scorer
 from hswarm.scorers.base import Score, Scorer
@@ -111,12 +110,12 @@ class Evaluator:
         """Calls that scoring a system of `calls` calls a reply on so many examples takes at most."""
         return scored_calls(self.task, calls) * examples
 
-    def system(self, topology: Topology, experts: Sequence[Expert], **changes: Any) -> System:
+    def system(self, topology: Topology, nodes: Sequence[Node], **changes: Any) -> System:
         """A system with the recipe's prompts, base, engine and sampling; `changes` replace fields of it."""
         prompts = self.recipe.prompts.fitted(self.task)
         made = System(
             topology,
-            tuple(experts),
+            tuple(nodes),
             prompts,
             self.pool.base,
             self.recipe.engine.alone(),
@@ -124,9 +123,9 @@ class Evaluator:
         )
         return replace(made, **changes)
 
-    def alone(self, expert: Expert) -> System:
-        """The system of one expert."""
-        return self.system(Topology.chain(1), [expert])
+    def alone(self, node: Node) -> System:
+        """The system of one expert or fusion."""
+        return self.system(Topology.chain(1), [node])
 
     def evaluate(
         self,
@@ -220,7 +219,7 @@ class Evaluator:
             cut=sum(answer.finish == "length" for answer in answers),
             failed=int(np.isnan(values).sum()),
             combine=partial(self.task.utility, examples=examples),
-            calls=sum(width(expert) * len(replies) for expert, replies in zip(system.experts, nodes, strict=True)),
+            calls=sum(node.calls * len(replies) for node, replies in zip(system.nodes, nodes, strict=True)),
             tokens=sum(reply.prompt_tokens + reply.completion_tokens for node in nodes for reply in node),
             likeness=likeness(examples, [answer.text for answer in answers]) + 0 * values,  # nan where the score is
         )

@@ -10,19 +10,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hswarm.engines.base import Completion, Request, Sampling
-from hswarm.experts.adapter import Expert
-from hswarm.experts.composite import Script, Vote, width
+from hswarm.experts.fusion import Callee
 from hswarm.prompts import Place
+from hswarm.system.rules import Rule, Vote
 from hswarm.system.system import System
-from hswarm.system.vote import majority
 from hswarm.tasks.task import Example
 
 
 class Plan:
     """The data that all executions of one system share, computed once, since there may be millions of calls.
 
-    `calling` are the nodes that call a model, in topological order; the others derive their reply from those of their
-    predecessors. `samplings`, one a node, replace the system's own.
+    `calling` are the nodes that call an expert or a fusion, in topological order; the others reply by a rule.
+    `samplings`, one a node, replace the system's own.
     """
 
     def __init__(self, system: System, samplings: Sequence[Sampling] | None = None) -> None:
@@ -31,9 +30,10 @@ class Plan:
         self.samplings = tuple(samplings or map(system.sampling_at, nodes))
         self.predecessors = tuple(map(topology.predecessors, nodes))
         self.places = tuple(_place(bool(self.predecessors[node]), node == topology.sink) for node in nodes)
-        self.calling = tuple(node for node in topology.order if width(system.experts[node]))
-        self.uncalled = tuple(node for node in topology.order if not width(system.experts[node]))
-        readers = [node for node in topology.order if not isinstance(system.experts[node], Vote)]
+        held = {node: system.nodes[node] for node in topology.order}
+        self.calling = {node: found for node, found in held.items() if isinstance(found, Callee)}
+        self.ruled = {node: found for node, found in held.items() if isinstance(found, Rule)}
+        readers = [node for node, found in held.items() if not isinstance(found, Vote)]
         self.readers = {node: place for place, node in enumerate(readers)}
 
 
@@ -45,7 +45,7 @@ class Execution:
     def __init__(self, plan: Plan, example: Example) -> None:
         self.plan, self.example = plan, example
         self.replies: list[Completion | None] = [None] * plan.system.topology.size
-        if plan.uncalled:
+        if plan.ruled:
             self._settle()
 
     @property
@@ -68,13 +68,13 @@ class Execution:
         if system.prompts.thinking:
             sampling = replace(sampling, thinking=True)
         if sampling.choose and example.choices and node == system.topology.sink:
-            return Request(system.experts[node], prompt, sampling, tuple(example.choices.items()))
-        return Request(system.experts[node], prompt, replace(sampling, choose="") if sampling.choose else sampling)
+            return Request(self.plan.calling[node], prompt, sampling, tuple(example.choices.items()))
+        return Request(self.plan.calling[node], prompt, replace(sampling, choose="") if sampling.choose else sampling)
 
     def tell(self, node: int, reply: Completion) -> list[int]:
         """Record the reply of `node`; returns the nodes that could then reply without a call."""
         self.replies[node] = reply
-        return self._settle() if self.plan.uncalled else []
+        return self._settle() if self.plan.ruled else []
 
     def _heard(self, node: int) -> list[Completion] | None:
         """The replies of the predecessors of `node`, in ascending order; None while one is missing."""
@@ -83,9 +83,9 @@ class Execution:
 
     def _settle(self) -> list[int]:
         settled = []
-        for node in self.plan.uncalled:  # in the topology's order, so one pass reaches votes on votes
+        for node, rule in self.plan.ruled.items():  # in the topology's order, so one pass reaches votes on votes
             if self.replies[node] is None and (heard := self._heard(node)) is not None:
-                self.replies[node] = _uncalled(self.plan.system.experts[node], self.example, heard)
+                self.replies[node] = rule.reply(self.example, heard)
                 settled.append(node)
         return settled
 
@@ -95,13 +95,6 @@ def _place(reads: bool, sink: bool) -> Place:
     if sink:
         return "sink" if reads else "alone"
     return "middle" if reads else "first"
-
-
-def _uncalled(expert: Expert, example: Example, heard: Sequence[Completion]) -> Completion:
-    """The reply of a node that calls no model: a script's line, or the majority of its predecessors' replies."""
-    if isinstance(expert, Script):
-        return Completion(expert.lines[example.id], "stop", 0, 0)
-    return majority(example, heard)
 
 
 def _chunk(context: Sequence[str], place: int, nodes: int) -> str:

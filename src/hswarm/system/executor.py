@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from hswarm.engines.base import Completion, Engine, EngineSettings, IncrementalEngine, Request, SpreadingEngine
 from hswarm.engines.retry import Guard, storable
 from hswarm.errors import EngineError
-from hswarm.experts.composite import width
 from hswarm.system.cache import Cache, call_key
 from hswarm.system.execution import Execution, Plan
 from hswarm.system.system import System
@@ -81,7 +80,7 @@ class Executor:
                 for s, system in enumerate(systems)
                 if stage < len(system.topology.stages)
                 for node in system.topology.stages[stage]
-                if width(system.experts[node])
+                if system.nodes[node].calls
                 for e in range(len(examples))
             ]
             requests = [executions[s][e].request(node) for s, node, e in places]
@@ -106,7 +105,7 @@ class Executor:
         own = [key for key in distinct if key not in known or known[key].step == step]
         completions = {key: entry.completion for key, entry in known.items()}
         asked = Counter(keys)
-        widths = {key: width(request.expert) for key, request in distinct.items()}
+        widths = {key: request.expert.calls for key, request in distinct.items()}
         self.progress(len(keys) - sum(asked[key] for key in own))
         missing, failed = [], 0
         for batch in self.engine.batches([distinct[key] for key in own]):

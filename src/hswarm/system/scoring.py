@@ -13,7 +13,8 @@ import numpy as np
 from hswarm.engines import open_engine
 from hswarm.engines.base import Completion, EngineSettings, Request, Sampling
 from hswarm.errors import TaskError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
+from hswarm.experts.expert import Expert
 from hswarm.scorers.base import Score, Scorer
 from hswarm.system.executor import Executor
 from hswarm.system.system import System
@@ -91,7 +92,8 @@ def score_replies(
 
 def _base_alone(systems: Sequence[System]) -> Expert:
     """The bare base of the systems' first adapter: an adapter of zeros."""
-    expert = next((expert for system in systems for expert in system.experts if expert.form), None)
+    experts = (expert for system in systems for expert in system.experts)
+    expert = next((expert for expert in experts if isinstance(expert, Adapter) and expert.form), None)
     if expert is None:
         raise TaskError("the run has no base model that could judge; name one: task.scorer_options.model and .url")
     return expert.with_weights(np.zeros(expert.size, dtype=np.float32), "base")

@@ -1,8 +1,8 @@
 """A system: the one thing that is searched, saved, evaluated, compared and served.
 
 On disk: `system.json` (topology, which expert at which node, digests, prompts, base, engine, sampling) beside
-`experts/<name>/`, each a PEFT adapter. Loading verifies every digest, a bundle's base included. A node may hold a
-fusion of several experts or a vote (experts/composite.py), which are described in `system.json` alone.
+`experts/<name>/`, each a PEFT adapter. Loading verifies every digest, a bundle's base included. Fusions and votes are
+described in `system.json` alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from hswarm import io
@@ -23,28 +22,27 @@ from hswarm.core.topology import Topology
 from hswarm.engines import open_engine
 from hswarm.engines.base import Engine, EngineSettings, Sampling
 from hswarm.errors import RunError
-from hswarm.experts.adapter import Expert
-from hswarm.experts.checkpoint import Checkpoint
-from hswarm.experts.composite import Fusion, Vote, carriers, width
+from hswarm.experts.expert import Expert, Node
 from hswarm.experts.fingerprint import check_base
+from hswarm.experts.fusion import Fusion
 from hswarm.experts.pool import bases_of, read_expert, share_bases
-from hswarm.experts.remote import RemoteExpert
 from hswarm.plots.graph import graph_svg
 from hswarm.prompts import Prompts
 from hswarm.system.manifest import check_manifest
+from hswarm.system.rules import Vote
 
 FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A topology with an expert at each node (`experts[node]`), and everything needed to answer with it.
+    """A topology with an expert, a fusion or a vote at each node (`nodes[node]`), and all that is needed to answer.
 
     `seeds`, one a node, keep samples of one expert at several nodes different; () is the sampling's own at each.
     """
 
     topology: Topology
-    experts: tuple[Expert, ...]
+    nodes: tuple[Node, ...]
     prompts: Prompts = field(default_factory=Prompts)
     base: str = ""
     engine: EngineSettings = field(default_factory=EngineSettings)
@@ -54,26 +52,31 @@ class System:
     def __post_init__(self) -> None:
         if self.seeds and len(self.seeds) != self.topology.size:
             raise ValueError(f"expected one seed a node ({self.topology.size}) or none, got {len(self.seeds)}")
-        for node, expert in enumerate(self.experts[: self.topology.size]):
-            if isinstance(expert, Vote) and not self.topology.predecessors(node):
+        for node, held in enumerate(self.nodes[: self.topology.size]):
+            if isinstance(held, Vote) and not self.topology.predecessors(node):
                 raise ValueError(f"node {node} is a vote and has no predecessors")
-        if len(self.experts) != self.topology.size:
-            raise ValueError(f"expected one expert a node ({self.topology.size}), got {len(self.experts)}")
+        if len(self.nodes) != self.topology.size:
+            raise ValueError(f"expected one expert a node ({self.topology.size}), got {len(self.nodes)}")
+
+    @property
+    def experts(self) -> tuple[Expert, ...]:
+        """The experts that answer, node by node; a fusion's parts stand in its place."""
+        return tuple(expert for node in self.nodes for expert in node.experts)
 
     @property
     def assignment(self) -> list[str]:
         """The name of the expert at each node."""
-        return [expert.name for expert in self.experts]
+        return [node.name for node in self.nodes]
 
     @property
     def bases(self) -> tuple[str, ...]:
         """The base models that an engine needs to answer."""
-        return bases_of(list(carriers(self.experts)), self.base)
+        return bases_of(self.experts, self.base)
 
     @property
     def calls(self) -> int:
         """Model calls needed for one answer."""
-        return sum(map(width, self.experts))
+        return sum(node.calls for node in self.nodes)
 
     def sampling_at(self, node: int) -> Sampling:
         """The sampling of `node`'s reply."""
@@ -82,7 +85,7 @@ class System:
     @property
     def adapter_bases(self) -> tuple[str, ...]:
         """The base models under the system's adapters."""
-        return bases_of([expert for expert in carriers(self.experts) if expert.form], self.base)
+        return bases_of([expert for expert in self.experts if expert.form], self.base)
 
     def subgraph(self, nodes: Iterable[int], edges: Iterable[tuple[int, int]] | None = None) -> System:
         """The system of `nodes`, numbered from 0 in ascending order, and `edges` (None: all it has) between them."""
@@ -90,7 +93,7 @@ class System:
         return replace(
             self,
             topology=self.topology.subgraph(kept, edges),
-            experts=tuple(self.experts[node] for node in kept),
+            nodes=tuple(self.nodes[node] for node in kept),
             seeds=tuple(self.seeds[node] for node in kept) if self.seeds else (),
         )
 
@@ -107,16 +110,14 @@ class System:
         """
         new = folder.with_name(folder.name + ".new")
         shutil.rmtree(new, ignore_errors=True)
-        held = {expert.digest: expert for expert in carriers(self.experts)}
-        names, written = _folder_names(list(held.values())), {}
+        held = {expert.digest: expert for expert in self.experts}
+        names, saved = _folder_names(list(held.values())), {}
         for expert in held.values():
-            target = new / "experts" / names[expert.digest]
-            if expert.form is None and not isinstance(expert, Checkpoint | RemoteExpert):
-                io.write_tensors(target / "vector.safetensors", {"vector": expert.vector})
-                written[expert.digest] = expert.digest
-            else:
-                written[expert.digest] = expert.write(target)
-        description = self._description(names, written) | ({"hashes": dict(hashes)} if hashes else {})
+            folder_name = names[expert.digest]
+            entry = {"folder": folder_name, "digest": expert.write(new / "experts" / folder_name)}
+            named = expert.base if expert.form and expert.base != self.base else ""
+            saved[expert.digest] = entry | ({"base": named} if named else {})
+        description = self._description(saved) | ({"hashes": dict(hashes)} if hashes else {})
         io.write_text(new / "system.json", json.dumps(description, indent=2) + "\n")
         io.sync_tree(new)
         old = folder.with_name(folder.name + ".old")
@@ -127,31 +128,16 @@ class System:
         io.sync(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _description(self, names: dict[str, str], written: dict[str, str]) -> dict[str, Any]:
+    def _description(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "topology": self.topology.to_json(),
-            "nodes": [self._node(expert, names, written) for expert in self.experts],
+            "nodes": [node.entry(saved) for node in self.nodes],
             "prompts": asdict(self.prompts),
             "base": self.base,
             "engine": asdict(self.engine),
             "sampling": asdict(self.sampling),
         } | ({"seeds": list(self.seeds)} if self.seeds else {})
-
-    def _node(self, expert: Expert, names: dict[str, str], written: dict[str, str]) -> dict[str, Any]:
-        if isinstance(expert, Vote):
-            return {"expert": expert.name, "vote": True}
-        if isinstance(expert, Fusion):
-            parts = [self._node(part, names, written) for part in expert.parts]
-            return {
-                "expert": expert.name,
-                "fusion": parts,
-                "weights": expert.weights,
-                "temperature": expert.temperature,
-            }
-        entry = {"expert": expert.name, "folder": names[expert.digest], "digest": written[expert.digest]}
-        own = isinstance(expert, Checkpoint | RemoteExpert) or expert.base in ("", self.base)
-        return entry if own else entry | {"base": expert.base}
 
     def respond(self, questions: Sequence[str], engine: Engine | None = None) -> list[str]:
         """The system's answer to each question. Without `engine`, the system opens the engine it was found with."""
@@ -218,12 +204,12 @@ def _first(fault: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
-def _compose(node: dict[str, Any], experts: dict[str, Expert]) -> Expert:
+def _compose(node: dict[str, Any], experts: dict[str, Expert]) -> Node:
     """The expert, fusion or vote at a node, given the experts by folder."""
     if "vote" in node:
         return Vote.new(node["expert"])
     if "fusion" in node:
-        parts = [_compose(part, experts) for part in node["fusion"]]
+        parts = [experts[part["folder"]].renamed(part["expert"]) for part in node["fusion"]]
         return Fusion.join(parts, node["weights"], node["temperature"], node["expert"])
     return experts[node["folder"]].renamed(node["expert"])
 
@@ -233,13 +219,9 @@ def _read_expert(folder: Path, node: dict[str, str], base: str) -> Expert:
     if name in ("", "..") or Path(name).name != name:
         raise RunError(f"{folder}: expert folder {name!r} points outside")
     source = folder / "experts" / name
-    if (source / "vector.safetensors").is_file():
-        vector = io.read_tensors(source / "vector.safetensors")["vector"]
-        expert = Expert.from_vector(node["expert"], np.asarray(vector, dtype=np.float32), None)
-    else:
-        expert = read_expert(source).renamed(node["expert"])
-        if not isinstance(expert, Checkpoint):
-            expert = expert.with_base(node.get("base", base))
+    expert = read_expert(source).renamed(node["expert"])
+    if expert.form:
+        expert = expert.with_base(node.get("base", base))
     if expert.digest != node["digest"]:
         raise RunError(
             f"expert '{node['expert']}' in {source} has changed: digest {expert.digest[:12]}, "

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Request, Sampling
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.scorers import get_scorer
 from hswarm.training.data import Exercise
 

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.engines.chat import chat_text
 from hswarm.errors import ConfigError, MissingExtra, PoolError, TaskError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import find_base
+from hswarm.experts.expert import Expert
 from hswarm.prompts import Prompts
 from hswarm.tasks.task import Example
 from hswarm.training.data import (
@@ -319,7 +320,7 @@ class _Training:
             )
         expert = self._expert(trainer, scratch)
         expert.write(folder, dtype="float16")
-        after |= self._score(Expert.read(folder).with_base(settings.base), exam)
+        after |= self._score(Adapter.read(folder).with_base(settings.base), exam)
         steps = trainer.state.best_global_step if settings.early_stop else trainer.state.global_step
         card = _card(settings, self._domain, self._mark, course, steps or self._steps, before, after)
         (folder / "README.md").write_text(card, encoding="utf-8")
@@ -355,7 +356,7 @@ class _Training:
         """The adapter as it stands, of the base as the recipe names it."""
         trainer.model.peft_config["default"].base_model_name_or_path = self._settings.base
         trainer.model.save_pretrained(scratch / "adapter")
-        return Expert.read(scratch / "adapter").renamed(self._domain.name)
+        return Adapter.read(scratch / "adapter").renamed(self._domain.name)
 
     def _trainer(self, scratch: Path) -> tuple[Any, list[dict[str, list[int]]], int]:
         """transformers' Trainer over a fresh adapter, the held-out lessons, and how many lessons were too long."""

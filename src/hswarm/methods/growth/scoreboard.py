@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert
 from hswarm.methods.growth.terms import Mix, Term, mix_name
 from hswarm.session.budget import BudgetSpent
 from hswarm.session.evaluation import Evaluation

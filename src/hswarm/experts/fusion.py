@@ -1,32 +1,34 @@
-"""What a node may hold instead of one expert: a fusion of several, or a vote or a script without a model call."""
+"""Several experts that reply as one."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hswarm.errors import PoolError
-from hswarm.experts.adapter import Expert
+from hswarm.experts.expert import Expert, Node
 from hswarm.experts.remote import RemoteExpert
-
-_NOTHING = np.zeros(0, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class Fusion(Expert):
+class Fusion(Node):
     """Several experts of one base that sample each token together, from the weighted mean of their distributions.
 
     `weights` None weighs them for each prompt by exp(-log perplexity / temperature) of the prompt (PackLLM,
     arXiv 2404.11531, its similarity variant). Make it with `Fusion.join`.
     """
 
-    parts: tuple[Expert, ...] = ()
-    weights: tuple[float, ...] | None = None
-    temperature: float = 1.0
+    name: str
+    digest: str
+    base: str
+    parts: tuple[Expert, ...]
+    weights: tuple[float, ...] | None
+    temperature: float
 
     @classmethod
     def join(
@@ -54,7 +56,7 @@ class Fusion(Expert):
             raise PoolError(f"'{name}' needs a temperature above 0, got {temperature}")
         content = json.dumps(["fusion", [part.digest for part in parts], shares, temperature])
         digest = hashlib.sha256(content.encode()).hexdigest()
-        return cls(name, _NOTHING, None, digest, bases[0], tuple(parts), shares, float(temperature))
+        return cls(name, digest, bases[0], tuple(parts), shares, float(temperature))
 
     def shares(self, perplexities: Sequence[float]) -> tuple[float, ...]:
         """The parts' weights, summing to 1, for a prompt of these perplexities."""
@@ -64,42 +66,17 @@ class Fusion(Expert):
         raised = np.exp(logits - logits.max())
         return tuple((raised / raised.sum()).tolist())
 
+    @property
+    def calls(self) -> int:
+        return len(self.parts)
 
-@dataclass(frozen=True, eq=False)
-class Vote(Expert):
-    """A node that gives the most frequent answer of its predecessors. Make it with `Vote.new`."""
+    @property
+    def experts(self) -> tuple[Expert, ...]:
+        return self.parts
 
-    @classmethod
-    def new(cls, name: str = "vote") -> Vote:
-        return cls(name, _NOTHING, None, hashlib.sha256(b"vote").hexdigest())
-
-
-@dataclass(frozen=True, eq=False)
-class Script(Expert):
-    """A node that replies with a fixed line for each question id: for testing the effect of a reply on a system.
-
-    Make it with `Script.saying`. It is never saved.
-    """
-
-    lines: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def saying(cls, name: str, lines: Mapping[str, str]) -> Script:
-        told = json.dumps(["script", *sorted(lines.items())])
-        return cls(name, _NOTHING, None, hashlib.sha256(told.encode()).hexdigest(), "", lines)
+    def entry(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+        parts = [part.entry(saved) for part in self.parts]
+        return {"expert": self.name, "fusion": parts, "weights": self.weights, "temperature": self.temperature}
 
 
-def width(expert: Expert) -> int:
-    """Model calls that one reply takes."""
-    if isinstance(expert, Vote | Script):
-        return 0
-    return len(expert.parts) if isinstance(expert, Fusion) else 1
-
-
-def carriers(experts: Sequence[Expert]) -> Iterator[Expert]:
-    """The experts with weights of their own, parts of fusions in place."""
-    for expert in experts:
-        if isinstance(expert, Fusion):
-            yield from expert.parts
-        elif not isinstance(expert, Vote | Script):
-            yield expert
+Callee = Expert | Fusion  # what a model call goes to
