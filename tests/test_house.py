@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,32 @@ def test_imports_point_upwards(root):
             continue
         for target in imports(path):
             assert ORDER.index(room(target)) <= ORDER.index(room(module)), f"{module} imports {target}"
+
+
+def modules_imported(path: Path, modules: set[str]) -> set[str]:
+    """The modules of hswarm that the code at `path` imports, for types alone included; a room stands for its __init__."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "hswarm":
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in modules else node.module for name in names}
+    return found
+
+
+def test_no_module_imports_itself_by_way_of_others(root: Path) -> None:
+    source = root / "src/hswarm"
+    paths = {
+        ".".join(("hswarm", *path.relative_to(source).with_suffix("").parts)).removesuffix(".__init__"): path
+        for path in source.rglob("*.py")
+    }
+    del paths["hswarm"]  # it names the public parts, and imports each when it is first used
+    sorter = TopologicalSorter(
+        {name: modules_imported(path, set(paths)) & paths.keys() for name, path in paths.items()}
+    )
+    try:
+        sorter.prepare()
+    except CycleError as fault:
+        pytest.fail(f"circle of imports: {' -> '.join(fault.args[1])}")
 
 
 def test_every_room_says_what_lives_there(root: Path) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hswarm.experiments.search import search as search
     from hswarm.experts.pool import ExpertPool as ExpertPool
     from hswarm.runs.directory import Run as Run
+    from hswarm.system.load import load as load
     from hswarm.system.system import System as System
-    from hswarm.system.system import load as load
     from hswarm.tasks.task import Example as Example
     from hswarm.tasks.task import Task as Task
 
@@ -41,7 +41,7 @@ _HOMES = {
     "allow": "consent",
     "g_decode": "core.decode",
     "jfk_score": "core.jfk",
-    "load": "system.system",
+    "load": "system.load",
     "search": "experiments.search",
 }
 __all__ = sorted(_HOMES)

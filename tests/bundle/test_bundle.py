@@ -22,8 +22,9 @@ from hswarm.engines.toy import toy_pool
 from hswarm.errors import PoolError, RunError
 from hswarm.experts.base import find_base
 from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.system.load import load
 from hswarm.system.rules import Vote
-from hswarm.system.system import System, load
+from hswarm.system.system import System
 
 QUESTION = "toy 0.0: steps 0 1 2; difficulty 0.2 0.2 0.2"
 

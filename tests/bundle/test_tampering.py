@@ -16,7 +16,7 @@ from hswarm.cli.main import main
 from hswarm.config.recipe import Recipe, read_recipe, varied
 from hswarm.errors import HSwarmError, RunError
 from hswarm.experts.fingerprint import base_hashes
-from hswarm.system.system import load
+from hswarm.system.load import load
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_system_that_lies_is_refused_before_anything_is_built(bundle: Path, li
     code = (
         "import resource, sys, hswarm\n"
         "base = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
-        "from hswarm.system.system import load\n"
+        "from hswarm.system.load import load\n"
         "resource.setrlimit(resource.RLIMIT_AS, (base + 1_000_000_000,) * 2)\n"
         "try: load(sys.argv[1])\n"
         "except hswarm.HSwarmError as fault: print(fault)\n"

@@ -11,8 +11,9 @@ from hswarm.errors import RunError
 from hswarm.experts.expert import Expert, Node
 from hswarm.experts.fusion import Fusion
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
+from hswarm.system.load import load
 from hswarm.system.rules import Rule, Script, Vote
-from hswarm.system.system import System, load
+from hswarm.system.system import System
 
 ONE, TWO, THREE = toy_pool(3).experts
 PAIR = Fusion.join([ONE, TWO], (1, 3), name="pair")

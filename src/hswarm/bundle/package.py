@@ -12,7 +12,8 @@ from hswarm.errors import HSwarmError
 from hswarm.runs.directory import Run
 from hswarm.runs.schema import Report, checked
 from hswarm.session.session import read_pool
-from hswarm.system.system import System, load
+from hswarm.system.load import load
+from hswarm.system.system import System
 
 RECIPE, SINGLE = "recipe.toml", "best-single"  # of a bundle; a run's recipe is config.toml
 

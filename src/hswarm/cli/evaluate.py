@@ -24,8 +24,9 @@ from hswarm.runs.report import summary
 from hswarm.scorers import task_scorer
 from hswarm.scorers.base import Score
 from hswarm.session.session import Session
+from hswarm.system.load import load
 from hswarm.system.scoring import score_replies
-from hswarm.system.system import System, load
+from hswarm.system.system import System
 from hswarm.tasks import TaskSettings, load_task
 from hswarm.tasks.task import Example, Task
 

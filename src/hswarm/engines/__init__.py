@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hswarm.engines.base import Engine, EngineSettings, engine
+from hswarm.engines.base import Engine, EngineSettings
 from hswarm.engines.select import fitting
-from hswarm.experts.base import opening
+from hswarm.engines.single import by_base, open_single
 from hswarm.experts.expert import Expert
 from hswarm.experts.remote import REMOTE_BASE
-from hswarm.options import configured
 
 if TYPE_CHECKING:
     from hswarm.workers.worker import Worker
@@ -27,21 +26,9 @@ def open_engine(settings: EngineSettings, bases: str | Sequence[str], experts: S
     names = (bases,) if isinstance(bases, str) else tuple(bases)
     local = [name for name in names if name != REMOTE_BASE]
     crew = open_crew(settings, local) if local else None
-
-    def make(settings: EngineSettings, base: str) -> Engine:
-        if crew and base != REMOTE_BASE:
-            return crew
-        name = "openai" if base == REMOTE_BASE else settings.name
-        options = settings.options if name == settings.name else {}
-        with opening(base):
-            made: Engine = configured(engine.get(name), options, "engine.options")(settings, base)
-        return made
-
-    if len(names) == 1 or (crew and len(local) == len(names)):
-        return make(settings, names[0])
-    from hswarm.engines.mixed import MixedEngine
-
-    return MixedEngine({name: make(settings, name) for name in names})
+    if crew and len(local) == len(names):
+        return crew
+    return by_base(names, lambda name: crew if crew and name != REMOTE_BASE else open_single(settings, name))
 
 
 def open_crew(settings: EngineSettings, bases: Sequence[str]) -> Engine | None:

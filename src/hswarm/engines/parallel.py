@@ -17,6 +17,7 @@ import numpy as np
 
 from hswarm.engines.base import Ask, Completion, Engine, EngineSettings, Request, Sampling
 from hswarm.engines.multiple_choice import answer
+from hswarm.engines.single import by_base, open_single
 from hswarm.errors import EngineError
 from hswarm.experts.adapter import Adapter
 from hswarm.experts.expert import Expert
@@ -193,9 +194,7 @@ class EngineWorker:
 
 def open_bench(settings: EngineSettings, bases: Sequence[str]) -> EngineWorker:
     """The engine of `settings` in this process, for a ParallelEngine."""
-    from hswarm.engines import open_engine
-
-    return EngineWorker(open_engine(settings.alone(), bases))
+    return EngineWorker(by_base(bases, partial(open_single, settings.alone())))
 
 
 def _call(request: Request) -> Call:

@@ -23,7 +23,8 @@ from hswarm.experts.pool import ExpertPool
 from hswarm.plots.bars import bars_svg
 from hswarm.session.session import Session
 from hswarm.system.cache import Cache
-from hswarm.system.system import System, load
+from hswarm.system.load import load
+from hswarm.system.system import System
 
 _SINGLE = "best single expert"
 _WEIGHTS = ("greedy_soup", "lorahub", "model_swarms", "pack_of_llms")

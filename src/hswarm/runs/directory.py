@@ -33,7 +33,8 @@ from hswarm import io
 from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.errors import RunError
 from hswarm.runs.schema import HistoryEntry, Report, Scored, Single, checked
-from hswarm.system.system import System, load
+from hswarm.system.load import load
+from hswarm.system.system import System
 
 
 @dataclass

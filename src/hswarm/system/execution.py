@@ -8,13 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
+from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion, Request, Sampling
+from hswarm.experts.expert import Node
 from hswarm.experts.fusion import Callee
-from hswarm.prompts import Place
+from hswarm.prompts import Place, Prompts
 from hswarm.system.rules import Rule, Vote
-from hswarm.system.system import System
 from hswarm.tasks.task import Example
+
+
+class Wiring(Protocol):
+    """What is needed of a System (system.py) to carry questions through it."""
+
+    @property
+    def topology(self) -> Topology: ...
+    @property
+    def nodes(self) -> Sequence[Node]: ...
+    @property
+    def prompts(self) -> Prompts: ...
+    def sampling_at(self, node: int) -> Sampling: ...
 
 
 class Plan:
@@ -24,7 +38,7 @@ class Plan:
     `samplings`, one a node, replace the system's own.
     """
 
-    def __init__(self, system: System, samplings: Sequence[Sampling] | None = None) -> None:
+    def __init__(self, system: Wiring, samplings: Sequence[Sampling] | None = None) -> None:
         topology, nodes = system.topology, range(system.topology.size)
         self.system = system
         self.samplings = tuple(samplings or map(system.sampling_at, nodes))

@@ -16,8 +16,7 @@ from hswarm.engines.base import Completion, Engine, EngineSettings, IncrementalE
 from hswarm.engines.retry import Guard, storable
 from hswarm.errors import EngineError
 from hswarm.system.cache import Cache, call_key
-from hswarm.system.execution import Execution, Plan
-from hswarm.system.system import System
+from hswarm.system.execution import Execution, Plan, Wiring
 from hswarm.tasks.task import Example
 
 _FEW = 50  # calls, the least that max_failed is a share of: one failed call of three is no sign of a dead engine
@@ -71,7 +70,7 @@ class Executor:
             or "an answer marked as failed or a rating that cannot be read"
         )
 
-    def run(self, systems: Sequence[System], examples: Sequence[Example], step: str) -> list[list[list[Completion]]]:
+    def run(self, systems: Sequence[Wiring], examples: Sequence[Example], step: str) -> list[list[list[Completion]]]:
         """Completions as [system][node][example]. `step` names this piece of work, once in a run."""
         executions = [[Execution(plan, example) for example in examples] for plan in map(Plan, systems)]
         for stage in range(max((len(system.topology.stages) for system in systems), default=0)):
