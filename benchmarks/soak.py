@@ -2,11 +2,12 @@
 
     python benchmarks/soak.py --seconds 3600 --pace 40 [--json docs/soak.json]
 
-The server is the real command, over the toy engine, slowed down and with faults put in: one batch of fifty raises, one of
-two hundred has no memory, one of two thousand takes longer than a reply may, one call of a hundred has no reply. Clients
-ask `--pace` questions a second: whole, streamed, by /v1/responses, in threes, with very long questions; they send
-broken bodies and byte after byte, hang up in the middle, and hold connections open in silence. Every reply that was
-begun must end with the right answer or with an error that says why; memory and open files are read from /proc (Linux).
+The server is the real command, over the toy engine, slowed down and with faults put in: one batch of fifty raises, one
+of two hundred has no memory, one of two thousand takes longer than a reply may, one call of a hundred has no reply.
+Clients ask `--pace` questions a second: whole, streamed, by /v1/responses, in threes, with very long questions; they
+send broken bodies and byte after byte, hang up in the middle, and hold connections open in silence. Every reply that
+was begun must end with the right answer or with an error that says why; memory and open files are read from /proc
+(Linux).
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from hswarm.bundle.card import model_card
 from hswarm.bundle.export import export_adapter, export_bundle, export_merged
 from hswarm.bundle.package import Source, open_source
 from hswarm.bundle.prune import smaller_systems
+from hswarm.bundle.questions import read_questions
 from hswarm.cli.main import main
 from hswarm.core.topology import Topology
 from hswarm.engines import open_engine
@@ -22,6 +23,7 @@ from hswarm.engines.toy import toy_pool
 from hswarm.errors import PoolError, RunError
 from hswarm.experts.base import find_base
 from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.runs.answers import read_answers
 from hswarm.system.load import load
 from hswarm.system.rules import Vote
 from hswarm.system.system import System
@@ -50,12 +52,14 @@ def test_a_bundle_holds_all_and_answers_as_the_run_does(run, tmp_path, capsys):
         "best-single",
         "recipe.toml",
         "report.json",
+        "examples.json",
         "README.md",
         "graph.svg",
     } | {"manifest.json"}
     assert load(bundle).respond([QUESTION]) == run.best.respond([QUESTION])
     source = open_source(bundle)
     assert source.report == run.report
+    assert [one.question for one in source.questions] == [one.question for one in read_answers(run)[:3]]
     assert source.single.assignment == [run.report.best_single.expert]
     assert hswarm.Recipe.model_validate(hswarm.config.recipe.read_recipe(bundle / "recipe.toml")) == run.recipe
     again = tmp_path / "again"
@@ -201,3 +205,19 @@ def test_one_expert_can_leave_as_adapter_or_merged_and_answers_alike(starter, tm
     ):
         output = model.generate(**inputs, max_new_tokens=6, do_sample=False)
         assert tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip() == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"question": "q", "answer": "a"}] * 4,
+        [{"question": "q" * 2001, "answer": "a"}],
+        [{"question": ["q"], "answer": "a"}],
+        {"question": "q"},
+        None,
+    ],
+)
+def test_questions_to_try_of_another_form_are_refused(tmp_path, content):
+    (tmp_path / "examples.json").write_text(json.dumps(content))
+    with pytest.raises(RunError, match="at most 3 questions"):
+        read_questions(tmp_path)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,22 +128,29 @@ def test_a_key_is_asked_for_and_kept(page, systems):
         assert page.inner_text("#system-answer .answer") == ANSWER
 
 
-def test_what_the_system_is_for_and_questions_to_try(page, systems):
-    from hswarm.server.about import About
+def test_what_a_bundle_s_system_is_for_and_questions_to_try(page, toy_recipe, tmp_path):
+    from hswarm.bundle.export import export_bundle
+    from hswarm.bundle.package import open_source
+    from hswarm.experiments.search import search
+    from hswarm.server.about import about
 
-    score = {"score": 0.9, "low": 0.8, "high": 0.95, "n": 200}
-    told = About("toy", score, score | {"score": 0.1}, [{"question": QUESTION, "answer": ANSWER}])
-    with serving(systems, told=told) as address:
+    run = search(toy_recipe, tmp_path / "run")
+    export_bundle(open_source(run.path), tmp_path / "bundle")
+    test, single = run.report.test, run.report.best_single.test
+    shutil.rmtree(run.path)
+    source = open_source(tmp_path / "bundle")
+    first = source.questions[0]
+    with serving({"small": source.system}, told=about(source)) as address:
         page.goto(address)
         page.wait_for_selector("#examples button")
-        assert page.inner_text("#purpose") == (
-            "Found for the task “toy”. On 200 questions that the search never saw it scores 0.90 (95 % interval 0.80 to "
-            "0.95); the best single expert scores 0.10 (95 % interval 0.80 to 0.95)."
-        )
+        purpose = page.inner_text("#purpose")
+        assert purpose.startswith("Found for the task “toy”: Steps in a planted order")
+        assert f"On 30 questions that the search never saw it scores {test.score:.2f} (95 % interval" in purpose
+        assert f"the best single expert scores {single.score:.2f}" in purpose
         page.click("#examples button")
         page.wait_for_selector("#ask:enabled")
-        assert page.inner_text("#system-answer .answer") == ANSWER
-        assert page.inner_text("#told") == f"The task's own answer: {ANSWER}"
+        assert page.inner_text("#system-answer .answer") == source.system.respond([first.question])[0]
+        assert page.inner_text("#told") == f"The task's own answer: {first.answer}"
         assert page.faults == []
 
 
@@ -177,14 +186,16 @@ def test_the_graph_by_keyboard_and_for_a_screen_reader(page, address):
     node = page.locator("[data-node='2']")
     assert node.get_attribute("role") == "button"
     assert node.get_attribute("aria-label") == f"step-{ORDER[2]}, reads step-{ORDER[1]}: done"
+    read = page.locator("#graph").aria_snapshot()
+    assert f'button "step-{ORDER[2]}, reads step-{ORDER[1]}: done"' in read
+    assert f"{ORDER[0]} to 2 step-{ORDER[1]}" in read
     node.focus()
     page.keyboard.press("Enter")
     assert page.is_visible("#node-2 .prompt")
+    assert page.get_attribute("#system-answer", "aria-busy") is None
 
 
 def test_control_characters_in_names_are_shown_as_such(page):
-    from dataclasses import replace
-
     from hswarm.core.topology import Topology
     from tests.server.serving import toy_system
 
@@ -205,3 +216,25 @@ def test_a_wide_graph_says_so_on_a_phone(browser, address):
     wide = page.evaluate("document.querySelector('#graph').scrollWidth > document.querySelector('#graph').clientWidth")
     assert page.is_visible("#wider") == wide
     context.close()
+
+
+def test_nothing_is_cut_on_a_phone_but_the_drawing_with_its_cue(browser, systems):
+    name = "an expert with a very long name that no box of a drawing can hold"
+    long = replace(systems["toy"], nodes=tuple(one.renamed(name) for one in systems["toy"].nodes))
+    with serving({"toy": long, "toy:best-single": systems["toy:best-single"]}) as address:
+        context = browser.new_context(viewport={"width": 375, "height": 740})
+        page = context.new_page()
+        page.goto(address)
+        page.wait_for_selector("[data-node]")
+        ask(page, QUESTION + "\n" + "word " * 400)
+        for item in page.query_selector_all("#nodes summary"):
+            item.click()
+        cut = page.evaluate(
+            """[...document.querySelectorAll("body *")].filter((one) => getComputedStyle(one).overflow !== "visible"
+            && (one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1))
+            .map((one) => one.id || one.className || one.tagName)"""
+        )
+        assert set(cut) <= {"graph", "question"}  # a cue stands above the one, the other scrolls as its writer does
+        assert page.is_visible("#wider")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375
+        context.close()

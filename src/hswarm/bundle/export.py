@@ -4,6 +4,7 @@ system.json    topology, assignment, prompts, sampling; the base by name; SHA-25
 experts/       the adapters, as PEFT has them
 best-single/   the best single expert as a system of its own, to compare with
 recipe.toml report.json   how it was found, and its scores
+examples.json  a few questions of the task to try
 README.md graph.svg       the model card
 manifest.json  SHA-256 and size of every file above
 """
@@ -19,6 +20,7 @@ from hswarm import io
 from hswarm.bundle.card import model_card
 from hswarm.bundle.package import RECIPE, SINGLE, Source
 from hswarm.bundle.private import hide_paths
+from hswarm.bundle.questions import write_questions
 from hswarm.errors import MissingExtra, RunError
 from hswarm.experts.base import find_base
 from hswarm.experts.expert import Expert
@@ -62,6 +64,7 @@ def _bundle(source: Source, new: Path) -> None:
         io.write_text(new / RECIPE, source.recipe)
     if source.report:
         io.write_text(new / "report.json", json.dumps(source.report.content(), indent=2) + "\n")
+    write_questions(new, source.questions)
     io.write_text(new / "graph.svg", graph_svg(system.topology, system.assignment) + "\n")
     io.write_text(new / "README.md", model_card(source, hashes))
 

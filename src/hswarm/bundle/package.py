@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hswarm import io
+from hswarm.bundle.questions import Question, questions_of_run, read_questions
 from hswarm.core.topology import Topology
 from hswarm.errors import HSwarmError
 from hswarm.runs.directory import Run
@@ -20,13 +22,14 @@ RECIPE, SINGLE = "recipe.toml", "best-single"  # of a bundle; a run's recipe is 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A system and what is known about it. `report` and `single` are None if there is none."""
+    """A system and what is known about it. `report` and `single` are None if there is none; `questions` are to try."""
 
     name: str
     system: System
     report: Report | None
     recipe: str
     single: System | None
+    questions: Sequence[Question] = ()
 
 
 def open_source(path: str | Path, base: str = "") -> Source:
@@ -36,12 +39,19 @@ def open_source(path: str | Path, base: str = "") -> Source:
     if (folder / "config.toml").is_file():
         run = Run.open(folder)
         report = run.report if run.finished else None
-        return Source(run.recipe.name, system, report, run.recipe.to_toml(), _pool_single(run, system, report))
+        return Source(
+            run.recipe.name,
+            system,
+            report,
+            run.recipe.to_toml(),
+            _pool_single(run, system, report),
+            questions_of_run(run),
+        )
     told = folder / "report.json"
     report = checked(io.read_json(told, "a report"), Report, told) if told.is_file() else None
     recipe = (folder / RECIPE).read_text(encoding="utf-8") if (folder / RECIPE).is_file() else ""
     single = load(folder / SINGLE, base) if (folder / SINGLE).is_dir() else None
-    return Source(folder.resolve().name, system, report, recipe, single)
+    return Source(folder.resolve().name, system, report, recipe, single, read_questions(folder))
 
 
 def _pool_single(run: Run, system: System, report: Report | None) -> System | None:

@@ -9,7 +9,6 @@ import socket
 import sys
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from hswarm.bundle.package import open_source
 from hswarm.consent import allow
@@ -47,7 +46,7 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
     for engine in engines:
         engine.check(experts)
     limits = Limits(tokens=arguments.max_tokens, seconds=arguments.timeout)
-    told = about(source, Path(arguments.run))
+    told = about(source)
     hosts = {"127.0.0.1", "localhost", "[::1]"} if at_home else ()
     app = create_app(systems, engines, limits=limits, key=key, hosts=hosts, queue=arguments.queue, told=told)
     server = make_server(app, grace=int(limits.seconds) + 5)

@@ -44,6 +44,7 @@ function show(model) {
   $("status").textContent = `${nodes.length} nodes, ${new Set(nodes.map((node) => node.expert)).size} experts`;
   tell(model.hswarm.about);
   const drawing = new DOMParser().parseFromString(model.hswarm.svg, "image/svg+xml").documentElement;
+  drawing.setAttribute("role", "group"); // of an image, a screen reader would not read the parts
   $("graph").replaceChildren(document.importNode(drawing, true));
   $("nodes").replaceChildren(...nodes.map(card));
   for (const box of $("graph").querySelectorAll("[data-node]")) {
@@ -82,7 +83,7 @@ function tell(about) {
   $("about").hidden = !about?.task;
   if (!about?.task) return;
   const score = ({ score, low, high }) => `${score.toFixed(2)} (95 % interval ${low.toFixed(2)} to ${high.toFixed(2)})`;
-  const parts = [`Found for the task “${about.task}”.`];
+  const parts = [`Found for the task “${about.task}”${about.purpose ? `: ${about.purpose}` : ""}.`];
   if (about.system) parts.push(`On ${about.system.n} questions that the search never saw it scores ${score(about.system)}`);
   if (about.system && about.single) parts.push(`; the best single expert scores ${score(about.single)}.`);
   else if (about.system) parts.push(".");
@@ -165,7 +166,7 @@ function send(edge) {
   message.setAttribute("r", "6");
   message.setAttribute("class", "message");
   const motion = document.createElementNS(SVG, "animateMotion");
-  const attributes = { dur: "0.7s", begin: "indefinite", path: edge.querySelector("path").getAttribute("d") };
+  const attributes = { dur: "0.7s", begin: "indefinite", fill: "freeze", path: edge.querySelector("path").getAttribute("d") };
   for (const [name, value] of Object.entries(attributes)) motion.setAttribute(name, value);
   message.append(motion);
   edge.ownerSVGElement.append(message);
@@ -231,6 +232,7 @@ async function put(model, question, panel, trace, signal) {
   const cost = panel.querySelector(".cost");
   answer.textContent = "";
   cost.textContent = "asking";
+  panel.setAttribute("aria-busy", "true"); // read out when it is whole, not word by word
   const began = performance.now();
   const body = {
     model, messages: [{ role: "user", content: question }], stream: true,
@@ -252,6 +254,7 @@ async function put(model, question, panel, trace, signal) {
     }
   }
   if (!answer.textContent) answer.textContent = "(an empty answer)";
+  panel.removeAttribute("aria-busy");
   return answer.textContent;
 }
 
@@ -292,6 +295,7 @@ async function ask(event) {
   const end = state.stop.signal.aborted ? "waiting" : "failed";
   for (const item of $("nodes").querySelectorAll(".started")) mark(item.id.slice("node-".length), end);
   for (const cost of document.querySelectorAll(".cost")) if (cost.textContent === "asking") cost.textContent = "";
+  for (const panel of $("answers").children) panel.removeAttribute("aria-busy");
   state.stop = null;
   $("ask").disabled = false;
   $("stop").hidden = true;
