@@ -8,7 +8,9 @@ import pytest
 
 from hswarm.cli.main import main
 from hswarm.core.stats import holm
-from hswarm.report.table import tabulate
+from hswarm.errors import RunError
+from hswarm.report.table import cells, tabulate
+from hswarm.runs.comparison import Measured, Result, Spent, read_result
 
 
 def test_holm_against_values_worked_by_hand():
@@ -16,18 +18,18 @@ def test_holm_against_values_worked_by_hand():
     assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
-def results(scores):
+def results(scores: list[tuple[str, str, int, list[float | None]]]) -> list[Result]:
     return [
-        {
-            "task": task,
-            "method": method,
-            "seed": seed,
-            "test": row,
-            "dev": [1.0, 1.0],
-            "calls": 1,
-            "tokens": 10.0,
-            "spent": {"calls": 5, "tokens": 50, "seconds": 1.0},
-        }
+        Measured(
+            task=task,
+            method=method,
+            seed=seed,
+            test=row,
+            dev=[1.0, 1.0],
+            calls=1,
+            tokens=10.0,
+            spent=Spent(calls=5, tokens=50, seconds=1.0),
+        )
         for task, method, seed, row in scores
     ]
 
@@ -44,12 +46,25 @@ def test_ranks_gains_and_drops():
             ]
         )
     )
-    single, found = table["tasks"]["a"]
-    assert (found["test"], found["gain"], found["seeds"], single["drop"]) == (1.0, 100.0, 2, 0.5)
-    assert found["to_best_single"]["difference"] == 0.5
-    assert found["to_best_single"]["p_value"] < 0.01
-    assert [row["rank"] for row in table["overall"]] == [1.5, 1.5]
-    assert table["tasks"]["b"][1]["gain"] == -100.0
+    single, found = table.rows("a")
+    assert (found.test, found.gain, found.seeds, single.drop) == (1.0, 100.0, 2, 0.5)
+    assert found.to_best_single
+    assert found.to_best_single.difference == 0.5
+    assert found.to_best_single.p_value < 0.01
+    assert [row.rank for row in table.overall] == [1.5, 1.5]
+    assert table.rows("b")[1].gain == -100.0
+
+
+def test_a_result_whose_calls_all_failed_is_a_row_without_scores():
+    table = tabulate(results([("a", "best_single", 0, [1, 0]), ("a", "hswarm", 0, [None, None])]))
+    assert [cells(row)[1] for row in table.tasks["a"]] == ["0.500", "not run: every call failed, so there is no score"]
+    assert [row.method for row in table.overall] == ["best_single"]
+
+
+def test_a_result_of_another_form_is_refused(tmp_path):
+    (tmp_path / "result.json").write_text(json.dumps({"task": "a", "method": "m", "seed": 0, "test": "high"}))
+    with pytest.raises(RunError, match="another form than this version writes"):
+        read_result(tmp_path / "result.json")
 
 
 def test_shared_calls_change_nothing_but_the_work(tmp_path, root):

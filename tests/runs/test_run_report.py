@@ -271,7 +271,7 @@ def test_a_comparison_is_shown_if_it_is_of_the_same_task(run, tmp_path):
     table = tabulate(compare([recipe], ["best_single", "random_search"], 1, folder, say=lambda text: None))
     with pytest.raises(RunError, match="holds no finished comparison"):
         gather(run, folder)
-    (folder / "table.json").write_text(json.dumps(table))
+    (folder / "table.json").write_text(json.dumps(table.content()))
     assert gather(run).table is None
     page = html_page(gather(run, folder))
     assert "random_search" in page

@@ -13,7 +13,7 @@ from hswarm.cli.sweep import best_of_many
 from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.errors import ConfigError
 from hswarm.experiments.parameters import SPACES, read_space
-from hswarm.experiments.sweep import Plan
+from hswarm.experiments.sweep import Plan, Trial
 from hswarm.runs.directory import Run
 
 pytest.importorskip("optuna")
@@ -148,11 +148,14 @@ def test_hopeless_trials_are_given_up_early(tmp_path, root):
 
 
 def test_a_sweep_says_how_many_points_it_drew_and_what_the_best_is_worth() -> None:
-    rows = [{"parameters": {"a": value}} for value in (1, 2, 2)]
-    said = best_of_many(Plan(tuple(read_space(SPACES["paper"]))), {"trials": rows})
+    rows = [
+        Trial(trial=i, state="complete", score=0.5, parameters={"a": value}, iterations=1, fault="")
+        for i, value in enumerate((1, 2, 2))
+    ]
+    said = best_of_many(Plan(tuple(read_space(SPACES["paper"]))), rows)
     assert "2 of 1,350 points" in said
     assert "winner's curse" in said
-    assert "2 points drawn" in best_of_many(Plan(tuple(read_space(["role.inertia=0.1..0.3"]))), {"trials": rows})
+    assert "2 points drawn" in best_of_many(Plan(tuple(read_space(["role.inertia=0.1..0.3"]))), rows)
 
 
 def test_the_papers_grid_fits_every_recipe():

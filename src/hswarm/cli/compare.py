@@ -46,16 +46,16 @@ def _compare(arguments: argparse.Namespace) -> None:
     with continuing(f"in {path}"):
         made = run_comparison(recipes, methods, arguments.seeds, path, arguments.jobs, say, arguments.share)
     table = tabulate(made)
-    io.write_text(path / "table.json", json.dumps(table, indent=2) + "\n")
+    io.write_text(path / "table.json", json.dumps(table.content(), indent=2) + "\n")
     write_all(table, path)
-    console = results(arguments.json, table)
-    for task, rows in table["tasks"].items():
+    console = results(arguments.json, table.content())
+    for task, rows in table.tasks.items():
         shown = Table(*(HEAD[i] for i in _SHOWN), title=task)
         for row in rows:
             text = cells(row)
             shown.add_row(*(text[i] for i in _SHOWN))
         console.print(shown)
-    if len(table["tasks"]) > 1:
-        ranks = ", ".join(f"{row['method']} {row['rank']:.2f}" for row in table["overall"])
-        console.print(f"mean rank over {len(table['tasks'])} tasks: {ranks}", soft_wrap=True)
+    if len(table.tasks) > 1:
+        ranks = ", ".join(f"{row.method} {row.rank:.2f}" for row in table.overall)
+        console.print(f"mean rank over {len(table.tasks)} tasks: {ranks}", soft_wrap=True)
     console.print(f"tables and picture: {path}", soft_wrap=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
@@ -14,7 +14,7 @@ from hswarm import io
 from hswarm.cli.common import continuing, results, say
 from hswarm.config.recipe import read_recipe
 from hswarm.experiments.parameters import SPACES, read_space
-from hswarm.experiments.sweep import Plan, Pruner, Sampler
+from hswarm.experiments.sweep import Plan, Pruner, Sampler, Trial
 from hswarm.experiments.sweep import sweep as run_sweep
 from hswarm.plots.bars import bars_svg
 from hswarm.plots.points import Point, points_svg
@@ -32,33 +32,31 @@ def sweep(arguments: argparse.Namespace) -> None:
 
     with continuing(f"in {path}"):
         made = run_sweep(recipe, plan, arguments.trials, path, arguments.jobs, say)
-    console = results(arguments.json, made)
-    names = list(made["best"]["parameters"])
-    table = Table("trial", "dev", *names, title=f"{recipe.name}: the best of {len(made['trials'])} trials")
-    whole = [row for row in made["trials"] if row["score"] is not None]
-    for row in sorted(whole, key=lambda row: (-row["score"], row["trial"]))[:_SHOWN]:
-        table.add_row(str(row["trial"]), f"{row['score']:.3f}", *(f"{row['parameters'][name]}" for name in names))
+    console = results(arguments.json, made.content())
+    names = list(made.best.parameters)
+    table = Table("trial", "dev", *names, title=f"{recipe.name}: the best of {len(made.trials)} trials")
+    whole = sorted((-row.score, row.trial, row.parameters) for row in made.trials if row.score is not None)
+    for below, number, parameters in whole[:_SHOWN]:
+        table.add_row(str(number), f"{-below:.3f}", *(f"{parameters[name]}" for name in names))
     console.print(table)
-    console.print(best_of_many(plan, made), soft_wrap=True)
-    early = sum(row["state"] == "pruned" for row in made["trials"])
+    console.print(best_of_many(plan, made.trials), soft_wrap=True)
+    early = sum(row.state == "pruned" for row in made.trials)
     console.print(f"{len(whole)} trials to the end, {early} given up early", soft_wrap=True)
-    if made["importance"]:
-        shares = ", ".join(f"{name} {share:.2f}" for name, share in made["importance"].items())
+    if made.importance:
+        shares = ", ".join(f"{name} {share:.2f}" for name, share in made.importance.items())
         console.print(f"what the score depends on: {shares}", soft_wrap=True)
-        bars = bars_svg(
-            list(made["importance"]), list(made["importance"].values()), "what the score depends on: shares"
-        )
+        bars = bars_svg(list(made.importance), list(made.importance.values()), "what the score depends on: shares")
         io.write_text(path / "importance.svg", bars + "\n")
-    points = [Point(f"trial {row['trial']}", row["trial"], row["score"]) for row in whole]
+    points = [Point(f"trial {number}", number, -below) for below, number, _ in sorted(whole, key=lambda row: row[1])]
     io.write_text(path / "sweep.svg", points_svg({recipe.name: points}, "trial", "dev score") + "\n")
     console.print(
         f"the best recipe: {path / 'best.toml'}; look at test with: hswarm search {path / 'best.toml'}", soft_wrap=True
     )
 
 
-def best_of_many(plan: Plan, results: dict[str, Any]) -> str:
+def best_of_many(plan: Plan, trials: Sequence[Trial]) -> str:
     """How many points of the space were drawn, and what the best of them on dev is worth."""
-    drawn = {json.dumps(row["parameters"], sort_keys=True) for row in results["trials"]}
+    drawn = {json.dumps(trial.parameters, sort_keys=True) for trial in trials}
     sizes = [len(parameter.choices) for parameter in plan.space]
     points = f"{len(drawn)} of {math.prod(sizes):,} points" if all(sizes) else f"{len(drawn)} points"
     return (

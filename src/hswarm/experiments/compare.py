@@ -13,7 +13,7 @@ from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from hswarm.config.recipe import Recipe, read_recipe, same_recipe
 from hswarm.errors import ConfigError, RunError, UserError
 from hswarm.experiments.parallel import each
 from hswarm.methods import get_method, run_method
+from hswarm.runs.comparison import Measured, NotRun, Result, Spent, read_result
 from hswarm.runs.report import held_out
 from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import Session, planned_calls
@@ -51,7 +52,7 @@ def compare(
     jobs: int = 1,
     say: Callable[[str], None] = print,
     share: bool = True,
-) -> list[dict[str, Any]]:
+) -> list[Result]:
     """Results of all cells, in order of recipe, method and seed; those at `path` already are not made again,
     but for refused ones.
 
@@ -81,13 +82,13 @@ def compare(
         say(f"{len(cells) - len(waiting)} of {len(cells)} results are there already")
     for _, line in each(make, waiting, [str(cell.recipe) for cell in waiting], jobs, recipes[0].engine):
         say(line)
-    return [io.read_json(cell.folder / "result.json", "a result") for cell in cells]
+    return [read_result(cell.folder / "result.json") for cell in cells]
 
 
 def _is_made(cell: Cell) -> bool:
     """Whether its result is there; what was refused may be possible by now."""
     path = cell.folder / "result.json"
-    return path.is_file() and "refused" not in io.read_json(path, "a result")
+    return path.is_file() and isinstance(read_result(path), Measured)
 
 
 def make(cell: Cell) -> str:
@@ -97,39 +98,48 @@ def make(cell: Cell) -> str:
     shared = closing(Cache(cell.shared, several=True)) if cell.shared else nullcontext()
     with closing(Cache(_fresh(cell.folder) / "cache.sqlite")) as cache, shared as elsewhere:
         evaluator = replace(opened, recipe=recipe, cache=cache, elsewhere=elsewhere).evaluator
-        result: dict[str, Any] = {"task": recipe.name, "method": cell.method, "seed": cell.seed}
+        result: Result
         try:
-            result |= _measure(evaluator, cell)
-            line = f"dev {np.nanmean(result['dev']):.3f}, test {np.nanmean(result['test']):.3f}"
+            result, line = _measure(evaluator, cell)
         except UserError as fault:
-            result["refused"] = line = str(fault)
-    io.write_text(cell.folder / "result.json", json.dumps(result) + "\n")
+            line = str(fault)
+            result = NotRun(task=recipe.name, method=cell.method, seed=cell.seed, refused=line)
+    io.write_text(cell.folder / "result.json", json.dumps(result.content()) + "\n")
     return f"{recipe.name} {cell.method} seed {cell.seed}: {line}"
 
 
-def _measure(evaluator: Evaluator, cell: Cell) -> dict[str, Any]:
-    """Search, choose, then look at test once. What the search spent is noted before dev and test are measured."""
+def _measure(evaluator: Evaluator, cell: Cell) -> tuple[Measured, str]:
+    """Search, choose, then look at test once; the result and a line about it.
+
+    What the search spent is noted before dev and test are measured.
+    """
     method = get_method(cell.method, evaluator.recipe.methods.get(cell.method))
     found = run_method(method, evaluator.pool, evaluator, np.random.default_rng(cell.seed))
     selection = evaluator.select(found)
     ledger = evaluator.budget.ledger
-    spent = {
-        "calls": ledger.generated,
-        "tokens": ledger.prompt_tokens + ledger.completion_tokens,
-        "seconds": None if cell.shared else round(evaluator.budget.seconds, 2),
-    }
+    spent = Spent(
+        calls=ledger.generated,
+        tokens=ledger.prompt_tokens + ledger.completion_tokens,
+        seconds=None if cell.shared else round(evaluator.budget.seconds, 2),
+    )
     dev = evaluator.seen(selection.system)
     (test,) = evaluator.final([selection.system])
     selection.system.save(cell.folder / "system")
-    return {
-        "spent": spent,
-        "dev": io.without_nan(dev.scores.tolist()),
-        "test": io.without_nan(test.scores.tolist()),
-        "calls": selection.system.calls,
-        "tokens": test.tokens / max(1, len(test.scores)),
-        "experts": selection.system.assignment,
-        "edges": sorted(selection.system.topology.edges),
-    } | ({"selection": held_out(selection).content()} if selection.held_out else {})
+    result = Measured(
+        task=evaluator.recipe.name,
+        method=cell.method,
+        seed=cell.seed,
+        spent=spent,
+        dev=io.without_nan(dev.scores.tolist()),
+        test=io.without_nan(test.scores.tolist()),
+        calls=selection.system.calls,
+        tokens=test.tokens / max(1, len(test.scores)),
+        experts=selection.system.assignment,
+        edges=[[u, v] for u, v in sorted(selection.system.topology.edges)],
+    )
+    if selection.held_out:
+        result.selection = held_out(selection)
+    return result, f"dev {np.nanmean(dev.scores):.3f}, test {np.nanmean(test.scores):.3f}"
 
 
 def _fresh(folder: Path) -> Path:

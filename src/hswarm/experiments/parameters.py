@@ -6,7 +6,6 @@ import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hswarm.errors import ConfigError
 
@@ -28,7 +27,7 @@ class Parameter:
     """One thing to vary: `fields` share a value, one of `choices`, or from `low` to `high` (whole if both are)."""
 
     fields: tuple[str, ...]
-    choices: tuple[Any, ...] = ()
+    choices: tuple[object, ...] = ()
     low: float = 0
     high: float = 0
     log: bool = False
@@ -38,11 +37,11 @@ class Parameter:
         return ",".join(self.fields)
 
     @property
-    def labels(self) -> list[Any]:
+    def labels(self) -> list[str | int | float]:
         """The choices as plain values: lists and tables as JSON."""
         return [value if isinstance(value, str | int | float) else json.dumps(value) for value in self.choices]
 
-    def overrides(self, label: Any) -> list[str]:
+    def overrides(self, label: str | int | float) -> list[str]:
         """What sets the fields to the value of `label`, as `--set` takes it."""
         value = self.choices[self.labels.index(label)] if self.choices else label
         return [f"{field}={json.dumps(value)}" for field in self.fields]

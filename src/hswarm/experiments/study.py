@@ -18,6 +18,7 @@ from hswarm.errors import ConfigError, RunError
 from hswarm.experiments.compare import compare
 from hswarm.experts.pool import ExpertPool
 from hswarm.registry import Part, Room
+from hswarm.runs.comparison import NotRun
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.session import Session, read_pool
 from hswarm.system.cache import Cache
@@ -43,12 +44,12 @@ class StudyPlan:
     def results(self, recipes: Sequence[Recipe], methods: Sequence[str]) -> dict[tuple[str, str], Scores]:
         """Test scores, shape (seeds, questions), by (name of the recipe, method): found there or searched for now, by
         `compare` in the study's folder. Methods that cannot run on a recipe are left out and noted in `refused`."""
-        found: dict[tuple[str, str], list[list[float]]] = {}
+        found: dict[tuple[str, str], list[list[float | None]]] = {}
         for result in compare(recipes, methods, self.seeds, self.path, self.jobs, self.say):
-            if "refused" in result:
-                self.refused.append(f"{result['method']} on {result['task']} was not run: {result['refused']}")
+            if isinstance(result, NotRun):
+                self.refused.append(f"{result.method} on {result.task} was not run: {result.refused}")
             else:
-                found.setdefault((result["task"], result["method"]), []).append(result["test"])
+                found.setdefault((result.task, result.method), []).append(result.test)
         if not found:
             raise RunError(f"no method could run: {self.refused[0]}")
         return {cell: np.array(rows, dtype=np.float64) for cell, rows in found.items()}

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from hswarm.experiments.parameters import Parameter
 from hswarm.experiments.search import carry_on
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.runs.schema import HistoryEntry
+from hswarm.runs.schema import HistoryEntry, Record
 from hswarm.session.session import Session
 from hswarm.session.settings import SearchSettings
 
@@ -50,6 +50,28 @@ class Plan:
     seed: int = 0
 
 
+Value = bool | int | float | str  # of a parameter; lists and tables are JSON
+
+
+class Trial(Record):
+    """A trial of a sweep: its parameters by name, its dev score, None unless it was searched to the end."""
+
+    trial: int
+    state: str
+    score: float | None
+    parameters: dict[str, Value]
+    iterations: int
+    fault: str
+
+
+class Swept(Record):
+    """results.json: the best trial, what the score depends on (shares by parameter; None: too few trials), all."""
+
+    best: Trial
+    importance: dict[str, float] | None
+    trials: list[Trial]
+
+
 class Slot(NamedTuple):
     """The place of one trial: its number, the sweep's folder, whether others run beside it."""
 
@@ -60,7 +82,7 @@ class Slot(NamedTuple):
 
 def sweep(
     recipe: Recipe, plan: Plan, trials: int, path: Path, jobs: int = 1, say: Callable[[str], None] = print
-) -> dict[str, Any]:
+) -> Swept:
     """Carry out what is missing of `trials` trials, `jobs` at a time; returns what results.json holds."""
     if trials < 1 or jobs < 1:
         raise ConfigError([f"--trials and --jobs must be at least 1, got {trials} and {jobs}"])
@@ -195,7 +217,7 @@ def _study(path: Path, plan: Plan, number: int = 0, beside: bool = False) -> opt
 
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(path / "study.journal")))
     seed = plan.seed * 100_003 + number
-    samplers: dict[str, Callable[[], Any]] = {
+    samplers: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
         "tpe": lambda: optuna.samplers.TPESampler(seed=seed, constant_liar=beside),
         "random": lambda: optuna.samplers.RandomSampler(seed=seed),
         "grid": lambda: _fixed(_point(plan, number)),
@@ -217,7 +239,7 @@ def _study(path: Path, plan: Plan, number: int = 0, beside: bool = False) -> opt
     return study
 
 
-def _fixed(point: Mapping[str, Any]) -> Any:
+def _fixed(point: Mapping[str, Value]) -> optuna.samplers.BaseSampler:
     """A sampler of one point. Optuna's own of a grid counts points by itself, which two processes do twice."""
     import optuna
 
@@ -226,14 +248,14 @@ def _fixed(point: Mapping[str, Any]) -> Any:
         return optuna.samplers.PartialFixedSampler(dict(point), optuna.samplers.RandomSampler())
 
 
-def _point(plan: Plan, number: int) -> dict[str, Any]:
+def _point(plan: Plan, number: int) -> dict[str, Value]:
     """Point `number` of the grid, in an order drawn by seed."""
     points = list(itertools.product(*(dimension.labels for dimension in plan.space)))
     order = np.random.default_rng(plan.seed).permutation(len(points))
     return {d.name: value for d, value in zip(plan.space, points[order[number % len(points)]], strict=True)}
 
 
-def _distribution(dimension: Parameter) -> Any:
+def _distribution(dimension: Parameter) -> optuna.distributions.BaseDistribution:
     import optuna
 
     if dimension.choices:
@@ -248,36 +270,36 @@ def _by_number(study: optuna.Study) -> dict[int, optuna.trial.FrozenTrial]:
     return {trial.user_attrs["slot"]: trial for trial in study.trials if "slot" in trial.user_attrs}
 
 
-def _short(parameters: Mapping[str, Any]) -> str:
+def _short(parameters: Mapping[str, Value]) -> str:
     return ", ".join(
         f"{name.split(',')[0]} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in parameters.items()
     )
 
 
-def _results(study: optuna.Study, plan: Plan, path: Path) -> dict[str, Any]:
+def _results(study: optuna.Study, plan: Plan, path: Path) -> Swept:
     """The trials, the best first, what mattered, and the best recipe, written out."""
     found = sorted(_by_number(study).items(), key=lambda item: item[0])
     rows = [
-        {
-            "trial": number,
-            "state": trial.state.name.lower(),
-            "score": trial.value,
-            "parameters": trial.params,
+        Trial(
+            trial=number,
+            state=trial.state.name.lower(),
+            score=trial.value,
+            parameters=trial.params,
             # a kill may lose what was told of an iteration, so a whole trial counts its own
-            "iterations": trial.user_attrs.get("iterations", len(trial.intermediate_values)),
-            "fault": trial.user_attrs.get("fault", ""),
-        }
+            iterations=trial.user_attrs.get("iterations", len(trial.intermediate_values)),
+            fault=trial.user_attrs.get("fault", ""),
+        )
         for number, trial in found
     ]
-    whole = [row for row in rows if row["state"] == "complete"]
+    whole = [(row.score, -row.trial, row) for row in rows if row.state == "complete" and row.score is not None]
     if not whole:
-        raise RunError(f"no trial came to its end: {rows[0]['fault'] or rows[0]['state'] if rows else 'there is none'}")
-    best = max(whole, key=lambda row: (row["score"], -row["trial"]))
-    overrides = [text for dimension in plan.space for text in dimension.overrides(best["parameters"][dimension.name])]
+        raise RunError(f"no trial came to its end: {rows[0].fault or rows[0].state if rows else 'there is none'}")
+    *_, best = max(whole)
+    overrides = [text for dimension in plan.space for text in dimension.overrides(best.parameters[dimension.name])]
     io.write_text(path / "best.toml", varied(read_recipe(path / "recipe.toml"), overrides).to_toml())
-    results = {"best": best, "importance": _importance(study, len(whole)), "trials": rows}
-    io.write_text(path / "results.json", json.dumps(results, indent=2) + "\n")
+    results = Swept(best=best, importance=_importance(study, len(whole)), trials=rows)
+    io.write_text(path / "results.json", json.dumps(results.content(), indent=2) + "\n")
     return results
 
 

@@ -23,10 +23,10 @@ from hswarm.plots.graph import graph_mermaid, graph_svg
 from hswarm.report.examples import Examples, read_examples
 from hswarm.report.overview import overview, unparsed
 from hswarm.report.table import HEAD, cells
+from hswarm.runs.comparison import Comparison
 from hswarm.runs.cost import forecast_text
 from hswarm.runs.directory import Run
 from hswarm.runs.schema import (
-    Compared,
     Fault,
     Generation,
     HistoryEntry,
@@ -449,8 +449,8 @@ def _table(run: Run, comparison: Path | None) -> tuple[Sequence[str], Sequence[S
         )
     if not ours:
         return None
-    made = checked(io.read_json(folder / "table.json", "a comparison"), Compared, folder / "table.json")
-    return HEAD, [cells(row.content()) for row in made.tasks.get(run.recipe.name, [])]
+    made = checked(io.read_json(folder / "table.json", "a comparison"), Comparison, folder / "table.json")
+    return HEAD, [cells(row) for row in made.tasks.get(run.recipe.name, [])]
 
 
 def _commands(run: Run) -> list[str]:

@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,104 +13,108 @@ from numpy.typing import NDArray
 from hswarm.core.stats import bootstrap_interval, holm, paired_test
 from hswarm.io import write_text
 from hswarm.plots.points import Point, points_svg
+from hswarm.runs.comparison import Comparison, Difference, Measured, NotRun, Overall, Refused, Result, Row, Spent
 
 Array = NDArray[np.float64]
 REFERENCES = ("best_single", "hswarm")
 
 
-def tabulate(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """{"tasks": {task: rows}, "overall": rows}: a row a method.
+def tabulate(results: Sequence[Result]) -> Comparison:
+    """The table of `results`: a row a method on each task, and one over all tasks.
 
     Scores of an example are averaged over seeds before systems are compared on it, so that p-values count examples,
     not seeds. p-values are Holm's over all methods compared with one reference on one task.
     """
-    tasks: dict[str, list[dict[str, Any]]] = {}
-    for task in dict.fromkeys(result["task"] for result in results):
-        by_method: dict[str, list[Mapping[str, Any]]] = {}
+    tasks: dict[str, list[Refused | Row]] = {}
+    for task in dict.fromkeys(result.task for result in results):
+        by_method: dict[str, list[Result]] = {}
         for result in results:
-            if result["task"] == task:
-                by_method.setdefault(result["method"], []).append(result)
+            if result.task == task:
+                by_method.setdefault(result.method, []).append(result)
         tasks[task] = _task_rows(by_method)
-    return {"tasks": tasks, "overall": _overall(tasks)}
+    table = Comparison(tasks=tasks)
+    table.overall = _overall([table.rows(task) for task in tasks])
+    return table
 
 
-def _task_rows(by_method: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    whole = {name: made for name, made in by_method.items() if not any("refused" in result for result in made)}
-    tests = {name: np.array([result["test"] for result in made], dtype=np.float64) for name, made in whole.items()}
-    means = {name: np.nanmean(test, axis=0) for name, test in tests.items()}
-    rows = []
-    for name, made in by_method.items():
-        if name not in whole:
-            reason = next(result["refused"] for result in made if "refused" in result)
-            rows.append({"method": name, "refused": reason})
-            continue
-        dev = np.nanmean(np.array([result["dev"] for result in made], dtype=np.float64))
-        scored = means[name][~np.isnan(means[name])]
-        low, high = bootstrap_interval(scored, np.random.default_rng(0))
-        rows.append(
-            {
-                "method": name,
-                "test": float(scored.mean()),
-                "ci": [low, high],
-                "n": len(scored),
-                "seeds": len(made),
-                "sd": float(np.nanmean(tests[name], axis=1).std(ddof=1)) if len(made) > 1 else None,
-                "dev": float(dev),
-                "drop": float(dev - scored.mean()),
-                "calls": float(np.mean([result["calls"] for result in made])),
-                "tokens": float(np.mean([result["tokens"] for result in made])),
-                "spent": {
-                    key: _mean([result["spent"][key] for result in made]) for key in ("calls", "tokens", "seconds")
-                },
-            }
-        )
+def _task_rows(by_method: Mapping[str, Sequence[Result]]) -> list[Refused | Row]:
+    rows: list[Refused | Row] = []
+    means: dict[str, Array] = {}
+    for name, results in by_method.items():
+        made = [result for result in results if isinstance(result, Measured)]
+        tests, devs = _scores([result.test for result in made]), _scores([result.dev for result in made])
+        if refusal := next((result.refused for result in results if isinstance(result, NotRun)), ""):
+            rows.append(Refused(method=name, refused=refusal))
+        elif np.isnan(tests).all() or np.isnan(devs).all():
+            rows.append(Refused(method=name, refused="every call failed, so there is no score"))
+        else:
+            means[name] = np.nanmean(tests, axis=0)
+            rows.append(_row(name, made, tests, float(np.nanmean(devs))))
+    whole = [row for row in rows if isinstance(row, Row)]
     for reference in REFERENCES:
         if reference in means:
-            _compare(rows, means, reference)
+            _compare(whole, means, reference)
     return rows
 
 
-def _compare(rows: Sequence[dict[str, Any]], means: Mapping[str, Array], reference: str) -> None:
+def _scores(rows: Sequence[Sequence[float | None]]) -> Array:
+    return np.array(rows, dtype=np.float64)
+
+
+def _row(name: str, made: Sequence[Measured], tests: Array, dev: float) -> Row:
+    mean = np.nanmean(tests, axis=0)
+    scored = mean[~np.isnan(mean)]
+    return Row(
+        method=name,
+        test=float(scored.mean()),
+        ci=[*bootstrap_interval(scored, np.random.default_rng(0))],
+        n=len(scored),
+        seeds=len(made),
+        sd=float(np.nanmean(tests, axis=1).std(ddof=1)) if len(made) > 1 else None,
+        dev=dev,
+        drop=float(dev - scored.mean()),
+        calls=float(np.mean([result.calls for result in made])),
+        tokens=float(np.mean([result.tokens for result in made])),
+        spent=Spent(
+            calls=_mean([result.spent.calls for result in made]),
+            tokens=_mean([result.spent.tokens for result in made]),
+            seconds=_mean([result.spent.seconds for result in made]),
+        ),
+    )
+
+
+def _compare(rows: Sequence[Row], means: Mapping[str, Array], reference: str) -> None:
     """Add to each row the paired difference to `reference`, with Holm's p-value, and the gain in per cent."""
-    others = [row for row in rows if "test" in row and row["method"] != reference]
+    others = [row for row in rows if row.method != reference]
     base, found = means[reference], []
     for row in others:
-        both = ~np.isnan(means[row["method"]]) & ~np.isnan(base)
-        found.append(paired_test(means[row["method"]][both], base[both], np.random.default_rng(0)))
+        both = ~np.isnan(means[row.method]) & ~np.isnan(base)
+        found.append(paired_test(means[row.method][both], base[both], np.random.default_rng(0)))
     for row, paired, p_value in zip(others, found, holm([each.p_value for each in found]), strict=True):
-        row[f"to_{reference}"] = {"difference": paired.difference, "ci": [paired.low, paired.high], "p_value": p_value}
+        difference = Difference(difference=paired.difference, ci=[paired.low, paired.high], p_value=p_value)
+        setattr(row, f"to_{reference}", difference)
     level = float(np.nanmean(base))
-    for row in rows:
-        if "test" in row and reference == "best_single":
-            row["gain"] = 100 * (row["test"] / level - 1) if level > 0 else None
+    for row in rows if reference == "best_single" else ():
+        row.gain = 100 * (row.test / level - 1) if level > 0 else None
 
 
-def _overall(tasks: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+def _overall(tasks: Sequence[Sequence[Row]]) -> list[Overall]:
     """Mean rank (1 is best; ties share the mean of their ranks), mean test score and mean gain of the methods that
     have a score on every task."""
-    scores = [{row["method"]: row["test"] for row in rows if "test" in row} for rows in tasks.values()]
+    scores = [{row.method: row.test for row in rows} for rows in tasks]
     names = [name for name in (scores[0] if scores else {}) if all(name in score for score in scores)]
     ranks = {name: [_rank(score[name], [score[other] for other in names]) for score in scores] for name in names}
-    gains = {
-        name: [
-            row["gain"]
-            for rows in tasks.values()
-            for row in rows
-            if row["method"] == name and row.get("gain") is not None
-        ]
-        for name in names
-    }
     made = [
-        {
-            "method": name,
-            "rank": float(np.mean(ranks[name])),
-            "test": float(np.mean([s[name] for s in scores])),
-            "gain": float(np.mean(gains[name])) if gains[name] else None,
-            "tasks": len(scores),
-        }
+        Overall(
+            method=name,
+            rank=float(np.mean(ranks[name])),
+            test=float(np.mean([score[name] for score in scores])),
+            gain=_mean([row.gain for rows in tasks for row in rows if row.method == name]),
+            tasks=len(scores),
+        )
         for name in names
     ]
-    return sorted(made, key=lambda row: row["rank"])
+    return sorted(made, key=lambda row: row.rank)
 
 
 def _rank(score: float, scores: Sequence[float]) -> float:
@@ -137,30 +140,30 @@ HEAD = (
 )
 
 
-def cells(row: Mapping[str, Any]) -> list[str]:
+def cells(row: Refused | Row) -> list[str]:
     """A row as text, under HEAD."""
-    if "refused" in row:
-        return [row["method"], f"not run: {row['refused']}", *[""] * (len(HEAD) - 2)]
-    low, high = row["ci"]
-    compared = [text for reference in REFERENCES for text in _difference(row.get(f"to_{reference}"))]
+    if isinstance(row, Refused):
+        return [row.method, f"not run: {row.refused}", *[""] * (len(HEAD) - 2)]
+    low, high = row.ci
     return [
-        row["method"],
-        f"{row['test']:.3f}",
+        row.method,
+        f"{row.test:.3f}",
         f"{low:.3f} to {high:.3f}",
-        _number(row["sd"], ".3f"),
-        f"{row['drop']:+.3f}",
-        _number(row.get("gain"), "+.1f"),
-        *compared,
-        f"{row['calls']:.1f}",
-        f"{row['tokens']:.0f}",
-        f"{row['spent']['calls']:.0f}",
-        f"{row['spent']['tokens']:.0f}",
-        _number(row["spent"]["seconds"], ".1f"),
+        _number(row.sd, ".3f"),
+        f"{row.drop:+.3f}",
+        _number(row.gain, "+.1f"),
+        *_difference(row.to_best_single),
+        *_difference(row.to_hswarm),
+        f"{row.calls:.1f}",
+        f"{row.tokens:.0f}",
+        _number(row.spent.calls, ".0f"),
+        _number(row.spent.tokens, ".0f"),
+        _number(row.spent.seconds, ".1f"),
     ]
 
 
-def _difference(compared: Mapping[str, Any] | None) -> list[str]:
-    return [f"{compared['difference']:+.3f}", f"{compared['p_value']:.3f}"] if compared else ["", ""]
+def _difference(compared: Difference | None) -> list[str]:
+    return [f"{compared.difference:+.3f}", f"{compared.p_value:.3f}"] if compared else ["", ""]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -172,15 +175,12 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def markdown(table: Mapping[str, Any]) -> str:
+def markdown(table: Comparison) -> str:
     """All tables as Markdown."""
     parts = []
-    for task, rows in table["tasks"].items():
+    for task, rows in table.tasks.items():
         parts.append(f"## {task}\n\n{_pipes(HEAD, [cells(row) for row in rows])}")
-    overall = [
-        [row["method"], f"{row['rank']:.2f}", f"{row['test']:.3f}", _number(row["gain"], "+.1f")]
-        for row in table["overall"]
-    ]
+    overall = [[row.method, f"{row.rank:.2f}", f"{row.test:.3f}", _number(row.gain, "+.1f")] for row in table.overall]
     parts.append(f"## over all tasks\n\n{_pipes(('method', 'mean rank', 'mean test', 'mean gain %'), overall)}")
     return "\n\n".join(parts) + "\n"
 
@@ -190,21 +190,21 @@ def _pipes(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def comma_separated(table: Mapping[str, Any]) -> str:
+def comma_separated(table: Comparison) -> str:
     """One CSV of all tasks."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["task", *HEAD])
-    for task, rows in table["tasks"].items():
+    for task, rows in table.tasks.items():
         writer.writerows([task, *cells(row)] for row in rows)
     return out.getvalue()
 
 
-def latex(table: Mapping[str, Any]) -> str:
+def latex(table: Comparison) -> str:
     """One tabular a task: method, test, gain, p, calls an answer."""
     parts = []
-    for task, rows in table["tasks"].items():
-        body = [" & ".join(_escape(cells(row)[i]) for i in (0, 1, 2, 5, 7, 10)) for row in rows if "test" in row]
+    for task in table.tasks:
+        body = [" & ".join(_escape(cells(row)[i]) for i in (0, 1, 2, 5, 7, 10)) for row in table.rows(task)]
         head = " & ".join(_escape(HEAD[i]) for i in (0, 1, 2, 5, 7, 10))
         lines = " \\\\\n".join([head, *body])
         parts.append(f"% {task}\n\\begin{{tabular}}{{lrrrrr}}\n{lines} \\\\\n\\end{{tabular}}\n")
@@ -215,16 +215,13 @@ def _escape(text: str) -> str:
     return text.replace("_", "\\_").replace("%", "\\%")
 
 
-def pareto_svg(table: Mapping[str, Any]) -> str:
+def pareto_svg(table: Comparison) -> str:
     """Score against tokens an answer, one panel a task; methods that no other beats at less cost are joined."""
-    panels = {
-        task: [Point(row["method"], row["tokens"], row["test"]) for row in rows if "test" in row]
-        for task, rows in table["tasks"].items()
-    }
+    panels = {task: [Point(row.method, row.tokens, row.test) for row in table.rows(task)] for task in table.tasks}
     return points_svg(panels, "tokens an answer", "test score", labelled=True, marked="hswarm") + "\n"
 
 
-def write_all(table: Mapping[str, Any], folder: Path) -> None:
+def write_all(table: Comparison, folder: Path) -> None:
     """table.md, table.csv, table.tex and pareto.svg."""
     write_text(folder / "table.md", markdown(table))
     write_text(folder / "table.csv", comma_separated(table))

@@ -324,42 +324,6 @@ class Saved(Record):
         return self
 
 
-class _Compared(Record):
-    difference: float
-    p_value: float
-
-
-class _Spent(Record):
-    calls: float | None
-    tokens: float | None
-    seconds: float | None
-
-
-class Row(Record):
-    method: str
-    test: float
-    ci: Ends
-    sd: float | None
-    drop: float
-    calls: float
-    tokens: float
-    spent: _Spent
-    gain: float | None = None
-    to_best_single: _Compared | None = None
-    to_hswarm: _Compared | None = None
-
-
-class Refused(Record):
-    method: str
-    refused: str
-
-
-class Compared(Record):
-    """table.json of a comparison."""
-
-    tasks: dict[str, list[Refused | Row]]
-
-
 def checked(content: object, form: type[R], where: Path | str) -> R:
     """`content` of the file `where` as an object, less those parts of another form that can be left out (`left_out`).
 
