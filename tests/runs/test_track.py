@@ -173,3 +173,15 @@ def test_every_tracker_takes_the_names(tmp_path, toy_recipe):
     assert metrics(entry)["jfk/a_b_c_"] == 0.5
     assert "jfk/none" not in metrics(entry)
     assert outcome(run.report.model_copy(update={"test": None})).keys() >= {"dev/found", "seconds"}
+
+
+def test_a_generation_of_growth_is_told_in_numbers(tmp_path):
+    run = search(build_recipe(toy_content(method="growth") | {"budget": {"calls": 300}}), tmp_path / "run")
+    few, last = run.history()[1], run.history()[-1]
+    told = metrics(few)
+    assert told["growth/tried"] == few.growth.rungs[0][1] >= told["growth/finished"] == few.growth.rungs[-1][1]
+    assert told["growth/known"] == few.growth.known
+    assert told["replies/unparsed"] == few.growth.unparsed
+    assert "growth/asked" not in metrics(
+        last.model_copy(update={"growth": last.growth.model_copy(update={"asked": 0})})
+    )

@@ -109,7 +109,8 @@ class Tracker(Progress):
 def metrics(entry: HistoryEntry) -> dict[str, float]:
     """The numbers of an iteration, from its line of the history; what is not known is left out."""
     low, high = entry.best.ci or (None, None)
-    calls, tokens, steps = entry.calls, entry.tokens, (entry.role, entry.weight, entry.scored)
+    calls, tokens, grown = entry.calls, entry.tokens, entry.growth
+    steps = [entry.role, entry.weight, entry.scored, *([grown] if grown else [])]
     found: dict[str, float | None] = {
         "dev/best": entry.best.utility,
         "dev/best_low": low,
@@ -125,6 +126,9 @@ def metrics(entry: HistoryEntry) -> dict[str, float]:
     } | {
         f"replies/{kind}": sum(getattr(step, kind) for step in steps) for kind in ("unparsed", "empty", "cut", "failed")
     }
+    if grown:
+        found |= {"growth/known": grown.known, "growth/tried": grown.rungs[0][1] if grown.rungs else 0}
+        found |= {"growth/finished": grown.rungs[-1][1] if grown.rungs else 0, "growth/asked": grown.asked or None}
     found |= {f"jfk/{name}": score for name, score in entry.weight.jfk.items()}
     return _known(found)
 
