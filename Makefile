@@ -7,7 +7,7 @@ export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test check docs audit bench clean
+.PHONY: setup demo test coverage check docs audit bench clean
 
 setup: $(READY)
 
@@ -22,8 +22,11 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@n=1; while [ -e runs/demo-$$n ]; do n=$$((n + 1)); done; $(BIN)/hswarm search recipes/demo.toml --run runs/demo-$$n
 
-test: $(READY)
-	$(BIN)/python -m pytest --cov=hswarm --cov-report=term:skip-covered
+test: $(READY)  # two processes of one thread each: threads of two tests that wait for each other take several times as long
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 20
+
+coverage: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov=hswarm --cov-report=term:skip-covered
 
 check: $(READY)
 	$(BIN)/ruff check .
