@@ -84,7 +84,8 @@ class Term:
         """The term with nodes replaced, each by the term beside it, and all that reads them made over."""
         made: dict[Term, Term] = {}
         for node in self.nodes:
-            made[node] = changes.get(node) or Term.of(node.mix, [made[u] for u in node.reads])
+            above = any(made[u] != u for u in node.reads)  # made over only where something below has changed
+            made[node] = changes.get(node) or (Term.of(node.mix, [made[u] for u in node.reads]) if above else node)
         return made[self]
 
     def text(self, names: Sequence[str]) -> str:
