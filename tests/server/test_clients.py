@@ -74,12 +74,16 @@ def test_conversations_become_one_question(address: str) -> None:
             {"role": "user", "content": "Hello"},
             {"role": "assistant", "content": None, "tool_calls": calls},
             {"role": "tool", "tool_call_id": "1", "content": "3"},
+            {
+                "role": "assistant",
+                "tool_calls": [{"id": "2", "type": "custom", "custom": {"name": "sub", "input": "4"}}],
+            },
             {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
             USER | {"name": "me"},
         ],
     ).startswith(
         'Be brief.\n\nBe kind.\n\nSaid before:\nUser: Hello\nAssistant: (calls add with {"a": 1})\nTool: 3\n'
-        f"Assistant: No.\n\n{QUESTION}"
+        f"Assistant: (calls sub with 4)\nAssistant: No.\n\n{QUESTION}"
     )
     said = asked(address, [USER, {"role": "assistant", "content": "It is"}])
     assert said.startswith(f"Said before:\nUser: {QUESTION}\nAssistant: It is\n\nWrite the assistant's next message.")
@@ -129,6 +133,18 @@ def test_what_would_change_the_answer_is_refused(address: str, more: dict[str, A
     assert (status, reply["error"]["param"], reply["error"]["code"]) == (400, param, "unsupported_parameter")
 
 
+@pytest.mark.parametrize("prompt", [[1, 2], [[1, 2], [3]]])
+def test_prompts_of_token_numbers_are_refused_by_name(address: str, prompt: list[Any]) -> None:
+    status, reply = post(address, {"model": "toy", "prompt": prompt}, "/v1/completions")
+    assert (status, reply["error"]["message"]) == (400, "prompt: token numbers are not supported; send text")
+
+
+def test_an_unknown_path_is_told_which_there_are(address: str) -> None:
+    status, reply = post(address, {"model": "toy", "input": "a"}, "/v1/embeddings")
+    assert status == 404
+    assert "POST /v1/embeddings: Not Found; there are /v1/chat/completions, " in reply["error"]["message"]
+
+
 def test_head_of_health(address: str) -> None:
     with urllib.request.urlopen(urllib.request.Request(f"{address}/health", method="HEAD")) as reply:
         assert (reply.status, reply.read()) == (200, b"")
@@ -145,13 +161,15 @@ def test_responses_whole_and_streamed_through_the_official_client(address: str) 
             {"type": "reasoning", "id": "r", "summary": []},
             {"type": "function_call", "call_id": "1", "name": "add", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "1", "output": "3"},
+            {"type": "custom_tool_call", "call_id": "2", "name": "sub", "input": "4"},
+            {"type": "custom_tool_call_output", "call_id": "2", "output": "5"},
             *[item.model_dump() for item in reply.output],
             USER,
         ]
         body = {"hswarm": {"trace": True}}
         again = client.responses.create(model="toy", input=turns, extra_body=body)
         assert (
-            f"Said before:\nUser: Hello\nAssistant: (calls add with {{}})\nTool: 3\nAssistant: {ANSWER}\n\n{QUESTION}"
+            f"Said before:\nUser: Hello\nAssistant: (calls add with {{}})\nTool: 3\nAssistant: (calls sub with 4)\nTool: 5\nAssistant: {ANSWER}\n\n{QUESTION}"
             in again.hswarm["nodes"][0]["prompt"]
         )
         with client.responses.stream(model="toy", input=QUESTION) as stream:

@@ -223,8 +223,10 @@ async def _own_fault(request: Request, fault: Exception) -> JSONResponse:
 
 async def _http(request: Request, fault: Exception) -> JSONResponse:
     assert isinstance(fault, HTTPException)
-    where = f"{request.method} {request.url.path}: " if fault.status_code in (404, 405) else ""
-    message = f"{where}{fault.detail}{'; the API is under /v1' if where else ''}"
+    message = str(fault.detail)
+    if fault.status_code in (404, 405):
+        there = ", ".join(route.path for route in request.app.routes if isinstance(route, Route))
+        message = f"{request.method} {request.url.path}: {message}; there are {there}"
     return JSONResponse(ApiFault(fault.status_code, message).body(), fault.status_code, fault.headers)
 
 

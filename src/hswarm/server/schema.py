@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from hswarm.engines.base import Sampling
 from hswarm.server.ask import FRESH
@@ -69,13 +70,19 @@ class Part(BaseModel):
 
 
 class Call(BaseModel):
-    """A tool that the assistant called, in an earlier turn."""
+    """A tool that the assistant called, in an earlier turn; what a custom tool is given is its `input`."""
 
     class Function(BaseModel):
         name: str = ""
         arguments: str = ""
+        input: str = ""
 
-    function: Function = Function()
+    function: Function | None = None
+    custom: Function | None = None
+
+    def __str__(self) -> str:
+        called = self.function or self.custom or Call.Function()
+        return _called(called.name, called.arguments or called.input)
 
 
 class Message(BaseModel):
@@ -86,7 +93,7 @@ class Message(BaseModel):
 
     def words(self, place: str) -> str:
         """The message's text; ApiFault for anything else."""
-        called = [f"(calls {call.function.name} with {call.function.arguments})" for call in self.tool_calls or []]
+        called = list(map(str, self.tool_calls or []))
         return "\n".join([text for text in [words(self.content, place), *called] if text])
 
 
@@ -226,6 +233,15 @@ class CompletionRequest(AskRequest):
     max_tokens: int | None = Field(None, ge=1)
     n: int | None = Field(None, ge=1)
 
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _text(cls, prompt: object) -> object:
+        """PydanticCustomError for numbers of tokens: the nodes may have several tokenizers."""
+        first = prompt[0] if isinstance(prompt, list) and prompt else None
+        if isinstance(first, int) or (isinstance(first, list) and first and isinstance(first[0], int)):
+            raise PydanticCustomError("tokens", "token numbers are not supported; send text")
+        return prompt
+
     @property
     def longest(self) -> int | None:
         return self.max_tokens
@@ -246,15 +262,16 @@ class Item(BaseModel):
     content: str | list[Part] | None = None
     name: str = ""
     arguments: str = ""
+    input: str = ""
     output: str | list[Part] = ""
 
     def said(self, place: str) -> tuple[str, str] | None:
         """(role, text); None for an item that is not part of the conversation."""
         if self.type == "message":
             return self.role, words(self.content, f"{place}.content")
-        if self.type == "function_call":
-            return "assistant", f"(calls {self.name} with {self.arguments})"
-        if self.type == "function_call_output":
+        if self.type in ("function_call", "custom_tool_call"):
+            return "assistant", _called(self.name, self.arguments or self.input)
+        if self.type in ("function_call_output", "custom_tool_call_output"):
             return "tool", words(self.output, f"{place}.output")
         if self.type == "reasoning":
             return None
@@ -288,6 +305,10 @@ class ResponseRequest(AskRequest):
         if self.text and self.text.format.get("type") != "text":
             raise _not_offered("text")
         super().check(limits)
+
+
+def _called(name: str, given: str) -> str:
+    return f"(calls {name} with {given})"
 
 
 def words(content: str | Sequence[Part] | None, place: str) -> str:
