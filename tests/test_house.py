@@ -15,6 +15,7 @@ ORDER = [
     "errors",
     "consent",
     "io",
+    "patterns",
     "registry",
     "options",
     "workers",

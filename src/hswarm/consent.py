@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from hswarm.errors import ConfigError, ConsentError
 
@@ -42,9 +42,13 @@ class _Place(NamedTuple):
         return cls(parts.scheme, parts.hostname or "", parts.port, parts.path.rstrip("/"))
 
     def covers(self, other: _Place) -> bool:
-        """Whether `other` is the same host and, where this names a port or a path, the same port and under the path."""
+        """Whether `other` is the same host and, where this names a port or a path, the same port and under the path.
+
+        Nothing is under a path that goes up again ("..", however it is written): the server might follow it.
+        """
         same_port = self.port in (None, other.port)
-        under = f"{other.path}/".startswith(f"{self.path}/")
+        goes_up = ".." in unquote(unquote(other.path)).replace("\\", "/").split("/")
+        under = not self.path or (f"{other.path}/".startswith(f"{self.path}/") and not goes_up)
         return (self.scheme, self.host) == (other.scheme, other.host) and same_port and under
 
 

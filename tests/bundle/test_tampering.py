@@ -16,6 +16,7 @@ from hswarm.cli.main import main
 from hswarm.config.recipe import Recipe, read_recipe, varied
 from hswarm.errors import HSwarmError, RunError
 from hswarm.experts.fingerprint import base_hashes
+from hswarm.experts.pool import read_expert
 from hswarm.system.load import load
 
 
@@ -97,6 +98,9 @@ LIES = {
     "text as a size": ("topology", {"size": "9", "edges": []}),
     "no experts": ("nodes", []),
     "words as tokens": ("sampling", {"max_new_tokens": "many"}),
+    "a temperature too small for arithmetic": ("sampling", {"temperature": 1e-320}),
+    "a share of nothing": ("sampling", {"top_p": -1.0}),
+    "no tokens": ("sampling", {"max_new_tokens": 0}),
     "a list as instruction": ("prompts", {"instruction": ["a"]}),
     "an engine that is none": ("engine", {"name": "toy", "batch": "all"}),
 }
@@ -119,6 +123,23 @@ def test_a_system_that_lies_is_refused_before_anything_is_built(bundle: Path, li
     done = subprocess.run([sys.executable, "-c", code, str(bundle)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "is not a system as hswarm writes it" in done.stdout
+
+
+def test_an_expert_is_read_once_at_however_many_nodes(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bundle / "manifest.json").unlink()
+    description = json.loads((bundle / "system.json").read_text())
+    one = description["nodes"][0]
+    edges = [[i, i + 1] for i in range(499)]
+    many = {"topology": {"size": 500, "edges": edges}, "nodes": [one] * 500, "seeds": []}
+    (bundle / "system.json").write_text(json.dumps(description | many))
+    read: list[Path] = []
+    monkeypatch.setattr("hswarm.system.load.read_expert", lambda path: read.append(path) or read_expert(path))
+    assert load(bundle).topology.size == 500
+    assert len(read) == 1
+    many["nodes"] = [one] * 499 + [one | {"digest": "0" * 64}]
+    (bundle / "system.json").write_text(json.dumps(description | many))
+    with pytest.raises(RunError, match="has two digests"):
+        load(bundle)
 
 
 def test_a_strangers_system_starts_no_workers(bundle: Path) -> None:

@@ -17,9 +17,12 @@ USER = {"role": "user", "content": QUESTION}
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
 
 
-def post(address: str, body: bytes | dict[str, Any], path: str = "/v1/chat/completions") -> tuple[int, Any]:
+def post(
+    address: str, body: bytes | dict[str, Any], path: str = "/v1/chat/completions", **headers: str
+) -> tuple[int, Any]:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(address + path, content, {"content-type": "application/json"})
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(address + path, content, {"content-type": "application/json"} | named)
     try:
         with urllib.request.urlopen(request) as reply:
             return reply.status, json.loads(reply.read())
@@ -143,6 +146,34 @@ def test_an_unknown_path_is_told_which_there_are(address: str) -> None:
     status, reply = post(address, {"model": "toy", "input": "a"}, "/v1/embeddings")
     assert status == 404
     assert "POST /v1/embeddings: Not Found; there are /v1/chat/completions, " in reply["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("site", "origin", "status"),
+    [
+        ("cross-site", "https://evil.example", 403),
+        ("same-site", "http://evil.localhost", 403),
+        ("cross-site", "null", 403),
+        ("same-origin", "http://127.0.0.1", 200),
+        ("none", "null", 200),
+        ("cross-site", "chrome-extension://abc", 200),
+    ],
+)
+def test_no_other_web_site_asks_through_a_browser(address: str, site: str, origin: str, status: int) -> None:
+    found, reply = post(
+        address, {"model": "toy", "messages": [USER]}, sec_fetch_site=site, origin=origin, content_type="text/plain"
+    )
+    assert found == status, reply
+
+
+def test_few_texts_end_an_answer_and_names_are_told_short(address: str) -> None:
+    body = {"model": "toy", "messages": [USER], "stop": [str(i) for i in range(100, 117)]}
+    status, reply = post(address, body)
+    assert (status, reply["error"]["param"]) == (400, "stop")
+    body = {"model": "toy", "input": QUESTION, "metadata": {str(i): "x" for i in range(17)}}
+    assert post(address, body, "/v1/responses")[0] == 400
+    status, reply = post(address, {"model": "x" * 100_000, "messages": [USER]})
+    assert (status, len(reply["error"]["message"]) < 300) == (404, True)
 
 
 def test_head_of_health(address: str) -> None:

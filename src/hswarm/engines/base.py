@@ -19,6 +19,9 @@ from hswarm.registry import Part, Room
 engine = Room("engines", "hswarm.engines", "engine", Part)
 
 
+LEAST = 1e-4  # of temperature (or 0) and top_p: smaller values give NaN in 16 or 32 bits
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How a reply is sampled. `temperature` 0 is greedy; `seed` distinguishes repeated samples of one prompt.

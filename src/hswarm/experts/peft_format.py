@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
 from hswarm.errors import PoolError
+from hswarm.patterns import compiled, fullmatch, match
 
 Array = NDArray[np.float32]
 Kind = Literal["LoRA", "LoRA on lm_head", "LoRA on embeddings", "DoRA", "trained tokens", "bias", "modules_to_save"]
@@ -134,9 +134,13 @@ def base_of(config: Mapping[str, Any]) -> str:
 def _by_pattern(patterns: Any, module: str, default: Any) -> Any:
     """PEFT's rule: the value of the first pattern that is the module's name or an end of it."""
     for pattern, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
+        if match(_end(pattern), module):
             return value
     return default
+
+
+def _end(pattern: str) -> str:
+    return rf"(.*\.)?({pattern})$"
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -171,7 +175,7 @@ def _check_patterns(name: str, config: Mapping[str, Any]) -> None:
     for key in ("rank_pattern", "alpha_pattern"):
         patterns = config.get(key) or {}
         fit = isinstance(patterns, dict) and all(
-            _compiles(pattern) and type(value) in (int, float) and 0 < value < 2**31
+            _compiles(_end(pattern)) and type(value) in (int, float) and 0 < value < 2**31
             for pattern, value in patterns.items()
         )
         if not fit:
@@ -183,10 +187,8 @@ def _check_patterns(name: str, config: Mapping[str, Any]) -> None:
 
 def _compiles(pattern: str) -> bool:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about brackets that a later Python may read otherwise
-            re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
+        compiled(pattern)
+    except ValueError:
         return False
     return True
 
@@ -354,8 +356,9 @@ def _targeted(module: str, config: Mapping[str, Any]) -> bool:
     if isinstance(modules, list) and layers not in (None, []):
         patterns = config.get("layers_pattern") or [r"[^.]*"]
         patterns = [patterns] if isinstance(patterns, str) else patterns
-        found = next(filter(None, (re.match(rf"(?:^|.*?\.){p}\.(\d+)\.", module) for p in patterns)), None)
-        if not found or int(found[1]) not in (layers if isinstance(layers, list) else [layers]):
+        places = [rf"(?:^|.*?\.){p}\.(\d+)\." for p in patterns]
+        found = next(filter(None, (match(place, module) for place in places if _compiles(place))), None)
+        if not found or int(found[0] or 0) not in (layers if isinstance(layers, list) else [layers]):
             return False
     return modules in (None, "all-linear") or _named(module, modules)
 
@@ -364,7 +367,7 @@ def _named(module: str, modules: Any) -> bool:
     """PEFT's rule: a text is a regular expression for the whole name, a list holds names or ends of names."""
     if isinstance(modules, str):
         try:
-            return re.fullmatch(modules, module) is not None
-        except re.error:
+            return fullmatch(modules, module)
+        except ValueError:
             return False
     return isinstance(modules, list) and any(f".{module}".endswith(f".{end}") for end in modules)

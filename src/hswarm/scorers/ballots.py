@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from hswarm.patterns import last_match
 from hswarm.prompts import spoken
 from hswarm.scorers.choice import stated_letter
 from hswarm.scorers.equality import same
 from hswarm.scorers.exact import stated_answer
 from hswarm.scorers.quantity import quantity
-from hswarm.scorers.regex import last_match
 from hswarm.tasks.task import Example
 
 _KINDS = ("0", "yes", "true")  # what a right answer may be like: a number, one of two words
@@ -32,7 +31,7 @@ def ballots(example: Example, replies: Sequence[str]) -> list[str]:
 
 def _stated(example: Example, replies: Sequence[str]) -> list[str]:
     if pattern := example.meta.get("pattern"):
-        return [last_match(re.compile(pattern), reply) or "" for reply in replies]
+        return [last_match(pattern, reply) or "" for reply in replies]
     plainly = [stated_answer(reply, "") or "" for reply in replies]
     for kind in _KINDS:
         read = [stated_answer(reply, kind) if reply.strip() else "" for reply in replies]

@@ -149,7 +149,9 @@ class _Service:
 
     def _find(self, name: str) -> System:
         if name not in self._systems:
-            raise ApiFault(404, f"no model '{name}'; there are: {', '.join(self._systems)}", "model", "model_not_found")
+            raise ApiFault(
+                404, f"no model '{name[:100]}'; there are: {', '.join(self._systems)}", "model", "model_not_found"
+            )
         return self._systems[name]
 
     async def _health(self, request: Request) -> JSONResponse:

@@ -32,6 +32,14 @@ def _endpoint(path: str) -> str:
     return path if path in _ENDPOINTS else "other"
 
 
+def _check_site(headers: Headers) -> None:
+    """ApiFault for what a browser sends on behalf of another web site: it needs no leave to ask, only to read."""
+    other = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    web = headers.get("origin", "null").partition(":")[0] in ("http", "https", "null")
+    if other and web:
+        raise ApiFault(403, "another web site asks through your browser; only this server's own page may")
+
+
 @dataclass
 class Door:
     """ASGI middleware. `hosts` are the accepted host names (empty: all), a defence against DNS rebinding."""
@@ -66,6 +74,8 @@ class Door:
         headers = Headers(scope=scope)
         try:
             self._check_host(headers)
+            if scope["method"] not in ("GET", "HEAD"):
+                _check_site(headers)
             if self.key and scope["path"].startswith(_GUARDED):
                 self._check_key(headers)
             length = headers.get("content-length", "0")
@@ -77,10 +87,11 @@ class Door:
             await JSONResponse(fault.body(), fault.status)(scope, receive, send)
 
     def _check_host(self, headers: Headers) -> None:
-        host = headers.get("host", "").rpartition("@")[2]
+        host = headers.get("host", "")
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if self.hosts and name not in self.hosts:
-            raise ApiFault(403, f"this server answers to {', '.join(sorted(self.hosts))}, not to '{name}' (see --host)")
+            listed = ", ".join(sorted(self.hosts))
+            raise ApiFault(403, f"this server answers to {listed}, not to '{name[:100]}' (see --host)")
 
     def _check_key(self, headers: Headers) -> None:
         scheme, _, given = headers.get("authorization", "").partition(" ")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
-from hswarm.engines.base import Sampling
+from hswarm.engines.base import LEAST, Sampling
 from hswarm.server.ask import FRESH
 from hswarm.server.errors import ApiFault
 
@@ -46,8 +46,8 @@ _WHY = {
     "tools": "tools are never called here; set tool_choice to 'none', or leave them out",
 }
 _TYPES = ("str", "list[str]", "list[Part]", "list[Item]")
-_LEAST = 1e-4  # of temperature and top_p: smaller values give NaN in engines that compute in 16 or 32 bits
 _SEEDS = 2**31
+_STOPS = 16  # texts that end an answer, each looked for at every step; entries of metadata, sent with every event
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class AskRequest(BaseModel):
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
     seed: int | None = None
-    stop: str | list[str] | None = None
+    stop: str | Annotated[list[str], Field(max_length=_STOPS)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     tools: list[JsonValue] | None = None
@@ -180,9 +180,9 @@ class AskRequest(BaseModel):
         if self.tools and self.tool_choice != "none":
             raise _not_offered("tools")
         for name, number in (("temperature", self.temperature), ("top_p", self.top_p)):
-            if number is not None and number < _LEAST and (number or name == "top_p"):
+            if number is not None and number < LEAST and (number or name == "top_p"):
                 zero = "0 (the most likely word) or " if name == "temperature" else ""
-                raise ApiFault(400, f"{name} is {zero}at least {_LEAST:g}, got {number:g}", name)
+                raise ApiFault(400, f"{name} is {zero}at least {LEAST:g}, got {number:g}", name)
         questions = self.questions()
         if len(questions) > limits.prompts:
             raise ApiFault(400, f"at most {limits.prompts} answers a request, {len(questions)} were asked for", "n")
@@ -288,7 +288,7 @@ class ResponseRequest(AskRequest):
     input: str | list[Item] = Field(min_length=1)
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1)
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=_STOPS)] | None = None
     text: TextSettings | None = None
 
     @property

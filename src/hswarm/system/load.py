@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hswarm import io
 from hswarm.core.topology import Topology
-from hswarm.engines.base import EngineSettings, Sampling
+from hswarm.engines.base import LEAST, EngineSettings, Sampling
 from hswarm.errors import RunError
 from hswarm.experts.expert import Expert, Node
 from hswarm.experts.fingerprint import check_base
@@ -52,7 +53,7 @@ def load(path: str | Path, base: str = "") -> System:
             check_base(base or name, hashes)
         topology = Topology.from_json(description["topology"])
         flat = [part for node in description["nodes"] for part in node.get("fusion", [node]) if "vote" not in part]
-        read = {node["folder"]: _read_expert(folder, node, base or description["base"]) for node in flat}
+        read = _read_experts(folder, flat, base or description["base"])
         experts = dict(zip(read, share_bases(list(read.values())), strict=True))
         return System(
             topology,
@@ -60,7 +61,7 @@ def load(path: str | Path, base: str = "") -> System:
             TypeAdapter(Prompts).validate_python(description["prompts"]),
             base or description["base"],
             TypeAdapter(EngineSettings).validate_python(description["engine"]).alone(),
-            TypeAdapter(Sampling).validate_python(description["sampling"]),
+            _sampling(description["sampling"]),
             tuple(description.get("seeds", ())),
         )
     except ValidationError as fault:
@@ -82,6 +83,33 @@ def _compose(node: dict[str, Any], experts: dict[str, Expert]) -> Node:
         parts = [experts[part["folder"]].renamed(part["expert"]) for part in node["fusion"]]
         return Fusion.join(parts, node["weights"], node["temperature"], node["expert"])
     return experts[node["folder"]].renamed(node["expert"])
+
+
+def _sampling(content: object) -> Sampling:
+    """ValueError for numbers that no engine can draw with."""
+    made = TypeAdapter(Sampling).validate_python(content)
+    if (
+        made.max_new_tokens < 1
+        or not (made.temperature == 0 or made.temperature >= LEAST)
+        or not LEAST <= made.top_p <= 1
+    ):
+        raise ValueError(
+            f"sampling: expected at least 1 new token, temperature 0 or at least {LEAST:g} and top_p between {LEAST:g} "
+            f"and 1, got {made.max_new_tokens}, {made.temperature:g} and {made.top_p:g}"
+        )
+    return made
+
+
+def _read_experts(folder: Path, nodes: Iterable[dict[str, str]], base: str) -> dict[str, Expert]:
+    """The experts by folder, each read once, at however many nodes it stands."""
+    read: dict[str, Expert] = {}
+    for node in nodes:
+        name = node["folder"]
+        if name not in read:
+            read[name] = _read_expert(folder, node, base)
+        elif read[name].digest != node["digest"]:
+            raise RunError(f"{folder}: expert folder {name!r} has two digests; take the folder as it was written")
+    return read
 
 
 def _read_expert(folder: Path, node: dict[str, str], base: str) -> Expert:
