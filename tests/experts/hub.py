@@ -1,11 +1,19 @@
-"""A hub on this machine, at one commit: the data set `own/set` (forty questions in train.jsonl), and models in folders."""
+"""A hub on this machine, at one commit: the data set `own/set` (forty questions in train.jsonl), and models in folders.
 
+It also takes uploads, as the hub does from a client without Xet: a repository is made, the card checked, large files
+put one by one, and a commit adds and deletes files. Only TOKEN may write, and only under the owner "me".
+"""
+
+import base64
 import hashlib
 import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import yaml
+
+TOKEN = "hf_mine"
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 ROWS = "".join(json.dumps({"prompt": f"What is {i}?", "response": "7"}) + "\n" for i in range(40)).encode()
 
@@ -19,6 +27,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self.path.partition("?")[0]
+        if path == "/api/whoami-v2":
+            return self._send(200, {"name": "me"}) if self._known() else self._refuse(401)
         if path == f"/datasets/own/set/resolve/{COMMIT}/train.jsonl":
             return self._send(200, ROWS)
         if path.startswith(f"/api/datasets/own/set/tree/{COMMIT}"):
@@ -27,7 +37,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._send(
                 200, {"id": "own/set", "sha": COMMIT, "tags": [], "siblings": [{"rfilename": "train.jsonl"}]}
             )
-        return self._model(path) or self._send(404, {}, {"X-Error-Code": "EntryNotFound"})
+        kind = "RepoNotFound" if path.startswith("/api/models/") else "EntryNotFound"
+        return self._model(path) or self._send(404, {}, {"X-Error-Code": kind})
 
     def _model(self, path):
         """True if `path` asks for a model that a folder here holds: what it is, its files, or one of them."""
@@ -36,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
             names = [str(file.relative_to(folder)) for file in files]
             if path in (f"/api/models/{name}", *(f"/api/models/{name}/revision/{word}" for word in (COMMIT, "main"))):
                 siblings = [{"rfilename": file} for file in names]
-                return self._send(200, {"id": name, "sha": COMMIT, "tags": [], "siblings": siblings}) or True
+                return self._send(200, {"id": name, "sha": COMMIT, "tags": tags(folder), "siblings": siblings}) or True
             if path.startswith(f"/api/models/{name}/tree/"):
                 entries = [
                     {"path": short, "type": "file", "size": file.stat().st_size, "oid": "a" * 40}
@@ -51,6 +62,79 @@ class Handler(BaseHTTPRequestHandler):
                     return self._send(200, file.read_bytes(), {"ETag": f'"{digest}"'}) or True
         return False
 
+    def do_PUT(self):
+        self.server.parts[self.path] = self._body()
+        self._send(200, {})
+
+    def do_POST(self):
+        path, body = self.path.partition("?")[0], self._body()
+        if path == "/api/validate-yaml":
+            return self._send(200, {"warnings": [], "errors": []})
+        if not self._known():
+            return self._refuse(401)
+        if path == "/api/repos/create":
+            return self._create(json.loads(body))
+        name = path.removeprefix("/api/models/").removeprefix("/")
+        if path.endswith("/preupload/main"):
+            files = [
+                {"path": file["path"], "shouldIgnore": False, "uploadMode": mode(file)}
+                for file in json.loads(body)["files"]
+            ]
+            return self._send(200, {"files": files})
+        if path.endswith("/info/lfs/objects/batch"):
+            where = f"http://{self.headers['Host']}/parts/"
+            objects = [
+                {"oid": part["oid"], "size": part["size"], "actions": {"upload": {"href": where + part["oid"]}}}
+                for part in json.loads(body)["objects"]
+            ]
+            return self._send(200, {"transfer": "basic", "objects": objects})
+        if path.endswith("/commit/main"):
+            return self._commit(name.removesuffix("/commit/main"), map(json.loads, body.splitlines()))
+        return self._send(404, {})
+
+    def _create(self, wanted):
+        if wanted["organization"] != "me":
+            return self._refuse(403)
+        name = f"me/{wanted['name']}"
+        there = name in self.server.models
+        self.server.models.setdefault(name, self.server.home / name).mkdir(parents=True, exist_ok=True)
+        if not there:
+            self.server.visibility[name] = wanted["visibility"]
+        url = f"http://{self.headers['Host']}/{name}"
+        return self._send(409 if there else 200, {"name": name, "url": url, "id": name})
+
+    def _commit(self, name, lines):
+        folder = self.server.models[name]
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "deletedFile":
+                (folder / value["path"]).unlink()
+            elif line["key"] in ("file", "lfsFile"):
+                file = folder / value["path"]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                small = line["key"] == "file"
+                file.write_bytes(
+                    base64.b64decode(value["content"]) if small else self.server.parts[f"/parts/{value['oid']}"]
+                )
+        url = f"http://{self.headers['Host']}/{name}/commit/{COMMIT}"
+        return self._send(200, {"success": True, "commitOid": COMMIT, "commitUrl": url})
+
+    def _body(self):
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _known(self):
+        return self.headers.get("Authorization") == f"Bearer {TOKEN}"
+
+    def _refuse(self, status):
+        self._send(status, {"error": "refused"}, {"X-Error-Message": "refused"})
+
     def _send(self, status, content, headers=None):
         content = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
@@ -62,20 +146,36 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
 
+def mode(file):
+    return "lfs" if file["path"].endswith(".safetensors") else "regular"
+
+
+def tags(folder):
+    """Those of the model card's metadata, as the hub reads them."""
+    card = folder / "README.md"
+    head = card.read_text().split("---") if card.is_file() else []
+    return (yaml.safe_load(head[1]) or {}).get("tags", []) if len(head) > 2 else []
+
+
 @contextmanager
-def hub(home, models=None, asked=None):
+def hub(home, models=None, asked=None, visibility=None):
     """The environment in which a process finds it, with its downloads in `home`.
 
-    `models` are folders by "owner/name"; the names of files sent go to the list `asked`.
+    `models` are folders by "owner/name", and gain the repositories that are made, whose visibility goes to the dict
+    `visibility`; the names of files sent go to the list `asked`.
     """
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.models, server.asked = models or {}, [] if asked is None else asked
+        server.models, server.asked = {} if models is None else models, [] if asked is None else asked
+        server.home, server.parts, server.visibility = home, {}, {} if visibility is None else visibility
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield {
-            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}",
-            "HF_HOME": str(home),
-            "HF_HUB_OFFLINE": "0",
-        }
-        server.shutdown()
-        thread.join()
+        try:
+            yield {
+                "HF_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}",
+                "HF_HOME": str(home),
+                "HF_HUB_OFFLINE": "0",
+                "HF_HUB_DISABLE_XET": "1",
+            }
+        finally:
+            server.shutdown()
+            thread.join()

@@ -37,7 +37,7 @@ def _data(source: Source, form: str) -> dict[str, object]:
     """The hub's metadata, without a licence: it follows from the base's and the adapters', which only people know."""
     data: dict[str, object] = {"library_name": _LIBRARY[form], "pipeline_tag": "text-generation"}
     if bases := source.system.adapter_bases:
-        data["base_model"] = list(bases)
+        data["base_model"] = [base.partition("@")[0] for base in bases]  # the hub knows no revisions there
         data["base_model_relation"] = "merge" if form == "merged" else "adapter"
     data["tags"] = ["hswarm", "multi-llm", *(["lora"] if bases and form != "merged" else [])]
     test = source.report.test if source.report else None
@@ -82,6 +82,7 @@ def _what(source: Source, form: str) -> str:
 
 
 def _usage(source: Source, form: str) -> str:
+    place = source.hub or "this folder"
     prompt = f"It was scored with the instruction: {source.system.prompts.instruction}"
     if form == "adapter":
         return (
@@ -91,24 +92,25 @@ def _usage(source: Source, form: str) -> str:
                 "from transformers import AutoModelForCausalLM",
                 "",
                 f'base = AutoModelForCausalLM.from_pretrained("{source.system.base.partition("@")[0]}")',
-                'model = PeftModel.from_pretrained(base, "this folder")',
+                f'model = PeftModel.from_pretrained(base, "{place}")',
             )
             + f"\n\n{prompt}"
         )
     if form == "merged":
         return (
-            _code(
-                "python", "from transformers import pipeline", "", 'answer = pipeline("text-generation", "this folder")'
-            )
+            _code("python", "from transformers import pipeline", "", f'answer = pipeline("text-generation", "{place}")')
             + f"\n\n{prompt}"
         )
-    python = _code(
-        "python", "import hswarm", "", 'system = hswarm.load("this folder")', 'system.respond(["a question"])'
-    )
+    folder = "DIR" if source.hub else place
+    python = _code("python", "import hswarm", "", f'system = hswarm.load("{folder}")', 'system.respond(["a question"])')
     shell = _code(
-        "", "hswarm ask DIR 'a question' --trace", "hswarm serve DIR        # an OpenAI-compatible API, and a page"
+        "",
+        *([f"hf download {source.hub} --local-dir DIR"] if source.hub else []),
+        "hswarm ask DIR 'a question' --trace",
+        "hswarm serve DIR        # an OpenAI-compatible API, and a page",
     )
-    return f"{python}\n\n{shell}\n\nLoading verifies the SHA-256 of adapters, base, tokenizer and chat template."
+    first, then = (shell, python) if source.hub else (python, shell)
+    return f"{first}\n\n{then}\n\nLoading verifies the SHA-256 of adapters, base, tokenizer and chat template."
 
 
 def _scores(report: Report) -> str:

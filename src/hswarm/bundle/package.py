@@ -22,7 +22,11 @@ RECIPE, SINGLE = "recipe.toml", "best-single"  # of a bundle; a run's recipe is 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A system and what is known about it. `report` and `single` are None if there is none; `questions` are to try."""
+    """A system and what is known about it.
+
+    `report` and `single` are None if there is none; `questions` are to try; `hub` is the repository, "owner/name", that
+    it will be pushed to.
+    """
 
     name: str
     system: System
@@ -30,6 +34,7 @@ class Source:
     recipe: str
     single: System | None
     questions: Sequence[Question] = ()
+    hub: str = ""
 
 
 def open_source(path: str | Path, base: str = "") -> Source:

@@ -328,7 +328,7 @@ def _serve(command: argparse.ArgumentParser) -> None:
 
 def _export(command: argparse.ArgumentParser) -> None:
     _system(command)
-    command.add_argument("folder", metavar="DIR", help="the new folder")
+    command.add_argument("folder", metavar="DIR", nargs="?", help="the new folder (with --push it need not be kept)")
     command.add_argument(
         "--as",
         choices=("bundle", "adapter", "merged"),
@@ -336,6 +336,13 @@ def _export(command: argparse.ArgumentParser) -> None:
         help="the whole system, or its only expert as an adapter or merged into the base",
     )
     command.add_argument("--prune", action="store_true", help="leave out nodes that do not raise the score on dev")
+    command.add_argument(
+        "--push",
+        metavar="OWNER/NAME",
+        default="",
+        help="also upload it to this model repository of the hub, with its card",
+    )
+    command.add_argument("--public", action="store_true", help="--push: a new repository is public (default: private)")
 
 
 # Compare
