@@ -11,6 +11,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 import hswarm
+from hswarm.cli.main import main
 from hswarm.runs.directory import Run
 from tests.experts.hub import TOKEN, hub
 
@@ -36,9 +37,8 @@ def test_a_pushed_system_is_the_one_that_was_found(run: Run, tmp_path: Path) -> 
         card = ModelCard.load(models["me/found"] / "README.md")
         assert {"hswarm", "multi-llm"} <= set(card.data.tags or [])
         assert "hf download me/found --local-dir DIR" in card.text
-        fetch = ["hf", "download", "me/found", "--local-dir", str(tmp_path / "there")]
-        program = Path(sys.executable).with_name("hf")
-        subprocess.run([program, *fetch[1:]], env=os.environ | mine, check=True, capture_output=True)
+        fetch = [Path(sys.executable).with_name("hf"), "download", "me/found", "--local-dir", tmp_path / "there"]
+        subprocess.run(fetch, env=os.environ | mine, check=True, capture_output=True)
         again = hswarm.load(tmp_path / "there")
         question = "toy 0.0: steps 0 1 2; difficulty 0.2 0.2 0.2"
         assert again.respond([question]) == run.best.respond([question])
@@ -55,26 +55,55 @@ def test_a_pushed_system_is_the_one_that_was_found(run: Run, tmp_path: Path) -> 
         assert visibility["me/open"] == "public"
 
 
+MISTAKES = """
+import os, sys
+from hswarm.cli.main import main
+for line in sys.stdin.read().splitlines():
+    token, *words = line.split()
+    os.environ["HF_TOKEN"] = token
+    print(main(["export", *words]), file=sys.stderr)
+"""
+
+
 def test_mistakes_are_one_line_and_cost_nothing(run: Run, tmp_path: Path) -> None:
     other = tmp_path / "hub/me/thesis"
     other.mkdir(parents=True)
     (other / "model.safetensors").write_bytes(b"somebody's work")
+    cases = (
+        (f"{TOKEN} {run.path} --push found", "expected owner/name"),
+        (f"{TOKEN} {run.path} --public", "nowhere to export to"),
+        (f"{TOKEN} {run.path} {tmp_path / 'new'} --public", "name one (--push owner/name)"),
+        (f"hf_old {run.path} --push me/found", "does not know this token"),
+        (f"{TOKEN} {run.path} --push you/found", "the token may not write there"),
+        (f"{TOKEN} {run.path} --push me/thesis", "holds something else (model.safetensors)"),
+    )
     with hub(tmp_path / "hub", {"me/thesis": other}) as found:
-        mine = found | {"HF_TOKEN": TOKEN}
-        for environment, words, told in (
-            (mine, ["--push", "found"], "expected owner/name"),
-            (mine, ["--public"], "nowhere to export to"),
-            (mine, [str(tmp_path / "new"), "--public"], "name one (--push owner/name)"),
-            (found, ["--push", "me/found"], "not logged in to the hub; log in once (hf auth login)"),
-            (found | {"HF_TOKEN": "hf_old"}, ["--push", "me/found"], "does not know this token"),
-            (mine, ["--push", "you/found"], "the token may not write there"),
-            (mine, ["--push", "me/thesis"], "holds something else (model.safetensors)"),
-            (mine | {"HF_HUB_OFFLINE": "1"}, ["--push", "me/found"], "HF_HUB_OFFLINE"),
-            (mine | {"HF_ENDPOINT": "http://127.0.0.1:9"}, ["--push", "me/found"], "could not be written"),
-        ):
-            done = run_command(environment, "export", str(run.path), *words)
-            assert done.returncode == 2, done.stderr
-            assert told in done.stderr
-            assert done.stderr.count("\n") == 1
+        done = subprocess.run(
+            [sys.executable, "-c", MISTAKES],
+            env=os.environ | found,
+            input="\n".join(words for words, _ in cases),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        lines = done.stderr.splitlines()
+        assert lines[1::2] == ["2"] * len(cases), done.stderr
+        for line, (_, told) in zip(lines[::2], cases, strict=True):
+            assert told in line
+        done = run_command(found, "export", str(run.path), "--push", "me/found")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "not logged in to the hub; log in once (hf auth login)" in done.stderr
     assert (other / "model.safetensors").read_bytes() == b"somebody's work"
     assert not (tmp_path / "new").exists()
+
+
+def test_a_hub_that_is_switched_off_or_away_is_one_line(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert main(["export", str(run.path), "--push", "me/found"]) == 2  # tests are offline
+    assert "HF_HUB_OFFLINE" in capsys.readouterr().err
+    away = {"HF_HUB_OFFLINE": "0", "HF_TOKEN": TOKEN, "HF_ENDPOINT": "http://127.0.0.1:9"}
+    done = run_command(away, "export", str(run.path), "--push", "me/found")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "the hub could not be reached" in done.stderr

@@ -87,7 +87,7 @@ def _told(name: str) -> Iterator[None]:
     except HSwarmError:
         raise
     except Exception as fault:  # connections, cards that the hub refuses
-        raise RunError(f"--push {name}: the hub could not be written ({_line(fault)})") from fault
+        raise RunError(f"--push {name}: the hub could not be reached or written ({_line(fault)})") from fault
 
 
 def _remedy(status: int, name: str) -> str:
