@@ -2,7 +2,12 @@
 
 import importlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -66,10 +71,42 @@ def read_trackio(folder, name):
     return scalars, json.dumps(run.config), {file["path"] for file in manifest}
 
 
+def log_records(data):
+    """The records of a log of LevelDB: blocks of 32 KiB (the first after a head of seven bytes), and in them parts of
+    records, each with a checksum, its length, and whether it is whole (1), first (2), middle (3) or last (4)."""
+    place, record = 7, b""
+    while place + 7 <= len(data):
+        if 32768 - place % 32768 < 7:
+            place += 32768 - place % 32768
+            continue
+        length, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
+        record += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):
+            yield record
+            record = b""
+
+
+def read_wandb(folder, name):
+    """From the one file that waits to be synced."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    scalars = {}
+    for data in log_records(path.read_bytes()):
+        record = Record()
+        record.ParseFromString(data)
+        row = {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+        for key in row:
+            scalars.setdefault(key, {})[row["_step"]] = row[key]
+    return scalars, "", set()
+
+
 READERS = {"tensorboard": read_tensorboard, "mlflow": read_mlflow, "trackio": read_trackio}
 
 
 @pytest.mark.model
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own
 @pytest.mark.parametrize("tracker", READERS)
 def test_a_real_tracker_holds_the_history_and_the_report(tmp_path, tracker, monkeypatch):
     for package in ("accelerate", "torch", tracker):
@@ -95,6 +132,7 @@ def test_weights_and_biases_offline(tmp_path, monkeypatch, capfd):
     for package in ("accelerate", "torch", "wandb"):
         pytest.importorskip(package)
     monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("HSWARM_ALLOW", "wandb")
     told = Told()
     search(tracked_recipe("wandb", tmp_path / "tracking"), tmp_path / "run", told)
     assert told.lines == []
@@ -103,21 +141,54 @@ def test_weights_and_biases_offline(tmp_path, monkeypatch, capfd):
     assert all(name in said for name in ("calls/generated", "dev/best", "dev/roles", "Adding directory to artifact"))
 
 
+KILLED = """
+import os, signal, sys, threading
+from pathlib import Path
+from hswarm.experiments.search import search
+from hswarm.runs.progress import Progress
+from tests.runs.test_track import tracked_recipe
+
+class Kill(Progress):
+    def iteration(self, entry):
+        if entry.iteration == 2:
+            tracker = next(one for one in threading.enumerate() if one.name.startswith("tracker"))
+            tracker.join(4)  # it holds some of the curve by then
+            os.kill(os.getpid(), signal.SIGKILL)
+
+search(tracked_recipe(sys.argv[1], Path("tracking").resolve()), Path("run"), Kill())
+"""
+RESUMED = READERS | {"wandb": read_wandb}
+del RESUMED["trackio"]
+
+
 @pytest.mark.model
-def test_a_resumed_run_is_logged_anew_and_whole(tmp_path):
-    pytest.importorskip("tensorboard")
-    pytest.importorskip("torch")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("tracker", RESUMED)
+def test_a_run_killed_and_resumed_is_one_run_with_one_whole_curve(tmp_path, tracker, monkeypatch):
+    for package in ("accelerate", "torch", tracker):
+        pytest.importorskip(package)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("HSWARM_ALLOW", "wandb")
+    monkeypatch.chdir(tmp_path)
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", KILLED, tracker], env=environment, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    told = Told()
+    resume(tmp_path / "run", progress=told)
+    assert told.lines == []
+    scalars, _, _ = RESUMED[tracker](tmp_path / "tracking", "run")
+    history = Run.open(tmp_path / "run").history()
+    curve = {entry.iteration + 1: entry.best.utility for entry in history}
+    assert {step: scalars["dev/best"][step] for step in curve} == pytest.approx(curve, rel=1e-6)
+    assert scalars["dev/best"].keys() == curve.keys() == {1, 2, 3, 4}
+    if tracker == "mlflow":
+        from mlflow.tracking import MlflowClient
 
-    class Stop(Progress):
-        def iteration(self, entry):
-            if entry.iteration == 1:
-                raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        search(tracked_recipe("tensorboard", tmp_path / "t"), tmp_path / "run", Stop())
-    resume(tmp_path / "run")
-    scalars, _, _ = read_tensorboard(tmp_path / "t", "run")
-    assert sorted(scalars["dev/best"]) == [1, 2, 3, 4]
+        (id,) = json.loads((tmp_path / "run/trackers.json").read_text()).values()
+        client = MlflowClient(f"sqlite:///{tmp_path / 'tracking/mlflow.db'}")
+        assert len(client.get_metric_history(id, "dev/best")) == 4
+        assert client.get_run(id).info.status == "FINISHED"
 
 
 @pytest.mark.model

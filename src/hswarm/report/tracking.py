@@ -1,11 +1,13 @@
 """A run's numbers in the trackers people have, through accelerate: TensorBoard, Weights & Biases, MLflow, trackio.
 
-Each works in a thread of its own, so that what fails or hangs there never stops a search. A resumed run is logged anew
-with its whole history. Names are the same everywhere; `metrics` and `outcome` list them.
+Each works in a thread of its own, so that what fails or hangs there never stops a search. A resumed run is one run
+there too, with its whole curve: W&B and MLflow are given the id that trackers.json in the run's folder keeps, and the
+iterations that they lack; TensorBoard is logged anew. Names are the same everywhere; `metrics` and `outcome` list them.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import re
@@ -18,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hswarm import io
 from hswarm.consent import check_word
 from hswarm.report.render import pages
 from hswarm.report.summary import gather
@@ -26,6 +29,8 @@ from hswarm.runs.progress import Progress, Several
 from hswarm.runs.schema import HistoryEntry, Report
 
 _PATIENCE = 120.0  # seconds that a run waits at its end for a tracker
+
+_IDS = "trackers.json"  # in a run's folder: what trackers call it, by the tracker's name
 
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -47,6 +52,7 @@ class Tracker(Progress):
     def __init__(self, name: str, say: Callable[[str], None], patience: float = _PATIENCE) -> None:
         self._name, self._say, self._patience = name, say, patience
         self._made: Any = None  # accelerate's GeneralTracker, made and used in the thread
+        self._there = 0  # the last step that it holds already, of a resumed run
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._serve, name=f"tracker {name}", daemon=True)
         self._thread.start()
@@ -57,7 +63,7 @@ class Tracker(Progress):
             self.iteration(entry)
 
     def iteration(self, entry: HistoryEntry) -> None:
-        self._work.put(partial(self._log, metrics(entry), entry.iteration + 1))
+        self._work.put(partial(self._log_new, metrics(entry), entry.iteration + 1))
 
     def end(self, run: Run) -> None:
         report = run.report
@@ -91,10 +97,20 @@ class Tracker(Progress):
             PartialState()  # some of its trackers log through it
         settings = run.recipe.track
         folder = Path(settings.folder or run.path.parent / "tracking").expanduser().resolve()
-        made = _OPENERS[self._name](settings.project, run.path.name, folder)
+        before = _ids(run).get(self._name, "")
+        made = _OPENERS[self._name](settings.project, run.path.name, folder, before)
         made.start()
-        made.store_init_configuration(_flat(run.recipe.model_dump(mode="json")))
+        id, self._there = _STATES.get(self._name, lambda _: ("", 0))(made)
+        if id and id != before:
+            with _ONE_AT_A_TIME:
+                io.write_text(run.path / _IDS, json.dumps(_ids(run) | {self._name: id}) + "\n")
+        if not (before and self._name == "mlflow"):  # which refuses to be told twice
+            made.store_init_configuration(_flat(run.recipe.model_dump(mode="json")))
         self._made = made
+
+    def _log_new(self, values: Mapping[str, float], step: int) -> None:
+        if step > self._there:
+            self._log(values, step)
 
     def _log(self, values: Mapping[str, float], step: int) -> None:
         self._made.log(dict(values), step=step)
@@ -104,6 +120,11 @@ class Tracker(Progress):
             for name, text in written.items():
                 (Path(place) / name).write_text(text, encoding="utf-8")
             _KEEPERS[self._name](self._made, Path(place), written["report.md"])
+
+
+def _ids(run: Run) -> dict[str, str]:
+    path = run.path / _IDS
+    return {str(name): str(id) for name, id in io.read_json(path, "ids of trackers").items()} if path.is_file() else {}
 
 
 def metrics(entry: HistoryEntry) -> dict[str, float]:
@@ -158,7 +179,7 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _tensorboard(project: str, name: str, folder: Path) -> Any:
+def _tensorboard(project: str, name: str, folder: Path, id: str) -> Any:
     from accelerate.tracking import TensorBoardTracker
 
     place = folder / "tensorboard" / project
@@ -166,28 +187,50 @@ def _tensorboard(project: str, name: str, folder: Path) -> Any:
     return TensorBoardTracker(name, place)
 
 
-def _wandb(project: str, name: str, folder: Path) -> Any:
+def _wandb(project: str, name: str, folder: Path, id: str) -> Any:
     check_word("wandb", "track.to would send the run's numbers to Weights & Biases")
     from accelerate.tracking import WandBTracker
 
     folder.mkdir(parents=True, exist_ok=True)
-    return WandBTracker(project, name=name, dir=str(folder))
+    if not id:
+        return WandBTracker(project, name=name, dir=str(folder))
+    for old in folder.glob(f"wandb/offline-run-*-{id}"):  # not synced yet: this one is logged with its whole history
+        shutil.rmtree(old)
+    return WandBTracker(project, name=name, dir=str(folder), id=id, resume=None if _offline() else "allow")
 
 
-def _mlflow(project: str, name: str, folder: Path) -> Any:
+def _offline() -> bool:
+    import wandb
+
+    return bool(wandb.Settings().mode == "offline" or os.environ.get("WANDB_MODE") == "offline")
+
+
+def _mlflow(project: str, name: str, folder: Path, id: str) -> Any:
     import mlflow
     from accelerate.tracking import MLflowTracker
 
     if "MLFLOW_TRACKING_URI" not in os.environ:
         folder.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    return MLflowTracker(project, run_name=name)
+        os.environ.pop("MLFLOW_TRACKING_URI", None)  # set by MLflow: the next run of this process has its own folder
+    return MLflowTracker(project, run_name=name, run_id=id or None)
 
 
-def _trackio(project: str, name: str, folder: Path) -> Any:
+def _trackio(project: str, name: str, folder: Path, id: str) -> Any:
     from accelerate.tracking import TrackioTracker
 
     return TrackioTracker(project, name=name, embed=False)
+
+
+def _state_of_wandb(made: Any) -> tuple[str, int]:
+    return str(made.tracker.id), int(made.tracker.starting_step) - 1
+
+
+def _state_of_mlflow(made: Any) -> tuple[str, int]:
+    from mlflow.tracking import MlflowClient
+
+    id = made.tracker.info.run_id
+    return str(id), max((point.step for point in MlflowClient().get_metric_history(id, "calls/requested")), default=0)
 
 
 def _keep_tensorboard(made: Any, place: Path, text: str) -> None:
@@ -218,12 +261,14 @@ def _keep_artifact(made: Any, place: Path, kind: Callable[..., Any]) -> None:
     made.tracker.log_artifact(artifact)
 
 
-_OPENERS: dict[str, Callable[[str, str, Path], Any]] = {
+_OPENERS: dict[str, Callable[[str, str, Path, str], Any]] = {
     "tensorboard": _tensorboard,
     "wandb": _wandb,
     "mlflow": _mlflow,
     "trackio": _trackio,
 }
+# its id of the run, and the last step that it holds
+_STATES: dict[str, Callable[[Any], tuple[str, int]]] = {"wandb": _state_of_wandb, "mlflow": _state_of_mlflow}
 _KEEPERS: dict[str, Callable[[Any, Path, str], None]] = {
     "tensorboard": _keep_tensorboard,
     "wandb": _keep_wandb,
