@@ -9,16 +9,18 @@ reuse, prompts included, and of a search as asked for.
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from measuring import ROOT, finished, publish
 from studies import interval
 
 from hswarm import io
-from hswarm.config.recipe import read_recipe
+from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.session.session import Session
 from hswarm.system.cache import Cache
 
@@ -43,11 +45,12 @@ VARIANTS = {
 TOY_SEEDS = 4  # times as many seeds as on the micro pool, for it is quick
 
 
-def measured(recipe, folder):
+def measured(recipe: Recipe, folder: Path) -> dict[str, Any]:
     """Figures of the found system on test, of a run brought to its end; kept beside the run."""
     kept = folder.with_name(f"{folder.name}.json")
     if kept.is_file():
-        return json.loads(kept.read_text())
+        known: dict[str, Any] = json.loads(kept.read_text())
+        return known
     run = finished(recipe, folder)
     system, report, session = run.best, run.report, Session.load(recipe)
     with closing(Cache(run.path / "cache.sqlite")) as cache:
@@ -64,7 +67,7 @@ def measured(recipe, folder):
     return made
 
 
-def row(made, tree):
+def row(made: Sequence[dict[str, Any]], tree: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The figures of a variant over seeds, beside the tree's."""
     scores, base = (np.array([found["scores"] for found in seeds]) for seeds in (made, tree))
     means = {key: float(np.mean([found[key] for found in made])) for key in made[0] if key != "scores"}
@@ -76,7 +79,7 @@ def row(made, tree):
     }
 
 
-def table(task, rows):
+def table(task: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
     """The figures of a task as Markdown."""
     head = list(next(iter(rows.values())))
     lines = [f"### {task}", "", f"| | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
@@ -86,13 +89,13 @@ def table(task, rows):
     return "\n".join(lines)
 
 
-def shown(key, value):
+def shown(key: str, value: Any) -> str:
     if key == "95 %":
         return f"{value[0]:+.3f} to {value[1]:+.3f}"
     return f"{value:+.3f}" if key == "difference" else f"{value:.3f}" if key in ("test", "dev") else f"{value:.1f}"
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default=",".join(TASKS), help="tasks; all are needed for the page")
@@ -100,7 +103,7 @@ def main():
     given = parser.parse_args()
     tables = {}
     for task in given.only.split(","):
-        made = {}
+        made: dict[str, list[dict[str, Any]]] = {}
         for seed in range(given.seeds * (TOY_SEEDS if task == "toy" else 1)):
             for variant, changes in VARIANTS.items():
                 shared = (f"seed={seed}", f"search.cache={given.runs / task / 'calls.sqlite'}")

@@ -82,7 +82,8 @@ class Matrix:
     def _kill_there(self, path: Path) -> bool:
         every = self.rng.random() < 0.5
         kill = self.rng.randint(1, 600 if every else 200)
-        return run(*go_on(self.recipe, path), **self.disk.environment(kill, "" if every else "cache.sqlite"))[0] == -9
+        setting = self.disk.environment(kill, "" if every else "cache.sqlite")
+        return run(*go_on(self.recipe, path), **setting)[0] == -9
 
     def _cut(self, path: Path, rng: random.Random | None) -> bool:
         stopped = self._kill_there(path)

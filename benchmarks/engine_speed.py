@@ -7,18 +7,21 @@ of a batch.
 """
 
 import argparse
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from measuring import clock, publish
 
 from hswarm.config.recipe import read_recipe
 from hswarm.engines import open_engine
-from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.engines.base import Completion, Engine, EngineSettings, Request, Sampling
 from hswarm.experts.pool import open_pool
 from hswarm.tasks import load_task
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("recipe")
     parser.add_argument("--questions", type=int, default=40)
@@ -32,16 +35,16 @@ def main():
     prompts = [recipe.prompts.render(example) for example in examples]
     experts, sampling = pool.experts[:2], Sampling(given.tokens)
     requests = [[Request(expert, prompt, sampling) for prompt in prompts] for expert in experts]
-    figures = {"questions": len(prompts), "new tokens at most": given.tokens, "dtype": given.dtype}
+    figures: dict[str, Any] = {"questions": len(prompts), "new tokens at most": given.tokens, "dtype": given.dtype}
     for name in given.engines.split(","):
         engine = open_engine(EngineSettings(name, dtype=given.dtype), pool.base)
         engine.generate(requests[0])
-        seconds, made = clock(lambda engine=engine: engine.generate(requests[0]))
+        seconds, made = clock(partial(engine.generate, requests[0]))
         figures[f"{name}: tokens/s"] = tokens_of(made) / seconds
         one = [[each[0]] for each in requests]
-        apart, _ = clock(lambda engine=engine, one=one: [engine.generate(one[i % 2]) for i in range(8)])
+        apart, _ = clock(partial(each, engine, [one[i % 2] for i in range(8)]))
         engine.generate(one[1])
-        same, _ = clock(lambda engine=engine, one=one: [engine.generate(one[1]) for _ in range(8)])
+        same, _ = clock(partial(each, engine, [one[1]] * 8))
         figures[f"{name}: switch, s"] = max(0.0, (apart - same) / 8)
         figures[f"{name}: switch, share of a step"] = figures[f"{name}: switch, s"] / seconds
         if name == "transformers":
@@ -59,11 +62,16 @@ def main():
     publish("engine_speed", "an engine is near its limit", figures)
 
 
-def tokens_of(completions):
+def each(engine: Engine, batches: Sequence[Sequence[Request]]) -> None:
+    for batch in batches:
+        engine.generate(batch)
+
+
+def tokens_of(completions: Sequence[Completion]) -> int:
     return sum(made.prompt_tokens + made.completion_tokens for made in completions)
 
 
-def plain(engine, prompts, tokens):
+def plain(engine: Any, prompts: Sequence[str], tokens: int) -> float:
     """The engine's own model (its expert in place) by generate, ten prompts at a time, in file order."""
     import torch
 
@@ -71,7 +79,7 @@ def plain(engine, prompts, tokens):
     tokenizer.padding_side = "left"
     chats = engine._chat.encode(prompts)
 
-    def work():
+    def work() -> int:
         count = 0
         for start in range(0, len(chats), 10):
             inputs = tokenizer.pad({"input_ids": chats[start : start + 10]}, return_tensors="pt")
@@ -89,7 +97,7 @@ def plain(engine, prompts, tokens):
     return count / seconds
 
 
-def raw(engine, requests, with_expert=False):
+def raw(engine: Any, requests: Sequence[Request], with_expert: bool = False) -> float:
     """OpenVINO GenAI's pipeline on the same model, all prompts at once, with the requests' expert or none."""
     import openvino as ov
     import openvino_genai as genai
@@ -97,17 +105,17 @@ def raw(engine, requests, with_expert=False):
     precision = {"float32": "f32", "bfloat16": "bf16"}[engine._dtype]
     scheduler = genai.SchedulerConfig()
     scheduler.cache_size, scheduler.max_num_batched_tokens = 1, 4096
-    properties = {"INFERENCE_PRECISION_HINT": precision, "KV_CACHE_PRECISION": precision}
+    properties: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "KV_CACHE_PRECISION": precision}
     config = genai.GenerationConfig(max_new_tokens=requests[0].sampling.max_new_tokens)
     config.stop_token_ids = set(engine._chat.stops)
     if with_expert:
-        config.adapters = properties["adapters"] = engine._config(requests).adapters
+        config.adapters = properties["adapters"] = engine._config(requests, requests[0].expert).adapters
     pipeline = genai.ContinuousBatchingPipeline(engine._model, scheduler, "CPU", properties)
     prompts = engine._chat.encode([request.prompt for request in requests])
     chats = [ov.Tensor(np.array([ids], dtype=np.int64)) for ids in prompts]
     pipeline.generate(chats, [config] * len(chats))
     seconds, made = clock(lambda: pipeline.generate(chats, [config] * len(chats)))
-    return (
+    return float(
         sum(chat.shape[1] + len(result.m_generation_ids[0]) for chat, result in zip(chats, made, strict=True)) / seconds
     )
 

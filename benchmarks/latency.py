@@ -23,10 +23,10 @@ from hswarm.workers.worker import ProcessWorker
 
 NODES = 9
 TREE = [(7, 6), (8, 6), (4, 2), (5, 2), (3, 1), (6, 1), (2, 0), (1, 0)]
-SHAPES = {"chain": Topology.chain(NODES), "tree": Topology(NODES, TREE), "star": Topology.star(NODES)}
+SHAPES = {"chain": Topology.chain(NODES), "tree": Topology.of(NODES, TREE), "star": Topology.star(NODES)}
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ms", type=float, default=200)
     parser.add_argument("--workers", type=int, default=8)
@@ -38,7 +38,8 @@ def main():
             "search": {"nodes": NODES},
         }
     )
-    pool, task, table = toy_pool(NODES), load_task(recipe.task), {}
+    pool, task = toy_pool(NODES), load_task(recipe.task)
+    table: dict[str, dict[str, float]] = {}
     for workers in (1, given.workers):
         crew = ParallelEngine([ProcessWorker(open_sleeping, (given.ms / 1000, 8), Place()) for _ in range(workers)])
         while crew.ready < workers:

@@ -4,18 +4,25 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeVar
 
+from hswarm.config.recipe import Recipe
+from hswarm.experiments.search import resume, search
+from hswarm.runs.directory import Run
+
+T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 
 
-def machine():
+def machine() -> dict[str, object]:
     """Processor, cores, load and versions: a figure without them says nothing."""
     path = Path("/proc/cpuinfo")
     cpuinfo = path.read_text() if path.exists() else ""
     model = [line.split(":")[1].strip() for line in cpuinfo.splitlines() if line.startswith("model name")]
-    found = {
+    found: dict[str, object] = {
         "processor": model[0] if model else platform.processor(),
         "cores": os.cpu_count(),
         "load": [round(value, 1) for value in os.getloadavg()],
@@ -29,14 +36,14 @@ def machine():
     return found
 
 
-def clock(work):
+def clock(work: Callable[[], T]) -> tuple[float, T]:
     """(seconds of the clock that `work()` takes, what it returns)."""
     began = time.perf_counter()
     made = work()
     return time.perf_counter() - began, made
 
 
-def publish(name, claim, figures):
+def publish(name: str, claim: str, figures: Mapping[str, object]) -> None:
     """Print the figures and keep them as docs/benchmarks/<name>.json."""
     content = {"claim": claim, "machine": machine(), **figures}
     folder = ROOT / "docs/benchmarks"
@@ -47,11 +54,8 @@ def publish(name, claim, figures):
         print(f"  {key}: {value if not isinstance(value, float) else round(value, 4)}")
 
 
-def finished(recipe, folder):
+def finished(recipe: Recipe, folder: Path) -> Run:
     """The run of `recipe` at `folder`, searched to its end."""
-    from hswarm.experiments.search import resume, search
-    from hswarm.runs.directory import Run
-
     if not folder.exists():
         return search(recipe, folder)
     return run if (run := Run.open(folder)).finished else resume(folder)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from itertools import count, islice
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from hswarm.prompts import Prompts
 from hswarm.scorers.equality import same
 from hswarm.scorers.exact import stated_answer
 from hswarm.tasks.micro import SKILLS, TrainingExample, generate, lesson
+from hswarm.tasks.task import Example
 
 ROOT = Path(__file__).parents[1]
 SEED, QUESTIONS = 5, 100
@@ -45,10 +47,12 @@ def main() -> None:
     engine = TransformersEngine(EngineSettings(dtype="float32", batch=64), pool.base)
     tasks = {name: generate([name], QUESTIONS, SEED) for name in (*SKILLS, *COMPOSITE)}
     some = pool.experts[0]
+    assert isinstance(some, Adapter)
     table = {}
     heard = {"lessons alone": False, "lessons with responses": True}
     for expert in (Adapter.from_vector("base", np.zeros_like(some.vector), some.form), *pool.experts):
-        asked = [(example, (), example.answer) for examples in tasks.values() for example in examples]
+        asked: list[tuple[Example, Sequence[str], str]] = []
+        asked += [(example, (), example.answer) for examples in tasks.values() for example in examples]
         asked += [row for responses in heard.values() for row in lessons(expert.name, responses)]
         calls = [
             Request(expert, Prompts().render(example, said), Sampling(max_new_tokens=14)) for example, said, _ in asked

@@ -6,6 +6,8 @@ Systems of 10 nodes over 100 questions. "first" makes every distinct call, "agai
 
 import argparse
 import time
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from measuring import publish
@@ -18,7 +20,7 @@ from hswarm.system.system import System
 from hswarm.tasks.toy import generate
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--up-to", type=int, default=100_000)
     given = parser.parse_args()
@@ -27,8 +29,8 @@ def main():
     while calls <= given.up_to:
         systems = [System(g_decode(rng.uniform(size=(10, 10)), rng), pool) for _ in range(calls // 1000)]
         executor = Executor(ToyEngine(EngineSettings("toy")))
-        first = clock(lambda executor=executor, systems=systems: executor.run(systems, examples, "a"))
-        again = clock(lambda executor=executor, systems=systems: executor.run(systems, examples, "b"))
+        first = clock(partial(executor.run, systems, examples, "a"))
+        again = clock(partial(executor.run, systems, examples, "b"))
         curve[calls] = {
             "first, s": round(first, 3),
             "again, s": round(again, 3),
@@ -47,7 +49,7 @@ def main():
     )
 
 
-def clock(work):
+def clock(work: Callable[[], object]) -> float:
     began = time.process_time()  # processor seconds: what else the machine does changes them little
     work()
     return time.process_time() - began

@@ -109,6 +109,7 @@ def _measure(
 ) -> Table:
     """Scores of the base (an update of zero) and of each expert, by domain."""
     some = pool.experts[0]
+    assert isinstance(some, Adapter)
     table: Table = {}
     before: list[float] = []
     for expert in (Adapter.from_vector("base", np.zeros_like(some.vector), some.form), *pool.experts):

@@ -6,6 +6,7 @@ batch (prefix_cache = "batch") or of the same expert (prefix_cache = "run") has 
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,9 +15,10 @@ from measuring import publish
 from hswarm.config.recipe import read_recipe
 from hswarm.core.decode import g_decode
 from hswarm.engines import open_engine
-from hswarm.engines.base import EngineSettings, Sampling
+from hswarm.engines.base import Completion, Engine, EngineSettings, Request, Sampling
 from hswarm.engines.chat import Chat
 from hswarm.experts.base import find_base
+from hswarm.experts.expert import Expert
 from hswarm.experts.pool import open_pool
 from hswarm.scorers import task_scorer
 from hswarm.system.executor import Executor
@@ -29,18 +31,22 @@ BLOCK = 32
 class Watching:
     """An engine that notes each batch as it is answered."""
 
-    def __init__(self, engine):
-        self.engine, self.fingerprint, self.made = engine, engine.fingerprint, []
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.fingerprint = engine, engine.fingerprint
+        self.made: list[list[Request]] = []
 
-    def batches(self, requests):
+    def check(self, experts: Sequence[Expert]) -> None:
+        self.engine.check(experts)
+
+    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         return self.engine.batches(requests)
 
-    def generate(self, requests):
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
         self.made.append(list(requests))
         return self.engine.generate(requests)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("recipe")
     for name, default in (("systems", 10), ("nodes", 4), ("questions", 17), ("tokens", 8)):
@@ -52,7 +58,7 @@ def main():
     examples, chat = task.dev[: given.questions], Chat(find_base(pool.base), pool.base)
     topologies = [g_decode(rng.uniform(size=(given.nodes,) * 2), rng) for _ in range(given.systems)]
     engine = open_engine(EngineSettings(given.engine), pool.base)
-    figures = {"systems": given.systems, "nodes": given.nodes, "questions": len(examples)}
+    figures: dict[str, float] = {"systems": given.systems, "nodes": given.nodes, "questions": len(examples)}
     for layout in ("paper", "question-first"):
         watching, prompts = Watching(engine), replace(recipe.prompts, layout=layout)
         systems = [
@@ -70,12 +76,12 @@ def main():
         batches = [(b[0].expert.digest, chat.encode([request.prompt for request in b])) for b in watching.made]
         figures[f"{layout}: prompt tokens"] = sum(len(prompt) for _, b in batches for prompt in b)
         figures[f"{layout}: computed, cache of a batch"] = sum(computed(b, set()) for _, b in batches)
-        caches = {digest: set() for digest, _ in batches}
+        caches: dict[str, set[tuple[int, ...]]] = {digest: set() for digest, _ in batches}
         figures[f"{layout}: computed, cache of a run"] = sum(computed(b, caches[digest]) for digest, b in batches)
     publish("prompt_layout", "question first, fewer tokens are computed", figures)
 
 
-def computed(prompts, filled):
+def computed(prompts: Sequence[Sequence[int]], filled: set[tuple[int, ...]]) -> int:
     """Tokens outside of `filled` blocks; fills those of `prompts`."""
     count = 0
     for prompt in prompts:

@@ -19,10 +19,11 @@ from measuring import clock, publish
 
 from hswarm.core.swarm import Swarm, SwarmSettings
 from hswarm.experts.adapter import Adapter
+from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", type=int, default=50_000_000)
     parser.add_argument("--particles", type=int, default=10)
@@ -47,7 +48,7 @@ def main():
     )
 
 
-def in_place(count, size, rng):
+def in_place(count: int, size: int, rng: np.random.Generator) -> tuple[float, float, int]:
     """Seconds of the rival and of the move, and the move's memory in bytes."""
     positions = np.empty((count, size), np.float32)
     for row in positions:
@@ -61,7 +62,7 @@ def in_place(count, size, rng):
 
     now = swarm._state
 
-    def copy(i):
+    def copy(i: int) -> None:
         for array in (now.positions[i], now.velocities[i], now.personal[i]):
             np.copyto(scratch[i % 2], array)
 
@@ -72,7 +73,7 @@ def in_place(count, size, rng):
     return rival, update, (peak() - before) * 1024
 
 
-def as_a_search_does(count, size, rng):
+def as_a_search_does(count: int, size: int, rng: np.random.Generator) -> tuple[float, float]:
     """Seconds of the move of a pool's experts, and of their fingerprints and checks alone."""
     vectors = (rng.standard_normal(size, np.float32) for _ in range(count))
     pool = ExpertPool(
@@ -88,11 +89,12 @@ def as_a_search_does(count, size, rng):
     return min(times), alone
 
 
-def again(expert):
+def again(expert: Expert) -> Expert:
+    assert isinstance(expert, Adapter)
     return Adapter.from_vector(expert.name, expert.vector, None, expert.base)
 
 
-def peak():
+def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -17,7 +17,7 @@ from hswarm.workers.devices import Place
 from hswarm.workers.worker import ProcessWorker
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--workers", default="16,8,4,2,1")
     parser.add_argument("--dev", type=int, default=200)

@@ -7,11 +7,13 @@ measured here but the search's own waves, batches and routing; rates are stated,
 
 import argparse
 import heapq
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from measuring import publish
 from sleeping import Sleeping, paper_shape, reply, searched
 
+from hswarm.engines.base import Completion, Request
 from hswarm.workers.router import Router, Work
 
 DRIVER_US = 80  # of the search's own process a call: planning, keys, pickling, cache (benchmarks/scaling.py)
@@ -36,20 +38,24 @@ MODELS = [
 ]
 
 
+Batches = Sequence[Sequence[Request]]
+
+
 @dataclass
 class Clock:
     """Virtual seconds of one number of workers: the wall, and what workers spend on what."""
 
     places: int
     wall: float = 0
-    busy: dict = field(default_factory=lambda: {"prompts": 0.0, "replies": 0.0, "weights": 0.0})
+    busy: dict[str, float] = field(default_factory=lambda: {"prompts": 0.0, "replies": 0.0, "weights": 0.0})
     waves: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.router = Router(self.places)
-        self.present, self.held = [""] * self.places, [set() for _ in range(self.places)]
+        self.present = [""] * self.places
+        self.held: list[set[str]] = [set() for _ in range(self.places)]
 
-    def play(self, batches, model):
+    def play(self, batches: Batches, model: Model) -> None:
         self.router.plan([Work(b[0].expert.digest, sum(len(r.prompt) / 4 + 50 for r in b)) for b in batches])
         free = [(0.0, place) for place in range(self.places)]
         end = 0.0
@@ -61,7 +67,7 @@ class Clock:
         self.wall += end
         self.waves += 1
 
-    def _batch(self, place, batch, model):
+    def _batch(self, place: int, batch: Sequence[Request], model: Model) -> float:
         key, weights = batch[0].expert.digest, 0.0
         if self.present[place] != key:
             weights = model.apply_s + (0 if key in self.held[place] else model.fetch_s)
@@ -81,17 +87,17 @@ class Clock:
 class Virtual(Sleeping):
     """Answers at once and lets every clock play what workers would have done."""
 
-    def __init__(self, clocks, model, batch):
+    def __init__(self, clocks: Sequence[Clock], model: Model, batch: int) -> None:
         super().__init__(0, batch)
         self._clocks, self._model = clocks, model
 
-    def spread(self, batches, guarded):
+    def spread(self, batches: Batches, guarded: object) -> Iterator[tuple[int, list[Completion]]]:
         for clock in self._clocks:
             clock.play(batches, self._model)
         yield from ((i, [reply(request) for request in batch]) for i, batch in enumerate(batches))
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--dev", type=int, default=200)
     given = parser.parse_args()

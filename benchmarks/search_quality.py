@@ -20,21 +20,27 @@ import argparse
 import json
 import multiprocessing
 import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from measuring import ROOT, clock, publish
+from numpy.typing import NDArray
 
 from hswarm import io
-from hswarm.config.recipe import read_recipe
+from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.methods import get_method, run_method
 from hswarm.plots.charts import curve_svg
 from hswarm.session.checkpoint import Checkpointer
+from hswarm.session.evaluation import Evaluation
+from hswarm.session.evaluator import Evaluator
 from hswarm.session.session import Session
 from hswarm.system.cache import Cache
+from hswarm.system.system import System
 
 MICRO = [
     f"micro-tasks/{name}" for name in ("both", "chain-four", "chain-three", "chain-two", "plain-three", "plain-two")
@@ -44,18 +50,18 @@ TUNING = ("yam+gul+nix+vop", "ras+yam+gul", "qib+vop+nix", "gul+ras+vop+yam", "n
 OTHERS = 'pool.experts=["yam","gul","nix","vop","ras","qib"]'
 
 
-def chain(skills, *changes):
+def chain(skills: str, *changes: str) -> tuple[str, ...]:
     """chain-four with another chain of the micro pool."""
     return ("micro-tasks/chain-four", f'task.datasets=["{skills}"]', f'name="{skills.replace("+", "-")}"', *changes)
 
 
-def wide(skills):
+def wide(skills: str) -> tuple[str, ...]:
     """recipes/micro.toml with another chain, 5,000 calls."""
     name = f'name="wide-{skills.replace("+", "-")}"'
     return ("micro", f'task.datasets=["{skills}"]', name, "task.seed=7", "budget.calls=5000", "task.test=400")
 
 
-WORLDS = {
+WORLDS: dict[str, Sequence[str | tuple[str, ...]]] = {
     "tuning": [chain(skills, OTHERS, "task.seed=7") for skills in TUNING],
     "tuning-wide": [
         wide(skills) for skills in ("yam+gul+nix+vop", "gul+ras+vop+yam", "qib+vop+nix", "vop+yam+qib+ras")
@@ -74,33 +80,39 @@ WORLDS = {
 CURVE = 200  # test questions that the anytime curve is drawn from
 
 
+Array = NDArray[np.float64]
+Result = dict[str, Any]
+Results = dict[str, dict[str, list[Result]]]  # by task and method
+
+
 class Watch(Checkpointer):
     """Notes each new best system and the calls made until then."""
 
-    def __init__(self, evaluator):
-        self._evaluator, self.curve, self._own = evaluator, [], False
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator, self._own = evaluator, False
+        self.curve: list[tuple[int, System]] = []
 
-    def kept(self):
+    def kept(self) -> None:
         self._own = True
 
-    def keep(self, entry, tensors, state, best):
+    def keep(self, entry: object, tensors: object, state: object, best: System) -> None:
         self._note(best)
 
-    def scored(self, evaluations, whole):
+    def scored(self, evaluations: Sequence[Evaluation], whole: bool) -> None:
         best = self._evaluator.archive.best
         if best is not None and not self._own:
             self._note(best.system)
 
-    def _note(self, system):
+    def _note(self, system: System) -> None:
         if not self.curve or describe(self.curve[-1][1]) != describe(system):
             self.curve.append((self._evaluator.budget.ledger.generated, system))
 
 
-def describe(system):
-    return [expert.digest for expert in system.experts], sorted(system.topology.edges)
+def describe(system: System) -> tuple[list[str], list[tuple[int, int]]]:
+    return [node.digest for node in system.nodes], sorted(system.topology.edges)
 
 
-def recipes(world, more=()):
+def recipes(world: str, more: Sequence[str] = ()) -> Iterator[Recipe]:
     """The recipes of a world, with `more` changes to each."""
     for entry in WORLDS[world]:
         name, *changes = [entry] if isinstance(entry, str) else entry
@@ -110,14 +122,14 @@ def recipes(world, more=()):
         yield read_recipe(ROOT / f"recipes/{name}.toml", [*changes, *more])
 
 
-def alone(world, place, method, seed, given):
+def alone(world: str, place: int, method: str, seed: int, given: argparse.Namespace) -> None:
     """One cell, in a process of its own."""
     recipe = list(recipes(world, given.set))[place]
     with Session.open(recipe) as session:
         made(session, method, seed, given.runs / world, f"-{os.getpid()}")
 
 
-def side_by_side(worlds, methods, given):
+def side_by_side(worlds: Sequence[str], methods: Sequence[str], given: argparse.Namespace) -> None:
     """All cells that are missing, in `given.jobs` processes."""
     with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as processes:
         cells = [
@@ -131,12 +143,13 @@ def side_by_side(worlds, methods, given):
             cell.result()
 
 
-def made(session, method, seed, folder, own=""):
+def made(session: Session, method: str, seed: int, folder: Path, own: str = "") -> Result:
     """The cell's result, from its file if it is there. Calls are shared with cells of the same task (and `own`)."""
     recipe = session.recipe.model_copy(update={"seed": seed})
     path = folder / recipe.name / method.replace(":", "-") / f"{seed}.json"
     if path.is_file():
-        return io.read_json(path, "a cell")
+        known: Result = io.read_json(path, "a cell")
+        return known
     name, _, options = method.partition(":")
     settings = {key: json.loads(value) for key, value in (o.split("=") for o in options.split(";") if o)}
     with closing(Cache(folder / f"{recipe.name}{own}.sqlite")) as shared, closing(Cache()) as cache:
@@ -166,7 +179,7 @@ def made(session, method, seed, folder, own=""):
     return result
 
 
-def interval(arrays, rng, draws=4000):
+def interval(arrays: Sequence[Array], rng: np.random.Generator, draws: int = 4000) -> list[float]:
     """The 95 % interval of the mean over tasks of scores (seeds, questions): seeds and questions are drawn again."""
     means = np.zeros(draws)
     for scores in arrays:
@@ -174,12 +187,13 @@ def interval(arrays, rng, draws=4000):
         for i in range(draws):
             drawn = scores[rng.integers(seeds, size=seeds)]
             means[i] += drawn[:, rng.integers(questions, size=questions)].mean() / len(arrays)
-    return np.quantile(means, [0.025, 0.975]).tolist()
+    return [float(end) for end in np.quantile(means, [0.025, 0.975])]
 
 
-def table(results, methods):
+def table(results: Results, methods: Sequence[str]) -> dict[str, dict[str, object]]:
     """By method: mean test score and interval, mean rank over tasks, scores by task, the first's gain over it."""
-    rng, tasks, rows = np.random.default_rng(0), list(results), {}
+    rng, tasks = np.random.default_rng(0), list(results)
+    rows: dict[str, dict[str, object]] = {}
     scores = {m: [np.array([cell["test"] for cell in results[t][m]]) for t in tasks] for m in methods}
     means = np.array([[task.mean() for task in scores[m]] for m in methods])
     ranks = [(means > means[i]).sum(axis=0) + ((means == means[i]).sum(axis=0) + 1) / 2 for i in range(len(methods))]
@@ -203,7 +217,7 @@ def table(results, methods):
     return rows
 
 
-def curves(results, methods, budget, points=40):
+def curves(results: Results, methods: Sequence[str], budget: int, points: int = 40) -> dict[str, list[float]]:
     """By method: the mean test score of the best so far, over tasks and seeds, at `points` numbers of calls."""
     at = np.linspace(budget / points, budget, points)
     found = {}
@@ -217,7 +231,7 @@ def curves(results, methods, budget, points=40):
     return {"calls": at.tolist(), **found}
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
     parser.add_argument("worlds", nargs="+", choices=list(WORLDS))
     parser.add_argument("--seeds", type=int, default=5)
@@ -232,13 +246,14 @@ def main():
     if given.jobs > 1:
         side_by_side(given.worlds, methods, given)
     for world in given.worlds:
-        results, folder = {}, given.runs / world
+        results: Results = {}
+        folder = given.runs / world
         for recipe in recipes(world, given.set):
             with Session.open(recipe) as session:
                 results[recipe.name] = {
                     m: [made(session, m, seed, folder) for seed in range(given.seeds)] for m in methods
                 }
-        curve = curves(results, methods, recipe.budget.calls)
+        curve = curves(results, methods, recipe.budget.calls or 0)
         publish(
             f"search_quality_{world.replace('-', '_')}{given.name}",
             f"{methods[0]} finds better systems than the others at equal calls",

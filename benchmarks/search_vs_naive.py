@@ -11,21 +11,28 @@ writing the adapters to disk is not counted against it.
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from measuring import clock, publish
 
 import hswarm.experiments.search
 import hswarm.session.session
-from hswarm.config.recipe import read_recipe
+from hswarm.config.recipe import Recipe, read_recipe
+from hswarm.engines.base import Completion, Request
 from hswarm.experts.base import find_base
 from hswarm.session.session import Session
 from hswarm.system.executor import Executor
+from hswarm.system.system import System
+from hswarm.tasks.task import Example
 
 BATCH = 3
-asked, answering, opening = [], [], []
+asked: list[tuple[System, Sequence[Example]]] = []
+answering: list[float] = []
+opening: list[float] = []
 
 load = Session.load  # opened() stands in its place
 
@@ -33,27 +40,27 @@ load = Session.load  # opened() stands in its place
 class Noting(Executor):
     """Notes which systems answer which questions, and how long the engine takes over a batch."""
 
-    def run(self, systems, examples, step):
+    def run(self, systems: Sequence[Any], examples: Sequence[Example], step: str) -> list[list[list[Completion]]]:
         asked.extend((system, examples) for system in systems)
         if "generate" not in vars(self.engine):
             generate = self.engine.generate
 
-            def timed(requests):
+            def timed(requests: Sequence[Request]) -> list[Completion]:
                 seconds, made = clock(lambda: generate(requests))
                 answering.append(seconds)
                 return made
 
-            self.engine.generate = timed
+            vars(self.engine)["generate"] = timed
         return super().run(systems, examples, step)
 
 
-def opened(recipe):
+def opened(recipe: Recipe) -> Session:
     seconds, parts = clock(lambda: load(recipe))
     opening.append(seconds)
     return parts
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("recipe")
     parser.add_argument("--share", type=float, default=0.3)
@@ -61,7 +68,8 @@ def main():
     parser.add_argument("--name", default="search_vs_naive", help="of the JSON file in docs/benchmarks")
     given = parser.parse_args()
     recipe, rng = read_recipe(given.recipe, ["search.method=hswarm", *given.overrides]), np.random.default_rng(0)
-    hswarm.session.session.Executor, Session.load = Noting, staticmethod(opened)
+    vars(hswarm.session.session)["Executor"] = Noting
+    setattr(Session, "load", staticmethod(opened))  # noqa: B010  mypy forbids to assign to it
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         run = hswarm.experiments.search.search(recipe, Path(folder) / "run")
@@ -81,7 +89,7 @@ def main():
             "recipe": Path(given.recipe).name,
             "set": given.overrides,
             "calls": total,
-            "generated": spent["generated"],
+            "generated": spent.generated,
             "ours, s": ours,
             "of it in the engine, s": sum(answering),
             "of it to open task, pool and engine, s": sum(opening),
@@ -92,17 +100,17 @@ def main():
     )
 
 
-def calls(system, examples):
+def calls(system: System, examples: Sequence[Example]) -> int:
     return system.calls * len(examples)
 
 
-def naive(system, examples, folder):
+def naive(system: System, examples: Sequence[Example], folder: Path) -> float:
     """The seconds that one system takes over `examples`, reloading every node."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    replies = {}
+    replies: dict[int, list[str]] = {}
     for expert in system.experts:
         if not (folder / expert.digest).exists():
             expert.write(folder / expert.digest)

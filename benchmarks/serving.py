@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam
 
 from hswarm.core.topology import Topology
 from hswarm.engines import open_engine
@@ -80,7 +81,7 @@ async def served(
     async with AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=600) as client:
 
         async def ask(question: str) -> str | None:
-            messages = [{"role": "user", "content": question}]
+            messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": question}]
             reply = await client.chat.completions.create(model="bench", messages=messages)
             return reply.choices[0].message.content
 
@@ -133,8 +134,8 @@ def main() -> None:
     engine = open_engine(system.engine, system.bases)
     Executor(engine).run([system], [Example("w", asked[-1], "")], "warm")
     for clients, size in sizes.items():
-        answers, *measured = alone(engine, system, asked[:size], clients)
-        rows.append(row("engine alone", clients, *measured))
+        answers, times, seconds, spent = alone(engine, system, asked[:size], clients)
+        rows.append(row("engine alone", clients, times, seconds, spent))
         print(json.dumps(rows[-1]), flush=True)
         expected |= dict(zip(asked[:size], answers, strict=True))
     with tempfile.TemporaryDirectory() as folder:
@@ -154,10 +155,10 @@ def main() -> None:
             assert server.stdout
             address = server.stdout.readline().split("page ")[1].split("/,")[0]
             for clients, size in sizes.items():
-                answers, *measured = asyncio.run(served(address, server.pid, asked[:size], clients))
-                same = sum(a == expected[q] for a, q in zip(answers, asked[:size], strict=True))
-                lost = {"lost": answers.count(None), "as_the_engine_alone": same / size}
-                rows.append(row("hswarm serve", clients, *measured) | lost)
+                given, times, seconds, spent = asyncio.run(served(address, server.pid, asked[:size], clients))
+                same = sum(a == expected[q] for a, q in zip(given, asked[:size], strict=True))
+                lost = {"lost": given.count(None), "as_the_engine_alone": same / size}
+                rows.append(row("hswarm serve", clients, times, seconds, spent) | lost)
                 print(json.dumps(rows[-1]), flush=True)
             server.terminate()
     result = {

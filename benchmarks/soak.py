@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 from openai import APIError, APIStatusError, AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam
 
 from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion, EngineSettings, Request
@@ -92,14 +93,15 @@ class Soak:
             self.ends[f"{kind}: LOST"] += 1
 
     async def _ask(self, kind: str, question: str) -> str | None:
-        messages = [{"role": "user", "content": question}]
+        messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": question}]
         if kind == "streamed":
             parts = await self.client.chat.completions.create(model="soak", messages=messages, stream=True)
             return "".join([part.choices[0].delta.content or "" async for part in parts])
         if kind == "responses":
             return (await self.client.responses.create(model="soak", input=question)).output_text
         if kind in ("broken", "hang up", "silent", "dripping"):
-            return await self._raw(kind, question)
+            await self._raw(kind, question)
+            return None
         if kind == "long":
             messages.insert(0, {"role": "user", "content": "word " * 8000})
             await self.client.chat.completions.create(model="soak", messages=messages)

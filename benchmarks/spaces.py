@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.blend import factors
 from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
@@ -42,6 +43,8 @@ def main() -> None:
 
 def error(made: Expert, true: Expert) -> float:
     """|made - true| / |true| over all modules, without forming an update."""
+    assert isinstance(made, Adapter)
+    assert isinstance(true, Adapter)
     mine, theirs = factors(made), factors(true)
     away = whole = 0.0
     for module, (down, up) in theirs.items():

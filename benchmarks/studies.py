@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from measuring import ROOT, finished, machine
@@ -76,6 +77,7 @@ def four(name: str, values: dict[str, str], *more: str) -> dict[str, tuple[str, 
     return {shown: (*FOUR, *more, *((f"{name}={value}",) if value else ())) for shown, value in values.items()}
 
 
+Figures = dict[str, Any]
 STUDIES = {
     "experts": Study(
         "Number of experts",
@@ -225,10 +227,11 @@ def place(given: argparse.Namespace, name: str, variant: str, seed: int) -> Path
     """Where the run lies: one folder for equal recipes, whichever study asks for them."""
     recipe = read_recipe(ROOT / "recipes/studies.toml", changes(given, name, variant, seed))
     content = recipe.model_dump_json()
-    return given.runs / ("toy" if given.toy else "micro") / hashlib.sha256(content.encode()).hexdigest()[:12]
+    runs: Path = given.runs
+    return runs / ("toy" if given.toy else "micro") / hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
-def measure(given: argparse.Namespace, name: str, variant: str, seed: int, folder: Path) -> dict:
+def measure(given: argparse.Namespace, name: str, variant: str, seed: int, folder: Path) -> Figures:
     """Search, then note what the found system scores on each test question (its calls are in the run's cache)."""
     recipe = read_recipe(ROOT / "recipes/studies.toml", changes(given, name, variant, seed))
     run, parts = finished(recipe, folder / "run"), opened(recipe.model_copy(update={"seed": 0}).model_dump_json())
@@ -252,13 +255,13 @@ def measure(given: argparse.Namespace, name: str, variant: str, seed: int, folde
 
 
 @lru_cache(maxsize=1)
-def opened(content: str):
+def opened(content: str) -> Session:
     from hswarm.config.recipe import Recipe
 
     return Session.load(Recipe.model_validate_json(content))
 
 
-def tabulate(given: argparse.Namespace, name: str) -> dict:
+def tabulate(given: argparse.Namespace, name: str) -> Figures:
     """A row a variant that has a run, over the seeds it has; differences over those that the first variant has too.
     {} without the first variant and the judged one."""
     study, made = STUDIES[name], {}
@@ -272,7 +275,7 @@ def tabulate(given: argparse.Namespace, name: str) -> dict:
     return {"rows": rows, "verdict": verdict(study, rows)}
 
 
-def row(variant: str, ones: dict[int, dict], firsts: dict[int, dict]) -> dict:
+def row(variant: str, ones: dict[int, Figures], firsts: dict[int, Figures]) -> Figures:
     """What a variant's runs come to, and how they differ from the first variant's of the same seeds (`firsts`)."""
     test = np.array([one["test"] for one in ones.values()], dtype=np.float64)
     made = {
@@ -297,10 +300,10 @@ def interval(scores: np.ndarray) -> list[float]:
     rng, (seeds, questions) = np.random.default_rng(0), scores.shape
     drawn = [rng.multinomial(size, [1 / size] * size, 10_000) / size for size in (seeds, questions)]
     means = ((drawn[0] @ scores) * drawn[1]).sum(axis=1)
-    return np.quantile(means, [0.025, 0.975]).tolist()
+    return [float(end) for end in np.quantile(means, [0.025, 0.975])]
 
 
-def verdict(study: Study, rows: list[dict]) -> str:
+def verdict(study: Study, rows: list[Figures]) -> str:
     """What the interval of the judged variant's difference to the first says about the paper's sentence."""
     judged, first = next(row for row in rows if row["variant"] == study.judged), rows[0]
     (low, high), base = judged["difference_ci"], judged["base"]
@@ -336,7 +339,7 @@ HEAD = (
 )
 
 
-def markdown(study: Study, table: dict) -> str:
+def markdown(study: Study, table: Figures) -> str:
     """The study as a section."""
     lines = [
         f"### {study.title}",
@@ -371,7 +374,7 @@ def span(ends: list[float], form: str) -> str:
     return f"{ends[0]:{form}} to {ends[1]:{form}}"
 
 
-def publish(found: dict[str, dict], pool: str) -> None:
+def publish(found: dict[str, Figures], pool: str) -> None:
     """docs/studies.json; tables of `pool` and the summary in docs/studies.md. Studies not found stay as they are."""
     path = ROOT / "docs/studies.json"
     content = json.loads(path.read_text()) if path.is_file() else {}

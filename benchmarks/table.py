@@ -29,7 +29,7 @@ What was aimed at and is missed, or holds in part:
 """
 
 
-def main():
+def main() -> None:
     parts = [HEAD]
     for path in sorted((ROOT / "docs/benchmarks").glob("*.json")):
         content = json.loads(path.read_text())
@@ -40,7 +40,7 @@ def main():
     (ROOT / "docs/benchmarks.md").write_text("\n\n".join(part.strip("\n") for part in parts) + "\n")
 
 
-def shown(value):
+def shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return (

@@ -117,6 +117,7 @@ def _slice(examples: tuple[Example, ...], size: int, rng: np.random.Generator) -
 def _measured(task: Task, pool: ExpertPool, executor: Executor) -> dict[str, Any]:
     """The row of one task."""
     some = pool.experts[0]
+    assert isinstance(some, Adapter)
     base = Adapter.from_vector("base", np.zeros_like(some.vector), some.form)
     dev = {expert.name: float(np.mean(_alone(executor, task, expert, task.dev)["strict"])) for expert in pool.experts}
     best = max(pool.experts, key=lambda expert: dev[expert.name])

@@ -30,12 +30,12 @@ def main() -> None:
     print(f"| {given.control.name} | {np.mean(np.concatenate(list(control.values()))):.3f} | | | | {drop:+.3f} |")
     for path in given.variants:
         found, drop = scores(path)
-        pair = [np.concatenate([part[task] for task in control]) for part in (found, control)]
-        test = paired_test(*pair, np.random.default_rng(0))
+        ours, theirs = (np.concatenate([part[task] for task in control]) for part in (found, control))
+        test = paired_test(ours, theirs, np.random.default_rng(0))
         means = [float(np.mean(found[task] - control[task])) for task in control]
         ways = f"{sum(m > 0 for m in means)}, {sum(m < 0 for m in means)}"
         interval = f"{test.low:+.3f} to {test.high:+.3f}"
-        print(f"| {path.name} | {pair[0].mean():.3f} | {test.difference:+.3f} | {interval} | {ways} | {drop:+.3f} |")
+        print(f"| {path.name} | {ours.mean():.3f} | {test.difference:+.3f} | {interval} | {ways} | {drop:+.3f} |")
 
 
 def scores(comparison: Path) -> tuple[dict[str, np.ndarray], float]:

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from hswarm.experts import shards
+from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import find_base
 from hswarm.experts.blend import factors
 from hswarm.experts.checkpoint import Checkpoint
@@ -60,6 +61,7 @@ def make_checkpoints(folder: Path, count: int) -> Path:
     base = Checkpoint.read(find_base("smollm2-135m"))
     experts = open_pool(PoolSettings(path=str(ROOT / "experts" / "smollm2"))).experts
     for expert in experts[:count]:
+        assert isinstance(expert, Adapter)
         updates = factors(expert)
         target = folder / expert.name
         base.write(target)  # then the changed tensors are written over their old bytes

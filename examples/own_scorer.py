@@ -7,6 +7,7 @@ A recipe names it as `task.scorer = "module:function"`, here this very file's.
 
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import hswarm
@@ -14,7 +15,7 @@ from hswarm.config.recipe import build_recipe
 from hswarm.scorers.base import Score
 
 
-def near(examples, responses):
+def near(examples: Sequence[hswarm.Example], responses: Sequence[str]) -> list[Score]:
     """1 for the number itself, less the further off; `parsed` False where there is no number."""
     scores = []
     for example, response in zip(examples, responses, strict=True):
@@ -40,4 +41,4 @@ recipe = build_recipe(
     }
 )
 run = hswarm.search(recipe, Path(tempfile.mkdtemp()) / "run")
-print(run.report.dev.score, run.report.test.score, run.report.best_single)
+print(run.report.dev, run.report.test, run.report.best_single)

@@ -1,17 +1,20 @@
-"""A role-step over models behind an API: who should speak to whom? Any OpenAI-compatible address will do.
+"""A role-step over models behind an API: whose replies should reach whom? Any OpenAI-compatible address will do.
 
 OPENAI_API_KEY=... python examples/role_step_over_api.py http://127.0.0.1:8000/v1 questions.json MODEL MODEL ...
 """
 
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from openai import OpenAI
+from openai.types.chat import ChatCompletionMessageParam
 
 import hswarm
-from hswarm.engines.base import Completion
+from hswarm.engines.base import Completion, Request
 from hswarm.experts.adapter import Adapter
+from hswarm.experts.expert import Expert
 from hswarm.scorers import get_scorer
 from hswarm.system.executor import Executor
 from hswarm.tasks import TaskSettings, load_task
@@ -24,18 +27,25 @@ class Api:
     """An engine is anything with these four."""
 
     fingerprint = address
-    check = staticmethod(lambda experts: None)
-    batches = staticmethod(lambda requests: [list(range(len(requests)))])
 
-    def generate(self, requests):
+    def check(self, experts: Sequence[Expert]) -> None:
+        """Any model will do."""
+
+    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
+        return [list(range(len(requests)))]
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
         with ThreadPoolExecutor(8) as pool:
             return list(pool.map(self.ask, requests))
 
-    def ask(self, request):
-        messages = [{"role": "user", "content": request.prompt}]
+    def ask(self, request: Request) -> Completion:
+        messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": request.prompt}]
         reply = client.chat.completions.create(model=request.expert.name, messages=messages, temperature=0)
         choice, usage = reply.choices[0], reply.usage
-        return Completion(choice.message.content, choice.finish_reason, usage.prompt_tokens, usage.completion_tokens)
+        tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
+        return Completion(
+            choice.message.content or "", "length" if choice.finish_reason == "length" else "stop", *tokens
+        )
 
 
 experts = tuple(Adapter.from_vector(name, np.array([i]), None) for i, name in enumerate(models))

@@ -9,8 +9,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -65,7 +67,7 @@ def make_recipe(folder: Path, experts: int = 3, **changes: str) -> Path:
     return folder / "recipe.toml"
 
 
-def start(*words: object, faults: dict | None = None, **environment: object) -> subprocess.Popen[str]:
+def start(*words: object, faults: Mapping[str, object] | None = None, **environment: object) -> subprocess.Popen[str]:
     """`hswarm words`, started, with the plug-in engine on its path."""
     path = os.pathsep.join([str(SOURCE), str(HERE / "plugin")])
     values = {name: str(value) for name, value in environment.items()}
@@ -80,7 +82,7 @@ def start(*words: object, faults: dict | None = None, **environment: object) -> 
 
 
 def run(
-    *words: object, faults: dict | None = None, seconds: float = 120, **environment: object
+    *words: object, faults: Mapping[str, object] | None = None, seconds: float = 120, **environment: object
 ) -> tuple[int, str, str]:
     """Exit status, standard output and error of `hswarm words`."""
     process = start(*words, faults=faults, **environment)
@@ -92,7 +94,7 @@ def run(
     return process.returncode, out, err
 
 
-def result(path: Path) -> tuple[bytes, dict, dict[str, bytes]]:
+def result(path: Path) -> tuple[bytes, dict[str, object], dict[str, bytes]]:
     """What must be equal between equal runs: history, report less times, best system, trail and answers."""
     report = json.loads((path / "report.json").read_text())
     del report["wall_s"]
@@ -144,7 +146,7 @@ class Disk:
         self.library = self.folder / "disk.so"
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", self.library, HERE / "disk.c", "-ldl"], check=True)
 
-    def environment(self, kill: int = -1, skip: str = "") -> dict[str, object]:
+    def environment(self, kill: int = -1, skip: str = "") -> dict[str, Any]:
         """For `start`: dies at change number `kill` of what lies in folder/runs."""
         (self.folder / "shadow").mkdir(exist_ok=True)
         (self.folder / "runs").mkdir(exist_ok=True)
