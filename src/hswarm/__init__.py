@@ -6,7 +6,7 @@ An implementation of Heterogeneous Swarms (arXiv 2502.04510). The names below ar
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hswarm.config.recipe import Recipe as Recipe
@@ -47,7 +47,7 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Public names are imported when first used, so that `import hswarm` stays light."""
     if name not in _HOMES:
         raise AttributeError(f"module 'hswarm' has no attribute {name!r}")

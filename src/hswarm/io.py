@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from hswarm.errors import RunError
+
+Array = NDArray[Any]
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -71,12 +74,12 @@ def read_json(path: Path, what: str) -> Any:
         raise RunError(f"{path} cannot be read: {fault}") from fault
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Array], metadata: dict[str, str] | None = None) -> None:
     """Arrays as safetensors."""
     write_bytes(path, save_tensors(dict(tensors), metadata))
 
 
-def read_tensors(path: Path) -> dict[str, Any]:
+def read_tensors(path: Path) -> dict[str, Array]:
     """Arrays of a safetensors file."""
     try:
         return dict(load_tensors(path.read_bytes()))

@@ -234,7 +234,7 @@ def _plugins(room: str) -> dict[str, EntryPoint]:
     return {identifier(point.name): point for point in _all_plugins().select(group=f"hswarm.{room}")}
 
 
-def _imported(name: str) -> Any:
+def _imported(name: str) -> object:
     """The object that "module:attribute" names, if the user allows it; the working folder is searched too."""
     module, _, attribute = name.partition(":")
     if not module or not attribute:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from hswarm.system.rules import Script
 from hswarm.system.system import System
 from hswarm.tasks.task import Example
 
+P = TypeVar("P")
 USELESS = "I do not know."
 
 
@@ -122,7 +123,7 @@ class Game:
         return [np.zeros(len(self.examples)) if system is None else next(rows) for system in systems]
 
     def worth(
-        self, parts: Sequence[Sequence[Any]], keep: Callable[[System, frozenset[Any]], System], shares: int
+        self, parts: Sequence[Sequence[P]], keep: Callable[[System, frozenset[P]], System], shares: int
     ) -> tuple[Array, Shapley]:
         """Of players that bring `parts` each: the score less that without them, shape (players, questions), and their
         Shapley values at the expense of one of `shares` shares of the calls that are left."""
@@ -267,7 +268,7 @@ def _table(one: Credit, split: str) -> Table:
     )
 
 
-def _numbers(one: Credit) -> dict[str, Any]:
+def _numbers(one: Credit) -> dict[str, object]:
     def means(rows: Array | None) -> list[float | None] | None:
         return None if rows is None else io.without_nan([_mean(row) for row in rows])
 

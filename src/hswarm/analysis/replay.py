@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion, Engine, Likelihoods, Request
 from hswarm.errors import RunError
 from hswarm.experts.expert import Expert
+from hswarm.io import Array
 from hswarm.methods import get_method
 from hswarm.runs.schema import HistoryEntry
 from hswarm.session.checkpoint import Checkpointer
@@ -82,7 +82,7 @@ class _Follower(Checkpointer):
                 self.experts |= {expert.name: expert for expert in found.system.experts}
 
     def keep(
-        self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System
+        self, entry: Mapping[str, object], tensors: Mapping[str, Array], state: Mapping[str, object], best: System
     ) -> None:
         was, now = self._history[self.followed], HistoryEntry.of(entry)
         if (now.role.utilities, now.weight.utilities) != (was.role.utilities, was.weight.utilities):

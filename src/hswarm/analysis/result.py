@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hswarm import io
 from hswarm.errors import RunError
@@ -40,7 +39,7 @@ class AnalysisResult:
     says: tuple[str, ...]
     tables: tuple[Table, ...] = ()
     svg: str = ""
-    numbers: Mapping[str, Any] = field(default_factory=dict)
+    numbers: Mapping[str, object] = field(default_factory=dict)
     calls: Mapping[str, int] = field(default_factory=dict)
 
     def markdown(self) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hswarm import io
 from hswarm.bundle.questions import Question, questions_of_run, read_questions
 from hswarm.core.topology import Topology
 from hswarm.errors import HSwarmError
+from hswarm.experts.expert import Node
 from hswarm.runs.directory import Run
 from hswarm.runs.schema import Report, checked
 from hswarm.session.session import read_pool
@@ -70,6 +70,6 @@ def _pool_single(run: Run, system: System, report: Report | None) -> System | No
         return None
 
 
-def alone(system: System, expert: Any) -> System:
+def alone(system: System, expert: Node) -> System:
     """`expert` as a system of one node, with the prompts and sampling of `system`."""
     return System(Topology.chain(1), (expert,), system.prompts, system.base, system.engine, system.sampling)

@@ -23,7 +23,7 @@ class Flag(NamedTuple):
     name: str
     default: str | None
     fields: tuple[str, ...]
-    read: Callable[[str], Any]
+    read: Callable[[str], object]
     acts: bool = True
     short: str = ""
 
@@ -144,7 +144,7 @@ def recipe_content(given: Mapping[str, str], root: Path) -> tuple[dict[str, Any]
     return content, _remarks(given)
 
 
-def task_content(given: Mapping[str, str], root: Path) -> dict[str, Any]:
+def task_content(given: Mapping[str, str], root: Path) -> dict[str, object]:
     """`[task]` for the data and eval_type that `given` names; data lie in data/eval of the folder `root`."""
     from hswarm.tasks.task import task
 
@@ -179,7 +179,7 @@ def _read(given: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def _put(content: dict[str, Any], field: str, value: Any) -> None:
+def _put(content: dict[str, Any], field: str, value: object) -> None:
     *sections, key = field.split(".")
     for section in sections:
         content = content.setdefault(section, {})

@@ -34,7 +34,7 @@ _PAPER_SWARM = {"step_factor": 1.0, "velocity": "zero", "restart": False}  # Alg
 _CODE_SWARM = {"step_factor": 1.0, "velocity": "random", "restart": True, "restart_patience": 0.67}
 
 # Where paper and reference code differ; docs/fidelity.md gives the reasons for our own defaults.
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, dict[str, object]] = {
     "paper": {
         "prompts": _PROMPTS,
         "decode": {"top_p": 0.8, "edges": "independent"},
@@ -144,13 +144,13 @@ def varied(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
 
 def set_values(overrides: Iterable[str]) -> dict[str, Any]:
     """What `overrides` ("a.b=value", TOML values, bare words are text) set, as nested mappings."""
-    changes: dict[str, Any] = {}
+    changes: dict[str, object] = {}
     for override in overrides:
         changes = _merged(changes, _override(override))
     return changes
 
 
-def build_recipe(content: Mapping[str, Any]) -> Recipe:
+def build_recipe(content: Mapping[str, object]) -> Recipe:
     """A Recipe of nested mappings, over the preset that it names.
 
     A recipe that `to_toml` wrote has all sections, written out: its preset adds nothing, so that a run's recipe stays
@@ -175,7 +175,7 @@ def build_recipe(content: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-def _switches(content: Any, taken: Any, place: str = "") -> list[str]:
+def _switches(content: object, taken: object, place: str = "") -> list[str]:
     """A fault for each `true` or `false` of `content` that was taken as a number."""
     if isinstance(content, bool) and isinstance(taken, int | float) and not isinstance(taken, bool):
         return [f"{place}: expected a number, got {str(content).lower()}"]
@@ -188,7 +188,7 @@ def _switches(content: Any, taken: Any, place: str = "") -> list[str]:
     return [fault for key, a, b in pairs for fault in _switches(a, b, f"{place}.{key}".lstrip("."))]
 
 
-def _without(content: Mapping[str, Any], place: Sequence[str | int]) -> dict[str, Any]:
+def _without(content: Mapping[str, object], place: Sequence[str | int]) -> dict[str, object]:
     """`content` less what stands at `place`, or less the nearest mapping's entry that holds it."""
     if not place:  # the recipe as a whole is at fault
         return {}
@@ -199,7 +199,7 @@ def _without(content: Mapping[str, Any], place: Sequence[str | int]) -> dict[str
     return {key: value for key, value in content.items() if key != first}
 
 
-def _anchor_base(pool: Any, folder: Path) -> None:
+def _anchor_base(pool: object, folder: Path) -> None:
     """Make `base` start at `folder` where it is a path: a folder is there, or it begins with a dot. Else it is a hub id
     or an alias."""
     base = pool.get("base") if isinstance(pool, dict) else None
@@ -207,18 +207,18 @@ def _anchor_base(pool: Any, folder: Path) -> None:
         anchor_path(pool, folder, "base")
 
 
-def anchor_path(section: Any, folder: Path, key: str = "path") -> None:
+def anchor_path(section: object, folder: Path, key: str = "path") -> None:
     """Make a relative path at `key` in `section` start at `folder`."""
     if isinstance(section, dict) and isinstance(section.get(key), str) and section[key]:
         section[key] = str((folder / Path(section[key]).expanduser()).resolve())
 
 
-def _parts(task: Any) -> list[Any]:
+def _parts(task: object) -> list[object]:
     parts = task.get("parts") if isinstance(task, dict) else None
     return parts if isinstance(parts, list) else []
 
 
-def _override(text: str) -> dict[str, Any]:
+def _override(text: str) -> dict[str, object]:
     key, equals, value = text.partition("=")
     if not equals or not all(key.split(".")):
         raise ConfigError([f"--set takes section.field=value, got '{text}'"])
@@ -231,7 +231,7 @@ def _override(text: str) -> dict[str, Any]:
     return dict(parsed)
 
 
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import starmap
-from typing import Any, TypeVar
+from typing import TypeVar
 
 _T = TypeVar("_T")
 _LARGE = 2**18  # numbers a call, from which threads pay
 
 
-def parallel_map(function: Callable[..., _T], arguments: Sequence[tuple[Any, ...]], size: int) -> list[_T]:
+def parallel_map(function: Callable[..., _T], arguments: Sequence[tuple[object, ...]], size: int) -> list[_T]:
     """`function` of each of `arguments`, in their order; side by side where a call adds vectors of a large `size`.
 
     Not for LAPACK, which takes all cores itself: give a `size` of 0.

@@ -289,7 +289,7 @@ class Swarm:
             now.velocities[:] = now.positions[others]
             now.velocities -= now.positions
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """Everything, as numpy arrays (copies) and JSON-able values, the generator's state included: the checkpoint."""
         values = vars(self._state)
         kept = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in values.items()}
@@ -314,7 +314,7 @@ class Swarm:
         return swarm
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """`value` with arrays as lists: some bit generators keep arrays in their state."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}

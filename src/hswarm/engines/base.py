@@ -224,7 +224,9 @@ def close(engine: object) -> None:
         end()
 
 
-def group_batches(requests: Sequence[Request], size: int, order: Callable[[Request], Any]) -> list[list[int]]:
+def group_batches(
+    requests: Sequence[Request], size: int, order: Callable[[Request], str | tuple[int, str]]
+) -> list[list[int]]:
     """Batches of at most `size` positions in `requests`, one expert and one sampling each, sorted by `order`."""
     groups: dict[tuple[str, str], list[int]] = {}
     for i, request in enumerate(requests):

@@ -6,10 +6,13 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hswarm.engines.base import Completion, Request
 from hswarm.errors import MissingExtra, PoolError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _SWITCHES = ("enable_thinking", "thinking")  # of templates: Qwen 3, GLM, SmolLM3; DeepSeek 3.1, Granite
 _PROBE = "3 + 4 ="
@@ -26,7 +29,7 @@ class Chat:
             raise MissingExtra("a base's tokenizer", "transformers") from missing
         logging.set_verbosity_error()  # its warnings do not concern whoever runs a search
         logging.disable_progress_bar()
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         if self.tokenizer.chat_template is None:
             raise PoolError(f"base '{base}' has no chat template; choose an instruction-tuned base")
         if self.tokenizer.pad_token is None:
@@ -117,7 +120,7 @@ class Chat:
         return Completion(text, "stop", prompt_tokens, length + 1)
 
 
-def chat_text(tokenizer: Any, messages: Sequence[Mapping[str, str]], thinking: bool = False) -> str:
+def chat_text(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]], thinking: bool = False) -> str:
     """`messages` (role, content) in the tokenizer's chat template, ready for the reply.
 
     If the template has no system role, such a message is put before the first user message. `thinking` has an effect if

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from queue import SimpleQueue
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hswarm.consent import check_address
 from hswarm.engines.base import Completion, EngineSettings, Request, engine
@@ -22,6 +22,9 @@ from hswarm.errors import EngineError, MissingExtra, PoolError, UserError
 from hswarm.experts.expert import Expert
 from hswarm.experts.fusion import Callee
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion
 
 try:
     import openai
@@ -147,15 +150,16 @@ class _Door:
                 wrong = f"'{self.remote.model}' at {self.remote.url} sends no chat completion: {fault}"
         raise _GivenUp(wrong)
 
-    async def _create(self, request: Request) -> Any:
+    async def _create(self, request: Request) -> ChatCompletion:
         remote, sampling = self.remote, request.sampling
         options: dict[str, Any] = {"temperature": sampling.temperature, "max_tokens": sampling.max_new_tokens}
         if sampling.temperature:
             options |= {"top_p": sampling.top_p, "seed": sampling.seed}
         try:
-            return await self.client.chat.completions.create(
+            made: ChatCompletion = await self.client.chat.completions.create(
                 model=remote.model, messages=[{"role": "user", "content": request.prompt}], **options
             )
+            return made
         except (openai.AuthenticationError, openai.PermissionDeniedError) as fault:
             name = f"the key in ${remote.key}" if remote.key else "a call without a key"
             raise UserError(
@@ -177,7 +181,7 @@ class _Door:
             raise _GivenUp(f"'{remote.model}' at {remote.url}: {_why(fault, remote)}") from None
 
 
-def _completion(reply: Any) -> Completion:
+def _completion(reply: ChatCompletion) -> Completion:
     """Other servers leave out more fields than the client's types allow. ValueError without a usable reply."""
     try:
         first = reply.choices[0]

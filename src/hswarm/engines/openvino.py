@@ -31,6 +31,7 @@ from hswarm.experts.base import find_base
 from hswarm.experts.blend import module_sizes, plain
 from hswarm.experts.compatibility import check_adapters
 from hswarm.experts.expert import Expert, Node
+from hswarm.experts.form import Vector
 from hswarm.experts.fusion import Fusion
 
 try:
@@ -117,12 +118,12 @@ class OpenVINOEngine:
 
         return self._chat.answer(requests, reply)
 
-    def _run(self, prompts: Sequence[Sequence[int]], config: Any, max_new_tokens: int) -> Any:
+    def _run(self, prompts: Sequence[Sequence[int]], config: genai.GenerationConfig, max_new_tokens: int) -> Any:
         config.max_new_tokens = max_new_tokens
         tensors = [ov.Tensor(np.array([prompt], dtype=np.int64)) for prompt in prompts]
         return self._pipeline.generate(tensors, [config] * len(prompts))
 
-    def _config(self, requests: Sequence[Request], expert: Adapter) -> Any:
+    def _config(self, requests: Sequence[Request], expert: Adapter) -> object:
         sampling = requests[0].sampling
         config = genai.GenerationConfig()
         config.stop_token_ids = set(self._chat.stops)
@@ -192,14 +193,14 @@ def _modules(expert: Adapter) -> frozenset[str]:
     return frozenset(module_sizes(expert.form))
 
 
-def _with_scaling(expert: Adapter) -> tuple[Any, float]:
+def _with_scaling(expert: Adapter) -> tuple[object, float]:
     """Scale the factors themselves, since GenAI has one scaling for all modules of an adapter."""
     expert = plain(expert)
     assert expert.form is not None
     return _adapter(expert.form.tensors(expert.vector)), expert.form.scaling("")
 
 
-def _adapter(tensors: Mapping[str, Any]) -> Any:
+def _adapter(tensors: Mapping[str, Vector]) -> genai.Adapter:
     return genai.Adapter(ov.Tensor(np.frombuffer(save(dict(tensors)), dtype=np.uint8)))
 
 

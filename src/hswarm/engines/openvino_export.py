@@ -14,13 +14,19 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hswarm.engines.chat import digest_of
 from hswarm.errors import EngineError, MissingExtra
 from hswarm.experts.base import cache_folder, convert_once, load_model
+
+if TYPE_CHECKING:
+    import openvino as ov
+    import torch
+    from torch import Tensor
+    from transformers import PreTrainedModel
 
 # OpenVINO's converter reports its use to an analytics service, unless this package is missing.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -79,7 +85,7 @@ def _convert(folder: Path, target: Path) -> None:
     (target / "shape.json").write_text(json.dumps(shape))
 
 
-def _step(source: Any) -> Any:
+def _step(source: PreTrainedModel) -> torch.nn.Module:
     """One forward pass of `source` as a function of tensors alone."""
     import torch
     from transformers import DynamicCache
@@ -89,7 +95,7 @@ def _step(source: Any) -> Any:
             super().__init__()
             self.source = source
 
-        def forward(self, input_ids: Any, attention_mask: Any, position_ids: Any, *past: Any) -> Any:
+        def forward(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, *past: Tensor) -> object:
             cache = DynamicCache(config=source.config)
             for i, layer in enumerate(cache.layers):
                 layer.keys, layer.values = past[2 * i], past[2 * i + 1]
@@ -110,7 +116,7 @@ def _step(source: Any) -> Any:
     return Step()
 
 
-def _example(source: Any) -> tuple[Any, ...]:
+def _example(source: PreTrainedModel) -> tuple[Tensor, ...]:
     """Inputs to trace with: two rows of four tokens after three of the past."""
     import torch
 
@@ -121,7 +127,7 @@ def _example(source: Any) -> tuple[Any, ...]:
     return torch.ones(2, 4, dtype=torch.long), torch.ones(2, 7, dtype=torch.long), places, *past
 
 
-def _name(model: Any, names: list[str], shape: Any) -> None:
+def _name(model: ov.Model, names: list[str], shape: ov.PartialShape) -> None:
     """The names and open shapes that GenAI expects of inputs and outputs."""
     import openvino as ov
 
@@ -137,7 +143,7 @@ def _name(model: Any, names: list[str], shape: Any) -> None:
     model.validate_nodes_and_infer_types()
 
 
-def _make_stateful(model: Any, names: list[str]) -> None:
+def _make_stateful(model: ov.Model, names: list[str]) -> None:
     """The key-value cache as state that starts empty, its rows picked by `beam_idx`."""
     import openvino as ov
     from openvino import opset13 as op
@@ -164,7 +170,7 @@ def _make_stateful(model: Any, names: list[str]) -> None:
     model.validate_nodes_and_infer_types()
 
 
-def _compare(compiled: Any, source: Any, folder: Path) -> None:
+def _compare(compiled: ov.CompiledModel, source: PreTrainedModel, folder: Path) -> None:
     """EngineError unless logits agree, with the cache used and ids beyond the vocabulary."""
     import torch
 

@@ -117,7 +117,7 @@ class ParallelEngine:
             worker.start()
             return [Completion("", "failed", 0, 0)]
 
-    def _ask_any(self, method: str, *arguments: Any, shared: Mapping[str, Any] | None = None) -> Any:
+    def _ask_any(self, method: str, *arguments: object, shared: Mapping[str, object] | None = None) -> Any:
         """Ask a ready worker between waves; if it dies, the next one."""
         for _ in range(len(self._held) + 2):
             worker = self._team.first()

@@ -6,16 +6,18 @@ The model holds one part at a time, so the parts take turns at each token, each 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
+from torch import Tensor
 from transformers import DynamicCache
 
 from hswarm.engines.base import Sampling
 from hswarm.experts.expert import Expert
 from hswarm.experts.fusion import Fusion
 
-Tensor = Any  # torch's, which has no types of its own here
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class _Listener(Protocol):
@@ -27,7 +29,9 @@ class _Listener(Protocol):
 class FusedReply:
     """The parts of `fusion` read left-padded `ids` (rows, length) with their `mask`; `put` sets the model's weights."""
 
-    def __init__(self, model: Any, put: Callable[[Expert], None], fusion: Fusion, ids: Tensor, mask: Tensor) -> None:
+    def __init__(
+        self, model: PreTrainedModel, put: Callable[[Expert], None], fusion: Fusion, ids: Tensor, mask: Tensor
+    ) -> None:
         self._model, self._put, self._parts, self._mask = model, put, fusion.parts, mask
         self._caches = [DynamicCache(config=model.config) for _ in fusion.parts]
         logits, perplexities = [], []
@@ -59,9 +63,10 @@ class FusedReply:
         """Logits (rows, length, vocabulary) of part k, which continues from its cache."""
         self._put(self._parts[k])
         places = (self._mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        return self._model(
+        found: Tensor = self._model(
             input_ids=ids, attention_mask=self._mask, position_ids=places, past_key_values=self._caches[k]
         ).logits.float()
+        return found
 
     def _mixed(self, logits: list[Tensor]) -> Tensor:
         """Log-probabilities (rows, vocabulary) of the weighted mean of the parts' distributions."""

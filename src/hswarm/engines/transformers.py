@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,8 +35,12 @@ from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import find_base, load_model
 from hswarm.experts.checkpoint import Checkpoint
 from hswarm.experts.expert import Expert
+from hswarm.experts.form import Vector
 from hswarm.experts.fusion import Callee, Fusion
 from hswarm.experts.weight_change import Replaced, ReplacedRows, WeightChange, weight_changes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 try:
     import torch
@@ -63,8 +67,8 @@ class TransformersEngine:
         self._device = torch.device(_device(settings.device))
         self._dtype = _dtype(settings.dtype, self._device)
         self._chat = Chat(folder, base)
-        self._model: Any = load_model(folder, base, self._dtype).to(self._device)
-        self._own: dict[str, Any] = {}  # the base's weights wherever an expert has been added
+        self._model: PreTrainedModel = load_model(folder, base, self._dtype).to(self._device)
+        self._own: dict[str, torch.Tensor] = {}  # the base's weights wherever an expert has been added
         pair = (self._model.get_input_embeddings(), self._model.get_output_embeddings())
         shared = pair[1] is not None and pair[0].weight is pair[1].weight
         self._tied = {name for name, held in self._weights().items() if shared and held is pair[0].weight}
@@ -93,7 +97,7 @@ class TransformersEngine:
                         f"has {found or 'no such weight'}; it belongs to another base"
                     )
 
-    def _weights(self) -> dict[str, Any]:
+    def _weights(self) -> dict[str, torch.Tensor]:
         """The model's parameters by all their names: tied ones have two."""
         return dict(self._model.named_parameters(remove_duplicate=False))
 
@@ -172,7 +176,7 @@ class TransformersEngine:
     ) -> list[Completion]:
         sampling = requests[0].sampling
         self._apply(requests[0].expert)
-        options: dict[str, Any] = {
+        options: dict[str, object] = {
             "do_sample": sampling.temperature > 0,
             "temperature": None,
             "top_p": None,
@@ -211,7 +215,7 @@ class TransformersEngine:
             for reply in replies
         ]
 
-    def _inputs(self, prompts: Sequence[Sequence[int]]) -> dict[str, Any]:
+    def _inputs(self, prompts: Sequence[Sequence[int]]) -> dict[str, object]:
         """The input of `generate`: rows of equal length, with the prefix that all prompts share computed once."""
         columns = zip(*(prompt[:-1] for prompt in prompts), strict=False)
         shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
@@ -220,15 +224,16 @@ class TransformersEngine:
         pad = self._chat.tokenizer.pad_token_id
         ids = [[*p[:shared], *[pad] * gap, *p[shared:]] for p, gap in zip(prompts, gaps, strict=True)]
         mask = [[1] * shared + [0] * gap + [1] * (longest - shared - gap) for gap in gaps]
-        inputs = {"input_ids": self._tensor(ids), "attention_mask": self._tensor(mask)}
+        rows = self._tensor(ids)
+        inputs: dict[str, object] = {"input_ids": rows, "attention_mask": self._tensor(mask)}
         if len(prompts) > 1 and shared:
             cache = DynamicCache(config=self._model.config)
-            self._model(input_ids=inputs["input_ids"][:1, :shared], past_key_values=cache, logits_to_keep=1)
+            self._model(input_ids=rows[:1, :shared], past_key_values=cache, logits_to_keep=1)
             cache.batch_repeat_interleave(len(prompts))
             inputs["past_key_values"] = cache
         return inputs
 
-    def _tensor(self, rows: list[list[int]]) -> Any:
+    def _tensor(self, rows: list[list[int]]) -> torch.Tensor:
         return torch.tensor(rows, device=self._device)
 
     def _apply(self, expert: Callee) -> None:
@@ -258,7 +263,7 @@ class TransformersEngine:
                 weight.copy_(self._changed(own, changes[name]) if name in changes else own)
         self._present = expert.digest
 
-    def _changed(self, own: Any, change: WeightChange) -> Any:
+    def _changed(self, own: torch.Tensor, change: WeightChange) -> torch.Tensor:
         """The weight that `change` makes of the base's `own`, computed in float32."""
         if isinstance(change, Replaced):
             return self._floats(change.values)
@@ -271,10 +276,10 @@ class TransformersEngine:
         if change.magnitude is None:
             return weight
         axis = 0 if change.embeddings else 1
-        norm = torch.linalg.norm(weight, dim=axis)
+        norm: torch.Tensor = torch.linalg.norm(weight, dim=axis)
         return weight * (self._floats(change.magnitude) / norm).unsqueeze(axis)
 
-    def _floats(self, values: Any) -> Any:
+    def _floats(self, values: Vector) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
 
     def _untie(self) -> None:
@@ -289,7 +294,7 @@ class TransformersEngine:
             self._untied = False
             self._own = {name: own for name, own in self._own.items() if name not in self._tied}
 
-    def _replace(self, tensors: Iterable[tuple[str, str, Any]]) -> None:
+    def _replace(self, tensors: Iterable[tuple[str, str, shards.Array]]) -> None:
         """Set the model's weights: name, number format and values as stored."""
         held = self._model.state_dict()
         with torch.inference_mode():
@@ -308,7 +313,7 @@ class _Streamer:
         self._tokens: list[list[int]] = [[] for _ in places]
         self._said = [""] * len(places)
 
-    def put(self, value: Any) -> None:
+    def put(self, value: torch.Tensor) -> None:
         """A step's tokens, shape (rows,); the first call has the prompts, shape (rows, length), and is ignored."""
         if value.dim() > 1:
             return
@@ -350,10 +355,11 @@ def _device(name: str) -> str:
     return fastest_device()
 
 
-def _dtype(name: str, device: Any) -> Any:
+def _dtype(name: str, device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies in it, else float32."""
     if name != "auto":
-        return getattr(torch, name)
+        found: torch.dtype = getattr(torch, name)
+        return found
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     if device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported():

@@ -139,7 +139,7 @@ class VLLMEngine:
 
         return self._chat.answer(requests, reply)
 
-    def _sampling(self, request: Request) -> Any:
+    def _sampling(self, request: Request) -> object:
         """The reply ends only at the base's stop tokens, as with the other engines."""
         sampling = request.sampling
         drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": seed_of([request])}
@@ -186,7 +186,7 @@ class Adapters:
         self._numbers: dict[str, int] = {}
         self._written: OrderedDict[str, Path] = OrderedDict()
 
-    def requests(self, experts: Sequence[Adapter]) -> list[Any]:
+    def requests(self, experts: Sequence[Adapter]) -> list[LoRARequest]:
         """A LoRARequest for each of `experts`, all on disk; of the others only the most recently used remain."""
         for expert in {expert.digest: expert for expert in experts}.values():
             if expert.digest not in self._written:
@@ -201,7 +201,7 @@ class Adapters:
             shutil.rmtree(self._written.popitem(last=False)[1])
         return [self._request(expert.digest) for expert in experts]
 
-    def _request(self, digest: str) -> Any:
+    def _request(self, digest: str) -> object:
         number = self._numbers.setdefault(digest, len(self._numbers) + 1)
         return LoRARequest(digest, number, str(self._written[digest]))
 

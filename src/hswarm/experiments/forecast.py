@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from hswarm.config.recipe import Recipe
 from hswarm.engines import open_engine, worker_makers
 from hswarm.engines.base import Ask, Completion, Engine, Request
 from hswarm.engines.multiple_choice import answer
+from hswarm.experts.expert import Expert
 from hswarm.experts.remote import REMOTE_BASE
 from hswarm.methods import get_method
 from hswarm.methods.hswarm import Search
@@ -102,7 +103,7 @@ class _Meter:
     def fingerprint(self) -> str:
         return self._engine.fingerprint
 
-    def check(self, experts: Sequence[Any]) -> None:
+    def check(self, experts: Sequence[Expert]) -> None:
         self._engine.check(experts)
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hswarm.engines import worker_makers
 from hswarm.engines.base import EngineSettings
@@ -35,5 +35,5 @@ def each(
 class _Runner:
     """A worker's side."""
 
-    def run(self, function: Callable[[J], R], job: J, shared: Mapping[str, Any]) -> R:
+    def run(self, function: Callable[[J], R], job: J, shared: Mapping[str, object]) -> R:
         return function(job)

@@ -14,6 +14,7 @@ from hswarm import io
 from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.core.streams import stream
 from hswarm.errors import ConfigError, RunError
+from hswarm.io import Array
 from hswarm.methods import get_method
 from hswarm.report.tracking import tracked
 from hswarm.runs.answers import keep_answers
@@ -153,7 +154,7 @@ class RunCheckpointer(Checkpointer):
         self._progress.begin(phase, calls, ahead)
 
     def keep(
-        self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System
+        self, entry: Mapping[str, object], tensors: Mapping[str, Array], state: Mapping[str, object], best: System
     ) -> None:
         line = HistoryEntry.of(entry)
         self._run.save_places(line.iteration, tensors)
@@ -163,7 +164,7 @@ class RunCheckpointer(Checkpointer):
         self._forget(line.iteration + 1)
         self._progress.iteration(line)
 
-    def kept(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    def kept(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
         self.own = True
         saved = self._run.load_state()
         self._run.rewind(saved[1]["iteration"] if saved else 0)
@@ -217,7 +218,7 @@ class RunCheckpointer(Checkpointer):
         self._save_best(best.system, best.step)
         self._progress.iteration(line)
 
-    def _save(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    def _save(self, tensors: Mapping[str, Array], state: Mapping[str, object]) -> None:
         executor = self._evaluator.executor
         self._run.save_state(tensors, {**state, "most": executor.guard.most, "engine": executor.engine.fingerprint})
 

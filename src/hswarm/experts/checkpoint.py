@@ -236,7 +236,7 @@ def chat_template(folder: Path) -> str:
         raise PoolError(f"the chat template in {folder} cannot be read ({fault}); download it again") from fault
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> dict[str, object]:
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from hswarm.experts.form import AdapterForm
 
@@ -29,7 +29,7 @@ class Node(ABC):
         """The experts that it calls."""
 
     @abstractmethod
-    def entry(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    def entry(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
         """Its entry in system.json; `saved` says by digest where each of its experts is."""
 
 
@@ -64,7 +64,7 @@ class Expert(Node):
         """Bytes of weights in memory, which a worker has to be sent."""
         return 0
 
-    def entry(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    def entry(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
         return {"expert": self.name, **saved[self.digest]}
 
     def renamed(self, name: str) -> Self:

@@ -7,12 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.experts.peft_format import Kind, Part, part_of, rank_of, scaling_of
+from hswarm.experts.peft_format import Config, Kind, Part, part_of, rank_of, scaling_of
 
 Vector = NDArray[np.float32]
 
@@ -25,7 +24,7 @@ _COMPUTING_IF_SET = ("use_dora", "trainable_token_indices")  # only if set, so t
 class AdapterForm:
     """The common form of a pool's adapters: the config, and names and shapes of the tensors in sorted order."""
 
-    config: Mapping[str, Any]
+    config: Config
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -74,7 +73,7 @@ class Fusion(Node):
     def experts(self) -> tuple[Expert, ...]:
         return self.parts
 
-    def entry(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    def entry(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
         parts = [part.entry(saved) for part in self.parts]
         return {"expert": self.name, "fusion": parts, "weights": self.weights, "temperature": self.temperature}
 

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, deserialize
 from hswarm.errors import PoolError
 from hswarm.patterns import compiled, fullmatch, match
 
+Config = Mapping[str, Any]  # of adapter_config.json
 Array = NDArray[np.float32]
 Kind = Literal["LoRA", "LoRA on lm_head", "LoRA on embeddings", "DoRA", "trained tokens", "bias", "modules_to_save"]
 
@@ -113,18 +114,18 @@ def part_of(name: str) -> Part | None:
     return None
 
 
-def rank_of(config: Mapping[str, Any], module: str) -> int:
+def rank_of(config: Config, module: str) -> int:
     """The rank of `module`'s factors."""
     return int(_by_pattern(config.get("rank_pattern"), module, config["r"]))
 
 
-def scaling_of(config: Mapping[str, Any], module: str) -> float:
+def scaling_of(config: Config, module: str) -> float:
     """The factor before `module`'s B A: alpha / r, or alpha / sqrt(r) (rsLoRA)."""
     rank, alpha = rank_of(config, module), _by_pattern(config.get("alpha_pattern"), module, config["lora_alpha"])
     return float(alpha / (rank**0.5 if config.get("use_rslora") else rank))
 
 
-def base_of(config: Mapping[str, Any]) -> str:
+def base_of(config: Mapping[str, object]) -> str:
     """The base that an adapter names, pinned as "owner/name@revision" if it names a revision; "" if it names none."""
     base, revision = str(config.get("base_model_name_or_path") or ""), config.get("revision")
     pinned = base and isinstance(revision, str) and revision not in ("", "main") and not Path(base).is_dir()
@@ -143,7 +144,7 @@ def _end(pattern: str) -> str:
     return rf"(.*\.)?({pattern})$"
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> dict[str, object]:
     path = folder / "adapter_config.json"
     if not path.is_file():
         raise PoolError(f"{folder} is not a PEFT adapter: adapter_config.json is missing; remove it or {_LEAVE}")
@@ -171,7 +172,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _check_patterns(name: str, config: Mapping[str, Any]) -> None:
+def _check_patterns(name: str, config: Mapping[str, object]) -> None:
     for key in ("rank_pattern", "alpha_pattern"):
         patterns = config.get(key) or {}
         fit = isinstance(patterns, dict) and all(
@@ -193,7 +194,7 @@ def _compiles(pattern: str) -> bool:
     return True
 
 
-def _check_method(name: str, config: Mapping[str, Any]) -> None:
+def _check_method(name: str, config: Mapping[str, object]) -> None:
     """PoolError if an entry makes the adapter compute something other than plain LoRA with its tensors."""
     start = config.get("init_lora_weights", True)
     method = next((word for key, word in _CHANGED_BASE.items() if str(start).lower().startswith(key)), "")
@@ -277,7 +278,7 @@ def canonical_name(key: str) -> str:
     return plain if plain.startswith(PREFIX) else PREFIX + plain
 
 
-def _check_tensors(name: str, config: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+def _check_tensors(name: str, config: Mapping[str, object], tensors: Mapping[str, Array]) -> None:
     """PoolError unless PEFT would load every tensor, with the shape that the config says."""
     if not tensors:
         raise PoolError(f"expert '{name}' has no tensors; copy or download it again")
@@ -293,7 +294,7 @@ def _check_tensors(name: str, config: Mapping[str, Any], tensors: Mapping[str, A
             raise PoolError(f"expert '{name}': {key!r} holds NaN or infinite weights; train or download it again")
 
 
-def _check_tensor(name: str, config: Mapping[str, Any], tensors: Mapping[str, Array], key: str) -> None:
+def _check_tensor(name: str, config: Mapping[str, object], tensors: Mapping[str, Array], key: str) -> None:
     part, shape = part_of(key), tensors[key].shape
     if part is None or not _announced(part, config):
         raise PoolError(f"expert '{name}': tensor {key!r} is not one of LoRA with this adapter_config.json; {_LEAVE}")
@@ -318,7 +319,7 @@ def _check_tensor(name: str, config: Mapping[str, Any], tensors: Mapping[str, Ar
         raise PoolError(f"expert '{name}': {key!r} has shape {shape}, not of rank {expected}; {_LEAVE}")
 
 
-def _announced(part: Part, config: Mapping[str, Any]) -> bool:
+def _announced(part: Part, config: Mapping[str, object]) -> bool:
     """Whether the config declares such a tensor; PEFT also saves embeddings whose size has changed."""
     if part.kind == "DoRA":
         return bool(config.get("use_dora"))
@@ -331,14 +332,14 @@ def _announced(part: Part, config: Mapping[str, Any]) -> bool:
     return part.kind != "modules_to_save" or part.module.split(".")[-1] in ("embed_tokens", "lm_head")
 
 
-def _saved(module: str, config: Mapping[str, Any]) -> bool:
+def _saved(module: str, config: Mapping[str, object]) -> bool:
     """PEFT's rule: modules_to_save holds ends of names, of the module or of one that contains it."""
     ends, steps = config.get("modules_to_save"), module.split(".")
     outer = (".".join(steps[:i]) for i in range(1, len(steps) + 1))
     return isinstance(ends, list) and any(name.endswith(str(end)) for name in outer for end in ends)
 
 
-def token_indices(config: Mapping[str, Any], module: str) -> list[int]:
+def token_indices(config: Mapping[str, object], module: str) -> list[int]:
     """The rows of embeddings `module` that were trained as tokens of their own."""
     listed = config.get("trainable_token_indices") or []
     if isinstance(listed, dict):
@@ -346,7 +347,7 @@ def token_indices(config: Mapping[str, Any], module: str) -> list[int]:
     return [row for row in listed if type(row) is int] if isinstance(listed, list) else []
 
 
-def _targeted(module: str, config: Mapping[str, Any]) -> bool:
+def _targeted(module: str, config: Config) -> bool:
     """Whether PEFT would put an adapter at `module`: by target_modules, exclude_modules and layers_to_transform."""
     if _named(module, config.get("exclude_modules")):
         return False
@@ -363,7 +364,7 @@ def _targeted(module: str, config: Mapping[str, Any]) -> bool:
     return modules in (None, "all-linear") or _named(module, modules)
 
 
-def _named(module: str, modules: Any) -> bool:
+def _named(module: str, modules: object) -> bool:
     """PEFT's rule: a text is a regular expression for the whole name, a list holds names or ends of names."""
     if isinstance(modules, str):
         try:

@@ -152,7 +152,7 @@ def _file(path: Path) -> dict[str, Stored]:
 
 def write_header(file: IO[bytes], tensors: Mapping[str, Stored]) -> None:
     """The head of a safetensors file that will hold `tensors` in their order; their bytes follow it."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     start = 0
     for name, stored in tensors.items():
         end = start + stored.size * KINDS[stored.kind].itemsize

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hswarm import io
 from hswarm.consent import check_word
@@ -27,6 +27,9 @@ from hswarm.report.summary import gather
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress, Several
 from hswarm.runs.schema import HistoryEntry, Report
+
+if TYPE_CHECKING:
+    from accelerate.tracking import GeneralTracker
 
 _PATIENCE = 120.0  # seconds that a run waits at its end for a tracker
 
@@ -168,9 +171,9 @@ def _known(values: Mapping[str, Any]) -> dict[str, float]:
     return {re.sub(r"[^\w\-./ ]", "_", name): float(value) for name, value in values.items() if value is not None}
 
 
-def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(content: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """A recipe as a.b = value, values plain."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in content.items():
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
@@ -179,7 +182,7 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _tensorboard(project: str, name: str, folder: Path, id: str) -> Any:
+def _tensorboard(project: str, name: str, folder: Path, id: str) -> GeneralTracker:
     from accelerate.tracking import TensorBoardTracker
 
     place = folder / "tensorboard" / project
@@ -187,7 +190,7 @@ def _tensorboard(project: str, name: str, folder: Path, id: str) -> Any:
     return TensorBoardTracker(name, place)
 
 
-def _wandb(project: str, name: str, folder: Path, id: str) -> Any:
+def _wandb(project: str, name: str, folder: Path, id: str) -> GeneralTracker:
     check_word("wandb", "track.to would send the run's numbers to Weights & Biases")
     from accelerate.tracking import WandBTracker
 
@@ -205,7 +208,7 @@ def _offline() -> bool:
     return bool(wandb.Settings().mode == "offline" or os.environ.get("WANDB_MODE") == "offline")
 
 
-def _mlflow(project: str, name: str, folder: Path, id: str) -> Any:
+def _mlflow(project: str, name: str, folder: Path, id: str) -> GeneralTracker:
     import mlflow
     from accelerate.tracking import MLflowTracker
 
@@ -216,60 +219,60 @@ def _mlflow(project: str, name: str, folder: Path, id: str) -> Any:
     return MLflowTracker(project, run_name=name, run_id=id or None)
 
 
-def _trackio(project: str, name: str, folder: Path, id: str) -> Any:
+def _trackio(project: str, name: str, folder: Path, id: str) -> GeneralTracker:
     from accelerate.tracking import TrackioTracker
 
     return TrackioTracker(project, name=name, embed=False)
 
 
-def _state_of_wandb(made: Any) -> tuple[str, int]:
+def _state_of_wandb(made: GeneralTracker) -> tuple[str, int]:
     return str(made.tracker.id), int(made.tracker.starting_step) - 1
 
 
-def _state_of_mlflow(made: Any) -> tuple[str, int]:
+def _state_of_mlflow(made: GeneralTracker) -> tuple[str, int]:
     from mlflow.tracking import MlflowClient
 
     id = made.tracker.info.run_id
     return str(id), max((point.step for point in MlflowClient().get_metric_history(id, "calls/requested")), default=0)
 
 
-def _keep_tensorboard(made: Any, place: Path, text: str) -> None:
+def _keep_tensorboard(made: GeneralTracker, place: Path, text: str) -> None:
     made.log({"report": text})
     shutil.copytree(place, made.logging_dir, dirs_exist_ok=True)
 
 
-def _keep_wandb(made: Any, place: Path, text: str) -> None:
+def _keep_wandb(made: GeneralTracker, place: Path, text: str) -> None:
     from wandb import Artifact
 
     _keep_artifact(made, place, Artifact)
 
 
-def _keep_mlflow(made: Any, place: Path, text: str) -> None:
+def _keep_mlflow(made: GeneralTracker, place: Path, text: str) -> None:
     made.log_artifacts(str(place))
 
 
-def _keep_trackio(made: Any, place: Path, text: str) -> None:
+def _keep_trackio(made: GeneralTracker, place: Path, text: str) -> None:
     from trackio import Artifact, Markdown
 
     made.log({"report": Markdown(text)})
     _keep_artifact(made, place, Artifact)
 
 
-def _keep_artifact(made: Any, place: Path, kind: Callable[..., Any]) -> None:
+def _keep_artifact(made: GeneralTracker, place: Path, kind: Callable[..., Any]) -> None:
     artifact = kind(f"report-{made.tracker.name}", type="report")
     artifact.add_dir(str(place))
     made.tracker.log_artifact(artifact)
 
 
-_OPENERS: dict[str, Callable[[str, str, Path, str], Any]] = {
+_OPENERS: dict[str, Callable[[str, str, Path, str], GeneralTracker]] = {
     "tensorboard": _tensorboard,
     "wandb": _wandb,
     "mlflow": _mlflow,
     "trackio": _trackio,
 }
 # its id of the run, and the last step that it holds
-_STATES: dict[str, Callable[[Any], tuple[str, int]]] = {"wandb": _state_of_wandb, "mlflow": _state_of_mlflow}
-_KEEPERS: dict[str, Callable[[Any, Path, str], None]] = {
+_STATES: dict[str, Callable[[GeneralTracker], tuple[str, int]]] = {"wandb": _state_of_wandb, "mlflow": _state_of_mlflow}
+_KEEPERS: dict[str, Callable[[GeneralTracker, Path, str], None]] = {
     "tensorboard": _keep_tensorboard,
     "wandb": _keep_wandb,
     "mlflow": _keep_mlflow,

@@ -58,7 +58,7 @@ class Forecast:
             f"(calibrated {tried.format(self.questions)} in {clock(self.calibration_s)})"
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             **vars(self),
             "start": self.start._asdict(),

@@ -32,6 +32,7 @@ import numpy as np
 from hswarm import io
 from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.errors import RunError
+from hswarm.io import Array
 from hswarm.runs.schema import HistoryEntry, Report, Scored, Single, checked
 from hswarm.system.load import load
 from hswarm.system.system import System
@@ -178,7 +179,7 @@ class Run:
             raise RunError(f"{path} has {len(kept)} lines, the checkpoint knows of {lines}; restore it from a copy")
         io.write_bytes(path, b"".join(line + b"\n" for line in kept))
 
-    def save_state(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    def save_state(self, tensors: Mapping[str, Array], state: Mapping[str, object]) -> None:
         """Replace the checkpoint by `tensors` and the JSON-able `state`."""
         io.write_tensors(self.path / "state" / "state.safetensors", tensors, {"state": json.dumps(state)})
 
@@ -188,7 +189,7 @@ class Run:
         for file in self.path.glob("cache.sqlite*"):
             file.unlink()
 
-    def save_places(self, iteration: int, tensors: Mapping[str, Any]) -> None:
+    def save_places(self, iteration: int, tensors: Mapping[str, Array]) -> None:
         """Keep where the swarms of a checkpoint's `tensors` stand, in float32."""
         places = {
             key.removesuffix(".positions"): value.astype(np.float32)
@@ -198,12 +199,12 @@ class Run:
         io.write_tensors(self.path / "trail" / f"{iteration:04d}.safetensors", places)
         io.sync(self.path)  # the folder's own name
 
-    def places(self) -> list[dict[str, Any]]:
+    def places(self) -> list[dict[str, Array]]:
         """Positions by swarm ("role", "weight0" ...), shape (particles, numbers), of each iteration in the history."""
         paths = [self.path / "trail" / f"{entry.iteration:04d}.safetensors" for entry in self.history()]
         return [io.read_tensors(path) for path in paths if path.is_file()]
 
-    def load_state(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    def load_state(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
         """The checkpoint as it was saved, or None if there is none yet."""
         path = self.path / "state" / "state.safetensors"
         if not path.exists():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hswarm.io import Array
 from hswarm.session.evaluation import Evaluation
 from hswarm.system.system import System
 
@@ -48,11 +49,11 @@ class Checkpointer:
         """Systems have been scored, on the `whole` of the searched dev or on a part of it."""
 
     def keep(
-        self, entry: Mapping[str, Any], tensors: Mapping[str, Any], state: Mapping[str, Any], best: System
+        self, entry: Mapping[str, object], tensors: Mapping[str, Array], state: Mapping[str, object], best: System
     ) -> None:
         """An iteration ended: its line of the history, all that is needed to go on, the best system so far."""
 
-    def kept(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    def kept(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
         """`tensors` and `state` of the last iteration kept; None at a fresh start."""
         return None
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hswarm import io
 from hswarm.core.decode import g_decode
@@ -24,6 +24,7 @@ from hswarm.experts.pool import bases_of, read_expert, share_bases
 from hswarm.prompts import Prompts
 from hswarm.system.system import System
 
+Array = NDArray[np.float64]
 _EXPERT = re.compile(r"expert (\d+): (\S.*?)\s*$", re.MULTILINE)
 _LENGTHS = {"abstainqa": 100, "gemini_match": 200}
 _LENGTHS_OF = {"gsm8k": 100, "nlgraph": 80}
@@ -54,7 +55,7 @@ def load_reference(folder: Path, base: str = "") -> System:
     )
 
 
-def decoded(adjacency: Any) -> Topology:
+def decoded(adjacency: Array) -> Topology:
     """The topology that their decoder makes of `adjacency`, shape (n, n).
 
     It differs from ours where outdegrees are not all positive: the sink is the node of the greatest 1/outdegree (ties:
@@ -70,9 +71,9 @@ def decoded(adjacency: Any) -> Topology:
     return g_decode(matrix, np.random.default_rng(0), sink=sink)
 
 
-def _matrix(path: Path) -> Any:
+def _matrix(path: Path) -> Array:
     try:
-        matrix = np.load(path, allow_pickle=False)
+        matrix: Array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as fault:
         raise RunError(f"{path} cannot be read as a matrix: {fault}") from fault
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix) or not np.isfinite(matrix).all():

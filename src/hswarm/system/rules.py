@@ -7,7 +7,6 @@ import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hswarm.engines.base import Completion
 from hswarm.errors import RunError
@@ -46,7 +45,7 @@ class Vote(Rule):
     def reply(self, example: Example, heard: Sequence[Completion]) -> Completion:
         return majority(example, heard)
 
-    def entry(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    def entry(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
         return {"expert": self.name, "vote": True}
 
 
@@ -67,5 +66,5 @@ class Script(Rule):
     def reply(self, example: Example, heard: Sequence[Completion]) -> Completion:
         return Completion(self.lines[example.id], "stop", 0, 0)
 
-    def entry(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    def entry(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
         raise RunError(f"'{self.name}' is a script, which tests a system and is never saved with one")

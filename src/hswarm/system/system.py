@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from hswarm import io
 from hswarm.core.topology import Topology
@@ -124,7 +123,7 @@ class System:
         io.sync(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _description(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    def _description(self, saved: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
         return {
             "format": FORMAT,
             "topology": self.topology.to_json(),

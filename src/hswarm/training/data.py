@@ -225,7 +225,7 @@ def _jsonl(path: Path) -> list[tuple[str, Any]]:
     return entries
 
 
-def _row(entry: Any, place: str, domain: str, faults: list[str]) -> Row | None:
+def _row(entry: object, place: str, domain: str, faults: list[str]) -> Row | None:
     """The row of one entry, or None with its fault added."""
     if isinstance(entry, dict):
         if _texts(entry, "question", "answer"):
@@ -250,11 +250,11 @@ def _row(entry: Any, place: str, domain: str, faults: list[str]) -> Row | None:
     return None
 
 
-def _texts(entry: Mapping[str, Any], *keys: str) -> bool:
+def _texts(entry: Mapping[str, object], *keys: str) -> bool:
     return all(isinstance(entry.get(key), str | int | float) and str(entry[key]).strip() for key in keys)
 
 
-def _conversation(messages: list[Any]) -> tuple[TrainingExample, ...]:
+def _conversation(messages: list[object]) -> tuple[TrainingExample, ...]:
     """One lesson for each assistant turn: all earlier turns, and that turn. () if it is not a chat."""
     turns = []
     for message in messages:

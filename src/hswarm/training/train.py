@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,25 @@ from hswarm.training.data import (
     reserved,
 )
 
+if TYPE_CHECKING:
+    from transformers import (
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+        Trainer,
+        TrainerCallback,
+        TrainerState,
+        TrainingArguments,
+    )
+
 Say = Callable[[str], None]
+Tokens = list[dict[str, list[int]]]  # of an example: input_ids, attention_mask, labels
+
+
+class Quality(NamedTuple):
+    """An expert's loss on the held-out lessons, and its scores on the exercises if it sat the exam."""
+
+    loss: float
+    scores: list[float] | None = None
 
 
 class Exam(Protocol):
@@ -312,22 +330,22 @@ class _Training:
         set_seed(settings.seed)  # on resuming, the order of lessons is drawn again and must be the same
         trainer.train(resume_from_checkpoint=any(scratch.glob("checkpoint-*")))
         self._strengthen(trainer.model)
-        after = {"loss": trainer.evaluate(held)["eval_loss"]}
-        if not math.isfinite(after["loss"]):
+        loss = trainer.evaluate(held)["eval_loss"]
+        if not math.isfinite(loss):
             raise PoolError(
-                f"training of '{self._domain.name}' diverged (loss {after['loss']}); lower learning_rate "
+                f"training of '{self._domain.name}' diverged (loss {loss}); lower learning_rate "
                 f"(it is {settings.learning_rate:g}) and train again"
             )
         expert = self._expert(trainer, scratch)
         expert.write(folder, dtype="float16")
-        after |= self._score(Adapter.read(folder).with_base(settings.base), exam)
+        after = Quality(loss, self._score(Adapter.read(folder).with_base(settings.base), exam))
         steps = trainer.state.best_global_step if settings.early_stop else trainer.state.global_step
         card = _card(settings, self._domain, self._mark, course, steps or self._steps, before, after)
         (folder / "README.md").write_text(card, encoding="utf-8")
         shutil.rmtree(scratch)
         self._say(f"{_outcome(before, after)}, {steps} steps")
 
-    def _strengthen(self, model: Any) -> None:
+    def _strengthen(self, model: PreTrainedModel) -> None:
         """Multiply the update, in place and in the adapter's alpha."""
         from peft.tuners.lora import LoraLayer
 
@@ -335,30 +353,30 @@ class _Training:
             layer.set_scale("default", self._settings.strength)
         model.peft_config["default"].lora_alpha = self._settings.final_alpha
 
-    def _before(self, trainer: Any, held: Any, scratch: Path, exam: Exam | None) -> dict[str, Any]:
+    def _before(self, trainer: Trainer, held: Tokens, scratch: Path, exam: Exam | None) -> Quality:
         """Loss and scores of the base, measured once."""
         path = scratch / "before.json"
         if path.is_file():
-            known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return known
-        found = {"loss": trainer.evaluate(held)["eval_loss"]} | self._score(self._expert(trainer, scratch), exam)
-        path.with_suffix(".new").write_text(json.dumps(found), encoding="utf-8")
+            return Quality(**json.loads(path.read_text(encoding="utf-8")))
+        scores = self._score(self._expert(trainer, scratch), exam)
+        found = Quality(trainer.evaluate(held)["eval_loss"], scores)
+        path.with_suffix(".new").write_text(json.dumps(found._asdict()), encoding="utf-8")
         path.with_suffix(".new").rename(path)
         return found
 
-    def _score(self, expert: Expert, exam: Exam | None) -> dict[str, Any]:
+    def _score(self, expert: Expert, exam: Exam | None) -> list[float] | None:
         settings, exercises = self._settings, self._course.exercises
         if exam is None or not settings.scorer or not exercises:
-            return {}
-        return {"scores": exam(expert, exercises, settings.scorer, settings.max_new_tokens).tolist()}
+            return None
+        return [*map(float, exam(expert, exercises, settings.scorer, settings.max_new_tokens))]
 
-    def _expert(self, trainer: Any, scratch: Path) -> Expert:
+    def _expert(self, trainer: Trainer, scratch: Path) -> Expert:
         """The adapter as it stands, of the base as the recipe names it."""
         trainer.model.peft_config["default"].base_model_name_or_path = self._settings.base
         trainer.model.save_pretrained(scratch / "adapter")
         return Adapter.read(scratch / "adapter").renamed(self._domain.name)
 
-    def _trainer(self, scratch: Path) -> tuple[Any, list[dict[str, list[int]]], int]:
+    def _trainer(self, scratch: Path) -> tuple[Trainer, Tokens, int]:
         """transformers' Trainer over a fresh adapter, the held-out lessons, and how many lessons were too long."""
         try:
             import torch
@@ -409,13 +427,13 @@ class _Training:
             trainer.add_callback(EarlyStoppingCallback(settings.early_stop))
         return trainer, held, len(rows) - len(fitting)
 
-    def _arguments(self, scratch: Path) -> Any:
+    def _arguments(self, scratch: Path) -> TrainingArguments:
         import torch
         from transformers import TrainingArguments
 
         settings, steps = self._settings, self._steps
         tenth = max(1, steps // 10)
-        watched: dict[str, Any] = {"save_steps": max(1, steps // 2)}
+        watched: dict[str, object] = {"save_steps": max(1, steps // 2)}
         if settings.early_stop:
             watched = {
                 "save_steps": tenth,
@@ -448,17 +466,19 @@ class _Training:
             **watched,
         )
 
-    def _progress(self) -> Any:
+    def _progress(self) -> TrainerCallback:
         """Reports progress and remaining time ten times, for this expert and for the pool."""
         from transformers import TrainerCallback
 
         training, pace, steps = self, self._pace, self._steps
 
         class Progress(TrainerCallback):  # type: ignore[misc]
-            def on_step_end(self, args: Any, state: Any, control: Any, **named: Any) -> None:
+            def on_step_end(self, args: object, state: object, control: object, **named: object) -> None:
                 pace.advance(1)
 
-            def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **named: Any) -> None:
+            def on_log(
+                self, args: object, state: TrainerState, control: object, logs: Any = None, **named: object
+            ) -> None:
                 value = (logs or {}).get("loss", (logs or {}).get("eval_loss"))
                 if value is None or not 0 < state.global_step < steps:
                     return
@@ -472,13 +492,13 @@ class _Training:
         return Progress()
 
 
-def collator(tokenizer: Any) -> Callable[[list[dict[str, list[int]]]], dict[str, Any]]:
+def collator(tokenizer: PreTrainedTokenizerBase) -> Callable[[Tokens], dict[str, object]]:
     """Pads on the left and computes logits only at the answers, since a large vocabulary makes them costly."""
     from transformers import DataCollatorForSeq2Seq
 
     pad = DataCollatorForSeq2Seq(tokenizer, padding=True)
 
-    def collate(rows: list[dict[str, list[int]]]) -> dict[str, Any]:
+    def collate(rows: Tokens) -> dict[str, object]:
         keep = 1 + max(sum(label != -100 for label in row["labels"]) for row in rows)
         batch = dict(pad(rows))
         return {**batch, "labels": batch["labels"][:, -keep:], "logits_to_keep": keep}
@@ -486,7 +506,9 @@ def collator(tokenizer: Any) -> Callable[[list[dict[str, list[int]]]], dict[str,
     return collate
 
 
-def tokens(tokenizer: Any, prompt: str | Sequence[Mapping[str, str]], answer: str) -> dict[str, list[int]]:
+def tokens(
+    tokenizer: PreTrainedTokenizerBase, prompt: str | Sequence[Mapping[str, str]], answer: str
+) -> dict[str, list[int]]:
     """Token ids with the loss on answer and end-of-text alone; the chat template is applied once.
 
     `prompt` is a user's message, or a whole conversation.
@@ -505,12 +527,12 @@ _LATER = ("early_stop", "validation", "max_tokens", "strength", "task", "files",
 
 def _mark(settings: TrainSettings, domain: Domain, folder: Path) -> str:
     """A hash of everything that an expert's weights depend on."""
-    content: list[Any] = [_counting(settings), _counting(domain), [_counting(other) for other in settings.experts]]
+    content: list[object] = [_counting(settings), _counting(domain), [_counting(other) for other in settings.experts]]
     content += [digest for other in settings.experts if (digest := content_digest(other, folder))]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _counting(part: TrainSettings | Domain) -> dict[str, Any]:
+def _counting(part: TrainSettings | Domain) -> dict[str, object]:
     defaults = {
         entry.name: list(entry.default) if isinstance(entry.default, tuple) else entry.default for entry in fields(part)
     }
@@ -522,11 +544,11 @@ def _counting(part: TrainSettings | Domain) -> dict[str, Any]:
     }
 
 
-def _outcome(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+def _outcome(before: Quality, after: Quality) -> str:
     """Loss and score before and after, in words."""
-    text = f"loss {before['loss']:.3f} -> {after['loss']:.3f}"
-    if "scores" in before and "scores" in after:
-        text = f"score {np.mean(before['scores']):.2f} -> {np.mean(after['scores']):.2f}, {text}"
+    text = f"loss {before.loss:.3f} -> {after.loss:.3f}"
+    if before.scores is not None and after.scores is not None:
+        text = f"score {np.mean(before.scores):.2f} -> {np.mean(after.scores):.2f}, {text}"
     return text
 
 
@@ -536,8 +558,8 @@ def _card(
     mark: str,
     course: TrainingSet,
     steps: int,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
+    before: Quality,
+    after: Quality,
 ) -> str:
     made = f", seed {TRAIN_SEED}" if domain.generated else f", commit {course.commit}" if course.commit else ""
     planned = settings.steps_of(domain)
@@ -557,22 +579,22 @@ A LoRA expert (rank {settings.rank}, alpha {alpha}) of {settings.base}, trained 
 - data: {domain.source}{made},
   {course.distinct} distinct questions; {settings.elsewhere:.0%} of the lessons from the pool's other domains
 - {steps} steps{early} of {settings.batch} lessons, {rate}, seed {settings.seed}{strong}
-- loss on {len(course.held_out)} held-out lessons: {before["loss"]:.3f} before, {after["loss"]:.3f} after
+- loss on {len(course.held_out)} held-out lessons: {before.loss:.3f} before, {after.loss:.3f} after
 {_scores(settings, before, after)}- settings {mark}
 """
 
 
-def _scores(settings: TrainSettings, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+def _scores(settings: TrainSettings, before: Quality, after: Quality) -> str:
     """The card's line on scores, with 95 % bootstrap intervals; "" if they were not measured."""
-    if "scores" not in before or "scores" not in after:
+    if before.scores is None or after.scores is None:
         return ""
     rng = np.random.default_rng(settings.seed)
     texts = []
-    for scores in (before["scores"], after["scores"]):
+    for scores in (before.scores, after.scores):
         low, high = bootstrap_interval(scores, rng)
         texts.append(f"{np.mean(scores):.2f} [{low:.2f}, {high:.2f}]")
-    gain = paired_test(after["scores"], before["scores"], rng)
+    gain = paired_test(after.scores, before.scores, rng)
     return (
-        f"- score ({settings.scorer}) on {len(after['scores'])} held-out questions asked alone: {texts[0]} before,\n"
+        f"- score ({settings.scorer}) on {len(after.scores)} held-out questions asked alone: {texts[0]} before,\n"
         f"  {texts[1]} after; difference {gain.difference:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]\n"
     )

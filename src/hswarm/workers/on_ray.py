@@ -36,7 +36,7 @@ def connect(address: str, workers: int) -> None:
         check_address(address, what="engine.cluster")
     if ray.is_initialized():
         return
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet: dict[str, object] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address == "local":
             cores = max(os.cpu_count() or 1, workers)
@@ -67,10 +67,10 @@ class _Store:
     """Objects in the object store, by name: each once, the most recently used are kept."""
 
     def __init__(self) -> None:
-        self._refs: OrderedDict[str, Any] = OrderedDict()
+        self._refs: OrderedDict[str, object] = OrderedDict()
         self._lock = Lock()
 
-    def refs(self, shared: Mapping[str, Any]) -> list[Any]:
+    def refs(self, shared: Mapping[str, object]) -> list[object]:
         with self._lock:
             for name, value in shared.items():
                 if name not in self._refs:
@@ -93,7 +93,9 @@ _STORE = _Store()
 class RayWorker:
     """A worker that is an actor."""
 
-    def __init__(self, make: Callable[..., Any], arguments: tuple[Any, ...], resources: Mapping[str, float]) -> None:
+    def __init__(
+        self, make: Callable[..., object], arguments: tuple[object, ...], resources: Mapping[str, float]
+    ) -> None:
         self.lives = 0
         self._job, self._resources = (make, arguments), dict(resources)
         self._actor: Any = None
@@ -109,7 +111,7 @@ class RayWorker:
                 self.close()
                 raise
 
-    def call(self, method: str, *arguments: Any, shared: Mapping[str, Any] = NONE_SHARED) -> Any:
+    def call(self, method: str, *arguments: object, shared: Mapping[str, object] = NONE_SHARED) -> Any:
         actor = self._actor
         if actor is None:
             raise WorkerLost("the worker is not running")
@@ -121,7 +123,7 @@ class RayWorker:
         if actor is not None and ray.is_initialized():
             ray.kill(actor)
 
-    def _answer(self, ref: Any) -> Any:
+    def _answer(self, ref: object) -> object:
         try:
             done, result = ray.get(ref)
         except ray.exceptions.RayError as fault:
@@ -137,13 +139,15 @@ class _Actor:
     """A worker's side."""
 
     def __init__(self) -> None:
-        self._object: Any = None
+        self._object: object = None
 
-    def make(self, make: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[bool, Any]:
+    def make(self, make: Callable[..., object], arguments: tuple[object, ...]) -> tuple[bool, object]:
         def work() -> None:
             self._object = make(*arguments)
 
         return attempt(work)
 
-    def call(self, method: str, arguments: tuple[Any, ...], names: list[str], *values: Any) -> tuple[bool, Any]:
+    def call(
+        self, method: str, arguments: tuple[object, ...], names: list[str], *values: object
+    ) -> tuple[bool, object]:
         return attempt(lambda: getattr(self._object, method)(*arguments, dict(zip(names, values, strict=True))))

@@ -19,7 +19,7 @@ from hswarm.workers.worker import Worker, WorkerLost
 
 _LOSSES = 2  # of one piece, after which it is suspected of killing workers
 
-Ask = Callable[[Worker, int], Any]
+Ask = Callable[[Worker, int], object]
 
 
 @dataclass(eq=False)

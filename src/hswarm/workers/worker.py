@@ -7,13 +7,15 @@ import pickle
 import signal
 from collections.abc import Callable, Mapping
 from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from threading import Lock
 from typing import Any, Protocol
 
 from hswarm.errors import EngineError
 from hswarm.workers.devices import Place
 
-NONE_SHARED: Mapping[str, Any] = {}
+NONE_SHARED: Mapping[str, object] = {}
 
 
 class WorkerLost(EngineError):
@@ -28,7 +30,7 @@ class Worker(Protocol):
     def start(self) -> None:
         """Make the object, if it is not there; returns when it is. Raises what `make` raised, or WorkerLost."""
 
-    def call(self, method: str, *arguments: Any, shared: Mapping[str, Any] = NONE_SHARED) -> Any:
+    def call(self, method: str, *arguments: object, shared: Mapping[str, object] = NONE_SHARED) -> Any:
         """Call the object's `method(*arguments, shared)`; WorkerLost if the worker died.
 
         `shared` are large objects by unique, permanent names, which may be sent by a faster route.
@@ -41,11 +43,11 @@ class Worker(Protocol):
 class ProcessWorker:
     """A worker in a fresh process, confined to `place`. It ends with the process that made it."""
 
-    def __init__(self, make: Callable[..., Any], arguments: tuple[Any, ...], place: Place) -> None:
+    def __init__(self, make: Callable[..., object], arguments: tuple[object, ...], place: Place) -> None:
         self.lives = 0
         self._job = make, arguments, place
-        self._process: Any = None
-        self._pipe: Any = None
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
         self._one = Lock()  # a call given up because it hung may still be running
 
     def start(self) -> None:
@@ -64,7 +66,7 @@ class ProcessWorker:
         self._process, self._pipe = process, pipe  # only now, since another thread may close it at any time
         self._answer()
 
-    def call(self, method: str, *arguments: Any, shared: Mapping[str, Any] = NONE_SHARED) -> Any:
+    def call(self, method: str, *arguments: object, shared: Mapping[str, object] = NONE_SHARED) -> Any:
         with self._one:
             if self._pipe is None:
                 raise WorkerLost("the worker is not running")
@@ -85,7 +87,7 @@ class ProcessWorker:
 
     def _answer(self) -> Any:
         try:
-            done, result = self._pipe.recv()
+            done, result = self._pipe.recv()  # type: ignore[union-attr]  # closed by another thread: AttributeError
         except (EOFError, OSError, AttributeError, TypeError) as fault:  # the last two: closed by another thread
             raise self._gone() from fault
         if not done:
@@ -99,11 +101,11 @@ class ProcessWorker:
         return WorkerLost(f"a worker process died (exit code {process.exitcode if process else 'unknown'})")
 
 
-def _serve(pipe: Any, make: Callable[..., Any], arguments: tuple[Any, ...], place: Place) -> None:
+def _serve(pipe: Connection, make: Callable[..., object], arguments: tuple[object, ...], place: Place) -> None:
     """The worker's side: make the object, then answer calls until the pipe breaks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that made us, which then ends us
     place.settle()
-    box: list[Any] = []
+    box: list[object] = []
     if not _reply(pipe, lambda: box.append(make(*arguments))):
         return
     while True:
@@ -114,7 +116,7 @@ def _serve(pipe: Any, make: Callable[..., Any], arguments: tuple[Any, ...], plac
         _reply(pipe, partial(getattr(box[0], method), *given, shared))
 
 
-def _reply(pipe: Any, work: Callable[[], Any]) -> bool:
+def _reply(pipe: Connection, work: Callable[[], object]) -> bool:
     """Send what `work` returns or raises; False if it raised, or the other end is closed."""
     done, result = attempt(work)
     try:
@@ -124,7 +126,7 @@ def _reply(pipe: Any, work: Callable[[], Any]) -> bool:
     return done
 
 
-def attempt(work: Callable[[], Any]) -> tuple[bool, Any]:
+def attempt(work: Callable[[], object]) -> tuple[bool, object]:
     """(True, what `work` returns) or (False, what it raises, made picklable)."""
     try:
         return True, work()
