@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -46,18 +47,18 @@ ORDER = [
 PARTS = {"session.settings": "config_parts"}  # a recipe is made of the rooms' settings
 
 
-def room(module):
+def room(module: str) -> str:
     parts = module.removeprefix("hswarm.").split(".")
     return PARTS.get(".".join(parts), parts[0])
 
 
-def imports(path):
+def imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("hswarm."):
             yield node.module
 
 
-def test_imports_point_upwards(root):
+def test_imports_point_upwards(root: Path) -> None:
     source = root / "src/hswarm"
     for path in sorted(source.rglob("*.py")):
         module = "hswarm." + ".".join(path.relative_to(source).with_suffix("").parts)
@@ -105,30 +106,30 @@ def test_every_room_says_what_lives_there(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", hswarm.__all__)
-def test_public_names_exist_and_say_what_they_are(name):
+def test_public_names_exist_and_say_what_they_are(name: str) -> None:
     assert getattr(hswarm, name).__doc__
 
 
-def test_import_is_light():
+def test_import_is_light() -> None:
     code = "import sys, hswarm; from hswarm import g_decode, Swarm, Topology; print([x for x in ('torch', 'transformers', 'pydantic') if x in sys.modules])"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
 
 
-def test_search_is_the_function():
+def test_search_is_the_function() -> None:
     import hswarm.experiments.search
 
     assert callable(hswarm.search)
 
 
 @pytest.mark.parametrize("pool", ["micro", "smollm2"])
-def test_the_pools_are_small_enough_to_carry(root, pool):
+def test_the_pools_are_small_enough_to_carry(root: Path, pool: str) -> None:
     files = [file for file in (root / "experts" / pool).rglob("*") if file.is_file()]
     assert 1_000_000 < sum(file.stat().st_size for file in files) < 15_000_000
 
 
-def test_the_extra_all_is_every_extra_but_vllm(root):
+def test_the_extra_all_is_every_extra_but_vllm(root: Path) -> None:
     extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     (whole,) = extras["all"]
     named = set(whole.removeprefix("hswarm[").removesuffix("]").split(","))

@@ -22,7 +22,7 @@ from hswarm.tasks.toy import generate
 WORKED = "A worked example: two steps and what was done."
 
 
-def test_worked_examples_go_with_the_system(tmp_path):
+def test_worked_examples_go_with_the_system(tmp_path: Path) -> None:
     rows = [{"id": e.id, "question": e.question, "answer": e.answer} for e in generate(20, 0, 3)]
     (tmp_path / "task.json").write_text(json.dumps({"dev": rows[:10], "test": rows[10:], "icl_prompt": WORKED}))
     recipe = build_recipe(
@@ -48,13 +48,13 @@ def test_worked_examples_go_with_the_system(tmp_path):
     assert system.prompts.render(own) == system.prompts.render(Example("0", rows[0]["question"], ""))
 
 
-def test_a_question_with_its_own_words_keeps_them():
+def test_a_question_with_its_own_words_keeps_them() -> None:
     prompts = Prompts(icl=WORKED)
     assert WORKED not in prompts.render(Example("0", "q", "a", instruction="Judge the answer."))
     assert prompts.render(Example("0", "q", "a", icl="mine")).startswith("mine")
 
 
-def test_a_question_that_says_so_itself_is_called_one_once():
+def test_a_question_that_says_so_itself_is_called_one_once() -> None:
     assert Prompts().render(Example("0", "Question: Why?", "")) == Prompts().render(Example("0", "Why?", ""))
 
 

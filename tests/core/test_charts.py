@@ -13,7 +13,7 @@ NS = "{http://www.w3.org/2000/svg}"
 HOSTILE = '"><script>alert(1)</script>&'
 
 
-def test_lines_stand_where_their_values_are():
+def test_lines_stand_where_their_values_are() -> None:
     svg = ET.fromstring(lines_svg([Line("a", [0.0, 0.5, 1.0], [(0.0, 0.1), None, (0.8, 1.0)])], "score"))
     dots = [(float(dot.attrib["cx"]), float(dot.attrib["cy"])) for dot in svg.iter(f"{NS}circle")]
     (x0, y0), (x1, y1), (x2, y2) = dots
@@ -23,19 +23,19 @@ def test_lines_stand_where_their_values_are():
     assert len(list(svg.iter(f"{NS}polygon"))) == 2
 
 
-def test_a_gap_stays_a_gap():
+def test_a_gap_stays_a_gap() -> None:
     svg = ET.fromstring(lines_svg([Line("a", [0.1, None, 0.3, 0.4])], "score"))
     lines = [line.attrib["points"].split() for line in svg.iter(f"{NS}polyline")]
     assert [len(points) for points in lines] == [1, 2]
 
 
 @pytest.mark.parametrize("values", [[0.5], [0.5, 0.5], [None], [0.0, -3.0], [1e-9, 2e-9], [1e9]])
-def test_any_range_of_values_draws(values):
+def test_any_range_of_values_draws(values: list[float | None]) -> None:
     numbers = re.findall(r"[-\d.]*(?:nan|inf)[-\d.]*", lines_svg([Line("a", values)], "score").replace("instant", ""))
     assert numbers == []
 
 
-def test_names_are_text():
+def test_names_are_text() -> None:
     for svg in (
         lines_svg([Line(HOSTILE, [1.0])], HOSTILE),
         paths_svg(np.zeros((2, 1, 2)), [HOSTILE], (HOSTILE, "y"), (0, 0)),
@@ -44,7 +44,7 @@ def test_names_are_text():
         assert "<script" not in svg
 
 
-def test_the_plane_is_that_of_greatest_spread():
+def test_the_plane_is_that_of_greatest_spread() -> None:
     rng = np.random.default_rng(0)
     plane = rng.normal(size=(5, 4, 2)) * [3.0, 1.0]
     axes = np.linalg.qr(rng.normal(size=(7, 2)))[0]
@@ -54,13 +54,13 @@ def test_the_plane_is_that_of_greatest_spread():
     assert np.linalg.norm(places[0, 0] - places.reshape(-1, 2), axis=1) == pytest.approx(gaps)
 
 
-def test_one_number_and_no_movement_project():
+def test_one_number_and_no_movement_project() -> None:
     places, shares = projected([np.ones((3, 1))] * 2)
     assert places.shape == (2, 3, 2)
     assert shares == (0, 0)
 
 
-def test_a_sparkline_has_a_character_a_value():
+def test_a_sparkline_has_a_character_a_value() -> None:
     assert sparkline([0.0, None, 0.5, 1.0]) == "▁ ▅█"
     assert sparkline([]) == ""
     assert sparkline([2.0, 2.0]) == "██"  # from zero, not from the least

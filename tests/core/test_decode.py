@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 
 from hswarm import Topology, g_decode
 from hswarm.core.decode import encoded
@@ -16,7 +17,9 @@ matrices = st.integers(1, 12).flatmap(lambda n: hnp.arrays(np.float64, (n, n), e
 
 
 @given(matrices, st.floats(0, 0.999), st.integers(1, 4), st.integers(0, 2**32 - 1))
-def test_any_finite_matrix_decodes_and_is_not_written_to(matrix, top_p, out_edges, seed):
+def test_any_finite_matrix_decodes_and_is_not_written_to(
+    matrix: NDArray[np.float64], top_p: float, out_edges: int, seed: int
+) -> None:
     before = matrix.copy()
     matrix.flags.writeable = False
     topology = g_decode(matrix, np.random.default_rng(seed), top_p, out_edges=out_edges)
@@ -29,7 +32,7 @@ def test_any_finite_matrix_decodes_and_is_not_written_to(matrix, top_p, out_edge
 
 
 @given(matrices)
-def test_argmax_leaves_the_generator_alone(matrix):
+def test_argmax_leaves_the_generator_alone(matrix: NDArray[np.float64]) -> None:
     rng = np.random.default_rng(0)
     state = rng.bit_generator.state
     g_decode(matrix, rng)
@@ -37,42 +40,42 @@ def test_argmax_leaves_the_generator_alone(matrix):
 
 
 @given(st.integers(1, 9).flatmap(lambda n: hnp.arrays(np.float64, (n, n), elements=st.floats(0, 1))))
-def test_an_encoded_tree_decodes_to_itself(matrix):
+def test_an_encoded_tree_decodes_to_itself(matrix: NDArray[np.float64]) -> None:
     tree = g_decode(matrix, np.random.default_rng(0))
     made = encoded(tree)
     assert g_decode(made, np.random.default_rng(0)) == tree
     assert 0 <= made.min() <= made.max() <= 1
 
 
-def test_a_graph_that_is_no_tree_is_not_encoded():
+def test_a_graph_that_is_no_tree_is_not_encoded() -> None:
     with pytest.raises(ValueError, match="in-tree"):
         encoded(Topology.of(3, {(0, 1), (0, 2), (1, 2)}))
 
 
-def test_by_hand():
+def test_by_hand() -> None:
     # Outdegrees 0.3, 1.1, 0.9: node 0 is the sink; 1 joins first and speaks to 0; 2 prefers 1 (0.6) to 0 (0.3).
     matrix = [[9.0, 0.1, 0.2], [0.4, 9.0, 0.7], [0.3, 0.6, 9.0]]
     assert g_decode(matrix, np.random.default_rng(0)).edges == {(1, 0), (2, 1)}
 
 
-def test_ties_take_the_higher_index():
+def test_ties_take_the_higher_index() -> None:
     topology = g_decode(np.ones((3, 3)), np.random.default_rng(0))
     assert topology.sink == 2
     assert topology.edges == {(1, 2), (0, 2)}
 
 
-def test_a_weight_of_zero_is_an_edge_like_any_other():
+def test_a_weight_of_zero_is_an_edge_like_any_other() -> None:
     # Node 1 must choose between 0.0 (to node 0) and -5 (to node 2).
     matrix = np.array([[0, -9.0, -9.0], [0.0, 0, -5.0], [1.0, 1.0, 0]])
     assert (1, 0) in g_decode(matrix, np.random.default_rng(0)).edges
 
 
-def test_negative_rows_keep_the_ranking_of_the_sink():
+def test_negative_rows_keep_the_ranking_of_the_sink() -> None:
     matrix = np.array([[0, -1.0, -1.0], [-3.0, 0, -3.0], [2.0, 2.0, 0]])
     assert g_decode(matrix, np.random.default_rng(0)).sink == 1
 
 
-def test_top_p_samples_the_sink_by_inverse_outdegree():
+def test_top_p_samples_the_sink_by_inverse_outdegree() -> None:
     # Outdegrees 1 and 3: the sink is node 0 with probability 3/4.
     matrix = np.array([[0, 1.0], [3.0, 0]])
     rng = np.random.default_rng(0)
@@ -80,14 +83,14 @@ def test_top_p_samples_the_sink_by_inverse_outdegree():
     assert share == pytest.approx(0.75, abs=0.03)
 
 
-def test_top_p_keeps_the_smallest_set_that_exceeds_it():
+def test_top_p_keeps_the_smallest_set_that_exceeds_it() -> None:
     matrix = np.array([[0, 1.0], [3.0, 0]])  # masses 0.75 and 0.25
     rng = np.random.default_rng(0)
     assert {g_decode(matrix, rng, 0.74).sink for _ in range(200)} == {0}
     assert {g_decode(matrix, rng, 0.75).sink for _ in range(200)} == {0, 1}
 
 
-def test_more_edges_a_node():
+def test_more_edges_a_node() -> None:
     topology = g_decode(np.random.default_rng(0).uniform(0, 1, (6, 6)), np.random.default_rng(0), out_edges=9)
     assert len(topology.edges) == 15  # all pairs
 
@@ -119,7 +122,7 @@ def test_independent_edges_follow_the_order_of_the_graph() -> None:
 
 
 @pytest.mark.parametrize("matrix", [[[1.0, 2.0]], [], [[np.nan]], [[0, np.inf], [0, 0]], 3.0])
-def test_refused(matrix):
+def test_refused(matrix: NDArray[np.float64]) -> None:
     with pytest.raises(ValueError, match="expected"):
         g_decode(matrix, np.random.default_rng(0))
 
@@ -134,12 +137,12 @@ def test_refused(matrix):
         (3, [(0, 1), (1, 0), (0, 2)], "cycle"),
     ],
 )
-def test_topology_checks(size, edges, word):
+def test_topology_checks(size: int, edges: list[tuple[int, int]], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         Topology.of(size, edges)
 
 
-def test_topology_stages_and_json():
+def test_topology_stages_and_json() -> None:
     topology = Topology.of(5, [(0, 2), (1, 2), (2, 4), (3, 4)])
     assert topology.stages == ((0, 1, 3), (2,), (4,))
     assert topology.predecessors(4) == (2, 3)

@@ -128,7 +128,7 @@ def test_the_sink_of_outdegrees_of_zero_or_less() -> None:
 
 def test_the_listener_is_drawn_by_softmax_of_the_row() -> None:
     # Sink 2 and speaker 1 exceed top_p alone; 0 then chooses between 1 (weight 1) and 2 (weight 2).
-    matrix = [[0, 0, math.log(2)], [20, 0, 20], [-50, -50, 0]]
+    matrix: list[list[float]] = [[0, 0, math.log(2)], [20, 0, 20], [-50, -50, 0]]
     generator = rng(6)
     drawn = Counter(g_decode(matrix, generator, 0.7).edges for _ in range(3000))
     assert drawn.keys() == {frozenset({(1, 2), (0, 1)}), frozenset({(1, 2), (0, 2)})}
@@ -151,7 +151,7 @@ def test_refuses_options_out_of_range(top_p: float, out_edges: int) -> None:
 
 def test_the_least_outdegree_is_the_sink_where_weights_tie_by_rounding() -> None:
     # Outdegrees -1, 0, 1e200: beside 1e200 the first two weigh the same, and a tie would go to node 1.
-    assert g_decode([[0, -1, 0], [0, 0, 0], [0, 1e200, 0]], rng()).sink == 0
+    assert g_decode(np.array([[0, -1, 0], [0, 0, 0], [0, 1e200, 0]]), rng()).sink == 0
 
 
 def test_a_mass_equal_to_top_p_does_not_exceed_it() -> None:

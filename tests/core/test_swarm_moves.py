@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ Array = np.ndarray[Any, Any]
 
 def still(**changes: Any) -> SwarmSettings:
     """No chance, no decay, no restart, no term: each test names the ones it is about."""
-    base = {
+    base: dict[str, Any] = {
         "inertia": 0,
         "cognitive": 0,
         "social": 0,
@@ -141,7 +142,7 @@ def test_the_start_is_copied_and_its_type_kept() -> None:
         for _ in range(3):
             assert found.ask().dtype == expected
             found.tell([1, 2, 3])
-        assert found.state()["velocities"].dtype == expected
+        assert np.asarray(found.state()["velocities"]).dtype == expected
         assert found.personal_best_positions.tolist() == [[0, 1], [2, 3], [4, 5]]
 
 
@@ -175,7 +176,7 @@ def test_all_failed_moves_by_inertia_alone_and_counts_as_no_new_best() -> None:
     assert found.stop() == {"patience": 2}
 
 
-def run(found: Swarm, told: list[list[float]]) -> list[list[float]]:
+def run(found: Swarm, told: Sequence[Sequence[float]]) -> list[list[float]]:
     seen = []
     for utilities in told:
         seen.append(column(found.ask()))
@@ -191,7 +192,7 @@ def test_restart_then_cool_down() -> None:
     assert seen[1][0] != 0
     assert seen[1][1] != 4
     assert column(found.ask()) == [0, 4]
-    assert not found.state()["velocities"].any()
+    assert not np.asarray(found.state()["velocities"]).any()
     seen = run(found, [[0, 0], [0, 0], [0, 0]])
     assert seen[0] == [0, 4]
     assert seen[1][0] != 0
@@ -293,7 +294,8 @@ def test_a_checkpoint_goes_on_bit_for_bit(kind: str, cut: int, asked: bool) -> N
     if asked:
         found.ask()
     state, file = found.state(), io.BytesIO()
-    np.savez(file, **{key: value for key, value in state.items() if isinstance(value, np.ndarray)})
+    arrays: dict[str, Any] = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
+    np.savez(file, **arrays)
     text = json.dumps(
         {key: value for key, value in state.items() if not isinstance(value, np.ndarray)}, allow_nan=False
     )
@@ -302,8 +304,8 @@ def test_a_checkpoint_goes_on_bit_for_bit(kind: str, cut: int, asked: bool) -> N
         wanted.append(found.ask())
         found.tell(noisy(wanted[-1], step))
     file.seek(0)
-    with np.load(file) as arrays:
-        copies = [Swarm.from_state(json.loads(text) | dict(arrays), options), Swarm.from_state(state, options)]
+    with np.load(file) as read:
+        copies = [Swarm.from_state(json.loads(text) | dict(read), options), Swarm.from_state(state, options)]
     for again in copies:  # the second: a state is a snapshot, which the moves since have not touched
         for step, expected in enumerate(wanted, cut):
             positions = again.ask()
@@ -316,7 +318,7 @@ def test_a_checkpoint_goes_on_bit_for_bit(kind: str, cut: int, asked: bool) -> N
 
 def test_from_state_refuses_what_is_no_bit_generator() -> None:
     state = swarm([[0.0]], SwarmSettings()).state()
-    state["rng"]["bit_generator"] = "seed"
+    state["rng"] = {"bit_generator": "seed"}
     with pytest.raises(ValueError, match="'seed'"):
         Swarm.from_state(state, SwarmSettings())
 

@@ -39,7 +39,9 @@ def test_calls_become_ready_as_replies_come_and_votes_settle_by_themselves() -> 
     assert "- 7" in execution.request(4).prompt
     assert execution.answer is None
     execution.tell(4, said("7 it is"))
-    assert (execution.answer, execution.ready()) == (said("7 it is"), [])
+    answer: Completion | None = execution.answer
+    assert answer == said("7 it is")
+    assert execution.ready() == []
 
 
 def test_a_vote_on_a_failed_reply_fails() -> None:
@@ -71,7 +73,8 @@ def test_a_system_that_was_found_with_early_exit_is_refused(tmp_path: Path) -> N
 def test_a_subsystem_keeps_experts_seeds_and_edges_of_its_nodes() -> None:
     topology = Topology.of(4, [(0, 2), (1, 2), (2, 3), (1, 3)])
     system = System(topology, toy_pool(4).experts, seeds=(5, 6, 7, 8))
-    assert (topology.ancestors(2), topology.ancestors(0)) == ({0, 1, 2}, {0})
+    assert topology.ancestors(2) == {0, 1, 2}
+    assert topology.ancestors(0) == {0}
     part = system.subgraph([1, 2, 3])
     assert part.topology == Topology.of(3, [(0, 1), (1, 2), (0, 2)])
     assert (part.assignment, part.seeds) == (["step-1", "step-2", "step-3"], (6, 7, 8))

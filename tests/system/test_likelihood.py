@@ -1,12 +1,14 @@
 """Answers by likelihood: the last node alone chooses, letters or texts; an engine without likelihoods is named."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 from hswarm import Topology
-from hswarm.engines.base import EngineSettings, Likelihoods, Request, Sampling
+from hswarm.engines.base import Engine, EngineSettings, Likelihoods, Request, Sampling
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import UserError
 from hswarm.system.cache import call_key
@@ -18,23 +20,26 @@ CHOICE = Example("0", "Which?", "B", {"A": "a very long option", "B": "short"})
 FREE = Example("1", "What?", "x")
 
 
+Choose = Literal["", "letter", "text"]
+
+
 class Likely(ToyEngine):
     """Knows the log-probability of each ending by its text."""
 
     logs = {"A": -1.0, "B": -2.0, "a very long option": -9.0, "short": -5.0}  # noqa: RUF012
 
-    def loglikelihood(self, requests):
+    def loglikelihood(self, requests: Sequence[Request]) -> list[Likelihoods]:
         self.asked = requests
         return [Likelihoods([self.logs[ending] for ending in request.endings], 3) for request in requests]
 
 
-def run(engine, choose, examples=(CHOICE,)):
+def run(engine: Engine, choose: Choose, examples: Sequence[Example] = (CHOICE,)) -> list[list[str]]:
     system = System(Topology.chain(2), tuple(toy_pool(2).experts), sampling=Sampling(choose=choose))
     (nodes,) = Executor(engine).run([system], list(examples), "x")
     return [[completion.text for completion in node] for node in nodes]
 
 
-def test_the_last_node_chooses():
+def test_the_last_node_chooses() -> None:
     engine = Likely(EngineSettings(name="toy"))
     assert run(engine, "letter", [CHOICE, FREE]) == [["", ""], ["A", ""]]
     assert len(engine.asked) == 1
@@ -42,12 +47,12 @@ def test_the_last_node_chooses():
     assert run(engine, "") == [[""], [""]]
 
 
-def test_an_engine_without_likelihoods_is_named():
+def test_an_engine_without_likelihoods_is_named() -> None:
     with pytest.raises(UserError, match=r"sampling\.choose needs an engine that gives likelihoods, toy"):
         run(ToyEngine(EngineSettings(name="toy")), "letter")
 
 
-def test_options_are_part_of_a_call():
+def test_options_are_part_of_a_call() -> None:
     one = Request(toy_pool(1).experts[0], "p", Sampling(choose="letter"), (("A", "x"),))
     keys = {
         call_key("e", one),
@@ -58,14 +63,14 @@ def test_options_are_part_of_a_call():
 
 
 @pytest.mark.model
-def test_likelihoods_are_the_models_own():
+def test_likelihoods_are_the_models_own() -> None:
     import torch
 
     from hswarm.engines import open_engine
     from hswarm.experts.pool import PoolSettings, open_pool
 
     pool = open_pool(PoolSettings(path=str(Path(__file__).parents[2] / "experts/smollm2")))
-    engine = open_engine(EngineSettings(name="transformers", dtype="float32"), pool.bases)
+    engine: Any = open_engine(EngineSettings(name="transformers", dtype="float32"), pool.bases)
     request = Request(
         pool.experts[0], "Name a city.", Sampling(choose="text"), (("A", "Paris"), ("B", "The old town of Oslo"))
     )
