@@ -31,7 +31,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", metavar="RUN", help="the run to serve")
     parser.add_argument("--hswarm", default="hswarm", metavar="COMMAND", help="the hswarm command to serve with")
-    parser.add_argument("--tools", required=True, type=Path, metavar="DIR", help="the programs of the tools' environment")
+    parser.add_argument(
+        "--tools", required=True, type=Path, metavar="DIR", help="the programs of the tools' environment"
+    )
     arguments = parser.parse_args()
     hswarm = Path(arguments.hswarm).absolute()
     words = [hswarm, "serve", arguments.run, "--name", "demo"]

@@ -1,11 +1,16 @@
-"""recipes/paper: the paper's twelve tasks in the sizes that it reports, under its preset, with its ten experts."""
+"""recipes/paper: the paper's twelve tasks in the sizes that it reports, under its preset, with its ten experts.
 
+Each reads questions in the form of the authors' files; marked slow, each is searched with a small pool.
+"""
+
+import json
 from pathlib import Path
 
 import pytest
 
 from hswarm.config.recipe import read_recipe
-from hswarm.tasks import named
+from hswarm.experiments.search import search
+from hswarm.tasks import load_task, named
 
 ROOT = Path(__file__).parent.parent
 NAMES = ["abkg", "com2", "gaia", "gsm8k", "knowledge_crosswords", "ltp", "mmlu", "mmlu_pro"]
@@ -25,3 +30,43 @@ def test_a_recipe_is_the_paper_s_setting(name: str) -> None:
     assert task.sizes is None or (recipe.task.dev, recipe.task.test) == task.sizes
     assert len(recipe.pool.experts) == 10
     assert recipe.pool.base == "google/gemma-7b-it"
+
+
+def slices(folder: Path, name: str) -> list[str]:
+    """Eight questions in the form of the authors' file, and what makes the recipe search them with three micro experts."""
+    task, rows = getattr(named, name), list[dict[str, object]]()
+    for i in range(8):
+        row: dict[str, object] = {"question": f"What is {i} + {i}?", "answer": str(2 * i), "id": str(i)}
+        if task.scorer in ("choice", "abstain"):
+            row |= {"choices": {"A": "an odd number", "B": "an even number"}, "answer": "AB"[i % 2]}
+        if name in ("gaia", "qasper"):
+            row["context_chunks"] = [f"Chunk {part} of ten." for part in range(10)]
+        rows.append(row)
+    (folder / f"{name}.json").write_text(json.dumps({"dev": rows[:4], "test": rows[4:]}))
+    micro = ROOT / "experts/micro"
+    pool = [f"pool.path={micro}/pool", f"pool.base={micro}/base", 'pool.experts=["tav", "lun", "wex"]']
+    small = ["search.graphs=2", "search.assignments=2", "search.iterations=1", "search.nodes=2"]
+    ends = ["task.max_new_tokens=2", "sampling.max_new_tokens=2", "engine.dtype=float32"]
+    rating = ["engine.max_failed=1.0"]  # so small a model rates nothing that can be read
+    return [*pool, *small, *ends, *rating, f"task.path={folder}", "task.dev=4", "task.test=4"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_reads_slices_of_the_authors_form(name: str, tmp_path: Path) -> None:
+    recipe = read_recipe(ROOT / f"recipes/paper/{name}.toml", slices(tmp_path, name))
+    found = load_task(recipe.task)
+    assert (len(found.dev), len(found.test), found.name) == (4, 4, name)
+    prompt = recipe.prompts.fitted(found).render(found.dev[1])
+    assert found.dev[1].question in prompt
+    assert ("an even number" in prompt) == bool(found.dev[1].choices)
+    assert len(found.dev[1].context) == (10 if name in ("gaia", "qasper") else 0)
+
+
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_searches_slices_with_a_small_pool(name: str, tmp_path: Path) -> None:
+    run = search(read_recipe(ROOT / f"recipes/paper/{name}.toml", slices(tmp_path, name)), tmp_path / "run")
+    assert run.finished
+    assert run.report.test is not None
+    assert run.report.test.n == 4
