@@ -7,7 +7,7 @@ import pytest
 
 from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe
-from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.engines.base import EngineSettings, Request, Sampling, close
 from hswarm.engines.parallel import ParallelEngine
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import ConfigError
@@ -110,3 +110,31 @@ def test_what_cannot_be_is_refused():
         recipe(cluster="ray:/x")
     with pytest.raises(ConfigError, match="actors on a cluster"):
         recipe(workers=3)
+
+
+def test_a_server_on_ray_answers_while_an_actor_is_killed(cluster):
+    """hswarm serve --cluster: several actors behind one door, and a lost one is replaced."""
+    openai = pytest.importorskip("openai")
+    from concurrent.futures import ThreadPoolExecutor
+
+    from hswarm.core.topology import Topology
+    from hswarm.server.replicas import open_replicas
+    from tests.server.serving import ANSWER, ORDER, QUESTION, serving, toy_system
+
+    engines = open_replicas(EngineSettings("toy", cluster="local", workers=2), ["toy"], [])
+    assert len(engines) == 2
+
+    def chat(number):
+        with openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client:
+            messages = [{"role": "user", "content": QUESTION + " " * number}]
+            return client.chat.completions.create(model="toy", messages=messages).choices[0].message.content
+
+    try:
+        with serving({"toy": toy_system(Topology.chain(4), ORDER)}, *engines) as address, ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(chat, range(16))) == [ANSWER] * 16
+            asked = [pool.submit(chat, number) for number in range(100, 132)]
+            ray.kill(engines[0]._team.workers[0]._actor)
+            assert [one.result() for one in asked] == [ANSWER] * 32
+    finally:
+        for engine in engines:
+            close(engine)
