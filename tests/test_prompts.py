@@ -1,6 +1,7 @@
 """A question put to a found system reads as one of its task: instruction and worked examples included."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import hswarm
 from hswarm import Topology
 from hswarm.config.recipe import build_recipe
-from hswarm.engines.base import Completion, EngineSettings
+from hswarm.engines.base import Completion, EngineSettings, Request
 from hswarm.engines.toy import ToyEngine
 from hswarm.experts.adapter import Adapter
 from hswarm.prompts import Place, Prompts
@@ -32,10 +33,10 @@ def test_worked_examples_go_with_the_system(tmp_path: Path) -> None:
             "search": {"method": "hswarm", "nodes": 3, "graphs": 2, "assignments": 2, "iterations": 1},
         }
     )
-    read = []
+    read: list[str] = []
 
     class Reading(ToyEngine):
-        def generate(self, requests):
+        def generate(self, requests: Sequence[Request]) -> list[Completion]:
             read.extend(request.prompt for request in requests)
             return super().generate(requests)
 

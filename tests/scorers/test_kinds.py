@@ -1,17 +1,19 @@
 """Scorers that a task may name: token F1, regex, code against tests, a reward model, any callable."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from hswarm.errors import ConfigError, TaskError, UserError
 from hswarm.scorers import get_scorer, task_scorer
+from hswarm.scorers.base import Score
 from hswarm.tasks.task import Example, Task
 
 TESTS = "assert add(2, 3) == 5\nassert add(-1, 1) == 0"
 
 
-def score(name, answer, response, **options):
+def score(name: str, answer: str, response: str, **options: object) -> Score:
     return get_scorer(name, options)([Example("0", "q", answer)], [response])[0]
 
 
@@ -25,11 +27,11 @@ def score(name, answer, response, **options):
         ("x", "", 0),
     ],
 )
-def test_token_f1(gold, response, value):
+def test_token_f1(gold: str, response: str, value: float) -> None:
     assert score("token_f1", gold, response).value == pytest.approx(value)
 
 
-def test_regex_takes_the_last_match():
+def test_regex_takes_the_last_match() -> None:
     assert score("regex", "7", "ANSWER: 5, no, ANSWER: 7.0", pattern=r"ANSWER: ([\d.]+)").value == 1
     assert score("regex", "5", "ANSWER: 5, no, ANSWER: 7", pattern=r"ANSWER: (\d+)").value == 0
     assert not score("regex", "5", "5", pattern=r"ANSWER: (\d+)").parsed
@@ -54,11 +56,11 @@ def test_regex_takes_the_last_match():
         ("", 0),
     ],
 )
-def test_code_must_run_to_the_end_of_the_tests(response, value):
+def test_code_must_run_to_the_end_of_the_tests(response: str, value: float) -> None:
     assert score("code", TESTS, response).value == value
 
 
-def test_tests_that_only_define_a_check_are_run_on_the_first_function():
+def test_tests_that_only_define_a_check_are_run_on_the_first_function() -> None:
     tests = "def check(candidate):\n    assert candidate(2, 3) == 5\n"
     assert score("code", tests, "def add(a, b):\n    return a + b\n\ndef sub(a, b):\n    return a - b").value == 1
     assert score("code", tests, "def sub(a, b):\n    return a - b").value == 0
@@ -68,7 +70,7 @@ def test_tests_that_only_define_a_check_are_run_on_the_first_function():
     )
 
 
-def test_code_has_limits(tmp_path):
+def test_code_has_limits(tmp_path: Path) -> None:
     began = time.monotonic()
     assert score("code", TESTS, "while True: pass", timeout_s=1).value == 0
     assert time.monotonic() - began < 30
@@ -82,12 +84,12 @@ def test_code_has_limits(tmp_path):
     assert not kept.exists()
 
 
-def test_code_sees_no_environment(monkeypatch):
+def test_code_sees_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SECRET", "x")
     assert score("code", "import os\nassert 'A_SECRET' not in os.environ", "x = 1").value == 1
 
 
-def test_any_callable(tmp_path, monkeypatch):
+def test_any_callable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_scorers.py").write_text(
         "from hswarm.scorers.base import Score\n"
         "def shout(examples, responses, *, mark='!'):\n"
@@ -101,7 +103,7 @@ def test_any_callable(tmp_path, monkeypatch):
             get_scorer(name)
 
 
-def test_reference_is_the_tasks_own():
+def test_reference_is_the_tasks_own() -> None:
     last5 = Task("t", (), (), "exact", reference="reference_last5")
     example = [Example("0", "q", "5")]
     assert task_scorer(last5, "reference")(example, ["5 a b c d e"])[0].value == 0
@@ -109,7 +111,7 @@ def test_reference_is_the_tasks_own():
 
 
 @pytest.mark.model
-def test_reward_model(tmp_path):
+def test_reward_model(tmp_path: Path) -> None:
     """A real classifier of one output, tiny and untrained: its own output must come back, whatever the batch."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hswarm.scorers import get_scorer
-from hswarm.scorers.base import ScorerPart, scorer
+from hswarm.scorers.base import Score, ScorerPart, scorer
 from hswarm.tasks.task import Example
 
 OPTIONS = {"A": "Paris", "B": "Rome", "C": "Oslo", "D": "3"}
 
 
-def score(name, answer, response, choices=None):
+def score(name: str, answer: str, response: str, choices: dict[str, str] | None = None) -> Score:
     return get_scorer(name)([Example("0", "q", answer, choices or {})], [response])[0]
 
 
@@ -35,7 +35,7 @@ def score(name, answer, response, choices=None):
         ("A: Paris is wrong.\nB: Rome fits.\nAnswer: B", "B"),
     ],
 )
-def test_choice_reads_what_is_stated(response, letter):
+def test_choice_reads_what_is_stated(response: str, letter: str) -> None:
     found = score("choice", letter, response, OPTIONS)
     assert (found.value, found.parsed, found.extracted) == (1.0, True, letter)
 
@@ -44,12 +44,12 @@ def test_choice_reads_what_is_stated(response, letter):
     "response",
     ["Based on the text, I cannot tell.", "A dog is an animal.", "", "Did you know?", "Paris or Rome", "13 cows", "E"],
 )
-def test_choice_states_nothing(response):
+def test_choice_states_nothing(response: str) -> None:
     """Fault 6: a letter in the first five characters, or an option's text inside another word, is no statement."""
     assert score("choice", "A", response, OPTIONS) == (0.0, False, "")
 
 
-def test_choice_of_ten():
+def test_choice_of_ten() -> None:
     ten = {letter: f"option {letter}" for letter in "ABCDEFGHIJ"}
     assert score("choice", "J", "The answer is J.", ten).value == 1
 
@@ -89,7 +89,7 @@ def test_choice_of_ten():
         ("12", "First I had 5. The answer is 12 because 5 + 7 = 12"),
     ],
 )
-def test_exact_right(gold, response):
+def test_exact_right(gold: str, response: str) -> None:
     assert score("exact", gold, response).value == 1
 
 
@@ -116,18 +116,18 @@ def test_exact_right(gold, response):
         ("9", "Node 9 leads to 4"),
     ],
 )
-def test_exact_wrong(gold, response):
+def test_exact_wrong(gold: str, response: str) -> None:
     """Fault 7: gold as a substring is no answer: "5" in "15", "No" in "Node"."""
     assert score("exact", gold, response).value == 0
 
 
-def test_exact_counts_what_it_cannot_parse():
+def test_exact_counts_what_it_cannot_parse() -> None:
     assert not score("exact", "5", "I do not know").parsed
     assert not score("exact", "Yes", "maybe").parsed
     assert not score("exact", "word", "  ").parsed
 
 
-def test_reference_reproduces_the_loose_parsing():
+def test_reference_reproduces_the_loose_parsing() -> None:
     assert score("reference", "A", "Answer: C", OPTIONS).value == 1  # the A of "Answer"
     assert score("reference", "B", "Based on that", OPTIONS).value == 1
     assert score("reference", "No", "Node 5 ...").value == 1
@@ -136,7 +136,7 @@ def test_reference_reproduces_the_loose_parsing():
     assert score("reference_last5", "5", "a b c d 15").value == 1
 
 
-def test_verifier_is_the_generators_own():
+def test_verifier_is_the_generators_own() -> None:
     from hswarm.errors import TaskError
     from hswarm.tasks.reasoning_gym import generate
 
@@ -156,7 +156,7 @@ def reads_any_text(part: ScorerPart) -> bool:
 
 @pytest.mark.parametrize("name", [name for name, part in scorer.parts.items() if reads_any_text(part)])
 @given(response=st.text(max_size=60), gold=st.sampled_from(["5", "No", "word", "A", "1/0", "1e999"]))
-def test_no_response_breaks_a_scorer(name, response, gold):
+def test_no_response_breaks_a_scorer(name: str, response: str, gold: str) -> None:
     for choices in ({}, OPTIONS):
         (found,) = get_scorer(name)([Example("0", "q", gold, choices)], [response])
         assert 0 <= found.value <= 1
