@@ -25,4 +25,4 @@ print(system.respond([question]))
 executor = Executor(open_engine(system.engine, system.bases))
 (nodes,) = executor.run([system], [hswarm.Example(id="0", question=question, answer="")], "look")
 for node in system.topology.order:
-    print(node, system.nodes[node].name, "hears", system.topology.predecessors(node), "says", nodes[node][0].text)
+    print(node, system.nodes[node].name, "reads", system.topology.predecessors(node), "says", nodes[node][0].text)

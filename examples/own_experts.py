@@ -25,6 +25,6 @@ for seed, name in enumerate(["red", "green", "blue"]):
 experts = open_pool(PoolSettings(str(pool), base="smollm2-135m"))  # names every fault, with its remedy
 print(experts.names, distances(inner_products(experts)).round(2).tolist())
 
-# A system needs no search: any topology over any experts. Here red and green speak to blue, who answers.
+# A system needs no search: any topology over any experts. Here blue reads the replies of red and green, and answers.
 system = hswarm.System(hswarm.Topology.star(3), experts.experts, base=experts.base)
 print(system.respond(["What is the colour of grass?"]))

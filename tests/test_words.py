@@ -26,6 +26,13 @@ ROOMS = [
     "scorers",
     "tasks",
     "options.py",
+    "analysis",
+    "cli",
+    "config",
+    "consent.py",
+    "experiments",
+    "runs",
+    "session",
 ]
 PAGES = [
     "quickstart",
@@ -57,6 +64,12 @@ PAGES = [
     "adding-a-scorer",
     "adding-a-task",
     "tasks",
+    "analysis",
+    "from-the-paper",
+    "gpu",
+    "platforms",
+    "results",
+    "search",
 ]
 INSTEAD = {
     r"to be had": "available, downloaded, found",
@@ -79,6 +92,14 @@ INSTEAD = {
     r"are there twice": "occur twice",
     r"asks? nobody": "asks no follow-up questions",
     r"found by themselves": "recognised automatically",
+    r"unless told\b": "by default",
+    r"best (alone )?at home": "best on the run's own task",
+    r"c[oa]me to (its|their) end": "finished",
+    r"whose word\b": "whose reply",
+    r"hears? of (it|them)\b": "its descendants",
+    r"at the expense of": "from the budget of",
+    r"makes? of what": "does with the replies",
+    r"who (would )?speaks?\b": "its predecessors",
 }
 
 

@@ -48,7 +48,7 @@ SOLVED = 0.5  # the score from which a question counts as solved
 
 
 class Target(NamedTuple):
-    """Another task to carry findings over to, and the system that a run found on it, if there is one."""
+    """Another task to apply findings to, and the system that a run found on it, if there is one."""
 
     name: str
     task: Task
@@ -59,7 +59,7 @@ class Target(NamedTuple):
 class Options:
     """What a user may say: `split` None takes each analysis' own; at most `questions` of it are looked at.
 
-    An analysis makes at most `calls` calls, `judge` labels nodes, `to` are tasks to carry findings over to. `own` are
+    An analysis makes at most `calls` calls, `judge` labels nodes, `to` are tasks to apply findings to. `own` are
     the options that an analysis defines itself, by its name.
     """
 
@@ -112,7 +112,7 @@ class AnalysisContext:
         return self.executor.ledger.generated
 
     def spent(self) -> dict[str, int]:
-        """What a AnalysisResult says of its calls."""
+        """What an AnalysisResult says of its calls."""
         return {"asked": self.executor.ledger.requested, "made": self.made, "most": self.options.calls}
 
     @property

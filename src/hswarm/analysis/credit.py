@@ -58,7 +58,7 @@ class Credit:
 
 @analysis("credit", "What nodes, edges and experts contribute to the score")
 def credit(subject: AnalysisContext) -> AnalysisResult:
-    """Experts, nodes and edges of the found system, on dev unless told."""
+    """Experts, nodes and edges of the found system, on dev by default."""
     system, split = subject.system, subject.split("dev")
     size = system.topology.size
     examples = subject.examples(split, calls_a_question(system.topology))
@@ -126,7 +126,7 @@ class Game:
         self, parts: Sequence[Sequence[P]], keep: Callable[[System, frozenset[P]], System], shares: int
     ) -> tuple[Array, Shapley]:
         """Of players that bring `parts` each: the score less that without them, shape (players, questions), and their
-        Shapley values at the expense of one of `shares` shares of the calls that are left."""
+        Shapley values for one of `shares` equal parts of the calls that are left."""
         limit = self.subject.made + (self.subject.options.calls - self.subject.made) // shares
 
         def system(coalition: Coalition) -> System | None:
@@ -147,7 +147,7 @@ class Game:
 
 def calls_a_question(topology: Topology) -> int:
     """The most calls that all but Shapley values take: the system's own, and seven times (experts, nodes and edges left
-    out; experts and nodes replaced by two scripts) for each node those who hear of it, and one that takes its place."""
+    out; experts and nodes replaced by two scripts) for each node its descendants, and one that takes its place."""
     pairs = sum(len(topology.ancestors(node)) for node in range(topology.size))
     return topology.size + 7 * pairs
 

@@ -13,7 +13,7 @@ from hswarm.plots.bars import bars_svg
 
 @analysis("gain", "What the system solves, by how many experts solve it alone", paper="arXiv 2502.04510")
 def gain(subject: AnalysisContext) -> AnalysisResult:
-    """C-Gain of the found system over the pool's experts as they were before the search, on test unless told."""
+    """C-Gain of the found system over the pool's experts as they were before the search, on test by default."""
     experts, split = subject.session.pool.experts, subject.split("test")
     examples = subject.examples(split, len(experts) + subject.system.calls)
     scores = subject.scores([subject.system, *map(subject.alone, experts)], examples, "experts alone")

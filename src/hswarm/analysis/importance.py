@@ -36,7 +36,7 @@ class Shares(NamedTuple):
 
 @analysis("importance", "How much of the gain is the graph's, how much the weights'", paper="arXiv 2502.04510")
 def importance(subject: AnalysisContext) -> AnalysisResult:
-    """The four systems that have found roles, found weights, both or neither, on test unless told."""
+    """The four systems that have found roles, found weights, both or neither, on test by default."""
     split = subject.split("test")
     four = halves(subject, lambda topology, experts: replace(subject.system, topology=topology, nodes=tuple(experts)))
     examples = subject.examples(split, sum(system.calls for system in four))

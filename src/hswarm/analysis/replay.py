@@ -1,7 +1,7 @@
 """A search followed again from its cache: every system that it scored, question by question, without a single call.
 
-The same seed gives the same search, so a run need not keep what can be had again. What is scored on the way is checked
-against the run's history.
+The same seed gives the same search, so a run need not keep what can be computed again. What is scored on the way is
+checked against the run's history.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class _Follower(Checkpointer):
 
 
 class _Silent:
-    """An engine that only its fingerprint is asked for."""
+    """An engine of which only the fingerprint is used."""
 
     def __init__(self, engine: Engine) -> None:
         self.fingerprint = engine.fingerprint

@@ -1,4 +1,4 @@
-"""What an analysis of a run came to: sentences, tables, a picture, and the numbers behind them; kept in `analysis/`."""
+"""The result of an analysis of a run: sentences, tables, a picture, the numbers behind them; kept in `analysis/`."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Reign(NamedTuple):
 
 @analysis("role_changes", "How the roles of nodes change over the iterations", paper="arXiv 2502.04510")
 def role_changes(subject: AnalysisContext, *, judged: int = 20) -> AnalysisResult:
-    """The shares of what replies of nodes with predecessors do, for each best system so far, on dev unless told; with a
+    """The shares of what replies of nodes with predecessors do, for each best system so far, on dev by default; with a
     judge its labels too, of all nodes, for at most `judged` replies of each."""
     reigns, split = reigns_of(subject.replay.leaders), subject.split("dev")
     examples = subject.examples(split, sum(2 * reign.system.calls for reign in reigns))

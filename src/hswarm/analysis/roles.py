@@ -27,7 +27,7 @@ KINDS = ("wrong to right", "right to wrong", "repeats", "ignores", "changes", "b
 
 @analysis("roles", "What each node makes of the replies that it reads", paper="arXiv 2502.04510")
 def roles(subject: AnalysisContext, *, judged: int = 20) -> AnalysisResult:
-    """Each node of the found system by what it makes of what it hears, on test unless told; then by position.
+    """Each node of the found system by what it does with the replies it reads, on test by default; then by position.
 
     A judge labels at most `judged` replies of a node."""
     system, split = subject.system, subject.split("test")
@@ -88,7 +88,7 @@ def effects(
 ) -> list[str]:
     """What `node` does on each example, one of KINDS; the first that fits, in their order.
 
-    `nodes` are replies as [node][example], `alone` those of the node's expert when it hears nobody, `right` (nodes,
+    `nodes` are replies as [node][example], `alone` those of the node's expert without predecessors, `right` (nodes,
     examples). "Right" before the node is any predecessor's reply being right.
     """
     heard = topology.predecessors(node)
@@ -152,7 +152,7 @@ def _by_node(
                 *(f"{share:.0%}" for share in shares[node][:-1]),
             )
         )
-    head = ("node", "expert", "position", "hears", "right before", "right after", *KINDS[:-1])
+    head = ("node", "expert", "position", "reads", "right before", "right after", *KINDS[:-1])
     return Table("Each node, in the order in which they answer", head, tuple(rows))
 
 

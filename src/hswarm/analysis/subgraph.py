@@ -11,11 +11,11 @@ def keep_nodes(system: System, present: frozenset[int]) -> System:
 
     The predecessors of an absent node get edges to its successors.
 
-    If the sink is absent, the last node in the order of answering takes its place: who would speak to the sink speaks
-    to it.
+    If the sink is absent, the last node in the order of answering takes its place, and its
+    predecessors.
     """
     topology = system.topology
-    heirs: dict[int, set[int]] = {}  # who hears a node in the end
+    heirs: dict[int, set[int]] = {}  # the nodes that read a node once those between are gone
     for node in reversed(topology.order):
         spoken = [v for u, v in topology.edges if u == node]
         heirs[node] = {v for v in spoken if v in present}.union(*(heirs[v] for v in spoken if v not in present))
@@ -26,5 +26,5 @@ def keep_nodes(system: System, present: frozenset[int]) -> System:
 
 
 def keep_edges(system: System, edges: frozenset[tuple[int, int]]) -> System:
-    """`system` with `edges` alone; nodes whose word does not come to the sink any more are left out."""
+    """`system` with `edges` alone; nodes whose reply no longer reaches the sink are left out."""
     return system.subgraph(reaching(system.topology.sink, edges), edges)

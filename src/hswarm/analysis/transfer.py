@@ -30,7 +30,7 @@ class Carried:
 @analysis("transfer", "What the found graph and weights do on other tasks", paper="arXiv 2502.04510", needs="to")
 def transfer(subject: AnalysisContext) -> AnalysisResult:
     """The found graph, the found weights and both on each task of `to`, beside the start, the single expert that was
-    best at home, and what was found there."""
+    best on the run's own task, and what was found there."""
     if not subject.options.to:
         raise ConfigError(["transfer needs other tasks: --to TASK or --to RUN, as often as wanted"])
     made = [_carried(subject, target) for target in subject.options.to]

@@ -92,7 +92,7 @@ def _told(name: str) -> Iterator[None]:
 
 def _remedy(status: int, name: str) -> str:
     if status == 401:
-        return "the hub does not know this token; log in anew (hf auth login) or mend HF_TOKEN"
+        return "the hub does not know this token; log in again (hf auth login) or mend HF_TOKEN"
     if status == 403:
         return (
             f"the token may not write there; make one that may, or push under your own name, not {name.split('/')[0]}'s"

@@ -1,4 +1,4 @@
-"""`hswarm export`: a found system as one folder to hand on, or a repository of the hub."""
+"""`hswarm export`: a found system as one folder to pass on, or a repository of the hub."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def renamed(words: Sequence[str]) -> list[str]:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came: what holds for Ctrl-C holds for it."""
+    """SIGTERM arrived; it is handled like Ctrl-C."""
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def report(arguments: argparse.Namespace) -> None:
 
 
 def _follow(run: Run, targets: Sequence[Path], comparison: Path | None) -> None:
-    """Write anew after each iteration, until the run is finished or nobody works on it."""
+    """Write the report again after each iteration, until the run is finished or nobody works on it."""
     seen = -1
     while (state := run.state) == "running":
         length = len(run.history())

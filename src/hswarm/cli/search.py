@@ -14,7 +14,7 @@ from hswarm.runs.directory import Run
 
 
 def search(arguments: argparse.Namespace) -> None:
-    """Run a recipe to the end and print what came out."""
+    """Run a recipe to the end and print the result."""
     chosen = [f"search.method={arguments.method}"] if arguments.method else []
     recipe = read_recipe(arguments.recipe, [*arguments.overrides, *chosen], arguments.preset)
     path = Path(arguments.run or f"runs/{recipe.name}")
@@ -28,7 +28,7 @@ def search(arguments: argparse.Namespace) -> None:
 
 
 def resume(arguments: argparse.Namespace) -> None:
-    """Continue a run to the end and print what came out."""
+    """Continue a run to the end and print the result."""
     with view() as progress:
         try:
             run = searches.resume(arguments.run, progress)

@@ -41,7 +41,7 @@ def search(
 ) -> Run:
     """Search as `recipe` (or the TOML file of that name) says, in a new run at `path` (default runs/<name>).
 
-    `calibrate`: first forecast what it will cost; the report then has the forecast beside what came.
+    `calibrate`: first forecast what it will cost; the report then has the forecast beside the actual cost.
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     path = Path(path or f"runs/{recipe.name}")
@@ -139,7 +139,7 @@ class RunCheckpointer(Checkpointer):
     def __init__(self, run: Run, evaluator: Evaluator, progress: Progress) -> None:
         self._run, self._evaluator, self._progress = run, evaluator, progress
         self._saved = ""  # the step that found the best system that this process wrote
-        self._earlier: dict[str, Any] | None = None  # what an interrupted run of another method had come to
+        self._earlier: dict[str, Any] | None = None  # the state of an interrupted run of another method
         self.own = False  # whether the method keeps checkpoints
         self.findings: Findings | None = None
         self.start: Evaluation | None = None  # the best of the first graphs that were scored
@@ -238,6 +238,6 @@ class RunCheckpointer(Checkpointer):
             )
 
     def _forget(self, done: int) -> None:
-        """Drop the calls that the run keeps no longer after so many iterations: again on resuming, for equal counts."""
+        """Drop the calls that the run no longer keeps after so many iterations; also on resuming, for equal counts."""
         if keep := self._run.recipe.search.keep_calls:
             self._evaluator.executor.cache.forget(done - keep)

@@ -75,7 +75,7 @@ def sizes(recipes: Sequence[Recipe], plan: StudyPlan) -> AnalysisResult:
 @study("transfer", "What are the systems of several methods worth on another task?")
 def transfer(recipes: Sequence[Recipe], plan: StudyPlan) -> AnalysisResult:
     """Systems found on the recipe's task by each method, put to the test questions of the tasks `plan.to`; against the
-    expert that was best alone at home."""
+    expert that was best alone on the recipe's own task."""
     recipe = _one(recipes, "transfer")
     if not plan.to:
         raise ConfigError(["study transfer needs other tasks: --to TASK or --to RUN, as often as wanted"])
@@ -91,7 +91,7 @@ def transfer(recipes: Sequence[Recipe], plan: StudyPlan) -> AnalysisResult:
             scores = answered(_carried(replace(session, elsewhere=shared), target, systems), target.name)
             table, gaps = compare_scores(f"On {target.name}", scores, "best_single")
             tables.append(table)
-            says.append(_statement(f"on {target.name}", gaps, "the expert best at home"))
+            says.append(_statement(f"on {target.name}", gaps, "the expert best on the first task"))
             numbers[target.name] = {name: float(row.mean()) for name, row in scores.items()}
     return AnalysisResult("transfer", "Transfer of methods", (*says, *plan.refused), tuple(tables), "", numbers)
 

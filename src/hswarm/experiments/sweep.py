@@ -294,7 +294,7 @@ def _results(study: optuna.Study, plan: Plan, path: Path) -> Swept:
     ]
     whole = [(row.score, -row.trial, row) for row in rows if row.state == "complete" and row.score is not None]
     if not whole:
-        raise RunError(f"no trial came to its end: {rows[0].fault or rows[0].state if rows else 'there is none'}")
+        raise RunError(f"no trial finished: {rows[0].fault or rows[0].state if rows else 'there is none'}")
     *_, best = max(whole)
     overrides = [text for dimension in plan.space for text in dimension.overrides(best.parameters[dimension.name])]
     io.write_text(path / "best.toml", varied(read_recipe(path / "recipe.toml"), overrides).to_toml())
