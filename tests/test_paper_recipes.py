@@ -5,11 +5,17 @@ Each reads questions in the form of the authors' files; marked slow, each is sea
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from hswarm.config.recipe import read_recipe
+from hswarm.engines.base import Completion
+from hswarm.errors import EngineError
 from hswarm.experiments.search import search
+from hswarm.runs.answers import _marks
+from hswarm.system.system import System
 from hswarm.tasks import load_task, named
 
 ROOT = Path(__file__).parent.parent
@@ -47,8 +53,7 @@ def slices(folder: Path, name: str) -> list[str]:
     pool = [f"pool.path={micro}/pool", f"pool.base={micro}/base", 'pool.experts=["tav", "lun", "wex"]']
     small = ["search.graphs=2", "search.assignments=2", "search.iterations=1", "search.nodes=2"]
     ends = ["task.max_new_tokens=2", "sampling.max_new_tokens=2", "engine.dtype=float32"]
-    rating = ["engine.max_failed=1.0"]  # so small a model rates nothing that can be read
-    return [*pool, *small, *ends, *rating, f"task.path={folder}", "task.dev=4", "task.test=4"]
+    return [*pool, *small, *ends, f"task.path={folder}", "task.dev=4", "task.test=4"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,11 +67,24 @@ def test_a_recipe_reads_slices_of_the_authors_form(name: str, tmp_path: Path) ->
     assert len(found.dev[1].context) == (10 if name in ("gaia", "qasper") else 0)
 
 
+@pytest.mark.parametrize("name", ["mmlu", "ltp"])
+def test_answers_of_a_scorer_that_asks_further_have_no_marks_of_their_own(name: str, tmp_path: Path) -> None:
+    """Their search ended with an error when its answers were written."""
+    task = load_task(read_recipe(ROOT / f"recipes/paper/{name}.toml", slices(tmp_path, name)).task)
+    evaluator: Any = SimpleNamespace(task=task, dev=task.dev)
+    assert _marks(evaluator, cast(System, None), [[Completion("A")] * 4]) == []
+
+
 @pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_searches_slices_with_a_small_pool(name: str, tmp_path: Path) -> None:
-    run = search(read_recipe(ROOT / f"recipes/paper/{name}.toml", slices(tmp_path, name)), tmp_path / "run")
+    recipe = read_recipe(ROOT / f"recipes/paper/{name}.toml", slices(tmp_path, name))
+    if name in ("ltp", "qasper"):  # the base judges, and so small a one rates nothing that can be read
+        with pytest.raises(EngineError, match="a rating that cannot be read"):
+            search(recipe, tmp_path / "run")
+        return
+    run = search(recipe, tmp_path / "run")
     assert run.finished
     assert run.report.test is not None
     assert run.report.test.n == 4

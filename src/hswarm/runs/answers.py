@@ -57,7 +57,7 @@ def keep_answers(run: Run, evaluator: Evaluator, findings: Findings, selection: 
 
 def _marks(evaluator: Evaluator, system: System, nodes: Sequence[Sequence[Completion]]) -> list[list[Score]]:
     """Scores of every node's replies as answers, one list a node; none if the task's scorer would ask further."""
-    if scored_calls(evaluator.task, 0):
+    if scored_calls(evaluator.task, 1) > 1:
         return []
     score = task_scorer(evaluator.task)
     marks = []
