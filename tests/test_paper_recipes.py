@@ -72,7 +72,7 @@ def test_answers_of_a_scorer_that_asks_further_have_no_marks_of_their_own(name: 
     """Their search ended with an error when its answers were written."""
     task = load_task(read_recipe(ROOT / f"recipes/paper/{name}.toml", slices(tmp_path, name)).task)
     evaluator: Any = SimpleNamespace(task=task, dev=task.dev)
-    assert _marks(evaluator, cast(System, None), [[Completion("A")] * 4]) == []
+    assert _marks(evaluator, cast(System, None), [[Completion("A", "stop", 1, 1)] * 4]) == []
 
 
 @pytest.mark.slow
