@@ -70,7 +70,7 @@ def test_crash_matrix(tmp_path):
 
 def test_second_process_is_refused_with_pid_and_host(tmp_path, faulty_recipe):
     path = tmp_path / "run"
-    first = start("search", faulty_recipe, "--run", path, faults={"slow": 0.004})
+    first = start("search", faulty_recipe, "--run", path, faults={"slow": 0.02})
     begun(path)
     status, _, err = run("resume", path)
     assert (status, len(err.strip().splitlines())) == (2, 1)

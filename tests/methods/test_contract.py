@@ -50,7 +50,7 @@ def test_same_seed_same_system_saved_and_loaded_equal(method, tmp_path):
 
 @pytest.mark.parametrize("experts", [2, 12])
 def test_works_with_few_and_many_experts(method, experts):
-    system, evaluator = made(method, experts)
+    system, evaluator = made(method, experts, budget={"calls": 1500})
     (found,) = evaluator.final([system])
     assert found.failed == 0
     assert 0 <= found.utility <= 1
