@@ -87,7 +87,7 @@ def test_the_figures_are_those_of_the_measurements() -> None:
     demo = figures("demo")
     for part in (demo["best_single"]["test"], demo["start"]["test"], demo["test"]):
         assert f" {part['score']:.3f}" in TEXT
-    large = figures("benchmarks/search_quality_micro_20000")["methods"]
+    large = figures("benchmarks/search_quality_micro_5000")["methods"]
     small = figures("benchmarks/search_quality_micro_tasks")["methods"]
     small |= figures("benchmarks/search_quality_micro_tasks_growth")["methods"]  # measured again later
     for first, methods in (("ten experts", large), ("six smaller", small)):

@@ -13,6 +13,7 @@ from hswarm.core.topology import Topology
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import ConfigError
 from hswarm.methods import get_method
+from hswarm.methods.growth.checkpoint import packed, unpacked
 from hswarm.methods.growth.growth import Growth, Search
 from hswarm.methods.growth.lead import Lead
 from hswarm.methods.growth.model import Model, features
@@ -247,6 +248,19 @@ def test_nodes_with_chunks_of_a_context_share_no_reply() -> None:
     assert not board.shared
     assert board.extend([Term.of(pure(1), [Term.of(pure(0))])], 6, "a")
     assert list(board.scores) == [Term.of(pure(1), [Term.of(pure(0))])]
+
+
+def test_a_checkpoint_without_guides_goes_by_its_scores() -> None:
+    """Checkpoints written before there were guides had scores alone."""
+    boards = [Scoreboard(bench(toy_pool(3))[1], range(12), 1000, partial=0.25) for _ in range(3)]
+    chain = Term.of(pure(1), [Term.of(pure(0))])
+    boards[0].extend([chain], 8, "a")
+    tensors, state = packed(boards[0], [chain])
+    assert unpacked(boards[1], tensors, state) == [chain]
+    unpacked(boards[2], {name: array for name, array in tensors.items() if name != "growth.guides"}, state)
+    for term, row in boards[0].scores.items():
+        assert np.array_equal(boards[1].guides[term], boards[0].guides[term])
+        assert np.array_equal(boards[2].guides[term], row)
 
 
 def test_equal_seeds_search_alike_and_others_do_not() -> None:

@@ -43,7 +43,8 @@ def unpacked(board: Scoreboard, tensors: Mapping[str, Any], state: Mapping[str, 
     for mix, reads in state["terms"]:
         terms.append(Term.of(tuple((i, share) for i, share in mix), [terms[u] for u in reads]))
     ends = np.cumsum(tensors["growth.lengths"])
-    rows = [np.split(tensors[f"growth.{name}"], ends[:-1]) for name in ("scores", "guides")]
+    known = tensors["growth.scores"]  # which were the guides too when checkpoints had none
+    rows = [np.split(values, ends[:-1]) for values in (known, tensors.get("growth.guides", known))]
     for i, scores, guides in zip(state["scored"], *rows, strict=True):
         board.add(terms[i], scores, guides)
     for i, kind, parent, step in state["origins"]:

@@ -332,7 +332,7 @@ class Search:
     def _restore(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         marked, lead = unpacked(self._board, tensors, state), self._lead
         lead.terms, rest = marked[: state["leaders"]], marked[state["leaders"] :]
-        lead.horizon, lead.stalled = state["horizon"], state["stalled"]
+        lead.horizon, lead.stalled = state.get("horizon", lead.questions), state["stalled"]
         self._first = rest[0] if rest else None
         self._round, self._ended = state["iteration"], state["ended"]
         self._evaluator.budget.restore(state["ledger"], state["wall_s"])
