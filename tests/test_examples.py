@@ -51,4 +51,4 @@ def test_a_role_step_over_an_api_finds_a_better_graph(tmp_path):
 def test_examples_are_short_and_all_tried():
     files = sorted(EXAMPLES.glob("*.py"))
     assert {file.stem for file in files} == {name for name, _ in PARTS} | {"role_step_over_api"}
-    assert all(len([line for line in file.read_text().splitlines() if line]) < 40 for file in files)
+    assert all(len([line for line in file.read_text().splitlines() if line]) < 50 for file in files)

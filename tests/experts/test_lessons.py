@@ -128,12 +128,12 @@ def test_a_hub_data_set_or_a_folder_of_one(tmp_path, monkeypatch):
 _CARD = """
 import sys
 from pathlib import Path
-from hswarm.training.train import _card, _course, read_train_recipe
+from hswarm.training.train import Quality, _card, _course, read_train_recipe
 
 settings = read_train_recipe(Path(sys.argv[1]))
 for domain in settings.experts:
     course = _course(settings, domain, Path())
-    print(_card(settings, domain, "mark", course, settings.steps, {"loss": 2.0}, {"loss": 1.0}))
+    print(_card(settings, domain, "mark", course, settings.steps, Quality(2.0), Quality(1.0)))
 """
 
 
