@@ -44,7 +44,6 @@ class AnalysisPart(Part):
 Array = NDArray[np.float64]
 Split = Literal["dev", "test"]
 analysis = Room("analyses", "hswarm.analysis", "analysis", AnalysisPart)
-SOLVED = 0.5  # the score from which a question counts as solved
 
 
 class Target(NamedTuple):

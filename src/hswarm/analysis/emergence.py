@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.analysis.context import SOLVED, AnalysisContext, analysis
+from hswarm.analysis.context import AnalysisContext, analysis
 from hswarm.analysis.replay import Replay, Scored
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.plots.bars import field_svg
 from hswarm.runs.schema import spoken_step
+from hswarm.scorers.base import SOLVED
 
 KINDS = ("right", "wrong again", "right in another")  # -1: not right in any yet
 Flags = NDArray[np.bool_]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from hswarm import io
-from hswarm.analysis.context import SOLVED, AnalysisContext, analysis, whole
+from hswarm.analysis.context import AnalysisContext, analysis, whole
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.core.gain import CGain, collaborative_gain
 from hswarm.plots.bars import bars_svg
+from hswarm.scorers.base import SOLVED
 
 
 @analysis("gain", "What the system solves, by how many experts solve it alone", paper="arXiv 2502.04510")

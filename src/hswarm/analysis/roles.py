@@ -13,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hswarm.analysis.context import SOLVED, AnalysisContext, analysis
+from hswarm.analysis.context import AnalysisContext, analysis
 from hswarm.analysis.judged import LABELS, judge_nodes
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.core.topology import Topology
 from hswarm.plots.graph import graph_svg
 from hswarm.scorers.ballots import ballots
+from hswarm.scorers.base import SOLVED
 from hswarm.system.system import System
 from hswarm.tasks.task import Example
 

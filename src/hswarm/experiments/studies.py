@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hswarm.analysis.compared import answered, compare_scores
-from hswarm.analysis.context import SOLVED, Target
+from hswarm.analysis.context import Target
 from hswarm.analysis.result import AnalysisResult, Table
 from hswarm.config.recipe import Recipe
 from hswarm.core.gain import collaborative_gain
@@ -21,6 +21,7 @@ from hswarm.experiments.forecast import forecasts, is_remote
 from hswarm.experiments.study import Scores, StudyPlan, pool_of, study, with_experts
 from hswarm.experts.pool import ExpertPool
 from hswarm.plots.bars import bars_svg
+from hswarm.scorers.base import SOLVED
 from hswarm.session.session import Session
 from hswarm.system.cache import Cache
 from hswarm.system.load import load

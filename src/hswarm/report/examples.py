@@ -15,9 +15,9 @@ from hswarm.errors import RunError
 from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.directory import Run
 from hswarm.runs.schema import Answer
+from hswarm.scorers.base import SOLVED
 
 SHOWN = 5  # questions of a kind on a page
-SOLVED = 0.5  # the score from which a question counts as solved
 _UNREAD, _EXPERT, _LOST, _NEVER = (
     "no answer could be read in the reply",
     "an expert is right alone",

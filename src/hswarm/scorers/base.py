@@ -11,6 +11,8 @@ from hswarm.experts.expert import Expert
 from hswarm.registry import Part, Room
 from hswarm.tasks.task import Example
 
+SOLVED = 0.5  # the score from which a question counts as solved
+
 
 class Score(NamedTuple):
     """`value` of one response; `parsed` false where no answer could be found in it (then value is 0).

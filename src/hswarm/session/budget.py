@@ -56,13 +56,13 @@ class Budget:
     @property
     def share(self) -> float:
         """The part that is spent of the limit that is nearest, from 0 to 1; 0 without limits."""
-        settings, calls = self.settings, None if self.remaining is None else self.ledger.generated
+        settings = self.settings
         limits = (
-            (calls, None if settings.calls is None else settings.calls - self.reserved),
+            (self.ledger.generated, None if settings.calls is None else settings.calls - self.reserved),
             (self.tokens, settings.tokens),
             (self.seconds, settings.seconds),
         )
-        return max((min(1.0, spent / limit) for spent, limit in limits if spent is not None and limit), default=0.0)
+        return max((min(1.0, spent / limit) for spent, limit in limits if limit), default=0.0)
 
     def restore(self, ledger: Mapping[str, int], seconds: float) -> None:
         """Take over what an interrupted search had spent."""

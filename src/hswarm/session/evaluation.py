@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,8 @@ FAULTS = ("unparsed", "empty", "cut", "failed")  # replies that could not be sco
 class Evaluation:
     """A system's scores, one a question (nan: a call failed), and the replies that could not be scored as meant.
 
-    `likeness` is how like the accepted answers its replies are, whatever the task's scorer is (scorers/token_f1.py).
-    `step` is where it was scored ("start", "3/role" ...); `calls` and `tokens` are what its replies take without
-    reuse, prompts included.
+    `answers` are the replies that were scored. `step` is where it was scored ("start", "3/role" ...); `calls` and
+    `tokens` are what its replies take without reuse, prompts included.
     """
 
     system: System
@@ -32,7 +31,7 @@ class Evaluation:
     calls: int = 0
     tokens: int = 0
     combine: Callable[[NDArray[np.float64]], float] = np.mean
-    likeness: NDArray[np.float64] | None = None
+    answers: Sequence[str] = ()
 
     @property
     def utility(self) -> float:

@@ -22,7 +22,6 @@ from hswarm.experts.expert import Expert, Node
 from hswarm.experts.pool import ExpertPool
 from hswarm.scorers import scored_calls, task_scorer
 from hswarm.scorers.base import Score, Scorer
-from hswarm.scorers.token_f1 import likeness
 from hswarm.session.archive import Archive, Selection
 from hswarm.session.budget import Budget
 from hswarm.session.checkpoint import Checkpointer
@@ -221,5 +220,5 @@ class Evaluator:
             combine=partial(self.task.utility, examples=examples),
             calls=sum(node.calls * len(replies) for node, replies in zip(system.nodes, nodes, strict=True)),
             tokens=sum(reply.prompt_tokens + reply.completion_tokens for node in nodes for reply in node),
-            likeness=likeness(examples, [answer.text for answer in answers]) + 0 * values,  # nan where the score is
+            answers=[answer.text for answer in answers],
         )

@@ -6,7 +6,7 @@ prompt depends on its place in the graph, or the scorer asks further questions.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hswarm.experts.expert import Expert
 from hswarm.methods.growth.terms import Mix, Term, mix_name
+from hswarm.scorers.token_f1 import likeness
 from hswarm.session.budget import BudgetSpent
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
@@ -79,10 +80,6 @@ class Scoreboard:
         budget = self.evaluator.budget
         return max(budget.share, min(1.0, budget.ledger.generated / self.limit))
 
-    def whole(self, term: Term) -> bool:
-        """Whether the term has a score on every question."""
-        return term in self._whole
-
     def mean(self, term: Term) -> float:
         """The mean of what is known of a term; 0 if nothing is."""
         row = self.scores.get(term, np.empty(0))
@@ -104,7 +101,7 @@ class Scoreboard:
 
     def cost(self, term: Term, upto: int) -> int:
         """New calls that scoring the term on the first `upto` questions takes at most."""
-        return self._cost(term, upto, {})
+        return self._cost(term, upto, self._replied)
 
     def extend(self, terms: Sequence[Term], upto: int, step: str) -> list[Term]:
         """Score `terms` on the first `upto` questions; those for which calls are left, in order, are returned.
@@ -130,34 +127,35 @@ class Scoreboard:
     def _affordable(self, terms: Iterable[Term], upto: int) -> dict[Term, int]:
         """Those of `terms` that can be scored up to there, with the new calls that each takes after those before."""
         costs: dict[Term, int] = {}
-        left, replied = self.remaining, dict[Term, int]()
+        left, replied = self.remaining, ChainMap(dict[Term, int](), self._replied)
         for term in terms:
             cost = self._cost(term, upto, replied)
             if cost <= left:
                 left -= cost
                 costs[term] = cost
-                replied |= {node: max(upto, replied.get(node, self._replied.get(node, 0))) for node in term.nodes}
+                replied.update({node: max(upto, replied.get(node, 0)) for node in term.nodes})
         return costs
 
     def _cost(self, term: Term, upto: int, replied: Mapping[Term, int]) -> int:
-        """The new calls that a term takes if nodes had `replied` to so many questions, beside those that did."""
+        """The new calls that a term takes if nodes had `replied` to so many questions."""
         count = upto - len(self.scores.get(term, ()))
         if count <= 0:
             return 0
-        known = (replied.get(node, self._replied.get(node, 0)) for node in term.nodes)
+        known = (replied.get(node, 0) for node in term.nodes)
         nodes = sum(max(0, upto - n) for n in known) if self.shared else term.size * count
         return nodes + (self.evaluator.calls(term.size, 1) - term.size) * count
 
     def _score(self, terms: Sequence[Term], costs: Sequence[int], span: tuple[int, int], step: str) -> None:
         part = list(self.order[slice(*span)])
+        examples = [self.evaluator.dev[i] for i in part]
         try:
             made = self.evaluator.evaluate(self.systems(terms), step, part, most=costs)
         except BudgetSpent as fault:
             made, self.spent = fault.evaluations, True
         for term, evaluation in zip(terms, made, strict=False):
             self.faults.update({kind: getattr(evaluation, kind) for kind in FAULTS})
-            likeness = evaluation.scores if evaluation.likeness is None else evaluation.likeness
-            guides = (1 - self.partial) * evaluation.scores + self.partial * likeness
+            like = likeness(examples, evaluation.answers)
+            guides = (1 - self.partial) * evaluation.scores + self.partial * like
             before = [rows.get(term, np.empty(0)) for rows in (self.scores, self.guides)]
             self.add(term, *map(np.concatenate, zip(before, (evaluation.scores, guides), strict=True)))
 
