@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
+from functools import lru_cache
 
+_REMEMBERED = 4096  # texts: experts give the same short replies again and again
 _SIGNS = str.maketrans(
     dict.fromkeys("\u2010\u2011\u2013\u2212\uff0d\ufe63", "-")
     | dict.fromkeys("\u2018\u2019\u02bc", "'")
@@ -38,12 +40,14 @@ _LEADING = _OUTER.replace(".", "").replace("@", "")
 
 def untagged(text: str) -> str:
     """`text` without HTML marks, <answer> as "answer:", and with straight quotes."""
-    text = "".join(map(_character, text)).translate(_SIGNS)
+    if not text.isascii():
+        text = "".join(map(_character, text)).translate(_SIGNS)
     if "<" not in text:
         return text
     return _TAG.sub("", _RAISED_TAG.sub(r"^\1", re.sub(r"<answer>\s*", "answer: ", text, flags=re.IGNORECASE)))
 
 
+@lru_cache(_REMEMBERED)
 def plain(text: str) -> str:
     """`text` without bold marks and LaTeX; signs, fractions, powers of ten and degrees in one spelling."""
     text = unicodedata.normalize("NFC", text)

@@ -39,10 +39,18 @@ class Term:
     mix: Mix
     reads: tuple[Term, ...] = ()
     digest: str = field(init=False)
+    nodes: tuple[Term, ...] = field(init=False, repr=False)
+    """All distinct sub-terms, predecessors first, the term itself last."""
+    _hash: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         text = repr((self.mix, [term.digest for term in self.reads]))
         object.__setattr__(self, "digest", blake2b(text.encode(), digest_size=12).hexdigest())
+        object.__setattr__(self, "_hash", hash(self.digest))  # terms are looked up all the time
+        below: Iterable[Term] = self.reads[0].nodes if self.reads else ()
+        if len(self.reads) > 1:
+            below = sorted({node for term in self.reads for node in term.nodes}, key=_place)
+        object.__setattr__(self, "nodes", (*below, self))
 
     @classmethod
     def of(cls, mix: Mix, reads: Iterable[Term] = ()) -> Term:
@@ -53,13 +61,7 @@ class Term:
         return isinstance(other, Term) and self.digest == other.digest
 
     def __hash__(self) -> int:
-        return hash(self.digest)
-
-    @cached_property
-    def nodes(self) -> tuple[Term, ...]:
-        """All distinct sub-terms, predecessors first, the term itself last."""
-        below = {node for term in self.reads for node in term.nodes}
-        return (*sorted(below, key=_place), self)
+        return self._hash
 
     @property
     def size(self) -> int:
