@@ -1,4 +1,4 @@
-"""Other projects' clients against a running `hswarm serve`: LangChain, LiteLLM, and the requests that Open WebUI sends.
+"""Clients against a running `hswarm serve`: OpenAI's, LangChain, LiteLLM, and the requests that Open WebUI sends.
 
     python -m venv clients && clients/bin/pip install langchain-openai litellm==1.83.14
     clients/bin/python scripts/check_clients.py --serve "$(which hswarm)"
@@ -54,6 +54,43 @@ def litellm(url: str, expected: str) -> None:
     assert responses(input=QUESTION, **options).output[0].content[0].text == expected
 
 
+def official(url: str, expected: str) -> None:
+    """The list of what clients send: each field is honoured, ignored or refused by name."""
+    import openai
+
+    tool = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+    user = {"role": "user", "content": QUESTION}
+    said = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"} | tool]}
+    said["tool_calls"][0]["function"] = {"name": "add", "arguments": "{}"}
+    turns = [{"role": "developer", "content": "Be brief."}, user, said]
+    turns += [{"role": "tool", "tool_call_id": "1", "content": "3"}]
+    client = openai.OpenAI(base_url=url, api_key="none", max_retries=0)
+
+    def ask(**more: object) -> list[str]:
+        made = client.chat.completions.create(**{"model": "toy", "messages": [user]} | more)
+        return [choice.message.content for choice in made.choices]
+
+    for more in (
+        {"tools": [tool], "tool_choice": "none"},
+        {"stop": ["never"], "seed": -(2**70), "max_completion_tokens": 10**9},
+        {"response_format": {"type": "text"}, "extra_body": {"what_is_this": [1]}},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}]},
+        {"messages": [*turns, user]},
+    ):
+        assert ask(**more) == [expected], more
+    assert ask(n=3) == [expected] * 3
+    assert ask(messages=turns)
+    for more in ({"logprobs": True}, {"response_format": {"type": "json_object"}}, {"tools": [tool]}):
+        try:
+            ask(**more)
+        except openai.BadRequestError as refusal:
+            assert refusal.code == "unsupported_parameter"
+            assert refusal.param in more
+        else:
+            raise AssertionError(f"{more} changed nothing and was not refused")
+    assert client.responses.create(model="toy", input=QUESTION).output_text == expected
+
+
 def open_webui(url: str, expected: str) -> None:
     """Its list of models, a conversation streamed with usage, and the title that it asks for afterwards."""
     models = json.loads(_get(f"{url}/models"))["data"]
@@ -75,6 +112,7 @@ def open_webui(url: str, expected: str) -> None:
 
 
 CLIENTS: dict[str, tuple[str, Callable[[str, str], None]]] = {
+    "openai": ("openai", official),
     "langchain-openai": ("langchain-openai", langchain),
     "litellm": ("litellm", litellm),
     "open-webui's requests": ("", open_webui),

@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.server.serving import ANSWER, ORDER, QUESTION, toy_question
+from hswarm import Topology
+from hswarm.engines.base import EngineSettings
+from hswarm.engines.toy import toy_pool
+from hswarm.system.rules import Vote
+from hswarm.system.system import System
+from tests.server.serving import ANSWER, ORDER, QUESTION, serving, toy_question
 
 openai = pytest.importorskip("openai")
 USER = {"role": "user", "content": QUESTION}
@@ -127,6 +132,7 @@ def test_a_broken_body_is_named_and_hurts_nobody(address: str, body: bytes, word
         ({"tools": [TOOL]}, "tools"),
         ({"tools": [TOOL], "tool_choice": "required"}, "tools"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}}, "response_format"),
         ({"logprobs": True}, "logprobs"),
         ({"logit_bias": {"5": 1}}, "logit_bias"),
     ],
@@ -134,6 +140,24 @@ def test_a_broken_body_is_named_and_hurts_nobody(address: str, body: bytes, word
 def test_what_would_change_the_answer_is_refused(address: str, more: dict[str, Any], param: str) -> None:
     status, reply = post(address, {"model": "toy", "messages": [USER]} | more)
     assert (status, reply["error"]["param"], reply["error"]["code"]) == (400, param, "unsupported_parameter")
+
+
+def test_who_cannot_tell_log_probabilities_is_named(address: str) -> None:
+    _, reply = post(address, {"model": "toy", "messages": [USER], "logprobs": True})
+    assert f"the engine that answers for 'step-{ORDER[3]}', the last node, gives no" in reply["error"]["message"]
+    pool = toy_pool(2).experts
+    voting = System(Topology.of(3, [(0, 2), (1, 2)]), (*pool, Vote.new()), base="toy", engine=EngineSettings("toy"))
+    with serving({"toy": voting}) as other:
+        for path, more, param in (
+            ("/v1/chat/completions", {"messages": [USER], "logprobs": True}, "logprobs"),
+            ("/v1/completions", {"prompt": QUESTION, "logprobs": 0}, "logprobs"),
+            ("/v1/responses", {"input": QUESTION, "include": ["message.output_text.logprobs"]}, "logprobs"),
+            ("/v1/responses", {"input": QUESTION, "text": {"format": {"type": "json_object"}}}, "text"),
+        ):
+            status, reply = post(other, {"model": "toy"} | more, path)
+            assert (status, reply["error"]["param"]) == (400, param)
+            assert "'vote', the last node, answers by a rule without a model" in reply["error"]["message"]
+        assert post(other, {"model": "toy", "prompt": QUESTION, "logprobs": False}, "/v1/completions")[0] == 200
 
 
 @pytest.mark.parametrize("prompt", [[1, 2], [[1, 2], [3]]])

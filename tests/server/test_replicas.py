@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 import hswarm
 from hswarm.cli.main import main
 from hswarm.config.recipe import Recipe
-from hswarm.engines.base import Engine, EngineSettings, close
+from hswarm.engines.base import Engine, EngineSettings, TokenLogprob, close
 from hswarm.engines.toy import ToyEngine
+from hswarm.experts.fusion import Callee
 from hswarm.server.replicas import open_replicas
 from tests.server.serving import ANSWER, QUESTION, serving
 
@@ -30,7 +32,14 @@ class Placed(ToyEngine):
     def generate(self, requests: Any) -> Any:
         time.sleep(0.05)
         Path(os.environ["PLACED"], str(os.getpid())).touch()
-        return super().generate(requests)
+        made = super().generate(requests)
+        asked = [request.output.logprobs is not None for request in requests]
+        return [
+            replace(c, logprobs=(TokenLogprob("done", -1.0),)) if a else c for c, a in zip(made, asked, strict=True)
+        ]
+
+    def offers(self, expert: Callee) -> frozenset[str]:
+        return frozenset({"logprobs"})
 
 
 @pytest.fixture
@@ -60,6 +69,16 @@ def test_both_workers_answer_and_one_may_die(systems: Any, engines: list[Engine]
         asked = [pool.submit(chat, address, i) for i in range(100, 116)]
         os.kill(workers.pop(), signal.SIGKILL)
         assert [one.result() for one in asked] == [ANSWER] * 16
+
+
+def test_what_an_engine_offers_is_offered_by_its_workers(systems: Any, engines: list[Engine]) -> None:
+    with serving(systems, *engines) as address, openai.OpenAI(base_url=f"{address}/v1", api_key="none") as client:
+        ask = {"model": "toy", "messages": [{"role": "user", "content": QUESTION}]}
+        choice = client.chat.completions.create(**ask, logprobs=True).choices[0]
+        assert [(token.token, token.logprob) for token in choice.logprobs.content] == [("done", -1.0)]
+        assert client.chat.completions.create(**ask).choices[0].logprobs is None
+        with pytest.raises(openai.BadRequestError, match="cannot keep a reply to JSON"):
+            client.chat.completions.create(**ask, response_format={"type": "json_object"})
 
 
 def test_what_devices_cannot_be_is_said_in_one_line(

@@ -53,6 +53,27 @@ def _text(sampling: Sampling) -> str:
 
 
 @dataclass(frozen=True)
+class Output:
+    """What is asked of a reply beside its text.
+
+    `logprobs`: the log-probability of each of its tokens, with those of so many likeliest ones; None: not asked for.
+    `json`: the reply is a JSON object, whole unless it is cut off.
+    """
+
+    logprobs: int | None = None
+    json: bool = False
+
+
+class TokenLogprob(NamedTuple):
+    """A token of a reply and its log-probability, in nats, by the model as it is, before temperature and top_p; the
+    same of the `likeliest` tokens in its place, the likeliest first."""
+
+    text: str
+    logprob: float
+    likeliest: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class Request:
     """One call of a prompt; with `options` (letter, text) one is chosen as `sampling.choose` says."""
 
@@ -60,6 +81,7 @@ class Request:
     prompt: str
     sampling: Sampling
     options: tuple[tuple[str, str], ...] = ()
+    output: Output = Output()
 
     @property
     def endings(self) -> list[str]:
@@ -78,6 +100,7 @@ class Completion:
     finish: Literal["stop", "length", "failed"]
     prompt_tokens: int
     completion_tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,6 +212,14 @@ class StreamingEngine(Engine, Protocol):
 
     def stream(self, requests: Sequence[Request], tell: Callable[[int, str], None]) -> list[Completion]:
         """As `generate`; meanwhile `tell(i, text)` is called with the reply to request i so far, which only grows."""
+
+
+@runtime_checkable
+class OutputEngine(Engine, Protocol):
+    """An engine that can give more than a reply's text."""
+
+    def offers(self, expert: Callee) -> frozenset[str]:
+        """The fields of Output that it can do for replies of `expert`."""
 
 
 @runtime_checkable

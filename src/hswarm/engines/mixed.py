@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from hswarm.engines.base import Ask, Completion, Engine, IncrementalEngine, Request, SpreadingEngine, close
+from hswarm.engines.base import (
+    Ask,
+    Completion,
+    Engine,
+    IncrementalEngine,
+    OutputEngine,
+    Request,
+    SpreadingEngine,
+    close,
+)
 from hswarm.engines.multiple_choice import answer
 from hswarm.errors import PoolError
 from hswarm.experts.expert import Expert
@@ -25,6 +34,10 @@ class MixedEngine:
     def check(self, experts: Sequence[Expert]) -> None:
         for base, places in self._by_base(experts).items():
             self._engines[base].check([experts[i] for i in places])
+
+    def offers(self, expert: Callee) -> frozenset[str]:
+        engine = self._engines[expert.base]
+        return engine.offers(expert) if isinstance(engine, OutputEngine) else frozenset()
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """Each engine's own batches, engine by engine."""

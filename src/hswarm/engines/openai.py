@@ -193,11 +193,8 @@ def _completion(reply: ChatCompletion) -> Completion:
     if finish == "content_filter":
         raise _GivenUp("a reply was filtered by its server")
     spent = [getattr(usage, f"{kind}_tokens", 0) for kind in ("prompt", "completion")]
-    return Completion(
-        text.strip(),
-        "length" if finish == "length" else "stop",
-        *(count if isinstance(count, int) else 0 for count in spent),
-    )
+    read, written = (count if isinstance(count, int) else 0 for count in spent)
+    return Completion(text.strip(), "length" if finish == "length" else "stop", read, written)
 
 
 def _unconnected(fault: openai.APIError) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hswarm.engines.base import Ask, Completion, Engine, EngineSettings, Request, Sampling
+from hswarm.engines.base import Ask, Completion, Engine, EngineSettings, Output, OutputEngine, Request, Sampling
 from hswarm.engines.multiple_choice import answer
 from hswarm.engines.single import by_base, open_single
 from hswarm.errors import EngineError
@@ -29,7 +29,7 @@ from hswarm.workers.worker import Worker, WorkerLost
 _ROOM = 4 * 2**30  # bytes of experts that a worker keeps
 _NOTHING = np.zeros(0, dtype=np.float32)
 
-Call = tuple[str, str, Sampling, tuple[tuple[str, str], ...]]  # a request, its expert by digest alone
+Call = tuple[str, str, Sampling, tuple[tuple[str, str], ...], Output]  # a request, its expert by digest alone
 
 
 class ParallelEngine:
@@ -63,6 +63,10 @@ class ParallelEngine:
     def check(self, experts: Sequence[Expert]) -> None:
         shared = {expert.digest: expert for expert in experts}
         self._ask_any("check", [(expert.digest, expert.name) for expert in experts], shared=shared)
+
+    def offers(self, expert: Callee) -> frozenset[str]:
+        found: frozenset[str] = self._ask_any("offers", expert.digest, shared={expert.digest: expert})
+        return found
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """The batches of the engine itself, which sees experts without their weights here."""
@@ -179,6 +183,9 @@ class EngineWorker:
     def check(self, experts: Sequence[tuple[str, str]], shared: Mapping[str, Expert]) -> None:
         self._engine.check([shared[digest].renamed(name) for digest, name in experts])
 
+    def offers(self, digest: str, shared: Mapping[str, Callee]) -> frozenset[str]:
+        return self._engine.offers(shared[digest]) if isinstance(self._engine, OutputEngine) else frozenset()
+
     def batches(
         self, experts: Sequence[tuple[str, str, str]], calls: Sequence[Call], shared: Mapping[str, Callee]
     ) -> list[list[int]]:
@@ -198,7 +205,7 @@ def open_bench(settings: EngineSettings, bases: Sequence[str]) -> EngineWorker:
 
 
 def _call(request: Request) -> Call:
-    return request.expert.digest, request.prompt, request.sampling, request.options
+    return request.expert.digest, request.prompt, request.sampling, request.options, request.output
 
 
 def _unguarded(requests: Sequence[Request], ask: Ask) -> list[Completion]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from importlib.metadata import version
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -40,12 +41,14 @@ from hswarm.experts.fusion import Callee, Fusion
 from hswarm.experts.weight_change import Replaced, ReplacedRows, WeightChange, weight_changes
 
 if TYPE_CHECKING:
+    from llguidance import LLTokenizer
     from transformers import PreTrainedModel
 
 try:
     import torch
-    from transformers import DynamicCache
+    from transformers import DynamicCache, LogitsProcessorList
 
+    from hswarm.engines.logits import JsonMask, Recorder, guided
     from hswarm.engines.token_ensemble import FusedReply
 except ImportError as missing:
     raise MissingExtra("engine 'transformers'", "transformers") from missing
@@ -119,6 +122,12 @@ class TransformersEngine:
                 "missing); copy or download it again"
             )
 
+    def offers(self, expert: Callee) -> frozenset[str]:
+        """A fusion draws from a mean of its parts' distributions, by a loop of its own, which offers neither."""
+        if isinstance(expert, Fusion):
+            return frozenset()
+        return frozenset({"logprobs", "json"} if self._guided else {"logprobs"})
+
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """One expert and one sampling a batch, the longest prompts first."""
         return group_batches(requests, self._batch, lambda request: (-len(request.prompt), request.prompt))
@@ -184,6 +193,7 @@ class TransformersEngine:
         }
         if sampling.temperature > 0:
             options |= {"temperature": sampling.temperature, "top_p": sampling.top_p}
+        recorder, masks = self._recorder(requests), self._json_masks(requests)
         with torch.inference_mode(), torch.random.fork_rng():
             torch.manual_seed(seed_of(requests))
             output = self._model.generate(
@@ -192,10 +202,34 @@ class TransformersEngine:
                 top_k=None,
                 pad_token_id=self._chat.tokenizer.pad_token_id,
                 eos_token_id=sorted(self._chat.stops),
+                logits_processor=LogitsProcessorList([*recorder, *masks]),
                 **options,
             )
         new = output[:, max(map(len, prompts)) :].tolist()
-        return [self._chat.completion(tokens, len(prompt)) for tokens, prompt in zip(new, prompts, strict=True)]
+        made = [self._chat.completion(tokens, len(prompt)) for tokens, prompt in zip(new, prompts, strict=True)]
+        for one in recorder:
+            noted = zip(made, one.finish(output), strict=True)
+            # without the token that ends a reply, and what pads it
+            made = [replace(c, logprobs=tuple(n[: c.completion_tokens - (c.finish == "stop")])) for c, n in noted]
+        return made
+
+    def _recorder(self, requests: Sequence[Request]) -> list[Recorder]:
+        """What notes log-probabilities, if a request asks for them."""
+        most = [request.output.logprobs for request in requests]
+        return [Recorder(most, self._chat.tokenizer.decode)] if any(one is not None for one in most) else []
+
+    def _json_masks(self, requests: Sequence[Request]) -> list[JsonMask]:
+        """What keeps replies in JSON, if a request asks for it."""
+        rows = [request.output.json for request in requests]
+        if not any(rows):
+            return []
+        assert self._guided, "asked for JSON, which is not offered"
+        return [JsonMask(rows, self._guided, sorted(self._chat.stops))]
+
+    @cached_property
+    def _guided(self) -> LLTokenizer | None:
+        vocabulary = self._model.get_output_embeddings().weight.shape[0]
+        return guided(self._chat.tokenizer, vocabulary, sorted(self._chat.stops))
 
     def _fused(
         self, requests: Sequence[Request], prompts: list[list[int]], streamer: _Streamer | None

@@ -17,6 +17,7 @@ from hswarm.server.about import About
 from hswarm.server.batcher import Batcher
 from hswarm.server.errors import ApiFault
 from hswarm.server.job import Job
+from hswarm.server.offers import lacking
 from hswarm.server.schema import AskRequest, ChatRequest, CompletionRequest, Limits, ResponseRequest
 from hswarm.system.system import System
 
@@ -66,6 +67,7 @@ class _Service:
     ) -> None:
         self._systems, self._limits, self._began = dict(systems), limits, int(time.time())
         self._told = told
+        self._lacking = {name: lacking(system, engines[0]) for name, system in systems.items()}
         self._metrics = Metrics(lambda: self._batcher.in_flight)
         self._batcher = Batcher(engines, queue, self._metrics.batch)
 
@@ -104,7 +106,7 @@ class _Service:
 
     async def _respond(self, body: AskRequest, request: Request, shape: Shape) -> Response:
         system = self._find(body.model)
-        body.check(self._limits)
+        body.check(self._limits, self._lacking[body.model])
         job = Job(self._batcher, system, body, self._limits, request.client.host if request.client else "")
         if body.stream:
             return StreamingResponse(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from hswarm.engines.base import Completion, Request, Sampling
+from hswarm.engines.base import Completion, Output, Request, Sampling
 from hswarm.system.execution import Execution, Plan
 from hswarm.system.system import System
 from hswarm.tasks.task import Example
@@ -23,7 +23,7 @@ class Event(NamedTuple):
 
 
 class Ask:
-    """A question in flight in a system. `last` is the sampling of the sink, `sampling` that of the other nodes.
+    """A question in flight in a system. `last` and `output` are for the sink, `sampling` is for the other nodes.
 
     If the system has a seed for each node, it is added to the request's, so samples of one expert stay different.
     """
@@ -35,8 +35,10 @@ class Ask:
         sampling: Sampling,
         last: Sampling,
         tell: Callable[[Event], None] = lambda event: None,
+        output: Output | None = None,
     ) -> None:
         self.system, self.tell, self.ended = system, tell, False
+        self.output = output or Output()
         self.client, self.request_id = "", 0
         nodes = range(system.topology.size)
         drawn = [_at(system, node, last if node == system.topology.sink else sampling) for node in nodes]
@@ -57,7 +59,10 @@ class Ask:
     def request(self, node: int) -> Request:
         """The call of a node that is ready or has replied."""
         if node not in self._requests:
-            self._requests[node] = self._execution.request(node)
+            request = self._execution.request(node)
+            self._requests[node] = (
+                replace(request, output=self.output) if node == self.system.topology.sink else request
+            )
         return self._requests[node]
 
     def prompt(self, node: int) -> str:

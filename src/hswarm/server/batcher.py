@@ -203,7 +203,8 @@ class Batcher:
         for call in calls:
             request = call.request
             fresh = id(call.ask) if request.sampling.temperature and request.sampling.seed == FRESH else 0
-            key = (request.expert.digest, request.prompt, request.sampling, fresh, call.node if fresh else 0)
+            one = call.node if fresh else 0
+            key = (request.expert.digest, request.prompt, request.sampling, request.output, fresh, one)
             groups.setdefault(key, []).append(call)
         distinct = list(groups.values())
         proposed = engine.batches([group[0].request for group in distinct])

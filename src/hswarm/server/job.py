@@ -22,7 +22,7 @@ class Job:
         self._deadline = self._began + limits.seconds
         self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
         self.asks = [
-            Ask(system, question, *body.samplings(system.sampling, limits, i), self._teller(i))
+            Ask(system, question, *body.samplings(system.sampling, limits, i), self._teller(i), body.output)
             for i, question in enumerate(body.questions())
         ]
         try:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from hswarm.server.ask import Ask
-from hswarm.server.responses import Json, answer, traced, usage
+from hswarm.server.responses import Json, answer, token_object, tokens_of, traced, usage
 from hswarm.server.schema import ResponseRequest
 
 
@@ -29,7 +29,8 @@ class ResponseObject:
             "temperature": body.temperature,
             "top_p": body.top_p,
             "metadata": {**(body.metadata or {})},
-            "text": {"format": {"type": "text"}},
+            "text": {"format": {"type": body.format[1]}},
+            "top_logprobs": body.top_logprobs or 0,
             "tools": [],
             "tool_choice": "none",
             "parallel_tool_calls": False,
@@ -60,10 +61,11 @@ class ResponseObject:
         text, reason = answer(ask, stops)
         response = self._response(ask, stops)
         done = "completed" if reason == "stop" else "incomplete"
+        part = _part(text, ask)
         return [
-            self._line("response.output_text.done", self._at({"text": text, "logprobs": []})),
-            self._line("response.content_part.done", self._at({"part": _part(text)})),
-            self._line("response.output_item.done", {"output_index": 0, "item": self._item([_part(text)], done)}),
+            self._line("response.output_text.done", self._at({"text": text, "logprobs": part["logprobs"]})),
+            self._line("response.content_part.done", self._at({"part": part})),
+            self._line("response.output_item.done", {"output_index": 0, "item": self._item([part], done)}),
             self._line(f"response.{done}", {"response": response}),
         ]
 
@@ -87,7 +89,7 @@ class ResponseObject:
         found: Json = {
             "status": "completed" if whole else "incomplete",
             "incomplete_details": None if whole else {"reason": "max_output_tokens"},
-            "output": [self._item([_part(text)], "completed" if whole else "incomplete")],
+            "output": [self._item([_part(text, ask)], "completed" if whole else "incomplete")],
             "usage": {
                 "input_tokens": spent["prompt_tokens"],
                 "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
@@ -110,5 +112,7 @@ class ResponseObject:
         return f"event: {kind}\ndata: {json.dumps({'type': kind, 'sequence_number': self._count - 1} | more)}\n\n"
 
 
-def _part(text: str) -> Json:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+def _part(text: str, ask: Ask | None = None) -> Json:
+    """The text of an answer, with the log-probabilities of its tokens, if they were asked for."""
+    tokens: list[JsonValue] = [*map(token_object, tokens_of(ask, text))] if ask else []
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": tokens}

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
+from hswarm.engines.base import TokenLogprob
 from hswarm.server.ask import Ask
 
 Json = dict[str, JsonValue]
@@ -57,6 +58,7 @@ class Completions:
     def whole(self, asks: Sequence[Ask], stops: Sequence[str], trace: bool) -> Json:
         choices: list[JsonValue] = [
             self._choice(i, {"message": {"role": "assistant", "content": text, "refusal": None}}, text, reason)
+            | self._logprobs(asks[i], text)
             for i, (text, reason) in enumerate(answer(ask, stops) for ask in asks)
         ]
         return self._whole | {"choices": choices, "usage": usage(asks)} | traced(asks, trace)
@@ -68,7 +70,9 @@ class Completions:
         return self._line({"choices": [self._choice(i, {"delta": {"content": text}}, text, None)]})
 
     def closing(self, i: int, ask: Ask, stops: Sequence[str]) -> list[str]:
-        return self._line({"choices": [self._choice(i, {"delta": {}}, "", answer(ask, stops)[1])]})
+        """The log-probabilities come here, all at once: an engine that streams tells only the words."""
+        text, reason = answer(ask, stops)
+        return self._line({"choices": [self._choice(i, {"delta": {}}, "", reason) | self._logprobs(ask, text)]})
 
     def event(self, i: int, event: Json) -> list[str]:
         """The usage; such a chunk has no choices."""
@@ -87,6 +91,22 @@ class Completions:
     def _choice(self, i: int, chat: Json, text: str, reason: str | None) -> Json:
         common: Json = {"index": i, "finish_reason": reason, "logprobs": None}
         return common | (chat if self._chat else {"text": text})
+
+    def _logprobs(self, ask: Ask, text: str) -> Json:
+        if ask.output.logprobs is None:
+            return {}
+        tokens = tokens_of(ask, text)
+        if self._chat:
+            return {"logprobs": {"content": [*map(token_object, tokens)], "refusal": None}}
+        lengths = [len(token.text) for token in tokens]
+        return {
+            "logprobs": {
+                "tokens": [token.text for token in tokens],
+                "token_logprobs": [token.logprob for token in tokens],
+                "top_logprobs": [dict(token.likeliest) for token in tokens],
+                "text_offset": [sum(lengths[:i]) for i in range(len(tokens))],
+            }
+        }
 
 
 def traced(asks: Sequence[Ask], trace: bool) -> Json:
@@ -126,6 +146,29 @@ def answer(ask: Ask, stops: Sequence[str]) -> tuple[str, str]:
     """The text sent to the client, and why it ends there ("stop" or "length")."""
     text = cut(ask.answer.text, stops)
     return text, "length" if text == ask.answer.text and ask.answer.finish == "length" else "stop"
+
+
+def tokens_of(ask: Ask, text: str) -> list[TokenLogprob]:
+    """The tokens of the answer with their log-probabilities, up to the end of `text`, where a stop sequence cut it."""
+    if text == ask.answer.text:
+        return [*ask.answer.logprobs]
+    kept, said = [], ""
+    for token in ask.answer.logprobs:
+        if len(said.lstrip()) >= len(text):
+            break
+        kept.append(token)
+        said += token.text
+    return kept
+
+
+def token_object(token: TokenLogprob) -> Json:
+    """A token as chats and responses have it."""
+    likeliest: list[JsonValue] = [_logprob(text, logprob) for text, logprob in token.likeliest]
+    return _logprob(token.text, token.logprob) | {"top_logprobs": likeliest}
+
+
+def _logprob(text: str, logprob: float) -> Json:
+    return {"token": text, "logprob": logprob, "bytes": [*text.encode()]}
 
 
 def cut(text: str, stops: Sequence[str]) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
-from hswarm.engines.base import LEAST, Sampling
+from hswarm.engines.base import LEAST, Output, Sampling
 from hswarm.server.ask import FRESH
 from hswarm.server.errors import ApiFault
 
@@ -18,8 +18,6 @@ _NOT_OFFERED: dict[str, tuple[JsonValue, ...]] = {
     "best_of": (1,),
     "echo": (False,),
     "suffix": ("",),
-    "logprobs": (False, 0),
-    "top_logprobs": (0,),
     "prompt_logprobs": (),
     "logit_bias": ({},),
     "presence_penalty": (0,),
@@ -27,7 +25,6 @@ _NOT_OFFERED: dict[str, tuple[JsonValue, ...]] = {
     "repetition_penalty": (1,),
     "min_p": (0,),
     "top_k": (-1, 0),
-    "response_format": ({"type": "text"},),
     "functions": ([],),
     "function_call": ("none", "auto"),
     "modalities": (["text"],),
@@ -38,15 +35,16 @@ _NOT_OFFERED: dict[str, tuple[JsonValue, ...]] = {
     "prompt_template": (),
 }
 _WHY = {
-    "logprobs": "no engine here gives the likelihoods of a system's reply",
-    "response_format": "no engine here can force a format; ask for it in words",
-    "text": "no engine here can force a format; ask for it in words",
+    "response_format": "there are 'text' and 'json_object'; ask for another format in words",
+    "text": "there are 'text' and 'json_object'; ask for another format in words",
     "previous_response_id": "responses are not kept; send the earlier turns in 'input'",
     "conversation": "responses are not kept; send the earlier turns in 'input'",
     "tools": "tools are never called here; set tool_choice to 'none', or leave them out",
 }
 _TYPES = ("str", "list[str]", "list[Part]", "list[Item]")
 _SEEDS = 2**31
+_LOGPROBS = "message.output_text.logprobs"  # what the `include` of /v1/responses calls them
+_LIKELIEST = 20  # tokens told in the place of each one of an answer
 _STOPS = 16  # texts that end an answer, each looked for at every step; entries of metadata, sent with every event
 
 
@@ -97,6 +95,12 @@ class Message(BaseModel):
         return "\n".join([text for text in [words(self.content, place), *called] if text])
 
 
+class Format(BaseModel):
+    """The form of an answer."""
+
+    type: str = "text"
+
+
 class StreamOptions(BaseModel):
     include_usage: bool | None = None
 
@@ -123,6 +127,7 @@ class AskRequest(BaseModel):
     stream_options: StreamOptions | None = None
     tools: list[JsonValue] | None = None
     tool_choice: JsonValue = None
+    response_format: Format | None = None
     hswarm: Extension = Extension()
 
     @classmethod
@@ -159,6 +164,21 @@ class AskRequest(BaseModel):
         raise NotImplementedError
 
     @property
+    def likeliest(self) -> int | None:
+        """The `logprobs` of Output."""
+        return None
+
+    @property
+    def format(self) -> tuple[str, str]:
+        """The name of the field that says the answer's format, and the format."""
+        return "response_format", self.response_format.type if self.response_format else "text"
+
+    @property
+    def output(self) -> Output:
+        """What is asked of the answer beside its text."""
+        return Output(self.likeliest, self.format[1] == "json_object")
+
+    @property
     def count(self) -> int:
         """Answers to each question."""
         return 1
@@ -171,14 +191,18 @@ class AskRequest(BaseModel):
         """The questions for the system, one for each answer."""
         return [prompt for prompt in self.prompts() for _ in range(self.count)]
 
-    def check(self, limits: Limits) -> None:
-        """ApiFault for unsupported parameters and for values beyond `limits`."""
+    def check(self, limits: Limits, lacking: Mapping[str, str]) -> None:
+        """ApiFault for unsupported parameters and for values beyond `limits`.
+
+        `lacking`: the fields of Output that the system's answers cannot have, each with the reason.
+        """
         for name, neutral in _NOT_OFFERED.items():
             value = (self.model_extra or {}).get(name)
             if value is not None and value not in neutral:
                 raise _not_offered(name)
         if self.tools and self.tool_choice != "none":
             raise _not_offered("tools")
+        self._check_output(lacking)
         for name, number in (("temperature", self.temperature), ("top_p", self.top_p)):
             if number is not None and number < LEAST and (number or name == "top_p"):
                 zero = "0 (the most likely word) or " if name == "temperature" else ""
@@ -192,6 +216,15 @@ class AskRequest(BaseModel):
                 f"the prompt has {length} characters, the limit is {limits.characters}; shorten it",
                 code="context_length_exceeded",
             )
+
+    def _check_output(self, lacking: Mapping[str, str]) -> None:
+        name, kind = self.format
+        if kind not in ("text", "json_object"):
+            raise _not_offered(name)
+        if self.output.json and "json" in lacking:
+            raise _not_offered(name, lacking["json"])
+        if self.likeliest is not None and "logprobs" in lacking:
+            raise _not_offered("logprobs", lacking["logprobs"])
 
     def samplings(self, found: Sampling, limits: Limits, answer: int) -> tuple[Sampling, Sampling]:
         """The sampling of the nodes for answer number `answer`, and that of the sink.
@@ -213,10 +246,16 @@ class ChatRequest(AskRequest):
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     n: int | None = Field(None, ge=1)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=_LIKELIEST)
 
     @property
     def longest(self) -> int | None:
         return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def likeliest(self) -> int | None:
+        return (self.top_logprobs or 0) if self.logprobs else None
 
     @property
     def count(self) -> int:
@@ -232,6 +271,13 @@ class CompletionRequest(AskRequest):
     prompt: str | list[str] = Field(min_length=1)
     max_tokens: int | None = Field(None, ge=1)
     n: int | None = Field(None, ge=1)
+    logprobs: Annotated[int, Field(ge=0, le=_LIKELIEST)] | None = None
+
+    @field_validator("logprobs", mode="before")
+    @classmethod
+    def _number(cls, logprobs: object) -> object:
+        """Clients of chats send false here too."""
+        return None if logprobs is False else logprobs
 
     @field_validator("prompt", mode="before")
     @classmethod
@@ -245,6 +291,10 @@ class CompletionRequest(AskRequest):
     @property
     def longest(self) -> int | None:
         return self.max_tokens
+
+    @property
+    def likeliest(self) -> int | None:
+        return self.logprobs
 
     @property
     def count(self) -> int:
@@ -279,7 +329,7 @@ class Item(BaseModel):
 
 
 class TextSettings(BaseModel):
-    format: dict[str, JsonValue] = {"type": "text"}
+    format: Format = Format()
 
 
 class ResponseRequest(AskRequest):
@@ -290,21 +340,26 @@ class ResponseRequest(AskRequest):
     max_output_tokens: int | None = Field(None, ge=1)
     metadata: Annotated[dict[str, str], Field(max_length=_STOPS)] | None = None
     text: TextSettings | None = None
+    include: list[str] | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=_LIKELIEST)
 
     @property
     def longest(self) -> int | None:
         return self.max_output_tokens
+
+    @property
+    def likeliest(self) -> int | None:
+        return (self.top_logprobs or 0) if _LOGPROBS in (self.include or ()) else None
+
+    @property
+    def format(self) -> tuple[str, str]:
+        return "text", self.text.format.type if self.text else "text"
 
     def prompts(self) -> list[str]:
         items = [Item(content=self.input)] if isinstance(self.input, str) else self.input
         said = [found for i, item in enumerate(items) if (found := item.said(f"input.{i}"))]
         before = [("system", self.instructions)] if self.instructions else []
         return [conversation([*before, *said])]
-
-    def check(self, limits: Limits) -> None:
-        if self.text and self.text.format.get("type") != "text":
-            raise _not_offered("text")
-        super().check(limits)
 
 
 def _called(name: str, given: str) -> str:
@@ -335,6 +390,6 @@ def conversation(turns: Sequence[tuple[str, str]]) -> str:
     return "\n\n".join([*instructions, *before, *last])
 
 
-def _not_offered(name: str) -> ApiFault:
-    why = _WHY.get(name, "leave it out")
+def _not_offered(name: str, why: str = "") -> ApiFault:
+    why = why or _WHY.get(name, "leave it out")
     return ApiFault(400, f"'{name}' is not supported here: {why}", name, "unsupported_parameter")
