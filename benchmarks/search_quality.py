@@ -92,7 +92,7 @@ class Watch(Checkpointer):
         self._evaluator, self._own = evaluator, False
         self.curve: list[tuple[int, System]] = []
 
-    def kept(self) -> None:
+    def kept(self, form: object) -> None:
         self._own = True
 
     def keep(self, entry: object, tensors: object, state: object, best: System) -> None:

@@ -107,4 +107,5 @@ def python() -> str:
 def records() -> str:
     """The records of which the files of a run are made."""
     told = "What the JSON files of a run hold ([the folder of a run](../run-directory.md))."
-    return f"# Records in files\n\n{told}\n\n::: hswarm.runs.schema\n    options: {{show_root_heading: false}}\n"
+    shown = (f"::: hswarm.{m}\n    options: {{show_root_heading: false}}\n" for m in ("runs.schema", "session.records"))
+    return "\n\n".join(["# Records in files", told, *shown])

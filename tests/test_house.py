@@ -17,6 +17,7 @@ ORDER = [
     "errors",
     "consent",
     "io",
+    "records",
     "patterns",
     "registry",
     "options",

@@ -22,7 +22,7 @@ def test_an_experts_value_is_the_mean_gain_by_it():
     for term, row in ((a, [1, 1, 0, 0]), (b, [1, 0, 0, 0]), (Term.of(pure(1), [a]), [1, 1, 1, 1])):
         board.add(term, np.array(row, dtype=float), np.array(row, dtype=float))
     story = told(board, None, a, ["a", "b", "c"])
-    assert story["experts"] == {"a": pytest.approx(0.625), "b": pytest.approx(0.375), "c": 0.0}
+    assert story.experts == {"a": pytest.approx(0.625), "b": pytest.approx(0.375), "c": 0.0}
 
 
 def test_it_shows_the_searchs_own_values_without_a_call(tmp_path):

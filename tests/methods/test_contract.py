@@ -103,7 +103,7 @@ class Lines(Checkpointer):
         self.intervals, self.lines = intervals, []
 
     def keep(self, entry, tensors, state, best):
-        self.lines.append(json.dumps(entry))
+        self.lines.append(json.dumps(entry.content()))
 
 
 def test_intervals_are_computed_for_who_keeps_them_and_change_nothing():

@@ -20,7 +20,7 @@ from hswarm.errors import ConfigError
 from hswarm.experiments.search import resume, search
 from hswarm.methods.base import method as room
 from hswarm.runs.directory import Run
-from hswarm.runs.schema import HistoryEntry
+from hswarm.session.records import HistoryEntry
 from tests.conftest import Interrupt, toy_content
 
 Result = tuple[bytes, dict[str, Any], dict[str, bytes]]

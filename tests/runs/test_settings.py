@@ -21,6 +21,7 @@ from hswarm.experts.remote import RemoteExpert, RemoteSettings
 from hswarm.methods.hswarm import Search
 from hswarm.runs.directory import Run
 from hswarm.session.checkpoint import Checkpointer
+from hswarm.session.records import State
 from hswarm.session.session import Session, planned_calls
 from hswarm.tasks import toy
 from tests.conftest import toy_content
@@ -76,7 +77,7 @@ class Moves:
                 name: tensors[f"{key}.{name}"]
                 for name in ("positions", "velocities", "personal", "best", "worst", "cooldown")
             }
-            | state[key]
+            | state.swarms[key]
             for tensors, state in recorder.states
         ]
 
@@ -257,8 +258,8 @@ def test_start_on_test(tmp_path, start):
 
 def test_clean_up(tmp_path):
     kept, cleaned = (searched(tmp_path / str(clean), clean_up=clean) for clean in (False, True))
-    assert kept.load_state() is not None
-    assert cleaned.load_state() is None
+    assert kept.load_state(State) is not None
+    assert cleaned.load_state(State) is None
     names = [{path.name for path in run.path.iterdir()} for run in (kept, cleaned)]
     assert names[0] - names[1] == {"state", "cache.sqlite"}
     question = toy.generate(1, 5, 3)[0].question
@@ -316,7 +317,7 @@ def test_weight_after_lets_roles_be_found_first(tmp_path):
 def test_ranked_first_graphs_are_a_chain_and_a_star_to_the_best_expert(tmp_path):
     run = searched(tmp_path / "run", first_graphs="ranked", steps=["role"], iterations=1, graphs=3)
     alone = list(run.report.singles.values())
-    matrices = run.load_state()[0]["role.positions"].reshape(3, len(alone), len(alone))
+    matrices = run.load_state(State)[0]["role.positions"].reshape(3, len(alone), len(alone))
     chain, star, _ = (g_decode(matrix, np.random.default_rng(0)) for matrix in matrices)
     assert (chain.depth, star.depth) == (len(alone), 2)
     assert len(set(alone)) > 1

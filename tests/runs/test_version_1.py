@@ -11,7 +11,7 @@ import pytest
 from hswarm.cli.main import main
 from hswarm.runs.answers import read_answers
 from hswarm.runs.directory import Run
-from hswarm.runs.schema import HistoryEntry
+from hswarm.session.records import HistoryEntry
 
 OLD = Path(__file__).parent / "version_1"
 
@@ -56,7 +56,7 @@ def test_its_history_is_written_byte_equal(path: str, old: Path) -> None:
 def test_what_a_method_tells_besides_is_kept_before_the_totals() -> None:
     totals = {"best": {"utility": 0.5, "step": "0/x"}, "calls": {"requested": 2, "generated": 1}}
     told = {"iteration": 0, "pairs": [[0, 1]], "mine": {"a": None}, **totals}
-    entry = HistoryEntry.of(told)
+    entry = HistoryEntry.model_validate(told)
     assert entry.model_extra == {"pairs": [[0, 1]], "mine": {"a": None}}
     assert json.dumps(entry.content()) == json.dumps(told)
 

@@ -19,9 +19,9 @@ from hswarm.errors import RunError
 from hswarm.experts.expert import Expert
 from hswarm.io import Array
 from hswarm.methods import get_method
-from hswarm.runs.schema import HistoryEntry
 from hswarm.session.checkpoint import Checkpointer
 from hswarm.session.evaluation import Evaluation
+from hswarm.session.records import HistoryEntry, State
 from hswarm.session.session import Session
 from hswarm.system.system import System
 
@@ -81,10 +81,8 @@ class _Follower(Checkpointer):
             if made.iteration == self._wanted:
                 self.experts |= {expert.name: expert for expert in found.system.experts}
 
-    def keep(
-        self, entry: Mapping[str, object], tensors: Mapping[str, Array], state: Mapping[str, object], best: System
-    ) -> None:
-        was, now = self._history[self.followed], HistoryEntry.of(entry)
+    def keep(self, entry: HistoryEntry, tensors: Mapping[str, Array], state: State, best: System) -> None:
+        was, now = self._history[self.followed], entry
         if (now.role.utilities, now.weight.utilities) != (was.role.utilities, was.weight.utilities):
             raise RunError(
                 f"the search cannot be followed again: iteration {self.followed} scores otherwise than in its "

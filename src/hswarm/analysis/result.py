@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from hswarm import io
 from hswarm.errors import RunError
+from hswarm.records import first_fault
 
 FOLDER = "analysis"
 
@@ -73,14 +76,10 @@ def write_page(run: Path, findings: Sequence[AnalysisResult], title: str) -> Pat
 
 
 def _read(path: Path) -> AnalysisResult:
-    from pydantic import TypeAdapter, ValidationError
-
     try:
         return TypeAdapter(AnalysisResult).validate_python(io.read_json(path, "an analysis"))
     except ValidationError as fault:
-        first = fault.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        told = first_fault(fault)
         raise RunError(
-            f"{path} is not an analysis as this version writes it ({place}: {first['msg']}); delete it and "
-            "analyse again"
+            f"{path} is not an analysis as this version writes it ({told}); delete it and analyse again"
         ) from fault

@@ -11,8 +11,9 @@ from hswarm.bundle.questions import Question, questions_of_run, read_questions
 from hswarm.core.topology import Topology
 from hswarm.errors import HSwarmError
 from hswarm.experts.expert import Node
+from hswarm.records import checked
 from hswarm.runs.directory import Run
-from hswarm.runs.schema import Report, checked
+from hswarm.runs.schema import Report
 from hswarm.session.session import read_pool
 from hswarm.system.load import load
 from hswarm.system.system import System

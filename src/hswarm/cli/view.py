@@ -17,7 +17,8 @@ from hswarm.plots.charts import sparkline
 from hswarm.report.summary import START, came_of_it, cost, cost_so_far, so_far, tried, warnings
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.runs.schema import HistoryEntry, Report, spoken_step
+from hswarm.runs.schema import Report, spoken_step
+from hswarm.session.records import HistoryEntry
 
 _SPARKS = 40  # iterations that a sparkline shows
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -18,8 +19,6 @@ from hswarm.errors import NumberError
 from hswarm.options import SETTINGS, check_ranges
 
 Array = NDArray[np.float64]
-_ARRAYS = ("positions", "velocities", "personal", "personal_utility", "best", "worst", "age", "cooldown")
-_VALUES = ("step", "moves", "told", "stalled", "reach")
 
 
 @dataclass(frozen=True)
@@ -291,8 +290,7 @@ class Swarm:
 
     def state(self) -> dict[str, object]:
         """Everything, as numpy arrays (copies) and JSON-able values, the generator's state included: the checkpoint."""
-        values = vars(self._state)
-        kept = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in values.items()}
+        kept = {name: copy(value) for name, value in vars(self._state).items()}
         extremes = np.array([kept.pop("best_utility"), kept.pop("worst_utility")])  # JSON has no infinity
         return kept | {"extremes": extremes, "rng": _plain(self._rng.bit_generator.state)}
 
@@ -309,8 +307,9 @@ class Swarm:
         bits.state = state["rng"]
         swarm = cls(state["positions"], settings, np.random.Generator(bits))
         best, worst = (float(value) for value in state["extremes"])
-        kept: dict[str, Any] = {name: np.array(state[name]) for name in _ARRAYS} | {n: state[n] for n in _VALUES}
-        swarm._state = SwarmState(**kept, best_utility=best, worst_utility=worst)
+        whole = {**state, "best_utility": best, "worst_utility": worst}
+        kept: dict[str, Any] = {one.name: copy(whole[one.name]) for one in fields(SwarmState)}
+        swarm._state = SwarmState(**kept)
         return swarm
 
 

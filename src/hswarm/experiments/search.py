@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,11 +19,11 @@ from hswarm.runs.answers import keep_answers
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 from hswarm.runs.report import final_report, reported
-from hswarm.runs.schema import HistoryEntry
 from hswarm.session.budget import BudgetSpent
-from hswarm.session.checkpoint import Checkpointer, Findings
-from hswarm.session.evaluation import FAULTS, Evaluation
+from hswarm.session.checkpoint import Checkpointer, Findings, S
+from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
+from hswarm.session.records import Best, HistoryEntry, State, Step, faults
 from hswarm.session.session import Session, planned_calls
 from hswarm.system.system import System
 
@@ -67,7 +65,7 @@ def _keep_forecast(run: Run, session: Session, progress: Progress) -> None:
     from hswarm.experiments.forecast import open_calibrated
 
     made = open_calibrated(session)
-    io.write_text(run.path / "forecast.json", json.dumps(made.to_json(), indent=2) + "\n")
+    made.write(run.path / "forecast.json")
     progress.say(made.text(run.recipe.search.iterations))
 
 
@@ -139,7 +137,8 @@ class RunCheckpointer(Checkpointer):
     def __init__(self, run: Run, evaluator: Evaluator, progress: Progress) -> None:
         self._run, self._evaluator, self._progress = run, evaluator, progress
         self._saved = ""  # the step that found the best system that this process wrote
-        self._earlier: dict[str, Any] | None = None  # the state of an interrupted run of another method
+        self._begun = False
+        self._earlier = State(iteration=0, wall_s=0.0)  # of an interrupted run of another method
         self.own = False  # whether the method keeps checkpoints
         self.findings: Findings | None = None
         self.start: Evaluation | None = None  # the best of the first graphs that were scored
@@ -153,23 +152,20 @@ class RunCheckpointer(Checkpointer):
             ahead = max(0, planned["total"] - self._evaluator.budget.ledger.requested - calls)
         self._progress.begin(phase, calls, ahead)
 
-    def keep(
-        self, entry: Mapping[str, object], tensors: Mapping[str, Array], state: Mapping[str, object], best: System
-    ) -> None:
-        line = HistoryEntry.of(entry)
-        self._run.save_places(line.iteration, tensors)
-        self._run.append(line)
+    def keep(self, entry: HistoryEntry, tensors: Mapping[str, Array], state: State, best: System) -> None:
+        self._run.save_places(entry.iteration, tensors)
+        self._run.append(entry)
         self._save(tensors, state)
-        self._save_best(best, line.best.step)
-        self._forget(line.iteration + 1)
-        self._progress.iteration(line)
+        self._save_best(best, entry.best.step)
+        self._forget(entry.iteration + 1)
+        self._progress.iteration(entry)
 
-    def kept(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
+    def kept(self, form: type[S]) -> tuple[dict[str, Array], S] | None:
         self.own = True
-        saved = self._run.load_state()
-        self._run.rewind(saved[1]["iteration"] if saved else 0)
+        saved = self._run.load_state(form)
+        self._run.rewind(saved[1].iteration if saved else 0)
         if saved:
-            self._forget(saved[1]["iteration"])
+            self._forget(saved[1].iteration)
             self._take_over(saved[1])
         self._progress.start(self._run)
         return saved
@@ -180,11 +176,11 @@ class RunCheckpointer(Checkpointer):
     def scoring(self, step: str, calls: int) -> None:
         if self.own:
             return
-        if self._earlier is None:
-            saved = self._run.load_state()
-            self._earlier = saved[1] if saved else {}
+        if not self._begun:
+            self._begun = True
             self._run.rewind(0)
-            if saved:
+            if saved := self._run.load_state(State):
+                self._earlier = saved[1]
                 self._take_over(self._earlier)
             self._progress.start(self._run)
         self._progress.begin(step, calls, 0)
@@ -196,44 +192,35 @@ class RunCheckpointer(Checkpointer):
         graphs = [found for found in evaluations if found.system.topology.size > 1 and not np.isnan(found.utility)]
         if graphs and self.start is None:
             self.start = max(graphs, key=lambda found: found.utility)
-        ledger, budget = self._evaluator.budget.ledger, self._evaluator.budget
-        told = {
-            "iteration": self.lines,
-            "scored": {
-                "step": evaluations[0].step,
-                "utilities": io.without_nan([found.utility for found in evaluations]),
-                **{kind: sum(getattr(found, kind) for found in evaluations) for kind in FAULTS},
-            },
-            "best": {"utility": best.utility, "step": best.step},
-            "calls": {"requested": ledger.requested, "generated": ledger.generated, "skipped": ledger.skipped},
-            "tokens": {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens},
-        }
-        line = HistoryEntry.of(told)
+        budget, utilities = self._evaluator.budget, io.without_nan([found.utility for found in evaluations])
+        line = HistoryEntry.of(self.lines, Best(utility=best.utility, step=best.step), budget.ledger)
+        line.scored = Step(step=evaluations[0].step, utilities=utilities).counting(faults(evaluations))
         self.lines += 1
-        if self._earlier and self._earlier["iteration"] == self.lines:  # from here on the work is new
-            budget.earlier_s += self._earlier["wall_s"]
+        if self._earlier.iteration == self.lines:  # from here on the work is new
+            budget.earlier_s += self._earlier.wall_s
         self._run.append(line)
-        if not self._earlier or self.lines >= self._earlier["iteration"]:
-            self._save({}, {"iteration": self.lines, "wall_s": budget.seconds})
+        if self.lines >= self._earlier.iteration:
+            self._save({}, State(iteration=self.lines, wall_s=budget.seconds))
         self._save_best(best.system, best.step)
         self._progress.iteration(line)
 
-    def _save(self, tensors: Mapping[str, Array], state: Mapping[str, object]) -> None:
+    def _save(self, tensors: Mapping[str, Array], state: State) -> None:
         executor = self._evaluator.executor
-        self._run.save_state(tensors, {**state, "most": executor.guard.most, "engine": executor.engine.fingerprint})
+        learnt = {"most": executor.guard.most, "engine": executor.engine.fingerprint}
+        self._run.save_state(tensors, state.model_copy(update=learnt))
 
     def _save_best(self, best: System, step: str) -> None:
         if step != self._saved:
             best.save(self._run.path / "best")
             self._saved = step
 
-    def _take_over(self, state: Mapping[str, Any]) -> None:
+    def _take_over(self, state: State) -> None:
         """What the engine had learnt; a warning if it is another one now."""
         executor = self._evaluator.executor
-        executor.guard.most = state.get("most")
-        if state.get("engine") != (now := executor.engine.fingerprint):
+        executor.guard.most = state.most
+        if state.engine != (now := executor.engine.fingerprint):
             self._progress.say(
-                f"warning: this run began with engine {state.get('engine')}, now it is {now}: "
+                f"warning: this run began with engine {state.engine}, now it is {now}: "
                 "calls made before are not reused, and replies may differ"
             )
 

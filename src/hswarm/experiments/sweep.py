@@ -27,9 +27,10 @@ from hswarm.errors import ConfigError, MissingExtra, RunError, UserError
 from hswarm.experiments.parallel import each
 from hswarm.experiments.parameters import Parameter
 from hswarm.experiments.search import carry_on
+from hswarm.records import Record
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.runs.schema import HistoryEntry, Record
+from hswarm.session.records import HistoryEntry
 from hswarm.session.session import Session
 from hswarm.session.settings import SearchSettings
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import JsonValue, model_validator
 
 from hswarm import io
 from hswarm.core.decode import above, edges_gone, encoded, thinned
@@ -19,17 +20,20 @@ from hswarm.core.jfk import draw_assignments, jfk_score
 from hswarm.core.stats import bootstrap_interval
 from hswarm.core.streams import seed_of, stream
 from hswarm.core.swarm import Array, Swarm
-from hswarm.core.topology import Topology, TopologyJSON
-from hswarm.errors import EngineError, RunError
+from hswarm.core.topology import Topology
+from hswarm.errors import EngineError
 from hswarm.experts.expert import Expert
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import method
+from hswarm.records import Record
 from hswarm.session.budget import BudgetSpent
 from hswarm.session.checkpoint import Findings
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
+from hswarm.session.records import Best, HistoryEntry, State, Step, faults
 from hswarm.session.settings import SearchSettings
 from hswarm.system.executor import Ledger
+from hswarm.system.record import Graph
 from hswarm.system.system import System
 
 
@@ -58,12 +62,33 @@ def hswarm(pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> 
     return Search(pool, evaluator, rng).go().best
 
 
-class _Packed(TypedDict):
+class _Packed(Record):
     """An evaluation in a checkpoint, less its arrays."""
 
     step: str
-    topology: TopologyJSON
+    topology: Graph
     experts: list[str]
+
+
+class SwarmsState(State):
+    """Where the swarms stand, less their arrays: what `_restore` needs to go on bit for bit."""
+
+    stalled: int
+    spent: bool
+    members: list[int]
+    ledger: dict[str, int]
+    now: Graph
+    swarms: dict[str, dict[str, JsonValue]]
+    first: _Packed
+    finalists: list[_Packed]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_keys(cls, content: object) -> object:
+        """Earlier checkpoints have each swarm under a key of its own."""
+        if not isinstance(content, dict) or "swarms" in content:
+            return content
+        return {**content, "swarms": {key: content[key] for key in content if key.startswith(("role", "weight"))}}
 
 
 class Search:
@@ -87,16 +112,8 @@ class Search:
 
     def go(self) -> Findings:
         """Search to the end: no new best for long, enough iterations, or the budget spent."""
-        saved = self._checkpointer.kept()
-        if saved is None:
+        if not self._checkpointer.resumed(SwarmsState, self._restore):
             self._start()
-        else:
-            try:
-                self._restore(*saved)
-            except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as fault:
-                raise RunError(
-                    f"the checkpoint does not fit this run ({fault!r}); restore the run's folder from a copy"
-                ) from fault
         while not self._stop():
             self._iterate()
         assert self._first is not None
@@ -131,16 +148,17 @@ class Search:
     def _iterate(self) -> None:
         """One role-step and one weight-step, a line of history, a checkpoint."""
         t = self._iteration
-        entry: dict[str, object] = {"iteration": t}
+        role: Step | None = None
+        weight: Step | None = None
         weighs = "weight" in self._settings.steps
         waiting = weighs and t < self._settings.weight_after
         before = self._best.utility if self._evaluator.archive.finalists else -np.inf
         try:
             experts = self._moved() if weighs else self._pool.experts
             if (t == 0 or "role" in self._settings.steps) and not self._left_out("role", t):
-                entry["role"] = self._role_step(t, experts)
+                role = self._role_step(t, experts)
             if weighs and not waiting and not self._left_out("weight", t):
-                entry["weight"] = self._weight_step(t, experts)
+                weight = self._weight_step(t, experts)
         except BudgetSpent as fault:
             self._spent = True
             if fault.evaluations:
@@ -149,15 +167,16 @@ class Search:
                 raise
         if waiting or self._best.utility > before:
             self._stalled = 0
-        elif "role" in entry or "weight" in entry:  # an iteration that left both steps out shows nothing
+        elif role or weight:  # an iteration that left both steps out shows nothing
             self._stalled += 1
-        entry["best"] = {"utility": self._best.utility, "step": self._best.step} | self._interval(self._best, t)
-        entry["calls"] = {
-            "requested": self._ledger.requested,
-            "generated": self._ledger.generated,
-            "skipped": self._ledger.skipped,
-        }
-        entry["tokens"] = {"prompt": self._ledger.prompt_tokens, "completion": self._ledger.completion_tokens}
+        best = Best(utility=self._best.utility, step=self._best.step)
+        if interval := self._interval(self._best, t):
+            best.ci = interval
+        entry = HistoryEntry.of(t, best, self._ledger)
+        if role:
+            entry.role = role
+        if weight:
+            entry.weight = weight
         self._iteration += 1
         self._keep(entry)
 
@@ -181,7 +200,7 @@ class Search:
         self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}
         return experts
 
-    def _role_step(self, t: int, experts: Sequence[Expert]) -> dict[str, object]:
+    def _role_step(self, t: int, experts: Sequence[Expert]) -> Step:
         rng, decode = stream(self._seed, "decode", t), self._recipe.decode
         matrices = self._role.ask().reshape(-1, self._nodes, self._nodes)
         threshold = self._settings.threshold
@@ -204,15 +223,17 @@ class Search:
         beside = np.abs(matrices) * (1 - np.eye(self._nodes))
         self._role.tell(utilities - self._settings.l1 * beside.sum(axis=(1, 2)))
         self._told["role"] = utilities
-        entry: dict[str, object] = {"utilities": io.without_nan(utilities.tolist())}
+        step = Step(utilities=io.without_nan(utilities.tolist())).counting(faults(evaluations))
+        _note_dropped(step, len(systems) - len(kept))
         if threshold is not None or self._settings.l1:
-            entry["edges_gone"] = float(np.mean([edges_gone(matrix, threshold or 0.0) for matrix in matrices]))
+            step.edges_gone = float(np.mean([edges_gone(matrix, threshold or 0.0) for matrix in matrices]))
         if kept:
             top = self._consider(evaluations)
             self._now = top.system.topology
-            entry |= self._interval(top, t, utilities)
-        entry["edges"] = sorted(self._now.edges)
-        return entry | _dropped(len(systems), kept) | _faults(evaluations)
+            if interval := self._interval(top, t, utilities):
+                step.ci = interval
+        step.edges = [list(edge) for edge in sorted(self._now.edges)]
+        return step
 
     def _left_out(self, step: str, t: int) -> bool:
         """Whether iteration `t` goes without this step (Dropout-R and Dropout-W, arXiv 2502.04510, figure 9)."""
@@ -233,7 +254,7 @@ class Search:
         self._evaluator.skip((count - len(kept)) * self._step_calls())
         return kept
 
-    def _weight_step(self, t: int, experts: Sequence[Expert]) -> dict[str, object]:
+    def _weight_step(self, t: int, experts: Sequence[Expert]) -> Step:
         topology = self._best.system.topology if self._settings.weight_topology == "best" else self._now
         rng = stream(self._seed, "assignment", t)
         assignments = draw_assignments(
@@ -252,10 +273,11 @@ class Search:
         for swarm, group in zip(self._weight, self._pool.groups, strict=True):
             swarm.tell(score[list(group)])
         scores = dict(zip((e.name for e in experts), io.without_nan(score.tolist()), strict=True))
-        entry: dict[str, object] = {"utilities": io.without_nan(utilities.tolist()), "jfk": scores}
-        if kept:
-            entry |= self._interval(self._consider(evaluations), t, utilities)
-        return entry | _dropped(len(assignments), kept) | _faults(evaluations)
+        step = Step(utilities=io.without_nan(utilities.tolist()), jfk=scores).counting(faults(evaluations))
+        _note_dropped(step, len(assignments) - len(kept))
+        if kept and (interval := self._interval(self._consider(evaluations), t, utilities)):
+            step.ci = interval
+        return step
 
     def _consider(self, evaluations: Sequence[Evaluation]) -> Evaluation:
         """The best of `evaluations`. All failed: the run stops and can be resumed."""
@@ -272,16 +294,16 @@ class Search:
             self._first, self._now = top, top.system.topology
         return top
 
-    def _interval(self, found: Evaluation, t: int, among: Array | tuple[float, ...] = ()) -> dict[str, list[float]]:
+    def _interval(self, found: Evaluation, t: int, among: Array | tuple[float, ...] = ()) -> list[float] | None:
         """The 95 % bootstrap interval of a utility, for a journal that keeps it.
 
         None where it is no mean over examples or not the best `among`.
         """
         if not self._checkpointer.intervals or self._evaluator.task.parts or not np.isfinite(found.scores).all():
-            return {}
+            return None
         if len(among) and found.utility < np.nanmax(among):
-            return {}
-        return {"ci": list(bootstrap_interval(found.scores, stream(self._seed, "interval", t), resamples=2000))}
+            return None
+        return [*bootstrap_interval(found.scores, stream(self._seed, "interval", t), resamples=2000)]
 
     def _stop(self) -> dict[str, float]:
         if self._spent:
@@ -302,26 +324,23 @@ class Search:
     def _step_calls(self) -> int:
         return self._evaluator.calls(self._nodes, len(self._evaluator.dev))
 
-    def _keep(self, entry: Mapping[str, object]) -> None:
-        """Hand the journal all that `_restore` needs to go on bit for bit."""
-        tensors: dict[str, Array] = {}
-        state: dict[str, object] = {
-            "iteration": self._iteration,
-            "stalled": self._stalled,
-            "spent": self._spent,
-            "members": self._members,
-            "ledger": asdict(self._ledger),
-            "now": self._now.to_json(),
-            "wall_s": self._evaluator.budget.seconds,
-        }
-        for name, swarm in self._swarms().items():
-            state[name] = _split(swarm.state(), f"{name}.", tensors)
+    def _keep(self, entry: HistoryEntry) -> None:
+        """Hand over a line of the history and all that `_restore` needs."""
         assert self._first is not None
-        state["first"] = self._pack(self._first, "first", tensors)
-        state["finalists"] = [
-            self._pack(f, f"final{i}", tensors) for i, f in enumerate(self._evaluator.archive.finalists)
-        ]
-        tensors |= {f"told.{step}": values for step, values in self._told.items()}
+        tensors: dict[str, Array] = {f"told.{step}": values for step, values in self._told.items()}
+        finalists = self._evaluator.archive.finalists
+        state = SwarmsState(
+            iteration=self._iteration,
+            stalled=self._stalled,
+            spent=self._spent,
+            members=self._members,
+            ledger=asdict(self._ledger),
+            now=Graph(**self._now.to_json()),
+            wall_s=self._evaluator.budget.seconds,
+            swarms={name: _split(swarm.state(), f"{name}.", tensors) for name, swarm in self._swarms().items()},
+            first=self._pack(self._first, "first", tensors),
+            finalists=[self._pack(found, f"final{i}", tensors) for i, found in enumerate(finalists)],
+        )
         tensors["singles"] = np.stack([single.scores for single in self._singles])
         self._checkpointer.keep(entry, tensors, state, self._best.system)
 
@@ -329,19 +348,19 @@ class Search:
         """Every swarm by its name in the checkpoint."""
         return {"role": self._role} | {f"weight{g}": swarm for g, swarm in enumerate(self._weight)}
 
-    def _restore(self, tensors: Mapping[str, Array], state: Mapping[str, Any]) -> None:
-        self._iteration, self._stalled, self._spent = state["iteration"], state["stalled"], state["spent"]
-        self._members, self._now = state["members"], Topology.from_json(state["now"])
-        self._evaluator.budget.restore(state["ledger"], state["wall_s"])
-        self._role = Swarm.from_state(_join(state["role"], "role.", tensors), self._recipe.role)
-        names = [f"weight{g}" for g in range(len(self._pool.groups))]
+    def _restore(self, tensors: Mapping[str, Array], state: SwarmsState) -> None:
+        self._iteration, self._stalled, self._spent = state.iteration, state.stalled, state.spent
+        self._members, self._now = state.members, state.now.topology()
+        self._evaluator.budget.restore(state.ledger, state.wall_s)
+        self._role = Swarm.from_state(_join(state.swarms["role"], "role.", tensors), self._recipe.role)
         self._weight = [
-            Swarm.from_state(_join(state[name], f"{name}.", tensors), self._recipe.weight) for name in names
+            Swarm.from_state(_join(state.swarms[f"weight{g}"], f"weight{g}.", tensors), self._recipe.weight)
+            for g in range(len(self._pool.groups))
         ]
-        self._first = self._unpack("first", tensors, state["first"])
+        self._first = self._unpack("first", tensors, state.first)
         self._told = {step: tensors[f"told.{step}"] for step in ("role", "weight") if f"told.{step}" in tensors}
         self._evaluator.archive.finalists[:] = [
-            self._unpack(f"final{i}", tensors, entry) for i, entry in enumerate(state["finalists"])
+            self._unpack(f"final{i}", tensors, packed) for i, packed in enumerate(state.finalists)
         ]
         self._singles = tuple(
             Evaluation(self._evaluator.alone(expert), scores, "start", combine=self._evaluator.combine)
@@ -353,32 +372,28 @@ class Search:
         system = found.system
         tensors[f"{name}.scores"] = found.scores
         tensors[f"{name}.shares"] = np.stack([self._shares[e.name, e.digest] for e in system.experts])
-        return _Packed(step=found.step, topology=system.topology.to_json(), experts=list(system.assignment))
+        return _Packed(step=found.step, topology=Graph(**system.topology.to_json()), experts=system.assignment)
 
-    def _unpack(self, name: str, tensors: Mapping[str, Array], entry: _Packed) -> Evaluation:
+    def _unpack(self, name: str, tensors: Mapping[str, Array], packed: _Packed) -> Evaluation:
         shares = tensors[f"{name}.shares"]
-        experts = self._pool.blends(shares, entry["experts"])
+        experts = self._pool.blends(shares, packed.experts)
         self._shares |= {(e.name, e.digest): row for e, row in zip(experts, shares, strict=True)}
-        system = self._evaluator.system(Topology.from_json(entry["topology"]), experts)
-        return Evaluation(system, tensors[f"{name}.scores"], entry["step"], combine=self._evaluator.combine)
+        system = self._evaluator.system(packed.topology.topology(), experts)
+        return Evaluation(system, tensors[f"{name}.scores"], packed.step, combine=self._evaluator.combine)
 
 
-def _dropped(count: int, kept: Sequence[int]) -> dict[str, int]:
-    """How many of a step's systems were left out, if any were."""
-    return {"dropped": count - len(kept)} if len(kept) < count else {}
+def _note_dropped(step: Step, count: int) -> None:
+    """Say how many of a step's systems were left out, if any were."""
+    if count:
+        step.dropped = count
 
 
-def _faults(evaluations: Sequence[Evaluation]) -> dict[str, int]:
-    """Replies of a step that could not be scored as meant."""
-    return {name: sum(getattr(e, name) for e in evaluations) for name in ("unparsed", "empty", "cut", "failed")}
-
-
-def _split(state: Mapping[str, object], prefix: str, tensors: dict[str, Array]) -> dict[str, object]:
+def _split(state: Mapping[str, Any], prefix: str, tensors: dict[str, Array]) -> dict[str, JsonValue]:
     """The JSON-able part of `state`; its arrays go to `tensors`."""
     tensors |= {prefix + key: value for key, value in state.items() if isinstance(value, np.ndarray)}
     return {key: value for key, value in state.items() if not isinstance(value, np.ndarray)}
 
 
-def _join(state: Mapping[str, object], prefix: str, tensors: Mapping[str, Array]) -> dict[str, object]:
+def _join(state: Mapping[str, JsonValue], prefix: str, tensors: Mapping[str, Array]) -> dict[str, object]:
     arrays = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     return {**state, **arrays}

@@ -20,24 +20,16 @@ from hswarm.core.topology import Topology
 from hswarm.errors import ConfigError, RunError
 from hswarm.plots.charts import Line, curve_svg, lines_svg, paths_svg, projected
 from hswarm.plots.graph import graph_mermaid, graph_svg
+from hswarm.records import checked
 from hswarm.report.examples import Examples, read_examples
 from hswarm.report.overview import overview, unparsed
 from hswarm.report.table import HEAD, cells
 from hswarm.runs.comparison import Comparison
 from hswarm.runs.cost import forecast_text
 from hswarm.runs.directory import Run
-from hswarm.runs.schema import (
-    Fault,
-    Generation,
-    HistoryEntry,
-    Report,
-    Saved,
-    Scored,
-    Single,
-    Summary,
-    checked,
-    spoken_step,
-)
+from hswarm.runs.schema import Report, Scored, Single, Summary, spoken_step
+from hswarm.session.records import Fault, Generation, HistoryEntry
+from hswarm.system.record import SystemRecord
 
 T = TypeVar("T")
 _ROLES = {"found": "the found system", "start": "the best first graph", "best_single": "the best single expert"}
@@ -257,11 +249,7 @@ def warnings(report: Report | None, history: Sequence[HistoryEntry]) -> list[str
             )
     if history:
         last = history[-1]
-        faults: dict[Fault, int] = {
-            name: sum(getattr(step, name, 0) for step in (last.role, last.weight, last.scored, last.growth))
-            for name in _FAULTS
-        }
-        said += _faulty(faults, f"on dev in iteration {last.iteration + 1}")
+        said += _faulty(last.faults, f"on dev in iteration {last.iteration + 1}")
     return said
 
 
@@ -269,8 +257,8 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
-def _faulty(faults: Mapping[Fault, int], where: str) -> list[str]:
-    listed = ", ".join(f"{count} {_FAULTS[name]}" for name, count in faults.items() if count)
+def _faulty(counted: Mapping[Fault, int], where: str) -> list[str]:
+    listed = ", ".join(f"{count} {words}" for kind, words in _FAULTS.items() if (count := counted.get(kind)))
     return [f"replies {where}: {listed}"] if listed else []
 
 
@@ -281,7 +269,7 @@ def _found(run: Run, report: Report | None) -> tuple[Topology | None, list[str]]
     path = run.path / "best" / "system.json"
     if not path.is_file():
         return None, []
-    described = checked(io.read_json(path, "the best system so far"), Saved, path)
+    described = checked(io.read_json(path, "the best system so far"), SystemRecord, path)
     return described.topology.topology(), [node.expert for node in described.nodes]
 
 

@@ -26,7 +26,8 @@ from hswarm.report.render import pages
 from hswarm.report.summary import gather
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress, Several
-from hswarm.runs.schema import HistoryEntry, Report
+from hswarm.runs.schema import Report
+from hswarm.session.records import HistoryEntry
 
 if TYPE_CHECKING:
     from accelerate.tracking import GeneralTracker
@@ -134,7 +135,6 @@ def metrics(entry: HistoryEntry) -> dict[str, float]:
     """The numbers of an iteration, from its line of the history; what is not known is left out."""
     low, high = entry.best.ci or (None, None)
     calls, tokens, grown = entry.calls, entry.tokens, entry.growth
-    steps = [entry.role, entry.weight, entry.scored, *([grown] if grown else [])]
     found: dict[str, float | None] = {
         "dev/best": entry.best.utility,
         "dev/best_low": low,
@@ -147,9 +147,8 @@ def metrics(entry: HistoryEntry) -> dict[str, float]:
         "calls/reused": calls.requested - calls.generated,
         "tokens/prompt": tokens.prompt,
         "tokens/completion": tokens.completion,
-    } | {
-        f"replies/{kind}": sum(getattr(step, kind) for step in steps) for kind in ("unparsed", "empty", "cut", "failed")
     }
+    found |= {f"replies/{kind}": count for kind, count in entry.faults.items()}
     if grown:
         found |= {"growth/known": grown.known, "growth/tried": grown.rungs[0][1] if grown.rungs else 0}
         found |= {"growth/finished": grown.rungs[-1][1] if grown.rungs else 0, "growth/asked": grown.asked or None}

@@ -14,8 +14,9 @@ from dataclasses import replace
 from hswarm import io
 from hswarm.engines.base import Completion
 from hswarm.errors import RunError
+from hswarm.records import checked
 from hswarm.runs.directory import Run
-from hswarm.runs.schema import Answer, checked
+from hswarm.runs.schema import Answer
 from hswarm.scorers import scored_calls, task_scorer
 from hswarm.scorers.base import Score
 from hswarm.session.archive import Selection

@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import Field
 
 from hswarm import io
-from hswarm.runs.schema import Ends, HeldOut, Record, checked
+from hswarm.records import Ends, Record, checked
+from hswarm.runs.schema import HeldOut
 
 
 class Spent(Record):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from hswarm import io
+from hswarm.errors import RunError
+from hswarm.records import first_fault
 from hswarm.runs.schema import Predicted, Report
 
 
-class Cost(NamedTuple):
+@dataclass(frozen=True)
+class Cost:
     """Calls asked for and made, tokens of those made, seconds."""
 
     requested: float = 0
@@ -21,7 +28,7 @@ class Cost(NamedTuple):
     seconds: float = 0
 
     def plus(self, other: Cost, times: float = 1) -> Cost:
-        return Cost(*(a + times * b for a, b in zip(self, other, strict=True)))
+        return Cost(*(a + times * b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -58,18 +65,17 @@ class Forecast:
             f"(calibrated {tried.format(self.questions)} in {clock(self.calibration_s)})"
         )
 
-    def to_json(self) -> dict[str, object]:
-        return {
-            **vars(self),
-            "start": self.start._asdict(),
-            "test": self.test._asdict(),
-            "iterations": [cost._asdict() for cost in self.iterations],
-        }
-
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Forecast:
-        costs = {name: Cost(**content[name]) for name in ("start", "test")}
-        return cls(**{**content, **costs, "iterations": tuple(Cost(**cost) for cost in content["iterations"])})
+    def read(cls, path: Path) -> Forecast:
+        """The forecast that a file holds. RunError if it holds something else."""
+        try:
+            return TypeAdapter(cls).validate_python(io.read_json(path, "a forecast"))
+        except ValidationError as fault:
+            raise RunError(f"{path} is not a forecast as hswarm writes it ({first_fault(fault)}); delete it") from fault
+
+    def write(self, path: Path) -> None:
+        """Keep it in a file."""
+        io.write_text(path, json.dumps(asdict(self), indent=2) + "\n")
 
 
 def outcome(kept: Forecast, report: Report) -> dict[str, Predicted]:

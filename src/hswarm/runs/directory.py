@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
-import operator
 import os
 import re
 import shutil
@@ -33,7 +32,10 @@ from hswarm import io
 from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.errors import RunError
 from hswarm.io import Array
-from hswarm.runs.schema import HistoryEntry, Report, Scored, Single, checked
+from hswarm.records import checked
+from hswarm.runs.schema import Report, Scored, Single
+from hswarm.session.checkpoint import S
+from hswarm.session.records import HistoryEntry, State
 from hswarm.system.load import load
 from hswarm.system.system import System
 
@@ -179,9 +181,10 @@ class Run:
             raise RunError(f"{path} has {len(kept)} lines, the checkpoint knows of {lines}; restore it from a copy")
         io.write_bytes(path, b"".join(line + b"\n" for line in kept))
 
-    def save_state(self, tensors: Mapping[str, Array], state: Mapping[str, object]) -> None:
-        """Replace the checkpoint by `tensors` and the JSON-able `state`."""
-        io.write_tensors(self.path / "state" / "state.safetensors", tensors, {"state": json.dumps(state)})
+    def save_state(self, tensors: Mapping[str, Array], state: State) -> None:
+        """Replace the checkpoint."""
+        told = {"state": json.dumps(state.model_dump())}
+        io.write_tensors(self.path / "state" / "state.safetensors", tensors, told)
 
     def clean_up(self) -> None:
         """Remove what a finished run is not needed for any more: the checkpoint and the calls."""
@@ -204,8 +207,8 @@ class Run:
         paths = [self.path / "trail" / f"{entry.iteration:04d}.safetensors" for entry in self.history()]
         return [io.read_tensors(path) for path in paths if path.is_file()]
 
-    def load_state(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
-        """The checkpoint as it was saved, or None if there is none yet."""
+    def load_state(self, form: type[S]) -> tuple[dict[str, Array], S] | None:
+        """The checkpoint, its state as a `form`, or None if there is none yet."""
         path = self.path / "state" / "state.safetensors"
         if not path.exists():
             return None
@@ -214,10 +217,9 @@ class Run:
             with path.open("rb") as file:
                 header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
             state = json.loads(header["__metadata__"]["state"])
-            state["iteration"] = operator.index(state["iteration"])
         except (LookupError, TypeError, ValueError, RecursionError) as fault:
             raise RunError(f"{path} is not a checkpoint as hswarm writes it: {fault!r}") from fault
-        return tensors, state
+        return tensors, checked(state, form, path)
 
 
 def _lives(process: int) -> bool:

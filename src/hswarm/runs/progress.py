@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hswarm.runs.schema import HistoryEntry
+from hswarm.session.records import HistoryEntry
 
 if TYPE_CHECKING:
     from hswarm.runs.directory import Run

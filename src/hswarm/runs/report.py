@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,25 +15,12 @@ from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.runs.answers import grouped
 from hswarm.runs.cost import Forecast, outcome
 from hswarm.runs.directory import Run
-from hswarm.runs.schema import (
-    AllCalls,
-    Assigned,
-    Fault,
-    Finalist,
-    Gain,
-    Group,
-    HeldOut,
-    Report,
-    Role,
-    Scored,
-    Single,
-    Summary,
-    Tokens,
-)
+from hswarm.runs.schema import AllCalls, Assigned, Finalist, Gain, Group, HeldOut, Report, Role, Scored, Single, Summary
 from hswarm.session.archive import Selection
 from hswarm.session.checkpoint import Findings
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
+from hswarm.session.records import Tokens, faults
 from hswarm.system.system import System
 from hswarm.tasks.check import check_task
 from hswarm.tasks.task import Example
@@ -85,25 +71,20 @@ def final_report(
         topology=Assigned(**selection.system.topology.to_json(), assignment=list(selection.system.assignment)),
         iterations=findings.iterations,
         stopped=dict(findings.stopped),
-        calls=AllCalls(
-            requested=ledger.requested,
-            generated=ledger.generated,
-            reused=ledger.reused,
-            skipped=ledger.skipped,
-            failed=ledger.failed,
-        ),
+        calls=AllCalls(**{name: getattr(ledger, name) for name in AllCalls.model_fields}),
         tokens=Tokens(prompt=ledger.prompt_tokens, completion=ledger.completion_tokens),
         overlap=check_task(task).overlap_questions,
         wall_s=round(evaluator.budget.seconds, 1),
         versions=versions(),
-        **json.loads(json.dumps(findings.story)),
     )
+    if findings.growth:
+        report.growth = findings.growth
     if selection.held_out:
         report.selection = held_out(selection)
     shown: dict[Role, Evaluation] = {"found": chosen, "start": findings.start, "best_single": findings.best_single}
     if tests:
         shown = on_test | ({"best_single": alone[name]} if name in alone else {})
-        report.test_faults = {role: faults(test) for role, test in shown.items()}
+        report.test_faults = {role: faults([test]) for role, test in shown.items()}
     if name in alone:
         report.gain_on_test = _gain(tests[0].scores, alone[name].scores, rng)
     if "start" in on_test:
@@ -113,8 +94,7 @@ def final_report(
     if groups := _groups(task.test if tests else evaluator.dev, shown, rng):
         report.groups = groups
     if (run.path / "forecast.json").is_file():
-        kept = io.read_json(run.path / "forecast.json", "a forecast")
-        report.forecast = outcome(Forecast.from_json(kept), report)
+        report.forecast = outcome(Forecast.read(run.path / "forecast.json"), report)
     run.write_report(report)
 
 
@@ -154,11 +134,6 @@ def held_out(selection: Selection) -> HeldOut:
         chosen=selection.chosen,
         drop=io.without_nan(float(np.nanmean(drops))),
     )
-
-
-def faults(evaluation: Evaluation) -> dict[Fault, int]:
-    """The replies that could not be scored as meant, by kind."""
-    return {kind: getattr(evaluation, kind) for kind in get_args(Fault)}
 
 
 def summary(scores: Array, rng: np.random.Generator) -> Summary:

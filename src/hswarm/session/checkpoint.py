@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
+from hswarm.errors import RunError
 from hswarm.io import Array
 from hswarm.session.evaluation import Evaluation
+from hswarm.session.records import Growth, HistoryEntry, State
 from hswarm.system.system import System
+
+S = TypeVar("S", bound=State)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +26,7 @@ class Findings:
     best: System
     iterations: int
     stopped: Mapping[str, float]
-    story: Mapping[str, object] = field(default_factory=dict)  # what the method has to tell besides, for the report
+    growth: Growth | None = None  # what growth has to tell besides, for the report
 
     @property
     def best_single(self) -> Evaluation:
@@ -48,14 +52,24 @@ class Checkpointer:
     def scored(self, evaluations: Sequence[Evaluation], whole: bool) -> None:
         """Systems have been scored, on the `whole` of the searched dev or on a part of it."""
 
-    def keep(
-        self, entry: Mapping[str, object], tensors: Mapping[str, Array], state: Mapping[str, object], best: System
-    ) -> None:
+    def keep(self, entry: HistoryEntry, tensors: Mapping[str, Array], state: State, best: System) -> None:
         """An iteration ended: its line of the history, all that is needed to go on, the best system so far."""
 
-    def kept(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
-        """`tensors` and `state` of the last iteration kept; None at a fresh start."""
+    def kept(self, form: type[S]) -> tuple[dict[str, Array], S] | None:
+        """`tensors` and `state` of the last iteration kept, the latter as a `form`; None at a fresh start."""
         return None
+
+    def resumed(self, form: type[S], restore: Callable[[Mapping[str, Array], S], None]) -> bool:
+        """Let `restore` take over what was kept, if anything was. RunError if it does not fit."""
+        if (saved := self.kept(form)) is None:
+            return False
+        try:
+            restore(*saved)
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as fault:
+            raise RunError(
+                f"the checkpoint does not fit this run ({fault!r}); restore the run's folder from a copy"
+            ) from fault
+        return True
 
     def end(self, findings: Findings) -> None:
         """The search is over."""

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from hswarm.system.system import System
 
-FAULTS = ("unparsed", "empty", "cut", "failed")  # replies that could not be scored as meant, by kind
-
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:

@@ -1,18 +1,52 @@
-"""A scoreboard as plain values, and back: every term, where it came from, and what it scored."""
+"""A growth as plain values, and back: every term, where it came from, and what it scored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+from pydantic import ConfigDict, model_validator
 
+from hswarm.io import Array
 from hswarm.methods.growth.scoreboard import Origin, Scoreboard
-from hswarm.methods.growth.terms import Term
+from hswarm.methods.growth.terms import Mix, Term
+from hswarm.records import Record
+from hswarm.session.records import State
 
 
-def packed(board: Scoreboard, marked: Sequence[Term]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(tensors, JSON-able state) of all terms with their scores and of the terms `marked`."""
+class BoardState(Record):
+    """A scoreboard less its arrays. Terms are numbers, the places of `terms`: (mix, the terms that it reads); `origins`
+    are (term, kind, parent, step); `marked` are the leaders so far and the best of the first graphs."""
+
+    model_config = ConfigDict(strict=False)  # lists stand for tuples
+
+    terms: list[tuple[Mix, tuple[int, ...]]]
+    scored: list[int]
+    origins: list[tuple[int, str, int | None, str]]
+    marked: list[int]
+    spent: bool
+
+
+class GrowthState(State):
+    """Where a growth stands, less its arrays."""
+
+    stalled: int
+    horizon: int | None = None  # None: all of dev, as in earlier checkpoints
+    ended: str
+    leaders: int
+    ledger: dict[str, int]
+    board: BoardState
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_keys(cls, content: object) -> object:
+        """Earlier checkpoints have the board's parts beside the others."""
+        flat = isinstance(content, dict) and "board" not in content
+        return {**content, "board": content} if flat and isinstance(content, dict) else content
+
+
+def packed(board: Scoreboard, marked: Sequence[Term]) -> tuple[dict[str, Array], BoardState]:
+    """(tensors, state) of all terms with their scores and of the terms `marked`."""
     parents = [origin.parent for origin in board.origins.values() if origin.parent]
     number: dict[Term, int] = {}
     for term in [*board.scores, *board.origins, *parents]:
@@ -24,30 +58,30 @@ def packed(board: Scoreboard, marked: Sequence[Term]) -> tuple[dict[str, Any], d
         "growth.guides": np.concatenate([*(board.guides[term] for term in board.scores), np.empty(0)]),
         "growth.lengths": np.array([len(row) for row in rows]),
     }
-    state = {
-        "terms": [[term.mix, [number[u] for u in term.reads]] for term in number],
-        "scored": [number[term] for term in board.scores],
-        "origins": [
-            [number[term], origin.kind, number[origin.parent] if origin.parent else None, origin.step]
+    state = BoardState(
+        terms=[(term.mix, tuple(number[u] for u in term.reads)) for term in number],
+        scored=[number[term] for term in board.scores],
+        origins=[
+            (number[term], origin.kind, number[origin.parent] if origin.parent else None, origin.step)
             for term, origin in board.origins.items()
         ],
-        "marked": [number[term] for term in marked],
-        "spent": board.spent,
-    }
+        marked=[number[term] for term in marked],
+        spent=board.spent,
+    )
     return tensors, state
 
 
-def unpacked(board: Scoreboard, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> list[Term]:
+def unpacked(board: Scoreboard, tensors: Mapping[str, Array], state: BoardState) -> list[Term]:
     """Fill an empty `board` with what `packed` gave; the terms that were marked."""
     terms: list[Term] = []
-    for mix, reads in state["terms"]:
-        terms.append(Term.of(tuple((i, share) for i, share in mix), [terms[u] for u in reads]))
+    for mix, reads in state.terms:
+        terms.append(Term.of(mix, [terms[u] for u in reads]))
     ends = np.cumsum(tensors["growth.lengths"])
     known = tensors["growth.scores"]  # which were the guides too when checkpoints had none
     rows = [np.split(values, ends[:-1]) for values in (known, tensors.get("growth.guides", known))]
-    for i, scores, guides in zip(state["scored"], *rows, strict=True):
+    for i, scores, guides in zip(state.scored, *rows, strict=True):
         board.add(terms[i], scores, guides)
-    for i, kind, parent, step in state["origins"]:
+    for i, kind, parent, step in state.origins:
         board.origins[terms[i]] = Origin(kind, None if parent is None else terms[parent], step)
-    board.spent = state["spent"]
-    return [terms[i] for i in state["marked"]]
+    board.spent = state.spent
+    return [terms[i] for i in state.marked]

@@ -11,26 +11,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 
 from hswarm.core.stats import bootstrap_interval
 from hswarm.core.streams import seed_of, stream
-from hswarm.errors import ConfigError, EngineError, RunError
+from hswarm.errors import ConfigError, EngineError
 from hswarm.experts.pool import ExpertPool
+from hswarm.io import Array
 from hswarm.methods.base import method
-from hswarm.methods.growth.checkpoint import packed, unpacked
+from hswarm.methods.growth.checkpoint import GrowthState, packed, unpacked
 from hswarm.methods.growth.lead import Lead
 from hswarm.methods.growth.model import Model
 from hswarm.methods.growth.moves import Move, Moves
 from hswarm.methods.growth.proposals import best_terms, promising
 from hswarm.methods.growth.races import question_order, rungs, survivors
-from hswarm.methods.growth.scoreboard import FAULTS, Origin, Scoreboard
+from hswarm.methods.growth.scoreboard import Origin, Scoreboard
 from hswarm.methods.growth.story import told
 from hswarm.methods.growth.terms import Term, pure
 from hswarm.session.checkpoint import Findings
 from hswarm.session.evaluator import Evaluator
+from hswarm.session.records import Best, Generation, HistoryEntry
 from hswarm.session.session import planned_calls
 from hswarm.system.system import System
 
@@ -145,14 +146,7 @@ class Search:
 
     def go(self) -> Findings:
         """Grow to the end."""
-        saved = self._checkpointer.kept()
-        if saved is not None:
-            try:
-                self._restore(*saved)
-            except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as fault:
-                raise RunError(
-                    f"the checkpoint does not fit this run ({fault!r}); restore the run's folder from a copy"
-                ) from fault
+        self._checkpointer.resumed(GrowthState, self._restore)
         while not self._ended:
             self._next_round()
         found = self._board.finished()[0] if self._lead.whole else self._lead.last  # of equals the smallest
@@ -161,7 +155,7 @@ class Search:
         system = self._board.systems([found])[0]
         if self._model:
             self._model.fit(self._board.guides)
-        story = {"growth": told(self._board, self._model, found, self._pool.names)}
+        story = told(self._board, self._model, found, self._pool.names)
         findings = Findings(singles, start, system, self._round, self._stopped(), story)
         self._checkpointer.end(findings)
         return findings
@@ -181,7 +175,7 @@ class Search:
             self._first = lead.last
         self._end_if_done()
         self._round += 1
-        self._keep({"phase": phase, "rungs": tried, "known": len(self._board.scores)})
+        self._keep(phase, tried)
 
     def _alone(self) -> list[tuple[int, int]]:
         """The experts on as many questions as their part of the budget allows, the best of them on all."""
@@ -302,38 +296,40 @@ class Search:
         }
         return {self._ended: values.get(self._ended, self._evaluator.budget.ledger.generated)}
 
-    def _keep(self, growth: Mapping[str, Any]) -> None:
+    def _keep(self, phase: str, tried: Sequence[tuple[int, int]]) -> None:
         """Hand over a line of the history and all that `_restore` needs to go on bit for bit."""
-        t, lead, ledger = self._round - 1, self._lead, self._evaluator.budget.ledger
-        leader, known = lead.last, self._board.scores[lead.last][: lead.horizon]
-        entry: dict[str, Any] = {"iteration": t, "growth": {**growth, "system": leader.text(self._pool.names)}}
-        entry["growth"] |= {kind: self._board.faults[kind] for kind in FAULTS}
-        self._board.faults.clear()
-        utility = self._board.utility(leader) if lead.whole else float(known.mean())
-        entry["growth"]["asked"] = 0 if lead.whole else lead.horizon
-        entry["best"] = {"utility": utility, "step": self._board.origins[leader].step}
+        t, lead, ledger, board = self._round - 1, self._lead, self._evaluator.budget.ledger, self._board
+        leader, known = lead.last, board.scores[lead.last][: lead.horizon]
+        utility = board.utility(leader) if lead.whole else float(known.mean())
+        best = Best(utility=utility, step=board.origins[leader].step)
         if self._checkpointer.intervals and not self._evaluator.task.parts:
-            rng = stream(self._seed, "interval", t)
-            entry["best"]["ci"] = list(bootstrap_interval(known, rng, resamples=2000))
-        entry["calls"] = {name: getattr(ledger, name) for name in ("requested", "generated", "skipped")}
-        entry["tokens"] = {"prompt": ledger.prompt_tokens, "completion": ledger.completion_tokens}
-        tensors, state = packed(self._board, [*lead.terms, *([self._first] if self._first else [])])
-        state |= {
-            "iteration": self._round,
-            "stalled": lead.stalled,
-            "horizon": lead.horizon,
-            "ended": self._ended,
-            "leaders": len(lead.terms),
-            "ledger": asdict(ledger),
-            "wall_s": self._evaluator.budget.seconds,
-        }
-        self._checkpointer.keep(entry, tensors, state, self._board.systems([leader])[0])
+            best.ci = [*bootstrap_interval(known, stream(self._seed, "interval", t), resamples=2000)]
+        entry = HistoryEntry.of(t, best, ledger)
+        entry.growth = Generation(
+            phase=phase,
+            rungs=[[questions, count] for questions, count in tried],
+            known=len(board.scores),
+            system=leader.text(self._pool.names),
+            asked=0 if lead.whole else lead.horizon,
+        ).counting(board.faults())
+        tensors, packed_board = packed(board, [*lead.terms, *([self._first] if self._first else [])])
+        state = GrowthState(
+            iteration=self._round,
+            stalled=lead.stalled,
+            horizon=lead.horizon,
+            ended=self._ended,
+            leaders=len(lead.terms),
+            ledger=asdict(ledger),
+            wall_s=self._evaluator.budget.seconds,
+            board=packed_board,
+        )
+        self._checkpointer.keep(entry, tensors, state, board.systems([leader])[0])
 
-    def _restore(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-        marked, lead = unpacked(self._board, tensors, state), self._lead
-        lead.terms, rest = marked[: state["leaders"]], marked[state["leaders"] :]
-        lead.horizon, lead.stalled = state.get("horizon", lead.questions), state["stalled"]
+    def _restore(self, tensors: Mapping[str, Array], state: GrowthState) -> None:
+        marked, lead = unpacked(self._board, tensors, state.board), self._lead
+        lead.terms, rest = marked[: state.leaders], marked[state.leaders :]
+        lead.horizon, lead.stalled = state.horizon or lead.questions, state.stalled
         self._first = rest[0] if rest else None
-        self._round, self._ended = state["iteration"], state["ended"]
-        self._evaluator.budget.restore(state["ledger"], state["wall_s"])
+        self._round, self._ended = state.iteration, state.ended
+        self._evaluator.budget.restore(state.ledger, state.wall_s)
         lead.crown()  # for what it keeps back

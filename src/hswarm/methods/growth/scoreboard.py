@@ -6,7 +6,7 @@ prompt depends on its place in the graph, or the scorer asks further questions.
 
 from __future__ import annotations
 
-from collections import ChainMap, Counter
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,10 +21,10 @@ from hswarm.scorers.token_f1 import likeness
 from hswarm.session.budget import BudgetSpent
 from hswarm.session.evaluation import Evaluation
 from hswarm.session.evaluator import Evaluator
+from hswarm.session.records import Fault, faults
 from hswarm.system.system import System
 
 Array = NDArray[np.float64]
-FAULTS = ("unparsed", "empty", "cut", "failed")
 
 
 class Origin(NamedTuple):
@@ -54,12 +54,12 @@ class Scoreboard:
     scores: dict[Term, Array] = field(default_factory=dict)
     guides: dict[Term, Array] = field(default_factory=dict)
     origins: dict[Term, Origin] = field(default_factory=dict)
-    faults: Counter[str] = field(default_factory=Counter)  # replies that could not be scored as meant, by kind
     spent: bool = False
     _replied: dict[Term, int] = field(default_factory=dict)  # questions that a node's replies are known on
     _whole: dict[Term, None] = field(default_factory=dict)
     _utilities: dict[Term, float] = field(default_factory=dict)
     _experts: dict[Mix, Expert] = field(default_factory=dict)
+    _scored: list[Evaluation] = field(default_factory=list)  # since faults were last counted
 
     @cached_property
     def shared(self) -> bool:
@@ -152,12 +152,18 @@ class Scoreboard:
             made = self.evaluator.evaluate(self.systems(terms), step, part, most=costs)
         except BudgetSpent as fault:
             made, self.spent = fault.evaluations, True
+        self._scored += made[: len(terms)]
         for term, evaluation in zip(terms, made, strict=False):
-            self.faults.update({kind: getattr(evaluation, kind) for kind in FAULTS})
             like = likeness(examples, evaluation.answers)
             guides = (1 - self.partial) * evaluation.scores + self.partial * like
             before = [rows.get(term, np.empty(0)) for rows in (self.scores, self.guides)]
             self.add(term, *map(np.concatenate, zip(before, (evaluation.scores, guides), strict=True)))
+
+    def faults(self) -> dict[Fault, int]:
+        """The replies since the last call that could not be scored as meant."""
+        counted = faults(self._scored)
+        self._scored.clear()
+        return counted
 
     def add(self, term: Term, scores: Array, guides: Array) -> None:
         """Take over what a term scored on the first questions, and its guides there."""

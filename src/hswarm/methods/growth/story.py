@@ -4,61 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TypedDict
 
 import numpy as np
 
 from hswarm.methods.growth.model import Model
 from hswarm.methods.growth.scoreboard import Scoreboard
 from hswarm.methods.growth.terms import Term, pure
+from hswarm.session.records import Ancestor, Growth
 
 
-class Step(TypedDict):
-    """A term on the way to the system found: the move that made it and its mean on the questions it was asked."""
-
-    step: str
-    move: str
-    system: str
-    score: float
-    questions: int
-
-
-class Story(TypedDict):
-    """Part `growth` of report.json.
-
-    `tried` counts the systems scored. `lineage` leads from the start to the system found. `experts` is the gain by each
-    expert (Banzhaf value). `orders` are the ordered pairs that the model thinks best: first, then, expected score.
-    """
-
-    tried: int
-    lineage: list[Step]
-    experts: dict[str, float]
-    orders: list[tuple[str, str, float]]
-
-
-def told(board: Scoreboard, model: Model | None, found: Term, names: Sequence[str]) -> Story:
+def told(board: Scoreboard, model: Model | None, found: Term, names: Sequence[str]) -> Growth:
     """The story of `found`."""
-    return {
-        "tried": len(board.scores),
-        "lineage": _lineage(board, found, names),
-        "experts": _banzhaf(board, names),
-        "orders": _orders(model, names) if model else [],
-    }
+    return Growth(
+        tried=len(board.scores),
+        lineage=_lineage(board, found, names),
+        experts=_banzhaf(board, names),
+        orders=_orders(model, names) if model else [],
+    )
 
 
-def _lineage(board: Scoreboard, found: Term, names: Sequence[str]) -> list[Step]:
-    steps: list[Step] = []
+def _lineage(board: Scoreboard, found: Term, names: Sequence[str]) -> list[Ancestor]:
+    steps: list[Ancestor] = []
     at: Term | None = found
     while at is not None and len(steps) <= len(board.origins):
         origin = board.origins.get(at)
         steps.append(
-            {
-                "step": origin.step if origin else "",
-                "move": origin.kind if origin else "part",
-                "system": at.text(names),
-                "score": board.mean(at),
-                "questions": len(board.scores.get(at, ())),
-            }
+            Ancestor(
+                step=origin.step if origin else "",
+                move=origin.kind if origin else "part",
+                system=at.text(names),
+                score=board.mean(at),
+                questions=len(board.scores.get(at, ())),
+            )
         )
         at = origin.parent if origin else None
     return steps[::-1]
@@ -81,8 +58,8 @@ def _banzhaf(board: Scoreboard, names: Sequence[str]) -> dict[str, float]:
     return values
 
 
-def _orders(model: Model, names: Sequence[str], count: int = 10) -> list[tuple[str, str, float]]:
+def _orders(model: Model, names: Sequence[str], count: int = 10) -> list[list[str | float]]:
     pairs = [(u, v) for a, b in combinations(range(len(names)), 2) for u, v in ((a, b), (b, a))]
     expected = model.predict([Term.of(pure(v), [Term.of(pure(u))]) for u, v in pairs])
     order = np.argsort(-np.round(expected, 9), kind="stable")[:count]
-    return [(names[pairs[i][0]], names[pairs[i][1]], float(expected[i])) for i in order]
+    return [[names[pairs[i][0]], names[pairs[i][1]], float(expected[i])] for i in order]

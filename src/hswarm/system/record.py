@@ -1,0 +1,85 @@
+"""system.json as a record: what a folder with a system says of it, the weights aside (`System.save` writes it)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
+
+from hswarm.core.topology import Topology
+from hswarm.engines.base import LEAST, EngineSettings, Sampling
+from hswarm.prompts import Prompts
+from hswarm.records import Record
+
+
+class Graph(Record):
+    size: int = Field(le=10_000)
+    edges: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
+
+    @model_validator(mode="after")
+    def _decoded(self) -> Self:
+        self.topology()
+        return self
+
+    def topology(self) -> Topology:
+        return Topology.of(self.size, ((u, v) for u, v in self.edges))
+
+
+class ExpertRecord(Record):
+    """An expert by name: its folder below experts/, the digest of what is there, its base where that is its own."""
+
+    expert: str
+    folder: str = ""
+    digest: str = ""
+    base: str = ""
+
+
+class NodeRecord(ExpertRecord):
+    """What stands at a node: an expert, a vote, or the parts of a fusion with their weights."""
+
+    vote: bool = False
+    fusion: list[ExpertRecord] = Field(default_factory=list)
+    weights: list[float] | None = None
+    temperature: float = 1.0
+
+    @property
+    def experts(self) -> list[ExpertRecord]:
+        """The experts that it calls."""
+        return [] if self.vote else self.fusion or [self]
+
+
+class SystemRecord(Record):
+    """The whole file; `seeds` and `hashes` (of bases, by name) may be missing."""
+
+    model_config = ConfigDict(strict=False)  # lists stand for the tuples of settings
+
+    format: int
+    topology: Graph
+    nodes: list[NodeRecord]
+    prompts: Prompts
+    base: str
+    engine: EngineSettings
+    sampling: Sampling
+    seeds: list[int] = Field(default_factory=list)
+    hashes: dict[str, dict[str, str]] = Field(default_factory=dict)
+    early_exit: JsonValue = None  # of systems of earlier versions
+
+    @field_validator("sampling")
+    @classmethod
+    def _can_be_drawn(cls, made: Sampling) -> Sampling:
+        if (
+            made.max_new_tokens < 1
+            or not (made.temperature == 0 or made.temperature >= LEAST)
+            or not LEAST <= made.top_p <= 1
+        ):
+            raise ValueError(
+                f"expected at least 1 new token, temperature 0 or at least {LEAST:g} and top_p between {LEAST:g} and "
+                f"1, got {made.max_new_tokens}, {made.temperature:g} and {made.top_p:g}"
+            )
+        return made
+
+    @model_validator(mode="after")
+    def _one_a_node(self) -> Self:
+        if len(self.nodes) != self.topology.size:
+            raise ValueError(f"{len(self.nodes)} experts at {self.topology.size} nodes")
+        return self
