@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds sdist and wheel, installs the wheel without extras into a fresh environment, and runs what it promises there.
-# PYTHON names the interpreter, DIST a folder that keeps the packages.
+# Builds sdist and wheel, and runs what they promise in fresh environments: without extras, then with [cpu] a search of real
+# experts; every other extra resolves. PYTHON names the interpreter, DIST a folder that keeps the packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -31,4 +31,10 @@ missing() { # a command without the extra that it needs ends with 2 on one line 
 missing fresh/bin/hswarm search micro.toml
 missing fresh/bin/hswarm serve demo/run --port 0
 missing fresh/bin/hswarm sweep toy.toml --over search.patience=[1,2] --trials 2
-echo "the wheel works alone"
+missing fresh/bin/hswarm tasks check smollm2.toml
+pip=(fresh/bin/pip install --quiet --constraint "$OLDPWD/constraints.txt")
+"${pip[@]}" "$(echo "$dist"/*.whl)[cpu]"
+fresh/bin/hswarm search micro.toml --set budget.calls=500 --run micro-run > micro.txt 2> micro.log || { cat micro.log; exit 1; }
+tail -1 micro.txt
+for extra in gpu train serve all; do "${pip[@]}" --dry-run "$(echo "$dist"/*.whl)[$extra]"; done
+echo "the wheel works alone, and with its extras"

@@ -130,9 +130,21 @@ def test_the_pools_are_small_enough_to_carry(root: Path, pool: str) -> None:
     assert 1_000_000 < sum(file.stat().st_size for file in files) < 15_000_000
 
 
-def test_the_extra_all_is_every_extra_but_vllm(root: Path) -> None:
+def test_extras_are_few_and_all_brings_them_all_but_vllm(root: Path) -> None:
     extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    (whole,) = extras["all"]
-    named = set(whole.removeprefix("hswarm[").removesuffix("]").split(","))
-    assert named | {"all", "dev", "docs", "gpu", "vllm", "transformers"} == extras.keys()
-    assert "hswarm[transformers]" in extras["cpu"]
+    assert list(extras) == ["cpu", "gpu", "train", "serve", "all", "vllm", "docs", "dev"]
+    assert "hswarm[cpu,serve,train]" in extras["all"]
+    assert all("hswarm[gpu]" in extras[name] for name in ("cpu", "train", "vllm"))
+
+
+def test_whoever_misses_an_extra_is_told_one_that_there_is(root: Path) -> None:
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    told = set()
+    for path in [*(root / "src").rglob("*.py"), *(root / "src").rglob("*.toml"), *(root / "docs").glob("*.md")]:
+        text = path.read_text(encoding="utf-8")
+        for names in re.findall(r"hswarm\[([a-z,]+)\]", text):
+            told |= {(name, path.name) for name in names.split(",")}
+        for names in re.findall(r"MissingExtra\((?:f?\".*?\"), ([^)]*)\)", text):
+            told |= {(name, path.name) for name in re.findall(r'"(\w+)"', names)}
+    assert {name for name, _ in told} >= {"cpu", "gpu", "train", "serve", "all"}
+    assert [one for one in told if one[0] not in extras] == []

@@ -17,6 +17,8 @@ A message says what was expected, what was found instead and what to do.
 
 from __future__ import annotations
 
+import shutil
+
 
 class HSwarmError(Exception):
     """Base of all errors raised on purpose."""
@@ -58,13 +60,14 @@ class ConsentError(UserError):
 
 
 class MissingExtra(UserError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed; any of `extras` brings it, and the one for this machine is named."""
 
-    def __init__(self, feature: str, extra: str) -> None:
-        self._parts = feature, extra
+    def __init__(self, feature: str, *extras: str) -> None:
+        self._parts = feature, *extras
+        extra = "gpu" if "gpu" in extras and shutil.which("nvidia-smi") else extras[0]
         super().__init__(f"{feature} needs an optional dependency: pip install 'hswarm[{extra}]'")
 
-    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, ...]]:
         return MissingExtra, self._parts
 
 

@@ -41,7 +41,8 @@ class Option(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """What a decorator declares about a part: its name, one line about it, a paper or URL, the extras that it needs.
+    """What a decorator declares about a part: its name, one line about it, a paper or URL, the extras that bring
+    what it needs, any one of them.
 
     Its options are read from the definition: a function's keyword-only parameters, a dataclass's fields.
     """
@@ -129,7 +130,7 @@ class Room(Generic[_P]):
         except ModuleNotFoundError as missing:
             if not part.extras or str(missing.name).startswith("hswarm"):
                 raise
-            raise MissingExtra(f"{singular(self.name)} '{name}'", part.extras[0]) from missing
+            raise MissingExtra(f"{singular(self.name)} '{name}'", *part.extras) from missing
 
     def about(self, name: str) -> _P:
         """What is declared of a part. Another package's is imported for it."""

@@ -29,7 +29,7 @@ from hswarm.report.summary import gather
 from hswarm.runs.answers import read_answers
 from hswarm.runs.directory import Run
 from hswarm.scorers import task_scorer
-from hswarm.scorers.golds import expressions_without_extra, unreadable_golds
+from hswarm.scorers.golds import unreadable_golds
 from hswarm.system.cache import Cache
 from hswarm.tasks import TaskSettings, load_task
 from hswarm.tasks.check import check_task, verdict
@@ -169,7 +169,7 @@ def read_whole_run(path):
 def read_task(path):
     """As `hswarm tasks check` does, and as a search scores: every gold and every question as a reply."""
     task = load_task(TaskSettings(path=str(path)))
-    told = verdict(check_task(task), unreadable_golds(task), expressions_without_extra(task))
+    told = verdict(check_task(task), unreadable_golds(task))
     assert told.status in (0, 1, 2)
     examples = (*task.dev, *task.test)
     score = task_scorer(task)

@@ -55,17 +55,6 @@ def test_the_verdict_is_the_exit_status(
     assert shown.endswith(f"verdict: {('ok', 'warnings', 'not usable')[status]}\n")
 
 
-def test_expressions_name_the_extra_that_compares_them(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = write(tmp_path, [r"2\pi", "(x+1)^2", "7"], ["8"])
-    assert main(["tasks", "check", recipe]) == 0
-    monkeypatch.setattr("hswarm.scorers.golds.installed", lambda: False)
-    assert main(["tasks", "check", recipe]) == 1
-    told = "- 2 answers are mathematical expressions, right only in the same spelling: pip install 'hswarm[math]'\n"
-    assert told in capsys.readouterr().out
-
-
 def test_a_question_with_two_answers_contradicts_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tasks", "check", write(tmp_path, ["5", "6"], ["7"], "same?")]) == 1
     assert "- 1 questions have several answers" in capsys.readouterr().out

@@ -85,7 +85,7 @@ def _merge(base: str, expert: Expert, folder: Path) -> None:
         from peft import PeftModel
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as missing:
-        raise MissingExtra("merging", "transformers") from missing
+        raise MissingExtra("merging", "cpu", "gpu") from missing
     found = find_base(base)
     adapter = folder / "adapter"
     expert.write(adapter)

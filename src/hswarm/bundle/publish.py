@@ -67,7 +67,7 @@ def _api() -> HfApi:
     try:
         from huggingface_hub import HfApi
     except ImportError as missing:
-        raise MissingExtra("--push", "cpu") from missing
+        raise MissingExtra("--push", "cpu", "gpu") from missing
     return HfApi(library_name="hswarm")
 
 

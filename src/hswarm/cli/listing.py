@@ -67,7 +67,7 @@ def part_rows(name: str) -> list[Sequence[str]]:
     """What each part of a room declares."""
     parts = [room(name).about(part) for part in sorted(room(name).names)]
     return [
-        (one.name, one.about, one.paper or "-", ", ".join(one.extras) or "-", ", ".join(map(str, one.options)) or "-")
+        (one.name, one.about, one.paper or "-", " or ".join(one.extras) or "-", ", ".join(map(str, one.options)) or "-")
         for one in parts
     ]
 

@@ -30,7 +30,7 @@ def demo(arguments: argparse.Namespace) -> None:
     folder = _free(Path(arguments.run or "hswarm-demo"))
     recipe = folder / "demo.toml"
     io.write_text(recipe, starter("micro" if real else "toy", recipe))
-    what = "ten micro experts" if real else "the toy engine (for real experts: pip install 'hswarm[transformers]')"
+    what = "ten micro experts" if real else "the toy engine (for real experts: pip install 'hswarm[cpu]')"
     print(f"{recipe}: a search with {what}", file=sys.stderr)
     search(parser().parse_args(["search", str(recipe), "--run", str(folder / "run")]))
 

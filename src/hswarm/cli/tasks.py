@@ -12,7 +12,7 @@ from hswarm.cli.evaluate import open_task
 from hswarm.errors import TaskError
 from hswarm.prompts import Prompts
 from hswarm.registry import identifier
-from hswarm.scorers.golds import expressions_without_extra, unreadable_golds
+from hswarm.scorers.golds import unreadable_golds
 from hswarm.tasks.check import check_task, verdict
 from hswarm.tasks.named import NamedTask
 from hswarm.tasks.task import Example
@@ -80,7 +80,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Print what is in a task, what is doubtful about it, and a verdict; the exit status says the verdict."""
     task = open_task(arguments.task, arguments.path, arguments.hub)
     found = check_task(task)
-    told = verdict(found, unreadable_golds(task), expressions_without_extra(task))
+    told = verdict(found, unreadable_golds(task))
     console = results(arguments.json, {**vars(found), "verdict": told.name, "reasons": told.reasons})
     for name, value in vars(found).items():
         shown = f"{value:.3f}" if isinstance(value, float) else printable(str(value))

@@ -26,7 +26,7 @@ class Chat:
             from transformers import AutoConfig, AutoTokenizer, GenerationConfig
             from transformers.utils import logging
         except ImportError as missing:
-            raise MissingExtra("a base's tokenizer", "transformers") from missing
+            raise MissingExtra("a base's tokenizer", "cpu", "gpu") from missing
         logging.set_verbosity_error()  # its warnings do not concern whoever runs a search
         logging.disable_progress_bar()
         self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)

@@ -16,21 +16,18 @@ from contextlib import AsyncExitStack
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import openai
+from anyio.from_thread import start_blocking_portal
+
 from hswarm.consent import check_address
 from hswarm.engines.base import Completion, EngineSettings, Request, engine
-from hswarm.errors import EngineError, MissingExtra, PoolError, UserError
+from hswarm.errors import EngineError, PoolError, UserError
 from hswarm.experts.expert import Expert
 from hswarm.experts.fusion import Callee
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
-
-try:
-    import openai
-    from anyio.from_thread import start_blocking_portal
-except ImportError as missing:
-    raise MissingExtra("experts behind an API", "api") from missing
 
 
 _AWAY = (409, 429, 502, 503, 504)  # the server is busy or unreachable; the call itself is not at fault

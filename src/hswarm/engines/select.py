@@ -54,7 +54,7 @@ def fastest_device() -> str:
     try:
         import torch
     except ImportError as missing:
-        raise MissingExtra("engine 'auto'", "cpu") from missing
+        raise MissingExtra("engine 'auto'", "cpu", "gpu") from missing
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -51,14 +51,14 @@ try:
     from hswarm.engines.logits import JsonMask, Recorder, guided
     from hswarm.engines.token_ensemble import FusedReply
 except ImportError as missing:
-    raise MissingExtra("engine 'transformers'", "transformers") from missing
+    raise MissingExtra("engine 'transformers'", "cpu", "gpu") from missing
 
 
 @engine(
     "transformers",
     "Hugging Face transformers, on a CPU or a GPU; whole checkpoints too",
     paper="https://github.com/huggingface/transformers",
-    extras=("transformers",),
+    extras=("cpu", "gpu"),
 )
 class TransformersEngine:
     """Greedy or sampled replies of one causal language model under many LoRA experts."""

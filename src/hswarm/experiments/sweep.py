@@ -206,7 +206,7 @@ def _check_optuna() -> None:
     try:
         import optuna
     except ImportError as missing:
-        raise MissingExtra("hswarm sweep", "sweep") from missing
+        raise MissingExtra("hswarm sweep", "train") from missing
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 

@@ -210,7 +210,7 @@ def _convert(file: Path, folder: Path) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
     except ImportError as missing:
-        raise MissingExtra("converting a base model", "transformers") from missing
+        raise MissingExtra("converting a base model", "cpu", "gpu") from missing
     logging.disable_progress_bar()
     loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     # transformers refuses to save a model read from GGUF, so its weights go into a fresh one.
@@ -230,7 +230,7 @@ def _from_hub(name: str, say: Callable[[str], None]) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError as missing:
-        raise MissingExtra(f"base '{name}'", "transformers") from missing
+        raise MissingExtra(f"base '{name}'", "cpu", "gpu") from missing
     try:
         found = snapshot_download(
             id, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model"]

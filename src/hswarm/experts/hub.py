@@ -40,7 +40,7 @@ def fetch(name: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as missing:
-        raise MissingExtra(f"expert '{name}' of the hub", "transformers") from missing
+        raise MissingExtra(f"expert '{name}' of the hub", "cpu", "gpu") from missing
     try:
         folder = Path(snapshot_download(id, revision=revision, allow_patterns=_FILES, ignore_patterns=_SUBFOLDERS))
     except Exception as fault:  # the package raises its own errors, those of httpx and those of the system

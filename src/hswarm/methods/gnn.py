@@ -81,7 +81,7 @@ def train_attention(size: int, trials: Sequence[Trial], hidden: int, epochs: int
     try:
         import torch
     except ImportError as missing:
-        raise MissingExtra("method 'gnn'", "transformers") from missing
+        raise MissingExtra("method 'gnn'", "cpu", "gpu") from missing
     drawn = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> torch.Tensor:
@@ -154,7 +154,7 @@ class Network:
         ]
 
 
-@method("gnn", "A graph network predicts which edges help", paper="arXiv 2502.04510")
+@method("gnn", "A graph network predicts which edges help", paper="arXiv 2502.04510", extras=("cpu", "gpu"))
 @dataclass(frozen=True)
 class GNN:
     """Edges with a probability above a half make the topology; the sink is the expert best alone.

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from cmaes import CMA
 from numpy.typing import NDArray
 
-from hswarm.errors import MissingExtra
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import method
 from hswarm.methods.common import group
@@ -31,10 +31,6 @@ class LoraHub:
     sigma: float = 0.5
 
     def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
-        try:
-            from cmaes import CMA
-        except ImportError as missing:
-            raise MissingExtra("method 'lorahub'", "methods") from missing
         places = group(pool)
         bounds = np.tile([-self.bound, self.bound], (len(places), 1))
         optimiser = CMA(np.zeros(len(places)), self.sigma, bounds=bounds, seed=int(rng.integers(2**31)))

@@ -88,7 +88,7 @@ class Tracker(Progress):
             if self._made:
                 self._made.finish()
         except ImportError as missing:
-            need = missing.name if missing.name == self._name else f"'hswarm[track]' {self._name}"
+            need = missing.name if missing.name == self._name else f"'hswarm[train]' {self._name}"
             self._say(f"warning: tracker {self._name} is not here (pip install {need}); the run goes on without it")
         except (Exception, SystemExit) as fault:
             reason = " ".join(str(fault).split())[:300] or type(fault).__name__

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-@scorer("reward", "The output of a reward model, a classifier with one output", extras=("transformers",))
+@scorer("reward", "The output of a reward model, a classifier with one output", extras=("cpu", "gpu"))
 def reward(examples: Sequence[Example], responses: Sequence[str], *, model: str, batch: int = 8) -> list[Score]:
     """The reward, unbounded, of each response. `model` is a folder or hub id; an empty response counts as unparsed."""
     import torch
@@ -48,7 +48,7 @@ def _opened(model: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     try:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
     except ImportError as missing:
-        raise MissingExtra("scorer 'reward'", "transformers") from missing
+        raise MissingExtra("scorer 'reward'", "cpu", "gpu") from missing
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
         network = AutoModelForSequenceClassification.from_pretrained(model, use_safetensors=True).eval()

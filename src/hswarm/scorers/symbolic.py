@@ -1,7 +1,7 @@
-"""Mathematical equality by math-verify (extra `math`): x^2+2x+1 and (x+1)^2, \\sqrt2/2 and \\frac{\\sqrt{2}}{2}.
+"""Mathematical equality by math-verify: x^2+2x+1 and (x+1)^2, \\sqrt2/2 and \\frac{\\sqrt{2}}{2}.
 
 A process of its own compares, within limits on its processor time and memory: some expressions would take for
-years. Only LaTeX is parsed, by a grammar; nothing is evaluated as Python. Without the extra nothing here is equal.
+years. Only LaTeX is parsed, by a grammar; nothing is evaluated as Python.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import sys
 import threading
 from contextlib import suppress
 from functools import cache, lru_cache
-from importlib.util import find_spec
 
 _LONGEST = 400  # characters: a longer answer is a text
 _SECONDS = 3.0  # of processor time for one comparison; the process ends beyond it
@@ -34,15 +33,9 @@ def mathematical(text: str) -> bool:
     return len(text) <= _LONGEST and bool(_SIGN.search(text)) and not re.search(r"[^\W\d_]{3,}", bare)
 
 
-@cache
-def installed() -> bool:
-    """Whether the extra `math` is there."""
-    return find_spec("math_verify") is not None
-
-
 def equal(stated: str, gold: str) -> bool:
-    """Whether two mathematical expressions are equal; False for anything else, and without the extra."""
-    if not installed() or not (mathematical(gold) or mathematical(stated)):
+    """Whether two mathematical expressions are equal; False for anything else."""
+    if not (mathematical(gold) or mathematical(stated)):
         return False
     return all(map(_readable, (stated, gold))) and _compared(_latex(stated), _latex(gold))
 

@@ -17,7 +17,7 @@ from hswarm.tasks.task import Example
     "verifier",
     "reasoning-gym's own verifiers, for questions of task reasoning_gym",
     paper="https://github.com/open-thought/reasoning-gym",
-    extras=("gym",),
+    extras=("train",),
 )
 def verifier(examples: Sequence[Example], responses: Sequence[str]) -> list[Score]:
     """The verifier's reward in [0, 1] for what each response states."""

@@ -75,11 +75,8 @@ class Verdict(NamedTuple):
         return ("ok", "warnings", "not usable").index(self.name)
 
 
-def verdict(found: TaskCheck, unreadable: Sequence[Example], expressions: int = 0) -> Verdict:
-    """Not usable is a task whose scorer cannot read most of its answers (`unreadable`); any other can be searched.
-
-    `expressions` are answers that only an extra compares as mathematics.
-    """
+def verdict(found: TaskCheck, unreadable: Sequence[Example]) -> Verdict:
+    """Not usable is a task whose scorer cannot read most of its answers (`unreadable`); any other can be searched."""
     questions = found.dev + found.test
     doubts = {
         "no test questions: the system found cannot be scored on unseen ones": not found.test,
@@ -91,8 +88,6 @@ def verdict(found: TaskCheck, unreadable: Sequence[Example], expressions: int = 
         f"one answer is right for {found.constant:.0%} of the questions": found.constant >= 0.9 and questions > 1,
         f"{len(unreadable)} of {questions} answers cannot be read by scorer '{found.scorer}', first that of "
         f"{', '.join(example.id for example in unreadable[:5])}; shorten them or choose another scorer": unreadable,
-        f"{expressions} answers are mathematical expressions, right only in the same spelling: "
-        "pip install 'hswarm[math]'": expressions,
     }
     reasons = tuple(text for text, doubt in doubts.items() if doubt)
     if 2 * len(unreadable) > questions:

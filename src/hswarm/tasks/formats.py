@@ -219,7 +219,7 @@ def _parquet(path: Path) -> Iterable[Row]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as missing:
-        raise MissingExtra(f"task file {path}", "parquet") from missing
+        raise MissingExtra(f"task file {path}", "train") from missing
     try:
         rows = list(map(Row, parquet.read_table(path).to_pylist()))
     except (OSError, ArrowException) as fault:

@@ -49,7 +49,7 @@ def download(name: str, remedy: str, subset: str = "", split: str | None = None)
     try:
         from datasets import load_dataset
     except ImportError as missing:
-        raise MissingExtra(f"data set '{name}'", "hub") from missing
+        raise MissingExtra(f"data set '{name}'", "train") from missing
     id, revision = revision_of(name)
     try:
         found = load_dataset(id, subset or None, split=split, revision=revision)

@@ -21,7 +21,7 @@ from hswarm.tasks.task import Example, Meta, Options, Task, task
     "reasoning_gym",
     "About 100 generators of puzzles, by name (task.datasets)",
     paper="https://github.com/open-thought/reasoning-gym",
-    extras=("gym",),
+    extras=("train",),
 )
 def reasoning_gym(settings: TaskSettings) -> Task:
     """Questions of the generators in `datasets`, whose options are `[task.options.DATASET]`."""
@@ -87,6 +87,6 @@ def import_gym() -> ModuleType:
             import reasoning_gym as gym
             import reasoning_gym.factory
     except ImportError as missing:
-        raise MissingExtra("task 'reasoning_gym'", "gym") from missing
+        raise MissingExtra("task 'reasoning_gym'", "train") from missing
     module: ModuleType = gym
     return module

@@ -21,7 +21,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 try:
     import ray
 except ImportError as missing:
-    raise MissingExtra("engine.cluster", "ray") from missing
+    raise MissingExtra("engine.cluster", "all") from missing
 
 _CORES = 4  # per worker without a GPU, if a node has that many
 _KEPT = 128  # objects kept in the object store
