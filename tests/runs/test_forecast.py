@@ -1,6 +1,5 @@
 """A forecast from a few questions against what came."""
 
-import json
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -10,6 +9,7 @@ import pytest
 
 from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe
+from hswarm.errors import RunError
 from hswarm.experiments.forecast import _Batch, fit_seconds, forecast
 from hswarm.experiments.search import search
 from hswarm.methods.hswarm import Search
@@ -111,8 +111,12 @@ def test_growth_and_its_forecast_are_compared_in_the_report(tmp_path):
     assert rates[0] == pytest.approx(rates[1], rel=0.25)
 
 
-def test_a_forecast_is_kept_as_it_was():
+def test_a_forecast_is_kept_as_it_was(tmp_path):
     made = Forecast(Cost(1, 2, 3, 4, 5), (Cost(6), Cost(7)), Cost(8), 9, 1, 3, 0.5)
-    assert Forecast.from_json(json.loads(json.dumps(made.to_json()))) == made
+    made.write(tmp_path / "forecast.json")
+    assert Forecast.read(tmp_path / "forecast.json") == made
+    (tmp_path / "forecast.json").write_text('{"start": 1}')
+    with pytest.raises(RunError, match="is not a forecast as hswarm writes it"):
+        Forecast.read(tmp_path / "forecast.json")
     assert made.whole(4).requested == 1 + 6 + 7 * 3 + 8
     assert [clock(s) for s in (30, 300, 9000, 400_000)] == ["30 s", "5 min", "2.5 h", "4.6 days"]
