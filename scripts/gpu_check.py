@@ -124,7 +124,7 @@ def by_engine(folder, device, counts):
     opened, engine = synchronised(device, lambda: open_engine(settings, str(folder / "base"), experts))
     sampling, found = Sampling(max_new_tokens=NEW), {"seconds to open": round(opened, 1)}
     engine.generate([Request(e, "warm", Sampling(max_new_tokens=2)) for e in experts])
-    switches = [synchronised(device, lambda e=e: engine._apply(e))[0] for e in experts * 2]
+    switches = [synchronised(device, lambda e=e: engine._put([e]))[0] for e in experts * 2]
     found["seconds to change the expert"] = round(float(np.median(switches)), 4)
     for count in counts:
         asked = [Request(e, text, sampling) for e in experts for text in prompts(count)]

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.tiny import adapter_of, llama
+
 pytestmark = pytest.mark.model
 
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -66,11 +68,16 @@ def test_equals_peft_in_float32(engine, pool, tmp_path):
         assert made.prompt_tokens == length  # the template once, no second BOS, padding not counted
 
 
-def test_batches_hold_one_expert_and_cover_all(engine, pool):
-    mixed = [r for pair in zip(requests(pool["family"]), requests(pool["sums"]), strict=True) for r in pair]
+def test_an_experts_full_batches_are_its_own_and_the_rest_is_mixed(pool):
+    from hswarm.engines import open_engine
+    from hswarm.engines.base import EngineSettings
+
+    engine = open_engine(EngineSettings(dtype="float32", batch=4), BASE)
+    mixed = [r for k in range(3) for r in (*requests(pool["family"]), *requests(pool["sums"], QUESTIONS[:k]))]
     batches = engine.batches(mixed)
     assert sorted(i for batch in batches for i in batch) == list(range(len(mixed)))
-    assert all(len({mixed[i].expert.digest for i in batch}) == 1 for batch in batches)
+    names = [[mixed[i].expert.name for i in batch] for batch in batches]
+    assert names == [["family"] * 4, ["family"] * 4, ["sums"] * 3 + ["family"]]
 
 
 def test_streaming_grows_to_the_reply_of_generate(engine, pool):
@@ -83,3 +90,76 @@ def test_streaming_grows_to_the_reply_of_generate(engine, pool):
         assert all(later.startswith(earlier) for earlier, later in zip(said[i], said[i][1:], strict=False))
         assert len(said[i]) == len(set(said[i]))
     assert max(map(len, said.values())) > 1
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A base of two layers; adapters of it with other ranks, other modules, and norms of its own."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from hswarm.experts.pool import read_expert
+
+    root = tmp_path_factory.mktemp("small")
+    base = llama(root / "base", 0)
+    adapter_of(base, root / "two", 2, 1, ["q_proj", "v_proj", "down_proj"])
+    adapter_of(base, root / "five", 5, 2, ["q_proj", "up_proj", "o_proj"])
+    adapter_of(base, root / "three", 3, 3, "all-linear")
+    config = LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["norm"], init_lora_weights=False)
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    for name, weight in model.named_parameters():
+        if "modules_to_save" in name:
+            weight.data.mul_(1.5)
+    model.save_pretrained(root / "norm")
+    return base, {name: read_expert(root / name).with_base(str(base)) for name in ("two", "five", "three", "norm")}
+
+
+def test_a_mixed_batch_answers_as_each_expert_alone(small):
+    """Other ranks, modules and numbers of rows; replies are those of PEFT (test_peft.py checks each alone)."""
+    from hswarm.engines import open_engine
+    from hswarm.engines.base import EngineSettings
+
+    base, experts = small
+    engine = open_engine(EngineSettings(dtype="float32"), str(base))
+    texts = ["What is 3 + 4?", "What is the sea?", "abc"]
+    asked = [r for k, name in enumerate(experts) for r in requests(experts[name], texts[: k or 3], tokens=12)]
+    batches = engine.batches(asked)
+    assert sorted(len({asked[i].expert.digest for i in batch}) for batch in batches) == [1, 3]
+    assert len({len(batch) for batch in batches}) == 2
+    together = engine.generate(asked)
+    assert [engine.generate([request])[0] for request in asked] == together
+    assert len({reply.text for reply in together}) > 6
+
+
+def test_the_weights_of_the_base_stay_as_they_are(small):
+    """LoRA on linear layers copies and changes none; what else an adapter changes is undone for the next."""
+    from hswarm.engines import open_engine
+    from hswarm.engines.base import EngineSettings
+
+    base, experts = small
+    engine = open_engine(EngineSettings(dtype="float32"), str(base))
+    before = {name: weight.clone() for name, weight in engine._model.state_dict().items()}
+
+    def changed():
+        return [name for name, weight in engine._model.state_dict().items() if not weight.equal(before[name])]
+
+    engine.generate([r for name in ("two", "five", "three") for r in requests(experts[name], ["abc"])])
+    assert (changed(), list(engine._own)) == ([], [])
+    engine.generate(requests(experts["norm"], ["abc"]))
+    assert sorted(changed()) == sorted(engine._own)
+    assert all("norm" in name for name in changed())
+    engine.generate(requests(experts["two"], ["abc"]))
+    assert changed() == []
+
+
+def test_factors_on_the_device_make_room_for_later_ones(small, monkeypatch):
+    from hswarm.engines import grouped_lora, open_engine
+    from hswarm.engines.base import EngineSettings
+
+    base, experts = small
+    monkeypatch.setattr(grouped_lora, "_KEPT_BYTES", 1)
+    engine = open_engine(EngineSettings(dtype="float32"), str(base))
+    asked = [r for name in ("two", "five", "three", "two") for r in requests(experts[name], ["abc"])]
+    alone = [engine.generate([request])[0] for request in asked]
+    assert [engine._lora.has(experts[name].digest) for name in experts] == [True, False, False, False]
+    assert engine.generate(asked) == alone

@@ -72,7 +72,7 @@ class ParallelEngine:
         """The batches of the engine itself, which sees experts without their weights here."""
         if not requests:
             return []
-        experts = {r.expert.digest: (r.expert.digest, r.expert.name, r.expert.base) for r in requests}
+        experts = {r.expert.digest: _outline(r.expert) for r in requests}
         batches: list[list[int]] = self._ask_any("batches", list(experts.values()), [_call(r) for r in requests])
         return batches
 
@@ -187,9 +187,9 @@ class EngineWorker:
         return self._engine.offers(shared[digest]) if isinstance(self._engine, OutputEngine) else frozenset()
 
     def batches(
-        self, experts: Sequence[tuple[str, str, str]], calls: Sequence[Call], shared: Mapping[str, Callee]
+        self, experts: Sequence[Adapter], calls: Sequence[Call], shared: Mapping[str, Callee]
     ) -> list[list[int]]:
-        known = {digest: Adapter(name, digest, base, vector=_NOTHING) for digest, name, base in experts}
+        known = {expert.digest: expert for expert in experts}
         return self._engine.batches([Request(known[call[0]], *call[1:]) for call in calls])
 
     def answer(self, calls: Sequence[Call], drop: Sequence[str], shared: Mapping[str, Callee]) -> list[Completion]:
@@ -202,6 +202,12 @@ class EngineWorker:
 def open_bench(settings: EngineSettings, bases: Sequence[str]) -> EngineWorker:
     """The engine of `settings` in this process, for a ParallelEngine."""
     return EngineWorker(by_base(bases, partial(open_single, settings.alone())))
+
+
+def _outline(callee: Callee) -> Adapter:
+    """What batches depend on of an expert or a fusion: an adapter of its form, without numbers."""
+    form = callee.form if isinstance(callee, Adapter) else None
+    return Adapter(callee.name, callee.digest, callee.base, form, vector=_NOTHING)
 
 
 def _call(request: Request) -> Call:

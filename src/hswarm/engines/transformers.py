@@ -1,10 +1,10 @@
 """The engine on Hugging Face transformers: CPU, CUDA, MPS. The base is loaded once.
 
-An expert is applied by adding its update to the base's own weights (W = W0 + scaling B A, from a kept copy of W0,
-so that nothing drifts) and costs a fraction of a second; a batch therefore holds one expert. Prompts are sorted by
-length to save padding, and the prefix that a batch shares is computed once. A whole checkpoint is loaded
-in place tensor by tensor, so that no second model is in memory. A fusion's parts take turns at each token.
-What was measured on a GPU: docs/gpu.md.
+LoRA on linear layers stands beside the weights (engines/grouped_lora.py), so one batch holds many such experts. Every
+other change (DoRA, embeddings, biases, norms, trained tokens) is written into the weights, whose own values are kept,
+and has batches of its own. Prompts are sorted by length to save padding, and the prefix that a batch shares is computed
+once for each of its experts. A whole checkpoint is loaded in place tensor by tensor, so that no second model is in
+memory. A fusion's parts take turns at each token. What was measured on a GPU: docs/gpu.md.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,11 +34,12 @@ from hswarm.errors import ConfigError, MissingExtra, PoolError
 from hswarm.experts import shards
 from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import find_base, load_model
+from hswarm.experts.blend import SUMMABLE, module_sizes
 from hswarm.experts.checkpoint import Checkpoint
 from hswarm.experts.expert import Expert
 from hswarm.experts.form import Vector
 from hswarm.experts.fusion import Callee, Fusion
-from hswarm.experts.weight_change import Replaced, ReplacedRows, WeightChange, weight_changes
+from hswarm.experts.weight_change import LowRank, Replaced, ReplacedRows, WeightChange, weight_changes
 
 if TYPE_CHECKING:
     from llguidance import LLTokenizer
@@ -48,10 +49,13 @@ try:
     import torch
     from transformers import DynamicCache, LogitsProcessorList
 
+    from hswarm.engines.grouped_lora import GroupedLora
     from hswarm.engines.logits import JsonMask, Recorder, guided
     from hswarm.engines.token_ensemble import FusedReply
 except ImportError as missing:
     raise MissingExtra("engine 'transformers'", "cpu", "gpu") from missing
+
+_UNFINISHED = "unfinished"  # an interrupted change of the weights must not look finished
 
 
 @engine(
@@ -71,15 +75,23 @@ class TransformersEngine:
         self._dtype = _dtype(settings.dtype, self._device)
         self._chat = Chat(folder, base)
         self._model: PreTrainedModel = load_model(folder, base, self._dtype).to(self._device)
-        self._own: dict[str, torch.Tensor] = {}  # the base's weights wherever an expert has been added
+        self._lora = GroupedLora(self._model)
+        self._own: dict[str, torch.Tensor] = {}  # the base's weights wherever an expert has written others
         pair = (self._model.get_input_embeddings(), self._model.get_output_embeddings())
         shared = pair[1] is not None and pair[0].weight is pair[1].weight
         self._tied = {name for name, held in self._weights().items() if shared and held is pair[0].weight}
         self._untied = False
-        self._present = ""
+        self._written = ""  # the expert whose changes are in the weights; "": none but the base's own
         dtype = str(self._dtype).removeprefix("torch.")
         self._fingerprint = "/".join(
-            ["transformers", version("transformers"), version("torch"), dtype, self._device.type, digest_of(folder)]
+            [
+                "transformers-2",
+                version("transformers"),
+                version("torch"),
+                dtype,
+                self._device.type,
+                digest_of(folder),
+            ]
         )
 
     @property
@@ -129,8 +141,34 @@ class TransformersEngine:
         return frozenset({"logprobs", "json"} if self._guided else {"logprobs"})
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
-        """One expert and one sampling a batch, the longest prompts first."""
-        return group_batches(requests, self._batch, lambda request: (-len(request.prompt), request.prompt))
+        """One sampling a batch, the longest prompts first; experts that stand beside the weights share one.
+
+        An expert's full batches are its own. What is left of each is never split, and the largest of it come first, so
+        that experts of a batch have about equally many rows.
+        """
+        whole: list[list[int]] = []
+        left: dict[str, list[list[int]]] = {}
+        for batch in group_batches(requests, self._batch, lambda request: (-len(request.prompt), request.prompt)):
+            first = requests[batch[0]]
+            shares = len(batch) < self._batch and self._is_beside(first.expert)
+            (left.setdefault(first.sampling.text(), []) if shares else whole).append(batch)
+        for groups in left.values():
+            groups.sort(key=lambda batch: (-len(batch), -len(requests[batch[0]].prompt)))
+            made: list[list[int]] = []
+            for group in groups:
+                if made and len(made[-1]) + len(group) <= self._batch:
+                    made[-1] += group
+                else:
+                    made.append(group)
+            whole += made
+        return whole
+
+    def _is_beside(self, expert: Callee) -> bool:
+        """Whether `expert` can stand beside the weights in a batch with others."""
+        if not isinstance(expert, Adapter) or not self._is_plain(expert):
+            return False
+        assert expert.form is not None
+        return module_sizes(expert.form).keys() <= self._lora.by_row
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         return self._answer(requests, None)
@@ -143,7 +181,7 @@ class TransformersEngine:
                 raise PoolError(
                     f"'{request.expert.name}' is a fusion, which gives no likelihoods; leave sampling.choose empty"
                 )
-            self._apply(request.expert)
+            self._put([request.expert])
             (prompt,) = self._chat.encode([request.prompt], request.sampling.thinking)
             endings = self._chat.tokenizer(request.endings, add_special_tokens=False)["input_ids"]
             fits = len(prompt) + max(map(len, endings)) <= self._chat.context
@@ -184,7 +222,8 @@ class TransformersEngine:
         self, requests: Sequence[Request], prompts: list[list[int]], streamer: _Streamer | None
     ) -> list[Completion]:
         sampling = requests[0].sampling
-        self._apply(requests[0].expert)
+        experts = [request.expert for request in requests]
+        self._put(experts)
         options: dict[str, object] = {
             "do_sample": sampling.temperature > 0,
             "temperature": None,
@@ -197,7 +236,7 @@ class TransformersEngine:
         with torch.inference_mode(), torch.random.fork_rng():
             torch.manual_seed(seed_of(requests))
             output = self._model.generate(
-                **self._inputs(prompts),
+                **self._inputs(prompts, experts),
                 max_new_tokens=sampling.max_new_tokens,
                 top_k=None,
                 pad_token_id=self._chat.tokenizer.pad_token_id,
@@ -241,7 +280,8 @@ class TransformersEngine:
         mask = self._tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
         with torch.inference_mode(), torch.random.fork_rng():
             torch.manual_seed(seed_of(requests))
-            new = FusedReply(self._model, self._apply, fusion, ids, mask).write(sampling, self._chat.stops, streamer)
+            reply = FusedReply(self._model, lambda part: self._put([part]), fusion, ids, mask)
+            new = reply.write(sampling, self._chat.stops, streamer)
         replies = [self._chat.completion(tokens, len(prompt)) for tokens, prompt in zip(new, prompts, strict=True)]
         calls = len(fusion.parts)  # each part reads and writes all of it
         return [
@@ -249,8 +289,8 @@ class TransformersEngine:
             for reply in replies
         ]
 
-    def _inputs(self, prompts: Sequence[Sequence[int]]) -> dict[str, object]:
-        """The input of `generate`: rows of equal length, with the prefix that all prompts share computed once."""
+    def _inputs(self, prompts: Sequence[Sequence[int]], experts: Sequence[Callee]) -> dict[str, object]:
+        """The input of `generate`: rows of equal length; what all prompts begin with is computed once an expert."""
         columns = zip(*(prompt[:-1] for prompt in prompts), strict=False)
         shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
         longest = max(map(len, prompts))
@@ -262,29 +302,71 @@ class TransformersEngine:
         inputs: dict[str, object] = {"input_ids": rows, "attention_mask": self._tensor(mask)}
         if len(prompts) > 1 and shared:
             cache = DynamicCache(config=self._model.config)
-            self._model(input_ids=rows[:1, :shared], past_key_values=cache, logits_to_keep=1)
-            cache.batch_repeat_interleave(len(prompts))
+            of_expert = {expert.digest: expert for expert in experts}
+            self._put(list(of_expert.values()))
+            self._model(
+                input_ids=rows[: len(of_expert), :shared],
+                past_key_values=cache,
+                logits_to_keep=1,
+            )
+            places = {digest: k for k, digest in enumerate(of_expert)}
+            cache.batch_select_indices(torch.tensor([places[e.digest] for e in experts], device=self._device))
+            self._put(experts)
             inputs["past_key_values"] = cache
         return inputs
 
     def _tensor(self, rows: list[list[int]]) -> torch.Tensor:
         return torch.tensor(rows, device=self._device)
 
-    def _apply(self, expert: Callee) -> None:
-        if expert.digest == self._present:
+    def _put(self, experts: Sequence[Callee]) -> None:
+        """Set the model for a batch whose rows have these `experts`, equal ones side by side; one is for any rows."""
+        groups = [list(run) for _, run in groupby(experts, lambda expert: expert.digest)]
+        first = groups[0][0]
+        if isinstance(first, Checkpoint):
+            self._load(first)
+            self._lora.put((), ())
             return
-        self._present = ""  # an interrupted change must not look finished
-        if isinstance(expert, Checkpoint):
-            self._replaced = True
-            self._tie_again()
-            self._replace(expert.tensors())
-            self._present = expert.digest
+        if self._written != ("" if self._is_plain(first) else first.digest):
+            self._write(first)
+        for expert, *_ in groups:
+            if not self._lora.has(expert.digest):
+                self._lora.keep(expert.digest, self._split(expert)[0])
+        self._lora.put([group[0].digest for group in groups], [len(group) for group in groups])
+
+    def _is_plain(self, expert: Callee) -> bool:
+        """Whether `expert` is LoRA on linear layers alone; reads no weights."""
+        form = expert.form if isinstance(expert, Adapter) else None
+        return form is not None and form.kinds <= SUMMABLE and all(map(self._lora.takes, module_sizes(form)))
+
+    def _split(self, expert: Callee) -> tuple[dict[str, LowRank], dict[str, WeightChange]]:
+        """The changes that stand beside the weights, and those that are written into them, by weight."""
+        beside: dict[str, LowRank] = {}
+        written: dict[str, WeightChange] = {}
+        for name, change in changes_of(expert).items():
+            if isinstance(change, LowRank) and change.magnitude is None and self._lora.takes(name):
+                beside[name] = change
+            else:
+                written[name] = change
+        return beside, written
+
+    def _load(self, expert: Checkpoint) -> None:
+        """The weights of a whole checkpoint in place of the base's."""
+        if expert.digest == self._written:
             return
+        self._written = _UNFINISHED
+        self._replaced = True
+        self._tie_again()
+        self._replace(expert.tensors())
+        self._written = expert.digest
+
+    def _write(self, expert: Callee) -> None:
+        """The base's own weights, but for those changes of `expert` that do not stand beside them."""
+        self._written = _UNFINISHED
         if self._replaced:
             found = shards.tensors_in(self._folder).items()
             self._replace((name, stored.kind, stored.whole()) for name, stored in found)
             self._replaced = False
-        changes = changes_of(expert)
+        changes = self._split(expert)[1]
         if not self._untied and changes.keys() & self._tied:
             self._untie()
         if self._untied and (both := [change for name, change in changes.items() if isinstance(change, ReplacedRows)]):
@@ -295,7 +377,7 @@ class TransformersEngine:
                 weight = weights[name].data
                 own = self._own.setdefault(name, weight.clone())
                 weight.copy_(self._changed(own, changes[name]) if name in changes else own)
-        self._present = expert.digest
+        self._written = "" if self._is_plain(expert) else expert.digest
 
     def _changed(self, own: torch.Tensor, change: WeightChange) -> torch.Tensor:
         """The weight that `change` makes of the base's `own`, computed in float32."""
