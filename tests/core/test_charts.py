@@ -64,6 +64,7 @@ def test_a_sparkline_has_a_character_a_value() -> None:
     assert sparkline([0.0, None, 0.5, 1.0]) == "▁ ▅█"
     assert sparkline([]) == ""
     assert sparkline([2.0, 2.0]) == "██"  # from zero, not from the least
+    assert sparkline([0.0] + [1.0] * 60, 10) == "▁█████████"  # a long run shows its start
 
 
 def drawn(points: list[Point], labelled: bool = True) -> ET.Element:

@@ -23,6 +23,7 @@ from hswarm.methods.growth.races import promise, question_order, rungs, survivor
 from hswarm.methods.growth.scoreboard import Scoreboard
 from hswarm.methods.growth.terms import Term, mixed, pure
 from hswarm.session.evaluator import Evaluator
+from hswarm.session.records import HistoryEntry
 from hswarm.tasks.task import Example
 from tests.methods.bench import bench, question
 
@@ -284,6 +285,24 @@ def test_a_budget_is_kept_and_used(calls: int) -> None:
     findings = search.go()
     assert evaluator.budget.ledger.generated <= calls
     assert not np.isnan(evaluator.seen(findings.best).utility)
+
+
+def test_it_ends_when_nothing_new_can_be_asked_all_questions() -> None:
+    search, evaluator = grown(6, budget={"calls": 400})
+    lines: list[HistoryEntry] = []
+    search._checkpointer.keep = lambda entry, tensors, state, best: lines.append(entry)  # type: ignore[method-assign]
+    assert search.go().stopped.keys() == {"budget"}
+    left = [400 - entry.calls.generated for entry in lines if entry.growth and not entry.growth.asked]
+    assert left[-1] < len(evaluator.dev) <= min(left[:-1])
+
+
+def test_the_model_keeps_no_rows_of_candidates_of_old() -> None:
+    model = Model(EXPERTS, 6)
+    model.fit({Term.of(pure(0)): np.ones(4)})
+    for first in range(EXPERTS):
+        pairs = [Term.of(pure(first), [Term.of(pure(i))]) for i in range(EXPERTS)]
+        model.sample(pairs, 2, np.random.default_rng(0))
+    assert set(model._rows) == {Term.of(pure(0)), *pairs}
 
 
 def test_roles_and_weights_alone() -> None:

@@ -93,4 +93,4 @@ def _run_cells(run: Run) -> tuple[str, ...]:
     dev = str(report.dev) if report else f"{best[-1]:.3f}" if best else "-"
     name = report.task if report else run.recipe.task.name or Path(run.recipe.task.path).name
     test = str(report.test or "-") if report else "-"
-    return run.state, printable(name), str(len(history)), sparkline(best[-20:]), dev, test
+    return run.state, printable(name), str(len(history)), sparkline(best, 20), dev, test

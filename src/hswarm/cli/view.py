@@ -20,8 +20,6 @@ from hswarm.runs.progress import Progress
 from hswarm.runs.schema import Report, spoken_step
 from hswarm.session.records import HistoryEntry
 
-_SPARKS = 40  # iterations that a sparkline shows
-
 
 class _Bars(Bars):
     """Bars with lines of text below."""
@@ -97,7 +95,7 @@ class View(Progress):
         stalled = sum(value == self._best[-1] for value in self._best) - 1
         step = spoken_step(entry.best.step)
         best = f"best on dev {self._best[-1]:.3f}, found at {step}; {stalled} iterations without a new one"
-        self._bars.lines = (sparkline(self._best[-_SPARKS:]), best, *cost_so_far(entry).values())
+        self._bars.lines = (sparkline(self._best), best, *cost_so_far(entry).values())
 
     def _left(self) -> str:
         """Time left at most, from the pace so far: reuse and an early end shorten it."""
@@ -131,7 +129,7 @@ def print_run(run: Run, json: str | None = None) -> None:
         for line in warnings(None, history):
             console.print(f"warning: {line}")
     if history:
-        console.print(f"best by iteration: {sparkline([entry.best.utility for entry in history[-_SPARKS:]])}")
+        console.print(f"best by iteration: {sparkline([entry.best.utility for entry in history])}")
     console.print(f"run: {run.path}", soft_wrap=True)
 
 

@@ -116,8 +116,13 @@ def projected(trail: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64]
     return places.reshape(*stacked.shape[:2], 2), (float(variance[0]), float(variance[1]))
 
 
-def sparkline(values: Sequence[float | None]) -> str:
-    """One character a value, on a scale from 0 to 1, or wider if a value lies outside; a space where there is none."""
+def sparkline(values: Sequence[float | None], width: int = 40) -> str:
+    """A character a value, on a scale from 0 to 1, or wider if a value lies outside; a space where there is none.
+
+    Of more than `width` values as many are shown, evenly spaced, the first and the last among them.
+    """
+    if len(values) > width:
+        values = [values[round(i * (len(values) - 1) / (width - 1))] for i in range(width)]
     known = [value for value in values if value is not None]
     low, high = min([0.0, *known]), max([1.0, *known])
     return "".join(" " if v is None else _SPARKS[round((v - low) / (high - low) * (len(_SPARKS) - 1))] for v in values)

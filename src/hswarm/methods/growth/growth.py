@@ -137,6 +137,11 @@ class Search:
         return max(1, self._settings.patience // 5)
 
     @property
+    def _least(self) -> int:
+        """Calls that a term takes which was not tried yet: one node on all questions."""
+        return self._evaluator.calls(1, self._lead.questions)
+
+    @property
     def batch(self) -> int:
         """Terms that a generation tries: as many as fill the engine's batch on the first rung, if the budget is large
         enough for forty such generations; 32 at least."""
@@ -283,7 +288,7 @@ class Search:
             return
         if self._lead.whole and self._lead.perfect:
             self._ended = "perfect"
-        elif self._board.spent or (self._lead.whole and self._board.remaining < self._settings.rung):
+        elif self._board.spent or (self._lead.whole and self._board.remaining < self._least):
             self._ended = "budget"
         elif self._lead.whole and self._lead.stalled >= self._settings.patience:
             self._ended = "patience"

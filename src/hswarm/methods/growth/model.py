@@ -48,6 +48,7 @@ class Model:
     misfit: float = 0.01
     prior: float = 0.15
     _rows: dict[Term, Array] = field(default_factory=dict)
+    _known: list[Term] = field(default_factory=list)
     _mean: Array = field(init=False)
     _root: Array = field(init=False)  # the Cholesky factor of the posterior's precision
 
@@ -56,7 +57,7 @@ class Model:
         self._mean, self._root = np.zeros(size), np.eye(size) / self.prior
 
     def rows(self, terms: Sequence[Term]) -> Array:
-        """Features, shape (terms, features); each term's are worked out once."""
+        """Features, shape (terms, features). Those of the terms with scores and of the last sample are kept."""
         for term in terms:
             if term not in self._rows:
                 self._rows[term] = features(term, self.experts, self.nodes)
@@ -67,6 +68,7 @@ class Model:
         known = [term for term, row in scores.items() if np.isfinite(row).any()]
         if not known:
             return
+        self._known = known
         means = np.array([np.nanmean(scores[term]) for term in known])
         counts = np.array([np.isfinite(scores[term]).sum() for term in known])
         weights = 1 / (self.noise / counts + self.misfit)
@@ -84,4 +86,6 @@ class Model:
     def sample(self, terms: Sequence[Term], draws: int, rng: np.random.Generator) -> Array:
         """Scores under so many weights drawn from the posterior, shape (terms, draws)."""
         noise = np.linalg.solve(self._root.T, rng.standard_normal((len(self._mean), draws)))
-        return self.rows(terms) @ (self._mean[:, None] + noise)
+        rows = self.rows(terms)
+        self._rows = {term: self._rows[term] for term in (*self._known, *terms) if term in self._rows}
+        return rows @ (self._mean[:, None] + noise)

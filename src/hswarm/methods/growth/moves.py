@@ -28,7 +28,7 @@ class Moves:
     """All moves over `experts` experts up to `nodes` nodes.
 
     `groups` are the positions of experts whose weights can be added (none: no blends); `shares` is what a blend gives
-    to the other expert. Neighbours of a term are worked out once.
+    to the other expert. Neighbours of a term are kept while it is in the elite.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class Moves:
     def around(self, elite: Sequence[Term]) -> list[Move]:
         """The neighbours of all terms of `elite`, each once, by the first move that leads there."""
         found: dict[Term, Move] = {}
+        before, self._known = self._known, {}
         for term in elite:
-            if term not in self._known:
-                self._known[term] = [move for move in self._alone(term) if move.term.size <= self._nodes]
+            self._known[term] = before.get(term) or [m for m in self._alone(term) if m.term.size <= self._nodes]
             for move in self._known[term]:
                 found.setdefault(move.term, move)
         if self._roles:
