@@ -67,11 +67,28 @@ def write_text(path: Path, content: str) -> None:
 def read_json(path: Path, what: str) -> Any:
     """The content of a JSON file; `what` names it in the error."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
     except FileNotFoundError as fault:
         raise RunError(f"expected {what} at {path.parent}: {path.name} is missing") from fault
     except (OSError, ValueError, RecursionError) as fault:
         raise RunError(f"{path} cannot be read: {fault}") from fault
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """ValueError for a name that stands twice: which of the two counts would depend on who reads it."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)[:100]!r} stands twice in one object")
+    return made
+
+
+def check_text(content: object) -> None:
+    """ValueError if a text in `content`, of JSON, holds half a character (a lone surrogate): nothing could send it."""
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as fault:
+        raise ValueError("a text holds half a character (a lone surrogate)") from fault
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Array], metadata: dict[str, str] | None = None) -> None:

@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -17,6 +19,7 @@ from hswarm.config.recipe import Recipe, read_recipe, varied
 from hswarm.errors import HSwarmError, RunError
 from hswarm.experts.fingerprint import base_hashes
 from hswarm.experts.pool import read_expert
+from hswarm.plots.graph import graph_svg
 from hswarm.system.load import load
 
 
@@ -101,28 +104,90 @@ LIES = {
     "a temperature too small for arithmetic": ("sampling", {"temperature": 1e-320}),
     "a share of nothing": ("sampling", {"top_p": -1.0}),
     "no tokens": ("sampling", {"max_new_tokens": 0}),
+    "a reply without end": ("sampling", {"max_new_tokens": 10**9}),
+    "a temperature without end": ("sampling", {"temperature": float("inf")}),
+    "half a character": ("prompts", {"instruction": "\ud800"}),
+    "seeds of words": ("seeds", ["a"] * 4),
+    "seeds of 400 digits": ("seeds", [10**400] * 4),
+    "a base that is a list": ("base", ["toy"]),
+    "numbers as nodes": ("nodes", [1, 2, 3, 4]),
+    "an expert without a name": ("nodes", [{"expert": None, "folder": "step-0", "digest": "0"}] * 4),
+    "a vote named by a list": ("nodes", [{"expert": [1], "vote": True}] * 4),
+    "a name without end": ("nodes", [{"expert": "x" * 10**6, "folder": "step-0", "digest": "0"}] * 4),
     "a list as instruction": ("prompts", {"instruction": ["a"]}),
     "an engine that is none": ("engine", {"name": "toy", "batch": "all"}),
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_a_system_that_lies_is_refused_before_anything_is_built(bundle: Path, lie: str) -> None:
-    (bundle / "manifest.json").unlink()
-    description = json.loads((bundle / "system.json").read_text())
-    key, value = LIES[lie]
-    (bundle / "system.json").write_text(json.dumps(description | {key: value}))
+def test_a_system_that_lies_is_refused_before_anything_is_built(made: Path, tmp_path: Path) -> None:
+    description = json.loads((made / "system.json").read_text())
+    for lie, (key, value) in LIES.items():
+        folder = Path(shutil.copytree(made, tmp_path / lie))
+        (folder / "manifest.json").unlink()
+        (folder / "system.json").write_text(json.dumps(description | {key: value}))
     code = (
         "import resource, sys, hswarm\n"
         "base = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "from hswarm.system.load import load\n"
         "resource.setrlimit(resource.RLIMIT_AS, (base + 1_000_000_000,) * 2)\n"
-        "try: load(sys.argv[1])\n"
-        "except hswarm.HSwarmError as fault: print(fault)\n"
+        "for folder in sys.argv[1:]:\n"
+        "    try: load(folder)\n"
+        "    except hswarm.HSwarmError as fault: print(fault)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(bundle)], capture_output=True, text=True, timeout=60)
+    folders = [str(tmp_path / lie) for lie in LIES]
+    done = subprocess.run([sys.executable, "-c", code, *folders], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "is not a system as hswarm writes it" in done.stdout
+    told = done.stdout.splitlines()
+    for line, folder in zip(told, folders, strict=True):
+        assert line.startswith(f"{folder}/system.json is not a system as hswarm writes it: ")
+        assert len(line) < 1000
+
+
+def test_ten_thousand_nodes_take_no_longer_than_their_number(bundle: Path) -> None:
+    (bundle / "manifest.json").unlink()
+    description = json.loads((bundle / "system.json").read_text())
+    size = 10_000
+    edges = [[i, i + 1] for i in range(size - 1)]
+    many = {"topology": {"size": size, "edges": edges}, "nodes": [description["nodes"][0]] * size}
+    (bundle / "system.json").write_text(json.dumps(description | many))
+    began = time.process_time()
+    system = load(bundle)
+    assert graph_svg(system.topology, system.assignment).count("<rect") == size
+    assert time.process_time() - began < 10  # half a minute, if it grew with the square
+
+
+@pytest.mark.parametrize("name", ["../../../outside", "/tmp/outside", "a/b", "..", "\x1b[31mred\n| `b` <b>", " . "])
+def test_a_strangers_names_are_text_wherever_they_go(bundle: Path, tmp_path: Path, name: str) -> None:
+    (bundle / "manifest.json").unlink()
+    description = json.loads((bundle / "system.json").read_text())
+    for node in description["nodes"]:
+        node["expert"] = name
+    (bundle / "system.json").write_text(json.dumps(description))
+    before = sorted(tmp_path.iterdir())
+    export_bundle(open_source(bundle), tmp_path / "out")
+    assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "out"])
+    assert {path.parent.parent for path in (tmp_path / "out").glob("experts/*/*")} == {tmp_path / "out/experts"}
+    assert load(tmp_path / "out").assignment == [Path(name).name if name[0] == "/" else name] * 4
+    ElementTree.fromstring((tmp_path / "out/graph.svg").read_text())
+    card = (tmp_path / "out/README.md").read_text()
+    assert "\x1b" not in card
+    assert "<b>" not in card.partition("```mermaid")[0] + card.rpartition("```")[2]
+
+
+def test_a_key_that_stands_twice_is_refused(bundle: Path) -> None:
+    (bundle / "manifest.json").unlink()
+    text = (bundle / "system.json").read_text()
+    (bundle / "system.json").write_text(text.replace('"base":', '"base": "another", "base":', 1))
+    with pytest.raises(RunError, match="'base' stands twice"):
+        load(bundle)
+
+
+@pytest.mark.parametrize("recipe", [b"= ][", b"a = " + b"9" * 6000, b"a = " + b"[" * 50_000, b"\xff"])
+def test_a_bundles_recipe_is_toml(bundle: Path, recipe: bytes) -> None:
+    (bundle / "manifest.json").unlink()
+    (bundle / "recipe.toml").write_bytes(recipe)
+    with pytest.raises(RunError, match="cannot be read as TOML"):
+        open_source(bundle)
 
 
 def test_an_expert_is_read_once_at_however_many_nodes(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

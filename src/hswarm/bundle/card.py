@@ -8,6 +8,7 @@ import yaml
 
 from hswarm.bundle.package import RECIPE, Source
 from hswarm.plots.graph import graph_mermaid
+from hswarm.report.render import inline
 from hswarm.runs.schema import Report, Summary
 
 _LIBRARY = {"bundle": "hswarm", "adapter": "peft", "merged": "transformers"}
@@ -17,7 +18,7 @@ def model_card(source: Source, hashes: Mapping[str, Mapping[str, str]], form: st
     """The text of README.md. `form` is "bundle", "adapter" or "merged"."""
     parts = [
         f"---\n{yaml_text(_data(source, form))}---",
-        f"# {source.name}",
+        f"# {inline(source.name)}",
         _what(source, form),
         _usage(source, form),
         *([_scores(source.report)] if source.report else []),
@@ -78,7 +79,7 @@ def _what(source: Source, form: str) -> str:
         )
     )
     kind = "a merged model" if form == "merged" else f"a plain PEFT adapter of `{system.base}`"
-    return f"The one expert, `{system.assignment[0]}`, of a system found by hswarm, as {kind}.{lone}"
+    return f"The one expert, {inline(system.assignment[0])}, of a system found by hswarm, as {kind}.{lone}"
 
 
 def _usage(source: Source, form: str) -> str:
@@ -116,9 +117,9 @@ def _usage(source: Source, form: str) -> str:
 def _scores(report: Report) -> str:
     rows = [["system", "dev (searched)", "test"]]
     single = report.best_single
-    for name, row in (("found system", report), (f"best single expert ({single.expert})", single)):
+    for name, row in (("found system", report), (f"best single expert ({inline(single.expert)})", single)):
         rows.append([name, _score(row.dev), _score(row.test)])
-    text = f"## Scores\n\nTask `{report.task}`, mean score with 95 % bootstrap interval.\n\n{_table(rows)}"
+    text = f"## Scores\n\nTask {inline(report.task)}, mean score with 95 % bootstrap interval.\n\n{_table(rows)}"
     if gain := report.gain_on_test:
         low, high = gain.ci
         text += (
@@ -142,7 +143,7 @@ def _graph(source: Source) -> str:
     for node, expert in enumerate(system.nodes):
         reads = ", ".join(str(heard + 1) for heard in system.topology.predecessors(node)) or "the question only"
         mark = " (answers)" if node == system.topology.sink else ""
-        rows.append([f"{node + 1}{mark}", expert.name, reads, f"`{expert.digest[:16]}`"])
+        rows.append([f"{node + 1}{mark}", inline(expert.name), reads, f"`{expert.digest[:16]}`"])
     return (
         f"## Topology\n\n{_code('mermaid', graph_mermaid(system.topology, system.assignment).strip())}"
         f"\n\n{_table(rows)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from hswarm import io
 from hswarm.bundle.questions import Question, questions_of_run, read_questions
 from hswarm.core.topology import Topology
-from hswarm.errors import HSwarmError
+from hswarm.errors import HSwarmError, RunError
 from hswarm.experts.expert import Node
 from hswarm.records import checked
 from hswarm.runs.directory import Run
@@ -53,11 +54,34 @@ def open_source(path: str | Path, base: str = "") -> Source:
             _pool_single(run, system, report),
             questions_of_run(run),
         )
-    told = folder / "report.json"
-    report = checked(io.read_json(told, "a report"), Report, told) if told.is_file() else None
-    recipe = (folder / RECIPE).read_text(encoding="utf-8") if (folder / RECIPE).is_file() else ""
+    report = _report(folder / "report.json")
+    recipe = _recipe(folder / RECIPE)
     single = load(folder / SINGLE, base) if (folder / SINGLE).is_dir() else None
     return Source(folder.resolve().name, system, report, recipe, single, read_questions(folder))
+
+
+def _report(path: Path) -> Report | None:
+    """RunError if it is there and is none."""
+    if not path.is_file():
+        return None
+    content = io.read_json(path, "a report")
+    try:
+        io.check_text(content)
+    except ValueError as fault:
+        raise RunError(f"{path} cannot be read: {fault}") from fault
+    return checked(content, Report, path)
+
+
+def _recipe(path: Path) -> str:
+    """The text, "" if there is none. RunError if it is no TOML; it is not opened as a recipe, which may name code."""
+    if not path.is_file():
+        return ""
+    try:
+        text = path.read_text(encoding="utf-8")
+        tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as fault:
+        raise RunError(f"{path} cannot be read as TOML: {fault}") from fault
+    return text
 
 
 def _pool_single(run: Run, system: System, report: Report | None) -> System | None:

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TypedDict
 
 from hswarm.plots.graph import graph_svg
@@ -74,17 +75,18 @@ class Topology:
     def stages(self) -> tuple[tuple[int, ...], ...]:
         """Nodes by the longest path that leads to them: those of one stage can answer in parallel."""
         waiting = [len(heard) for heard in self._predecessors]
+        readers: list[list[int]] = [[] for _ in range(self.size)]
+        for u, v in self.edges:
+            readers[u].append(v)
         stage = [node for node in range(self.size) if not waiting[node]]
         stages = []
         while stage:
             stages.append(tuple(stage))
-            spoken = set(stage)
             freed = []
-            for u, v in sorted(self.edges):
-                if u in spoken:
-                    waiting[v] -= 1
-                    if not waiting[v]:
-                        freed.append(v)
+            for v in chain.from_iterable(readers[u] for u in stage):
+                waiting[v] -= 1
+                if not waiting[v]:
+                    freed.append(v)
             stage = sorted(freed)
         return tuple(stages)
 

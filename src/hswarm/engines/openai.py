@@ -191,6 +191,7 @@ def _completion(reply: ChatCompletion) -> Completion:
         raise _GivenUp("a reply was filtered by its server")
     spent = [getattr(usage, f"{kind}_tokens", 0) for kind in ("prompt", "completion")]
     read, written = (count if isinstance(count, int) else 0 for count in spent)
+    text = text.encode(errors="replace").decode()  # half a character could not be sent on
     return Completion(text.strip(), "length" if finish == "length" else "stop", read, written)
 
 

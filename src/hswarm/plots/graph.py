@@ -67,8 +67,10 @@ def _places(topology: Graph) -> list[tuple[float, float]]:
         successors[u].append(v)
     for node in reversed(topology.order):
         column[node] = max((column[v] + 1 for v in successors[node]), default=0)
-    for k in range(1, max(column) + 1):
-        members = [node for node in range(topology.size) if column[node] == k]
+    columns: list[list[int]] = [[] for _ in range(max(column) + 1)]
+    for node, k in enumerate(column):
+        columns[k].append(node)
+    for members in columns[1:]:
         members.sort(key=lambda n: (sum(heights[v] for v in successors[n]) / len(successors[n]), n))
         for row, node in enumerate(members):
             heights[node] = row - (len(members) - 1) / 2
@@ -119,4 +121,5 @@ def _spoken(topology: Graph, labels: Sequence[str]) -> str:
 
 
 def _at(texts: Sequence[str], node: int) -> str:
-    return texts[node] if node < len(texts) else ""
+    """The text of `node`, "" for none; XML knows no control characters."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in texts[node]) if node < len(texts) else ""

@@ -73,7 +73,7 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
         finalize=lambda value: value if isinstance(value, Markup) else _clean(value),
     )
-    made.filters.update(inline=_inline, fenced=_fenced, three=_three, signed=_signed, tried=tried, address=_address)
+    made.filters.update(inline=inline, fenced=_fenced, three=_three, signed=_signed, tried=tried, address=_address)
     made.globals["style"] = lambda: Markup(made.get_template("report.css").render())
     return made
 
@@ -87,9 +87,9 @@ def _clean(value: Any) -> Any:
     )
 
 
-def _inline(value: Any) -> str:
+def inline(value: Any) -> str:
     """Text that Markdown shows as it is, on one line."""
-    line = " ".join(str(value).split())
+    line = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(str(value).split()))
     return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", escape(line, quote=False)).replace("://", ":&#47;/")
 
 

@@ -40,6 +40,7 @@ def load(path: str | Path, base: str = "") -> System:
     if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
         raise RunError(f"{folder}: format {content['format']}, this hswarm reads {FORMAT}")
     try:
+        io.check_text(content)
         return _system(folder, SystemRecord.model_validate(content), base)
     except ValidationError as fault:
         told = first_fault(fault)

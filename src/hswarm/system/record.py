@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
@@ -10,6 +11,8 @@ from hswarm.core.topology import Topology
 from hswarm.engines.base import LEAST, EngineSettings, Sampling
 from hswarm.prompts import Prompts
 from hswarm.records import Record
+
+_TOKENS = 1_000_000  # of a reply
 
 
 class Graph(Record):
@@ -28,7 +31,7 @@ class Graph(Record):
 class ExpertRecord(Record):
     """An expert by name: its folder below experts/, the digest of what is there, its base where that is its own."""
 
-    expert: str
+    expert: str = Field(min_length=1, max_length=200)
     folder: str = ""
     digest: str = ""
     base: str = ""
@@ -57,10 +60,10 @@ class SystemRecord(Record):
     topology: Graph
     nodes: list[NodeRecord]
     prompts: Prompts
-    base: str
+    base: str = Field(max_length=4096)
     engine: EngineSettings
     sampling: Sampling
-    seeds: list[int] = Field(default_factory=list)
+    seeds: list[Annotated[int, Field(ge=-(2**63), lt=2**63)]] = Field(default_factory=list)
     hashes: dict[str, dict[str, str]] = Field(default_factory=dict)
     early_exit: JsonValue = None  # of systems of earlier versions
 
@@ -68,13 +71,13 @@ class SystemRecord(Record):
     @classmethod
     def _can_be_drawn(cls, made: Sampling) -> Sampling:
         if (
-            made.max_new_tokens < 1
-            or not (made.temperature == 0 or made.temperature >= LEAST)
+            not 1 <= made.max_new_tokens <= _TOKENS
+            or not (made.temperature == 0 or LEAST <= made.temperature < math.inf)
             or not LEAST <= made.top_p <= 1
         ):
             raise ValueError(
-                f"expected at least 1 new token, temperature 0 or at least {LEAST:g} and top_p between {LEAST:g} and "
-                f"1, got {made.max_new_tokens}, {made.temperature:g} and {made.top_p:g}"
+                f"expected 1 to {_TOKENS} new tokens, temperature 0 or at least {LEAST:g} and top_p between {LEAST:g} "
+                f"and 1, got {made.max_new_tokens:g}, {made.temperature:g} and {made.top_p:g}"
             )
         return made
 

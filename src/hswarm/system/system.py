@@ -8,6 +8,7 @@ described in `system.json` alone.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -27,6 +28,7 @@ from hswarm.system.rules import Vote
 from hswarm.tasks.task import Example
 
 FORMAT = 1
+_LONGEST = 100  # characters of a folder's name
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,12 +145,18 @@ class System:
 
 
 def _folder_names(experts: Sequence[Expert]) -> dict[str, str]:
-    """Digest -> folder name: the expert's name, with a number where different weights share it."""
+    """Digest -> folder name: the expert's name, with a number where different weights share it.
+
+    A name may be a stranger's: what cannot be part of a folder's name everywhere becomes "-".
+    """
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for expert in experts:
         if expert.digest not in names:
-            name, number = expert.name, 2
-            while name in names.values():
-                name, number = f"{expert.name}-{number}", number + 1
+            plain = re.sub(r"[^\w .+=@,()-]", "-", expert.name)[:_LONGEST].strip(" .") or "expert"
+            name, number = plain, 2
+            while name in taken:
+                name, number = f"{plain}-{number}", number + 1
             names[expert.digest] = name
+            taken.add(name)
     return names
