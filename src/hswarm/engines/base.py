@@ -19,6 +19,7 @@ from hswarm.registry import Part, Room
 engine = Room("engines", "hswarm.engines", "engine", Part)
 
 
+_USUAL = 32  # prompts at a time
 LEAST = 1e-4  # of temperature (or 0) and top_p: smaller values give NaN in 16 or 32 bits
 
 
@@ -132,8 +133,8 @@ class EngineSettings:
     """Number format of the weights."""
     device: str = "auto"
     """Where models run: "auto", "cpu", "cuda", "cuda:1", "mps" ..."""
-    batch: Annotated[int, Ge(1)] = 32
-    """Prompts computed at a time."""
+    batch: Annotated[int, Ge(1)] | Literal["auto"] = _USUAL
+    """Prompts computed at a time; "auto": as many as fit into free memory (transformers; other engines take 32)."""
     prefix_cache: Literal["batch", "run"] = "batch"
     """openvino, vllm: a shared prefix is computed once within a "batch", so that a reply depends on its batch alone, or
     over the whole "run": faster, but repeated bit for bit only if nothing is interrupted."""
@@ -156,6 +157,8 @@ class EngineSettings:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", self.device):
             raise ValueError(f"device must be 'auto', 'cpu', 'cuda', 'cuda:1', 'mps' or 'xpu', got '{self.device}'")
+        if self.batch != "auto" and not (isinstance(self.batch, int) and self.batch >= 1):
+            raise ValueError(f"batch must be a whole number of at least 1, or 'auto', got {self.batch!r}")
         if not isinstance(self.devices, str):
             object.__setattr__(self, "devices", tuple(self.devices))  # a list where it was read from JSON
         if self.devices and self.cluster:
@@ -165,6 +168,11 @@ class EngineSettings:
         if self.workers and not self.cluster:
             raise ValueError(f"workers is a number of actors on a cluster, got {self.workers}")
         check_ranges(self)
+
+    @property
+    def usual_batch(self) -> int:
+        """Prompts at a time where memory does not decide."""
+        return _USUAL if self.batch == "auto" else self.batch
 
     def alone(self) -> EngineSettings:
         """The same engine in one process: the settings that a worker opens and that a system is saved with."""

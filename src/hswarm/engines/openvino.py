@@ -86,7 +86,7 @@ class OpenVINOEngine:
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """One expert and one sampling a batch, prompts with the same prefix side by side."""
-        return group_batches(requests, self._settings.batch, lambda request: request.prompt)
+        return group_batches(requests, self._settings.usual_batch, lambda request: request.prompt)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         def reply(batch: list[int]) -> list[Completion]:
@@ -152,9 +152,9 @@ class OpenVINOEngine:
             places[f"base_model.model.{module}.lora_B.weight"] = np.zeros((rows, 1), np.float32)
         scheduler = genai.SchedulerConfig()
         scheduler.enable_prefix_caching = True
-        scheduler.max_num_seqs = self._settings.batch
+        scheduler.max_num_seqs = self._settings.usual_batch
         scheduler.max_num_batched_tokens = _STEP_TOKENS
-        tokens = max(_LEAST_TOKENS, self._settings.batch * _TOKENS)
+        tokens = max(_LEAST_TOKENS, self._settings.usual_batch * _TOKENS)
         if self._settings.prefix_cache == "run":  # keep the blocks computed before
             size = self._shape["cache_values"] * (4 if self._dtype == "float32" else 2)
             tokens = max(tokens, _KEPT_BYTES // size)

@@ -51,6 +51,7 @@ try:
 
     from hswarm.engines.grouped_lora import GroupedLora
     from hswarm.engines.logits import JsonMask, Recorder, guided
+    from hswarm.engines.memory import batch_size, free_memory, prompt_bytes
     from hswarm.engines.token_ensemble import FusedReply
 except ImportError as missing:
     raise MissingExtra("engine 'transformers'", "cpu", "gpu") from missing
@@ -146,22 +147,39 @@ class TransformersEngine:
         An expert's full batches are its own. What is left of each is never split, and the largest of it come first, so
         that experts of a batch have about equally many rows.
         """
+        size = self._fitting(requests) if self._batch == "auto" else self._batch
         whole: list[list[int]] = []
         left: dict[str, list[list[int]]] = {}
-        for batch in group_batches(requests, self._batch, lambda request: (-len(request.prompt), request.prompt)):
+        for batch in group_batches(requests, size, lambda request: (-len(request.prompt), request.prompt)):
             first = requests[batch[0]]
-            shares = len(batch) < self._batch and self._is_beside(first.expert)
+            shares = len(batch) < size and self._is_beside(first.expert)
             (left.setdefault(first.sampling.text(), []) if shares else whole).append(batch)
         for groups in left.values():
             groups.sort(key=lambda batch: (-len(batch), -len(requests[batch[0]].prompt)))
             made: list[list[int]] = []
             for group in groups:
-                if made and len(made[-1]) + len(group) <= self._batch:
+                if made and len(made[-1]) + len(group) <= size:
                     made[-1] += group
                 else:
                     made.append(group)
             whole += made
         return whole
+
+    def _fitting(self, requests: Sequence[Request]) -> int:
+        """How many of `requests` fit into memory at once, each as long as the longest."""
+        if not requests:
+            return 1
+        longest = max((request.prompt for request in requests), key=len)
+        (prompt,) = self._chat.encode([longest])
+        reply = max(request.sampling.max_new_tokens for request in requests)
+        return batch_size(
+            self._free, prompt_bytes(self._model.config, self._dtype, min(len(prompt), self._chat.context), reply)
+        )
+
+    @cached_property
+    def _free(self) -> int:
+        """Bytes that were free when the first batches were made, so that equal requests always have equal batches."""
+        return free_memory(self._device)
 
     def _is_beside(self, expert: Callee) -> bool:
         """Whether `expert` can stand beside the weights in a batch with others."""
