@@ -170,11 +170,9 @@ class TransformersEngine:
         if not requests:
             return 1
         longest = max((request.prompt for request in requests), key=len)
-        (prompt,) = self._chat.encode([longest])
+        length = int(min(len(self._chat.encode([longest])[0]), self._chat.context))
         reply = max(request.sampling.max_new_tokens for request in requests)
-        return batch_size(
-            self._free, prompt_bytes(self._model.config, self._dtype, min(len(prompt), self._chat.context), reply)
-        )
+        return batch_size(self._free, prompt_bytes(self._model.config, self._dtype, length, reply))
 
     @cached_property
     def _free(self) -> int:
