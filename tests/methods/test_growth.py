@@ -159,6 +159,15 @@ def test_the_model_learns_an_order_and_proposes_it() -> None:
     assert best_terms({good: np.ones(1), bad: np.ones(30)}, None, 1) == [bad]
 
 
+def test_the_lucky_of_few_questions_are_not_built_upon() -> None:
+    """A term that a race dropped after four right answers is not among the best while others were asked more."""
+    lucky, asked = [[Term.of(pure(i), [Term.of(pure(root))]) for i in range(3)] for root in (0, 1)]
+    rows = {term: np.ones(4) for term in lucky} | {term: np.array([1.0, 0.0] * 8) for term in asked}
+    assert set(best_terms(rows, None, 3, enough=16)) == set(asked)
+    assert set(best_terms(rows, None, 3, enough=4)) == set(lucky)
+    assert set(best_terms(rows, None, 6, enough=16)) == {*asked, *lucky}  # too few were asked more
+
+
 def grown(experts: int = 4, seed: int = 0, **content: object) -> tuple[Search, Evaluator]:
     pool, evaluator = bench(toy_pool(experts), content=content)
     return Search(pool, evaluator, np.random.default_rng(seed)), evaluator

@@ -238,7 +238,7 @@ class Search:
             self._model.fit(guides)
         if not settings.roles and self._first:
             guides = {term: row for term, row in guides.items() if term.topology == self._first.topology}
-        return best_terms(guides, self._model, settings.elite, settings.trust)
+        return best_terms(guides, self._model, settings.elite, settings.trust, self._lead.horizon)
 
     def _announce(self, phase: str, calls: int) -> None:
         """Say that `phase` starts. The calls to come are scaled by how many were asked for a generated one so far."""

@@ -14,16 +14,22 @@ from hswarm.methods.growth.terms import Term
 Array = NDArray[np.float64]
 
 
-def best_terms(scores: Mapping[Term, Array], model: Model | None, count: int, weight: float = 8.0) -> list[Term]:
+def best_terms(
+    scores: Mapping[Term, Array], model: Model | None, count: int, weight: float = 8.0, enough: int = 0
+) -> list[Term]:
     """The `count` best terms by their mean, drawn towards what the model expects as if by `weight` questions.
 
-    Of equals the smaller. Without a model the mean is drawn towards zero.
+    Only terms that were asked `enough` questions stand for election, or fewer where not `count` terms were: of many
+    that a race dropped after four questions some were lucky in all four. Of equals the smaller. Without a model the
+    mean is drawn towards zero.
     """
-    known = [term for term, row in scores.items() if np.isfinite(row).any()]
+    asked = {term: int(np.isfinite(row).sum()) for term, row in scores.items()}
+    enough = min([enough, *sorted(asked.values(), reverse=True)[:count]])
+    known = [term for term, questions in asked.items() if questions >= max(1, enough)]
     sums = np.array([np.nansum(scores[term]) for term in known])
-    asked = np.array([np.isfinite(scores[term]).sum() for term in known])
+    counts = np.array([asked[term] for term in known])
     expected = model.predict(known) if model else np.zeros(len(known))
-    shrunk = np.round((sums + weight * expected) / (asked + weight), 9)
+    shrunk = np.round((sums + weight * expected) / (counts + weight), 9)
     order = sorted(range(len(known)), key=lambda i: (-shrunk[i], known[i].size, i))
     return [known[i] for i in order[:count]]
 
