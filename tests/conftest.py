@@ -10,7 +10,9 @@ os.environ["HSWARM_ALLOW"] = (
 )
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -26,7 +28,7 @@ pytest_plugins = ["tests.faults.breaking"]
 ROOT = Path(__file__).parent.parent
 
 
-def toy_content(**search):
+def toy_content(**search: Any) -> dict[str, Any]:
     """The content of a small toy recipe; keywords change `[search]`."""
     settings = {"method": "hswarm", "nodes": 3, "graphs": 4, "assignments": 4, "iterations": 4, "patience": 4} | search
     return {
@@ -49,7 +51,7 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> Iterator[Any]:
     """A real headless Chromium; not for longer: as long as its loop runs here, no test can start one of its own."""
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -62,7 +64,7 @@ def browser():
 
 
 @pytest.fixture
-def page(browser):
+def page(browser: Any) -> Iterator[Any]:
     """A page that notes console errors and the places it asked; a test says what may be there."""
     opened = browser.new_page()
     opened.faults, opened.addresses = [], set()
@@ -78,10 +80,10 @@ def page(browser):
 class Interrupt(Progress):
     """Breaks off after a number of answered batches, as Ctrl-C would."""
 
-    def __init__(self, after):
+    def __init__(self, after: int) -> None:
         self.after = after
 
-    def advance(self, calls):
+    def advance(self, calls: int) -> None:
         self.after -= 1
         if not self.after:
             raise KeyboardInterrupt

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,14 @@ def has_locks(folder: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+def numbered(name: str, taken: Collection[str]) -> str:
+    """`name`, or the first of name-2, name-3 ... that is not taken."""
+    found, number = name, 2
+    while found in taken:
+        found, number = f"{name}-{number}", number + 1
+    return found
 
 
 def what_is(path: Path) -> str:

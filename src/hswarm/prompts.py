@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hswarm.options import SETTINGS
-from hswarm.tasks.task import Example, Task
+from hswarm.tasks.task import Example, Task, with_choices
 
 _TAGS = r"(?:think|thinking|thought|reasoning|scratchpad|reflection)"
 _OPEN, _CLOSE = rf"(?:<{_TAGS}>|\[THINK\]|◁think▷)", rf"(?:</{_TAGS}>|\[/THINK\]|◁/think▷)"
@@ -169,7 +169,5 @@ def _opens(text: str) -> bool:
 
 
 def _question(example: Example, chunk: str) -> str:
-    lines = [f"Context: {chunk}"] if chunk else []
-    lines.append(f"Question: {example.question.removeprefix('Question: ')}")  # some files say it themselves
-    lines += [f"{letter}: {text}" for letter, text in example.choices.items()]
-    return "\n".join(lines)
+    question = f"Question: {example.question.removeprefix('Question: ')}"  # some files say it themselves
+    return (f"Context: {chunk}\n" if chunk else "") + with_choices(question, example.choices)

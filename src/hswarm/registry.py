@@ -215,6 +215,9 @@ def _inherited(node: ast.ClassDef, body: list[ast.stmt]) -> tuple[Option, ...]:
 
 
 def _text(node: ast.expr | None) -> str:
+    """The source of `node`; of an annotation with limits the type alone."""
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Annotated" and isinstance(node.slice, ast.Tuple):
+        node = node.slice.elts[0]
     return ast.unparse(node) if node else ""
 
 

@@ -5,8 +5,11 @@ difficulty 0.05 can do it. FIRST, SECOND, THIRD are the experts in the planted o
 """
 
 import json
+from pathlib import Path
+from typing import Any
 
 from hswarm.config.recipe import build_recipe
+from hswarm.core.topology import Topology
 from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import toy_pool
 from hswarm.experiments.search import search
@@ -18,7 +21,7 @@ FIRST, SECOND, THIRD = planted_order(3)
 EASY, HARD = 0.05, 0.2
 
 
-def question(*steps, difficulty=HARD):
+def question(*steps: int, difficulty: Any = HARD) -> dict[str, Any]:
     listed = " ".join(map(str, steps))
     return {
         "question": f"toy: steps {listed}; difficulty {' '.join([str(difficulty)] * len(steps))}",
@@ -35,13 +38,13 @@ QUESTIONS = [
 ]
 
 
-def toy_system(topology, experts):
+def toy_system(topology: Topology, experts: list[int]) -> System:
     """Experts by their number in the toy pool."""
     pool = toy_pool(3).experts
     return System(topology, tuple(pool[i] for i in experts), base="toy", engine=EngineSettings("toy"))
 
 
-def hand_run(folder, system, test=QUESTIONS, **sections):
+def hand_run(folder: Path, system: System, test: list[dict[str, Any]] = QUESTIONS, **sections: Any) -> Run:
     """A finished run in which `system` was found. Its dev are the first four questions of `test`."""
     data = folder / "questions.json"
     data.write_text(json.dumps({"dev": QUESTIONS[:4], "test": test}))

@@ -1,6 +1,8 @@
 """The search followed again from its cache, and what turned right on the way."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hswarm.analysis import analyze
 from hswarm.analysis.context import AnalysisContext, Options
 from hswarm.analysis.emergence import _states, followed_questions
 from hswarm.analysis.replay import Replay, Scored
-from hswarm.config.recipe import build_recipe
+from hswarm.config.recipe import Recipe, build_recipe
 from hswarm.errors import RunError
 from hswarm.experiments.search import search
 from hswarm.runs.directory import Run
@@ -20,12 +22,12 @@ from tests.conftest import toy_content
 PAIR = Topology.chain(2)
 
 
-def scored(step, right):
+def scored(step: str, right: list[int]) -> Scored:
     scores = np.array(right, dtype=float)
     return Scored(step, PAIR, ("a", "b"), scores, float(scores.mean()))
 
 
-def test_the_hand_worked_case():
+def test_the_hand_worked_case() -> None:
     """Four questions, two iterations: the second one's best gains the third question and loses the first."""
     followed = Replay(
         (
@@ -50,7 +52,7 @@ def test_the_hand_worked_case():
     "changes",
     [{}, {"steps": ["role"]}, {"steps": ["weight"]}, {"threshold": 0.5, "drop_n": 0.3}],
 )
-def test_a_search_is_followed_without_a_call(tmp_path, changes):
+def test_a_search_is_followed_without_a_call(tmp_path: Path, changes: dict[str, Any]) -> None:
     run = search(build_recipe(toy_content(**changes)), tmp_path / "run")
     (found,) = analyze(run.path, ["emergence"])
     assert found.calls["made"] == 0
@@ -60,7 +62,7 @@ def test_a_search_is_followed_without_a_call(tmp_path, changes):
     assert found.svg.count("<rect") > 3
 
 
-def test_a_search_that_a_budget_ended_is_followed(tmp_path):
+def test_a_search_that_a_budget_ended_is_followed(tmp_path: Path) -> None:
     content = toy_content() | {"budget": {"calls": 300}}
     run = search(build_recipe(content), tmp_path / "run")
     assert "budget" in run.report.stopped
@@ -69,7 +71,7 @@ def test_a_search_that_a_budget_ended_is_followed(tmp_path):
     assert len(found.numbers["steps"]) == len(run.history())
 
 
-def test_the_experts_of_the_found_system_are_there(tmp_path, toy_recipe):
+def test_the_experts_of_the_found_system_are_there(tmp_path: Path, toy_recipe: Recipe) -> None:
     run = search(toy_recipe, tmp_path / "run")
     with AnalysisContext.open(Run.open(run.path), Options()) as subject:
         digests = {expert.digest for expert in subject.replay.experts.values()}
@@ -77,7 +79,7 @@ def test_the_experts_of_the_found_system_are_there(tmp_path, toy_recipe):
         assert set(subject.replay.experts) == set(subject.session.pool.names)
 
 
-def test_what_cannot_be_followed_is_refused(tmp_path):
+def test_what_cannot_be_followed_is_refused(tmp_path: Path) -> None:
     run = hand_run(tmp_path, toy_system(Topology.chain(2), [FIRST, SECOND]))
     lines = [json.loads(line) for line in (run.path / "history.jsonl").read_text().splitlines()]
     lines[0]["role"]["utilities"][0] = 0.123

@@ -1,6 +1,7 @@
 """Collaborative gain, worked out by hand."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hswarm.errors import ConfigError, RunError
 from tests.analysis.hand import FIRST, QUESTIONS, SECOND, hand_run, toy_system
 
 
-def test_gain_of_the_hand_worked_case(tmp_path):
+def test_gain_of_the_hand_worked_case(tmp_path: Path) -> None:
     run = hand_run(tmp_path, toy_system(Topology.chain(2), [FIRST, SECOND]))
     (found,) = analyze(run.path, ["gain"])
     # solved alone by 1, 1, 0, 0 and 3 of three experts; the chain of the first two solves all but the fourth
@@ -29,7 +30,7 @@ def test_gain_of_the_hand_worked_case(tmp_path):
     assert found.tables[0].rows[0] == ("0", "2", "0.500", "0.000", "+0.500")
 
 
-def test_calls_made_are_not_made_again(tmp_path):
+def test_calls_made_are_not_made_again(tmp_path: Path) -> None:
     run = hand_run(tmp_path, toy_system(Topology.chain(2), [FIRST, SECOND]))
     (first,) = analyze(run.path, ["gain"])
     (again,) = analyze(run.path, ["gain"])
@@ -41,7 +42,7 @@ def test_calls_made_are_not_made_again(tmp_path):
     assert "flatter" in dev.says[-1]
 
 
-def test_the_calls_allowed_bound_the_questions(tmp_path):
+def test_the_calls_allowed_bound_the_questions(tmp_path: Path) -> None:
     run = hand_run(tmp_path, toy_system(Topology.chain(2), [FIRST, SECOND]))
     (few,) = analyze(run.path, ["gain"], Options(calls=11))
     assert few.calls["asked"] == 10  # two questions of five calls each
@@ -56,7 +57,7 @@ def test_c_gain_by_hand() -> None:
     assert found.nobody == (0, 2, 0.5, 0.0)
 
 
-def test_c_gain_is_the_weighted_sum_over_buckets():
+def test_c_gain_is_the_weighted_sum_over_buckets() -> None:
     rng = np.random.default_rng(3)
     system, alone = rng.random(200) < 0.6, rng.random((7, 200)) < 0.4
     found = collaborative_gain(system, alone, rng)
@@ -67,7 +68,7 @@ def test_c_gain_is_the_weighted_sum_over_buckets():
         collaborative_gain(system[:5], alone, rng)
 
 
-def test_refusals(tmp_path):
+def test_refusals(tmp_path: Path) -> None:
     run = hand_run(tmp_path, toy_system(Topology.chain(2), [FIRST, SECOND]), QUESTIONS)
     (run.path / "report.json").unlink()
     with pytest.raises(RunError, match="hswarm resume"):
@@ -78,7 +79,7 @@ def test_refusals(tmp_path):
         analysis_names("gian")
 
 
-def test_the_report_shows_what_was_found(tmp_path):
+def test_the_report_shows_what_was_found(tmp_path: Path) -> None:
     run = hand_run(tmp_path, toy_system(Topology.chain(2), [FIRST, SECOND]))
     (found,) = analyze(run.path, ["gain"])
     sly = replace(found, name="sly", title="<script>", says=("a <b>",), svg="<svg onload='x'/>")

@@ -1,6 +1,7 @@
 """Role against weight importance and transfer, worked out by hand."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,17 +15,19 @@ from hswarm.analysis.replay import Replay, Scored
 from hswarm.cli.main import main
 from hswarm.engines.toy import planted_weights, toy_pool
 from hswarm.errors import ConfigError
+from hswarm.runs.directory import Run
 from hswarm.system.system import System
 from tests.analysis.hand import FIRST, SECOND, THIRD, hand_run, question, toy_system
+from tests.known import adapter
 
 TEST = [question(FIRST), question(FIRST, SECOND), question(FIRST, SECOND, THIRD), question(THIRD)]
 
 
 @pytest.fixture
-def found(tmp_path, monkeypatch):
+def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Start: third -> second -> first, of the pool. Found: the planted chain, in which the third expert alone has
     become right on every step; the search that led there is written down by hand."""
-    able = toy_pool(3).experts[THIRD].with_weights(planted_weights(3))
+    able = adapter(toy_pool(3).experts[THIRD]).with_weights(planted_weights(3))
     system = toy_system(Topology.chain(3), [FIRST, SECOND, THIRD])
     system = System(system.topology, (*system.experts[:2], able), base="toy", engine=system.engine)
     run = hand_run(tmp_path, system, TEST)
@@ -37,7 +40,7 @@ def found(tmp_path, monkeypatch):
     return run
 
 
-def test_importance_of_the_hand_worked_case(found):
+def test_importance_of_the_hand_worked_case(found: Run) -> None:
     """Start: the first and the third question (each asks one step) = 2/4. Found roles: all four. Found weights in the
     start's roles: the able third begins, does its first step of each question; then the second and the first. First
     question: done. Second: first by the third expert, second by the second: done. Third question: first, second, then
@@ -50,14 +53,14 @@ def test_importance_of_the_hand_worked_case(found):
     assert "roles add +0.375" in made.says[0]
 
 
-def test_intervals_say_when_it_is_open():
+def test_intervals_say_when_it_is_open() -> None:
     even = np.tile([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], 20)
     shares = importance_of(even)
     assert shares.roles.value == shares.weights.value == 0.5
     assert shares.between.low < 0 < shares.between.high
 
 
-def test_transfer_of_the_hand_worked_case(found, tmp_path):
+def test_transfer_of_the_hand_worked_case(found: Run, tmp_path: Path) -> None:
     """Another task, of one question for all three: only the found graph, with either weights, does it; the start
     with the found weights stops before the third step."""
     data = tmp_path / "other.json"
@@ -74,7 +77,7 @@ def test_transfer_of_the_hand_worked_case(found, tmp_path):
     assert "other.json (2 questions)" in kept["says"][0]
 
 
-def test_what_cannot_be_had_is_told_and_the_rest_done(found, tmp_path):
+def test_what_cannot_be_had_is_told_and_the_rest_done(found: Run, tmp_path: Path) -> None:
     told = []
     names = ["transfer", "gain"]
     made = list(analyze(found.path, names, Options(), refused=lambda name, fault: told.append(name)))

@@ -1,5 +1,6 @@
 """Roles of nodes, worked out by hand; the judge behind the project's own server."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hswarm.analysis.judged import label
 from hswarm.analysis.roles import KINDS, effects, position
 from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe
-from hswarm.engines.base import Completion, EngineSettings
+from hswarm.engines.base import Completion, EngineSettings, Request
 from hswarm.engines.toy import ToyEngine
 from hswarm.experiments.search import search
 from hswarm.experts.remote import RemoteSettings
@@ -28,7 +29,7 @@ TEST = [
 ]
 
 
-def test_roles_of_the_hand_worked_chain(tmp_path):
+def test_roles_of_the_hand_worked_chain(tmp_path: Path) -> None:
     run = hand_run(tmp_path, toy_system(Topology.chain(3), [FIRST, SECOND, THIRD]), TEST)
     (found,) = analyze(run.path, ["roles"])
     shares = [dict(zip(KINDS, row, strict=True)) for row in found.numbers["shares"]]
@@ -55,7 +56,7 @@ def test_roles_of_the_hand_worked_chain(tmp_path):
     assert [row[0] for row in found.tables[1].rows] == ["first", "passes on", "last"]
 
 
-def test_every_kind_and_every_position():
+def test_every_kind_and_every_position() -> None:
     topology = Topology.of(2, [(0, 1)])
     examples = [Example(str(i), "q", "yes") for i in range(5)]
     before, after = ["no", "yes", "no", "no", "no"], ["yes", "no", "no", "maybe", "perhaps"]
@@ -77,15 +78,15 @@ def test_every_kind_and_every_position():
 class Labeller(ToyEngine):
     """A judge that reads what it is asked to label."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(EngineSettings("toy"))
 
-    def generate(self, requests):
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
         said = ["divide" if "first to speak" in r.prompt else "refine" for r in requests]
         return [Completion(f"It helps.\nLabel: {word}", "stop", 1, 1) for word in said]
 
 
-def test_a_judge_labels_the_nodes(tmp_path, monkeypatch):
+def test_a_judge_labels_the_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openai")
     from tests.server.serving import serving
 
@@ -112,7 +113,7 @@ def test_a_judge_labels_the_nodes(tmp_path, monkeypatch):
         ("Not divide.\nLabel: irrelevant", "irrelevant"),
     ],
 )
-def test_labels(reply, found):
+def test_labels(reply: str, found: str) -> None:
     assert label(reply) == found
 
 

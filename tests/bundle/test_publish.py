@@ -37,7 +37,13 @@ def test_a_pushed_system_is_the_one_that_was_found(run: Run, tmp_path: Path) -> 
         card = ModelCard.load(models["me/found"] / "README.md")
         assert {"hswarm", "multi-llm"} <= set(card.data.tags or [])
         assert "hf download me/found --local-dir DIR" in card.text
-        fetch = [Path(sys.executable).with_name("hf"), "download", "me/found", "--local-dir", tmp_path / "there"]
+        fetch = [
+            str(Path(sys.executable).with_name("hf")),
+            "download",
+            "me/found",
+            "--local-dir",
+            str(tmp_path / "there"),
+        ]
         subprocess.run(fetch, env=os.environ | mine, check=True, capture_output=True)
         again = hswarm.load(tmp_path / "there")
         question = "toy 0.0: steps 0 1 2; difficulty 0.2 0.2 0.2"

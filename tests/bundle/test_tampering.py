@@ -17,6 +17,7 @@ from hswarm.bundle.package import open_source
 from hswarm.cli.main import main
 from hswarm.config.recipe import Recipe, read_recipe, varied
 from hswarm.errors import HSwarmError, RunError
+from hswarm.experts.expert import Expert
 from hswarm.experts.fingerprint import base_hashes
 from hswarm.experts.pool import read_expert
 from hswarm.plots.graph import graph_svg
@@ -138,8 +139,8 @@ def test_a_system_that_lies_is_refused_before_anything_is_built(made: Path, tmp_
     done = subprocess.run([sys.executable, "-c", code, *folders], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     told = done.stdout.splitlines()
-    for line, folder in zip(told, folders, strict=True):
-        assert line.startswith(f"{folder}/system.json is not a system as hswarm writes it: ")
+    for line, place in zip(told, folders, strict=True):
+        assert line.startswith(f"{place}/system.json is not a system as hswarm writes it: ")
         assert len(line) < 1000
 
 
@@ -198,7 +199,12 @@ def test_an_expert_is_read_once_at_however_many_nodes(bundle: Path, monkeypatch:
     many = {"topology": {"size": 500, "edges": edges}, "nodes": [one] * 500, "seeds": []}
     (bundle / "system.json").write_text(json.dumps(description | many))
     read: list[Path] = []
-    monkeypatch.setattr("hswarm.system.load.read_expert", lambda path: read.append(path) or read_expert(path))
+
+    def noted(path: Path) -> Expert:
+        read.append(path)
+        return read_expert(path)
+
+    monkeypatch.setattr("hswarm.system.load.read_expert", noted)
     assert load(bundle).topology.size == 500
     assert len(read) == 1
     many["nodes"] = [one] * 499 + [one | {"digest": "0" * 64}]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,14 +14,14 @@ from hswarm.cli.main import main
 from hswarm.cli.parser import parser
 
 
-def run(capsys, *words):
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     status = main(words)
     out, err = capsys.readouterr()
     return status, out, err
 
 
 @pytest.fixture
-def toy_run(tmp_path, root, capsys):
+def toy_run(tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     path = tmp_path / "run"
     words = ["--set", "search.nodes=3", "--set", "task.options.toy.steps=3", "--set", "search.iterations=2"]
     assert main(["search", str(root / "recipes/toy.toml"), *words, "--run", str(path)]) == 0
@@ -30,7 +31,7 @@ def toy_run(tmp_path, root, capsys):
     return path
 
 
-def test_a_run_from_search_to_ask(capsys, tmp_path, toy_run):
+def test_a_run_from_search_to_ask(capsys: pytest.CaptureFixture[str], tmp_path: Path, toy_run: Path) -> None:
     assert run(capsys, "show", str(toy_run))[0] == 0
     question = "toy 0.0: steps 0; difficulty 0.20"
     status, out, _ = run(capsys, "ask", str(toy_run), question, "--trace")
@@ -44,7 +45,9 @@ def test_a_run_from_search_to_ask(capsys, tmp_path, toy_run):
     assert run(capsys, "evaluate", str(toy_run), "--split", "dev", "--scorer", "reference")[0] == 0
 
 
-def test_refusals_exit_2_on_one_line(capsys, tmp_path, root, toy_run):
+def test_refusals_exit_2_on_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, root: Path, toy_run: Path
+) -> None:
     toy, demo = str(root / "recipes/toy.toml"), str(root / "recipes/smollm2.toml")
     (tmp_path / "empty.json").write_text('{"dev": [], "test": []}')
     (tmp_path / "bad.json").write_text('{"dev": [{"question": "q"}], "test": []}')
@@ -79,7 +82,7 @@ def test_refusals_exit_2_on_one_line(capsys, tmp_path, root, toy_run):
     assert not (tmp_path / "new").exists()
 
 
-def test_ctrl_c_leaves_a_resumable_run(tmp_path, root):
+def test_ctrl_c_leaves_a_resumable_run(tmp_path: Path, root: Path) -> None:
     path = tmp_path / "run"
     words = [sys.executable, "-m", "hswarm.cli.main"]
     long = ["--set", "search.iterations=500", "--set", "search.patience=500"]
@@ -96,20 +99,20 @@ def test_ctrl_c_leaves_a_resumable_run(tmp_path, root):
     assert "Traceback" not in err
 
 
-def test_help_is_quick_and_light(root):
+def test_help_is_quick_and_light(root: Path) -> None:
     code = "import sys, hswarm.cli.main as m; m.parser().format_help(); print([x for x in ('torch', 'transformers', 'numpy', 'pydantic') if x in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("command", ["search", "resume", "plan", "evaluate", "ask", "show", "tasks", "experts", "list"])
-def test_every_command_has_help(capsys, command):
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
     with pytest.raises(SystemExit, match="0"):
         parser().parse_args([command, "--help"])
     assert "usage: hswarm" in capsys.readouterr().out
 
 
-def test_plan_ls_tasks_and_experts(capsys, root):
+def test_plan_ls_tasks_and_experts(capsys: pytest.CaptureFixture[str], root: Path) -> None:
     status, out, _ = run(capsys, "plan", str(root / "recipes/paper/nlgraph.toml"))
     assert status == 0
     assert "823,000" in out  # 2,000 alone + 20 x (10 + 10) x 10 x 200 + 21 x 1,000 on test
@@ -124,7 +127,7 @@ def test_plan_ls_tasks_and_experts(capsys, root):
     assert (status, "spelling" in out) == (0, True)
 
 
-def test_debug_shows_the_traceback():
+def test_debug_shows_the_traceback() -> None:
     out = subprocess.run(
         [sys.executable, "-m", "hswarm.cli.main", "--debug", "search", "none.toml"],
         capture_output=True,

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +20,10 @@ from hswarm.config.recipe import read_recipe
 from hswarm.runs.directory import Run
 
 
-def fault(arguments, capsys):
+def fault(arguments: Sequence[Path | str], capsys: pytest.CaptureFixture[str]) -> str:
     """The one line that a mistaken command ends with."""
     try:
-        status = main([str(argument) for argument in arguments])
+        status: object = main([str(argument) for argument in arguments])
     except SystemExit as end:
         status = end.code
     said = capsys.readouterr().err.strip()
@@ -44,7 +46,9 @@ def fault(arguments, capsys):
         (["ask"], "required: RUN, QUESTION; see hswarm ask --help"),
     ],
 )
-def test_near_names_ports_and_what_is_missing(arguments, words, capsys):
+def test_near_names_ports_and_what_is_missing(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert words in fault(arguments, capsys)
 
 
@@ -70,14 +74,18 @@ def test_near_names_ports_and_what_is_missing(arguments, words, capsys):
         ('engine.device=""', "engine: device must be"),
     ],
 )
-def test_recipes_speak_of_what_to_write(change, words, root, tmp_path, capsys):
+def test_recipes_speak_of_what_to_write(
+    change: str, words: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = fault(["search", root / "recipes/toy.toml", "--set", change, "--run", tmp_path / "run"], capsys)
     assert words in said
     assert "valid" not in said
 
 
 @pytest.mark.parametrize("command", [["show"], ["report"], ["resume"], ["analyze"], ["serve"], ["evaluate"], ["ask"]])
-def test_the_wrong_kind_of_folder_is_named(command, root, tmp_path, capsys):
+def test_the_wrong_kind_of_folder_is_named(
+    command: list[str], root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     more = ["why?"] if command == ["ask"] else []
     assert "it is a recipe: hswarm search" in fault([*command, root / "recipes/toy.toml", *more], capsys)
     assert "it is an adapter" in fault([*command, root / "experts/micro/pool/gul", *more], capsys)
@@ -87,24 +95,28 @@ def test_the_wrong_kind_of_folder_is_named(command, root, tmp_path, capsys):
     assert "it holds runs: name one" in fault([*command, tmp_path / "runs", *more], capsys)
 
 
-def test_a_recipe_is_a_file(root, capsys):
+def test_a_recipe_is_a_file(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "it is a run: hswarm show" in fault(["search", root / "tests/runs/version_1/run"], capsys)
     assert "it is an adapter" in fault(["compare", root / "experts/micro/pool/gul"], capsys)
 
 
-def test_brackets_in_paths_are_printed_as_they_are(root, tmp_path, monkeypatch, capsys):
+def test_brackets_in_paths_are_printed_as_they_are(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     recipe = str(root / "recipes/toy.toml")
     assert main(["compare", recipe, "--methods", "best_single", "--seeds", "1", "--run", "c[/x]y[red]"]) == 0
     assert "c[/x]y[red]" in capsys.readouterr().out
 
 
-def test_a_name_that_the_file_system_refuses(root, tmp_path, capsys):
+def test_a_name_that_the_file_system_refuses(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fault(["search", root / "recipes/toy.toml", "--run", tmp_path / ("n" * 300)], capsys)
 
 
 @pytest.mark.parametrize("command", ["tasks", "experts"])
-def test_a_run_is_checked_by_what_it_was_made_of(command, root, tmp_path, capsys):
+def test_a_run_is_checked_by_what_it_was_made_of(
+    command: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run, more = str(tmp_path / "run"), ["--set", "search.iterations=1"]
     recipe = str(root / ("recipes/toy.toml" if command == "tasks" else "recipes/micro.toml"))
     Run.create(tmp_path / "run", read_recipe(recipe, more[1:]))
@@ -112,7 +124,7 @@ def test_a_run_is_checked_by_what_it_was_made_of(command, root, tmp_path, capsys
     assert ("verdict: ok" if command == "tasks" else "10 experts of") in capsys.readouterr().out
 
 
-def test_other_folders_are_named_by_the_checks_too(root, capsys):
+def test_other_folders_are_named_by_the_checks_too(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pool = root / "experts/micro/pool"
     assert "it is a pool of experts: hswarm experts check" in fault(["tasks", "check", pool], capsys)
     assert "it is a pool of experts: hswarm experts check" in fault(["show", pool], capsys)
@@ -132,7 +144,9 @@ def test_other_folders_are_named_by_the_checks_too(root, capsys):
         (lambda text: f"[1]\n{text}", "line 1, has another form"),
     ],
 )
-def test_a_damaged_history_is_refused_by_all_who_read_it(damage, words, root, tmp_path, capsys):
+def test_a_damaged_history_is_refused_by_all_who_read_it(
+    damage: Callable[..., Any], words: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(root / "tests/runs/version_1/run", run)
     history = run / "history.jsonl"
@@ -155,11 +169,13 @@ def test_a_damaged_history_is_refused_by_all_who_read_it(damage, words, root, tm
         ('pool.remote=[{name="x"}]', "pool.remote.0.model: is missing; pool.remote.0.url: is missing"),
     ],
 )
-def test_fields_of_several_kinds_are_told_at_once(change, words, root, capsys):
+def test_fields_of_several_kinds_are_told_at_once(
+    change: str, words: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert fault(["plan", root / "recipes/toy.toml", "--set", change], capsys) == f"hswarm: {words}"
 
 
-def ended(words, ready, root):
+def ended(words: Sequence[object], ready: Callable[..., Any], root: Path) -> tuple[int, str]:
     """(status, standard error) of a command that gets SIGTERM as soon as `ready`."""
     command = subprocess.Popen(
         [sys.executable, "-m", "hswarm.cli.main", *map(str, words)],
@@ -168,7 +184,7 @@ def ended(words, ready, root):
         text=True,
         env=os.environ | {"PYTHONPATH": str(root / "src")},
     )
-    for _ in range(1200):
+    for _ in range(6000):
         if ready() or command.poll() is not None:
             break
         time.sleep(0.05)
@@ -178,7 +194,7 @@ def ended(words, ready, root):
     return command.returncode, said
 
 
-def test_sigterm_ends_a_search_that_can_go_on(root, tmp_path):
+def test_sigterm_ends_a_search_that_can_go_on(root: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     more = ["--set", "search.method=hswarm", "--set", "search.iterations=10000", "--set", "search.patience=10000"]
     words = ["search", root / "recipes/toy.toml", "--run", run, *more]
@@ -189,7 +205,7 @@ def test_sigterm_ends_a_search_that_can_go_on(root, tmp_path):
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_sigterm_ends_a_sweep_that_can_go_on(jobs, root, tmp_path):
+def test_sigterm_ends_a_sweep_that_can_go_on(jobs: str, root: Path, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     more = ["--over", "seed=0..1000", "--trials", "1000", "--jobs", jobs, "--set", "search.method=hswarm"]
     words = ["sweep", root / "recipes/toy.toml", "--run", tmp_path / "sweep", *more]
@@ -199,7 +215,7 @@ def test_sigterm_ends_a_sweep_that_can_go_on(jobs, root, tmp_path):
 
 
 @pytest.mark.model
-def test_sigterm_ends_a_training_that_can_go_on(root, tmp_path):
+def test_sigterm_ends_a_training_that_can_go_on(root: Path, tmp_path: Path) -> None:
     rows = [{"prompt": f"What is {i}?", "response": str(i % 7)} for i in range(400)]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     base = root / "experts/micro/base"

@@ -8,8 +8,11 @@ import base64
 import hashlib
 import json
 import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -18,14 +21,26 @@ COMMIT = "0123456789abcdef" * 2 + "01234567"
 ROWS = "".join(json.dumps({"prompt": f"What is {i}?", "response": "7"}) + "\n" for i in range(40)).encode()
 
 
+class Hub(ThreadingHTTPServer):
+    """What it holds and what became of it."""
+
+    models: dict[str, Path]
+    asked: list[str]
+    home: Path
+    parts: dict[str, bytes]
+    visibility: dict[str, str]
+
+
 class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *words):
+    server: Hub
+
+    def log_message(self, format: str, *words: object) -> None:
         pass
 
-    def do_HEAD(self):
+    def do_HEAD(self) -> None:
         self.do_GET()
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/api/whoami-v2":
             return self._send(200, {"name": "me"}) if self._known() else self._refuse(401)
@@ -38,35 +53,40 @@ class Handler(BaseHTTPRequestHandler):
                 200, {"id": "own/set", "sha": COMMIT, "tags": [], "siblings": [{"rfilename": "train.jsonl"}]}
             )
         kind = "RepoNotFound" if path.startswith("/api/models/") else "EntryNotFound"
-        return self._model(path) or self._send(404, {}, {"X-Error-Code": kind})
+        if not self._model(path):
+            self._send(404, {}, {"X-Error-Code": kind})
+        return None
 
-    def _model(self, path):
+    def _model(self, path: str) -> bool:
         """True if `path` asks for a model that a folder here holds: what it is, its files, or one of them."""
         for name, folder in self.server.models.items():
             files = sorted(file for file in folder.rglob("*") if file.is_file())
             names = [str(file.relative_to(folder)) for file in files]
             if path in (f"/api/models/{name}", *(f"/api/models/{name}/revision/{word}" for word in (COMMIT, "main"))):
                 siblings = [{"rfilename": file} for file in names]
-                return self._send(200, {"id": name, "sha": COMMIT, "tags": tags(folder), "siblings": siblings}) or True
+                self._send(200, {"id": name, "sha": COMMIT, "tags": tags(folder), "siblings": siblings})
+                return True
             if path.startswith(f"/api/models/{name}/tree/"):
                 entries = [
                     {"path": short, "type": "file", "size": file.stat().st_size, "oid": "a" * 40}
                     for short, file in zip(names, files, strict=True)
                 ]
-                return self._send(200, entries) or True
+                self._send(200, entries)
+                return True
             for word in (COMMIT, "main"):
                 file = folder / path.removeprefix(f"/{name}/resolve/{word}/")
                 if path.startswith(f"/{name}/resolve/{word}/") and file.is_file():
                     self.server.asked.append(file.name)
                     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-                    return self._send(200, file.read_bytes(), {"ETag": f'"{digest}"'}) or True
+                    self._send(200, file.read_bytes(), {"ETag": f'"{digest}"'})
+                    return True
         return False
 
-    def do_PUT(self):
+    def do_PUT(self) -> None:
         self.server.parts[self.path] = self._body()
         self._send(200, {})
 
-    def do_POST(self):
+    def do_POST(self) -> None:
         path, body = self.path.partition("?")[0], self._body()
         if path == "/api/validate-yaml":
             return self._send(200, {"warnings": [], "errors": []})
@@ -92,7 +112,7 @@ class Handler(BaseHTTPRequestHandler):
             return self._commit(name.removesuffix("/commit/main"), map(json.loads, body.splitlines()))
         return self._send(404, {})
 
-    def _create(self, wanted):
+    def _create(self, wanted: dict[str, str]) -> None:
         if wanted["organization"] != "me":
             return self._refuse(403)
         name = f"me/{wanted['name']}"
@@ -103,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
         url = f"http://{self.headers['Host']}/{name}"
         return self._send(409 if there else 200, {"name": name, "url": url, "id": name})
 
-    def _commit(self, name, lines):
+    def _commit(self, name: str, lines: Iterable[dict[str, Any]]) -> None:
         folder = self.server.models[name]
         for line in lines:
             value = line["value"]
@@ -119,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
         url = f"http://{self.headers['Host']}/{name}/commit/{COMMIT}"
         return self._send(200, {"success": True, "commitOid": COMMIT, "commitUrl": url})
 
-    def _body(self):
+    def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))
         body = b""
@@ -129,42 +149,48 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return body
 
-    def _known(self):
+    def _known(self) -> bool:
         return self.headers.get("Authorization") == f"Bearer {TOKEN}"
 
-    def _refuse(self, status):
+    def _refuse(self, status: int) -> None:
         self._send(status, {"error": "refused"}, {"X-Error-Message": "refused"})
 
-    def _send(self, status, content, headers=None):
-        content = content if isinstance(content, bytes) else json.dumps(content).encode()
+    def _send(self, status: int, content: object, headers: dict[str, str] | None = None) -> None:
+        sent = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
-        headers = {"Content-Length": str(len(content)), "ETag": '"1"', "X-Repo-Commit": COMMIT} | (headers or {})
+        headers = {"Content-Length": str(len(sent)), "ETag": '"1"', "X-Repo-Commit": COMMIT} | (headers or {})
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            self.wfile.write(sent)
 
 
-def mode(file):
+def mode(file: dict[str, str]) -> str:
     return "lfs" if file["path"].endswith(".safetensors") else "regular"
 
 
-def tags(folder):
+def tags(folder: Path) -> list[str]:
     """Those of the model card's metadata, as the hub reads them."""
     card = folder / "README.md"
     head = card.read_text().split("---") if card.is_file() else []
-    return (yaml.safe_load(head[1]) or {}).get("tags", []) if len(head) > 2 else []
+    found: list[str] = (yaml.safe_load(head[1]) or {}).get("tags", []) if len(head) > 2 else []
+    return found
 
 
 @contextmanager
-def hub(home, models=None, asked=None, visibility=None):
+def hub(
+    home: Path,
+    models: dict[str, Path] | None = None,
+    asked: list[str] | None = None,
+    visibility: dict[str, str] | None = None,
+) -> Iterator[dict[str, str]]:
     """The environment in which a process finds it, with its downloads in `home`.
 
     `models` are folders by "owner/name", and gain the repositories that are made, whose visibility goes to the dict
     `visibility`; the names of files sent go to the list `asked`.
     """
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with Hub(("127.0.0.1", 0), Handler) as server:
         server.models, server.asked = {} if models is None else models, [] if asked is None else asked
         server.home, server.parts, server.visibility = home, {}, {} if visibility is None else visibility
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -3,12 +3,15 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hswarm import io, load
-from hswarm.engines.base import EngineSettings
+from hswarm.core.topology import Topology
+from hswarm.engines.base import EngineSettings, Sampling
 from hswarm.engines.toy import ToyEngine, planted_weights, toy_pool
 from hswarm.errors import ConfigError
 from hswarm.methods import get_method, method_names, run_method
@@ -16,11 +19,14 @@ from hswarm.methods.base import method as room
 from hswarm.methods.hswarm import Search
 from hswarm.session.budget import BudgetSpent
 from hswarm.session.checkpoint import Checkpointer
+from hswarm.session.evaluator import Evaluator
+from hswarm.session.records import HistoryEntry
+from hswarm.system.system import System
 from tests.methods.bench import bench
 
 
 @pytest.fixture(params=room.names)
-def method(request, tmp_path):
+def method(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     settings = {}
     if request.param == "data_merge":  # an expert as if trained on everything, for each size of pool
         settings = {"path": str(tmp_path / "union")}
@@ -28,16 +34,16 @@ def method(request, tmp_path):
     return get_method(request.param, settings)
 
 
-def made(method, experts, seed=0, **content):
+def made(method: Any, experts: int, seed: int = 0, **content: Any) -> tuple[System, Evaluator]:
     pool, evaluator = bench(toy_pool(experts), content=content)
     return run_method(method, pool, evaluator, np.random.default_rng(seed)), evaluator
 
 
-def identity(system):
+def identity(system: System) -> tuple[Topology, list[str], Sampling, tuple[int, ...]]:
     return system.topology, [node.digest for node in system.nodes], system.sampling, system.seeds
 
 
-def test_same_seed_same_system_saved_and_loaded_equal(method, tmp_path):
+def test_same_seed_same_system_saved_and_loaded_equal(method: Any, tmp_path: Path) -> None:
     system, evaluator = made(method, 4)
     assert identity(system) == identity(made(method, 4)[0])
     system.save(tmp_path / "system")
@@ -49,7 +55,7 @@ def test_same_seed_same_system_saved_and_loaded_equal(method, tmp_path):
 
 
 @pytest.mark.parametrize("experts", [2, 12])
-def test_works_with_few_and_many_experts(method, experts):
+def test_works_with_few_and_many_experts(method: Any, experts: int) -> None:
     system, evaluator = made(method, experts, budget={"calls": 1500})
     (found,) = evaluator.final([system])
     assert found.failed == 0
@@ -57,7 +63,7 @@ def test_works_with_few_and_many_experts(method, experts):
 
 
 @pytest.mark.parametrize("calls", [60, 250])
-def test_a_budget_of_calls_is_respected(method, calls):
+def test_a_budget_of_calls_is_respected(method: Any, calls: int) -> None:
     """60 calls score the experts alone and one system of four; every method still returns a system."""
     system, evaluator = made(method, 4, budget={"calls": calls})
     assert evaluator.budget.ledger.generated <= calls
@@ -65,7 +71,7 @@ def test_a_budget_of_calls_is_respected(method, calls):
 
 
 @pytest.mark.parametrize("budget", [{"tokens": 900}, {"seconds": 1e-9}])
-def test_budgets_of_tokens_and_seconds_end_a_search(budget):
+def test_budgets_of_tokens_and_seconds_end_a_search(budget: dict[str, Any]) -> None:
     pool, evaluator = bench(toy_pool(4), content={"budget": budget})
     if "seconds" in budget:
         with pytest.raises(BudgetSpent, match="seconds"):
@@ -83,7 +89,7 @@ def test_every_declared_method_says_what_it_is() -> None:
         assert replace(made.__part__, place=part.place, options=part.options) == part
 
 
-def test_names_of_methods():
+def test_names_of_methods() -> None:
     assert method_names("all") == room.names
     assert method_names("hswarm, chain") == ["hswarm", "chain"]
     with pytest.raises(ConfigError, match="did you mean 'hswarm'"):
@@ -99,14 +105,15 @@ def test_names_of_methods():
 class Lines(Checkpointer):
     """Keeps the lines of the history."""
 
-    def __init__(self, intervals):
-        self.intervals, self.lines = intervals, []
+    def __init__(self, intervals: bool) -> None:
+        self.intervals = intervals
+        self.lines: list[str] = []
 
-    def keep(self, entry, tensors, state, best):
+    def keep(self, entry: HistoryEntry, tensors: object, state: object, best: System) -> None:
         self.lines.append(json.dumps(entry.content()))
 
 
-def test_intervals_are_computed_for_who_keeps_them_and_change_nothing():
+def test_intervals_are_computed_for_who_keeps_them_and_change_nothing() -> None:
     lines = {}
     for wanted in (True, False):
         pool, evaluator = bench(toy_pool(3))

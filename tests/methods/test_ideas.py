@@ -1,6 +1,7 @@
 """Each method's own idea, on the toy engine with a planted answer."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,29 +19,34 @@ from hswarm.methods.gnn import Network, Trial, add_edges, train_attention
 from hswarm.methods.gptswarm import interpolated
 from hswarm.methods.macnet import shapes
 from hswarm.methods.meta_agent import brief, read_cards
+from hswarm.system.system import System
+from hswarm.tasks.task import Example
+from tests.known import adapter
 from tests.methods.bench import bench, question, skilled
 
 SINGLE_STEPS = [question([step], 0.5, number) for number, step in enumerate([0, 1, 2] * 4)]
 
 
-def utility(name, pool, dev=None, settings=None, **search):
+def utility(
+    name: str, pool: ExpertPool, dev: list[Example] | None = None, settings: dict[str, Any] | None = None, **search: Any
+) -> tuple[float, System]:
     pool, evaluator = bench(pool, dev, **search)
     system = run_method(get_method(name, settings), pool, evaluator, np.random.default_rng(0))
     return evaluator.seen(system).utility, system
 
 
-def around_the_target(*offsets):
+def around_the_target(*offsets: float) -> ExpertPool:
     target = planted_weights(3)
     return ExpertPool(tuple(Adapter.from_vector(f"step-{i}", target + o, None) for i, o in enumerate(offsets)), "toy")
 
 
-def test_a_majority_is_right_where_no_expert_is():
+def test_a_majority_is_right_where_no_expert_is() -> None:
     pool = skilled([0.9, 0.9, 0], [0.9, 0, 0.9], [0, 0.9, 0.9])
     assert utility("best_single", pool, SINGLE_STEPS)[0] == pytest.approx(2 / 3)
     assert utility("prediction_merge", pool, SINGLE_STEPS)[0] == 1.0
 
 
-def test_samples_vote_the_noise_away():
+def test_samples_vote_the_noise_away() -> None:
     pool, dev = skilled([0.7] * 3, [0.1] * 3), [question([i % 3], 0.5, i) for i in range(60)]
     one, _ = utility("self_consistency", pool, dev, {"samples": 1, "temperature": 0.3})
     many, system = utility("self_consistency", pool, dev, {"samples": 15, "temperature": 0.3})
@@ -48,7 +54,7 @@ def test_samples_vote_the_noise_away():
     assert system.calls == 15
 
 
-def test_soups_meet_in_the_middle_and_the_greedy_one_leaves_the_odd_one_out():
+def test_soups_meet_in_the_middle_and_the_greedy_one_leaves_the_odd_one_out() -> None:
     pair = around_the_target(0.9, -0.9)
     assert utility("uniform_soup", pair, SINGLE_STEPS)[0] == 1.0
     three = around_the_target(0.9, -0.9, 9)
@@ -56,7 +62,7 @@ def test_soups_meet_in_the_middle_and_the_greedy_one_leaves_the_odd_one_out():
     assert utility("greedy_soup", around_the_target(0.55, -0.45, 9), SINGLE_STEPS)[0] == 1.0
 
 
-def test_dare_ties_averages_what_agrees_in_sign():
+def test_dare_ties_averages_what_agrees_in_sign() -> None:
     updates = np.array([[1.0, 2.0, -3.0], [3.0, -1.0, -1.0]])
     merged = merge_updates(updates, np.ones(2), 1.0, np.random.default_rng(0))
     assert merged.tolist() == [2.0, 2.0, -2.0]
@@ -67,7 +73,7 @@ def test_dare_ties_averages_what_agrees_in_sign():
 
 @pytest.mark.model
 @pytest.mark.filterwarnings("ignore:The density 1.0")
-def test_dare_ties_is_that_of_peft():
+def test_dare_ties_is_that_of_peft() -> None:
     import torch
     from peft.utils.merge_utils import dare_ties
 
@@ -78,28 +84,28 @@ def test_dare_ties_is_that_of_peft():
 
 
 @pytest.mark.parametrize("name", ["lorahub", "model_swarms"])
-def test_weights_are_found_between_the_experts(name):
+def test_weights_are_found_between_the_experts(name: str) -> None:
     pool = around_the_target(0.9, -0.6)
     assert utility("best_single", pool, SINGLE_STEPS)[0] == 0
     assert utility(name, pool, SINGLE_STEPS, iterations=20, graphs=8)[0] == 1.0
 
 
-def test_the_pack_follows_the_expert_who_knows_the_prompt():
+def test_the_pack_follows_the_expert_who_knows_the_prompt() -> None:
     pool = skilled([0.9, 0.1, 0.1], [0.1, 0.9, 0.1], [0.1, 0.1, 0.9])
     assert utility("pack_of_llms", pool, SINGLE_STEPS, {"temperature": 0.05})[0] == 1.0
     assert utility("pack_of_llms", pool, SINGLE_STEPS, {"temperature": 100.0})[0] == 0
 
 
-def test_the_best_answers_last_in_chain_and_star():
+def test_the_best_answers_last_in_chain_and_star() -> None:
     pool = skilled([0.9, 0, 0], [0.9, 0.9, 0.9], [0.9, 0.9, 0])
     for name in ("chain", "star"):
         system = utility(name, pool, SINGLE_STEPS, {"permutations": 0})[1]
         assert system.assignment[system.topology.sink] == "step-1"
 
 
-def test_a_design_that_a_model_writes_is_used_and_nonsense_is_survived():
+def test_a_design_that_a_model_writes_is_used_and_nonsense_is_survived() -> None:
     pool = toy_pool(4)
-    able = Adapter.from_vector("step-3", pool.experts[3].vector * 0.5 + planted_weights(4) * 0.5, None)
+    able = Adapter.from_vector("step-3", adapter(pool.experts[3]).vector * 0.5 + planted_weights(4) * 0.5, None)
     pool = ExpertPool((*pool.experts[:3], able), "toy")
     written, system = utility("meta_agent", pool, settings={"designer": "step-3"})
     assert written == 1.0
@@ -108,17 +114,17 @@ def test_a_design_that_a_model_writes_is_used_and_nonsense_is_survived():
 
 
 @pytest.mark.parametrize("name", ["gptswarm", "agent_prune", "gnn", "random_search", "agentverse", "macnet"])
-def test_searched_topologies_do_what_no_expert_can(name):
+def test_searched_topologies_do_what_no_expert_can(name: str) -> None:
     pool = toy_pool(3)
     assert utility(name, pool, iterations=20)[0] > utility("best_single", pool)[0]
 
 
-def test_kinds_of_macnet_end_in_the_last_node():
+def test_kinds_of_macnet_end_in_the_last_node() -> None:
     for size in (2, 4, 9):
         assert {topology.sink for topology in shapes(size, np.random.default_rng(0)).values()} == {size - 1}
 
 
-def test_the_gradient_of_the_graph_network_is_right():
+def test_the_gradient_of_the_graph_network_is_right() -> None:
     rng = np.random.default_rng(0)
     network, outer = Network(rng.random((4, 6)), 3, rng), rng.normal(size=(4, 4))
     network.logits()
@@ -129,7 +135,7 @@ def test_the_gradient_of_the_graph_network_is_right():
         weight[0, 1] -= 1e-6
 
 
-def test_the_order_of_the_pool_helps_nobody():
+def test_the_order_of_the_pool_helps_nobody() -> None:
     """Experts that are equal alone stand in a drawn order, so a pool written down in the right one gives nothing away."""
     equal = skilled([0.9, 0, 0], [0, 0.9, 0], [0, 0, 0.9])
     orders = set()

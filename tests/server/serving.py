@@ -2,22 +2,25 @@
 
 import threading
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from hswarm.engines.base import EngineSettings
+from hswarm.core.topology import Topology
+from hswarm.engines.base import Completion, Engine, EngineSettings, Request
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.system.system import System
 from hswarm.tasks.toy import planted_order
 
 
-def toy_system(topology, assignment, experts=4):
+def toy_system(topology: Topology, assignment: Sequence[int], experts: int = 4) -> System:
     pool = toy_pool(experts).experts
     return System(topology, tuple(pool[i] for i in assignment), base="toy", engine=EngineSettings("toy"))
 
 
-def toy_question(steps):
+def toy_question(steps: Sequence[int]) -> str:
     return f"toy 0.0: steps {' '.join(map(str, steps))}; difficulty {' '.join(['0.2'] * len(steps))}"
 
 
@@ -27,7 +30,7 @@ ANSWER = "done " + " ".join(map(str, ORDER))
 
 
 @contextmanager
-def serving(systems, *engines, **options):
+def serving(systems: Mapping[str, System], *engines: Engine, **options: Any) -> Iterator[str]:
     """The address of a running server on `engines` (none: one toy engine)."""
     pytest.importorskip("uvicorn")
     from hswarm.server.app import create_app
@@ -51,12 +54,12 @@ def serving(systems, *engines, **options):
 class Gate(ToyEngine):
     """The toy engine, answering only while open: so that a test can have questions in flight. Notes its batches."""
 
-    def __init__(self, batch=32):
+    def __init__(self, batch: int = 32) -> None:
         super().__init__(EngineSettings("toy", batch=batch))
         self.open = threading.Event()
-        self.sizes = []
+        self.sizes: list[int] = []
 
-    def generate(self, requests):
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
         assert self.open.wait(60)
         self.sizes.append(len(requests))
         return super().generate(requests)

@@ -2,12 +2,14 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from hswarm.config.recipe import build_recipe, read_recipe
+from hswarm.config.recipe import Recipe, build_recipe, read_recipe
 from hswarm.errors import ConfigError, MissingExtra, TaskError
 from hswarm.scorers import task_scorer
 from hswarm.tasks import TaskSettings, load_task
@@ -17,18 +19,18 @@ ROWS = [
     {"part": "train", "asked": f"Which letter comes {i}th?", "options": ["first", "second", "third"], "gold": i % 3}
     for i in range(6)
 ] + [{"part": "held", "asked": "Which is last?", "options": ["a", "b"], "gold": 1}]
-MAP = {"question": "asked", "choices": "options", "answer": "gold", "split": "part"}
-SPLITS = {"dev_split": "train", "test_split": "held"}
+MAP: dict[str, str | list[str]] = {"question": "asked", "choices": "options", "answer": "gold", "split": "part"}
+SPLITS: dict[str, Any] = {"dev_split": "train", "test_split": "held"}
 
 
-def write_csv(path, rows):
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def write_rows(path, rows):
+def write_rows(path: Path, rows: Sequence[Any]) -> str:
     if path.suffix == ".csv":
         write_csv(path, [row | {"options": json.dumps(row["options"])} for row in rows])
     elif path.suffix == ".jsonl":
@@ -42,7 +44,7 @@ def write_rows(path, rows):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_a_mapped_table(tmp_path, suffix):
+def test_a_mapped_table(tmp_path: Path, suffix: str) -> None:
     path = write_rows(tmp_path / f"letters{suffix}", ROWS)
     task = load_task(TaskSettings(path=path, columns=MAP, **SPLITS))
     assert (task.name, task.scorer, len(task.dev), len(task.test)) == ("letters", "choice", 6, 1)
@@ -54,7 +56,7 @@ def test_a_mapped_table(tmp_path, suffix):
         load_task(TaskSettings(path=path, columns=MAP))
 
 
-def test_other_shapes_of_a_row(tmp_path):
+def test_other_shapes_of_a_row(tmp_path: Path) -> None:
     rows = [
         {"question": "q0", "A": "x", "B": "y", "answer": "B"},
         {"question": "q1", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "answer": "2"},
@@ -79,7 +81,7 @@ def test_other_shapes_of_a_row(tmp_path):
         read_data(deep, {"query": "q"})
 
 
-def test_broken_tables_are_named(tmp_path):
+def test_broken_tables_are_named(tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_text("no")
     with pytest.raises((TaskError, MissingExtra), match=r"bad\.parquet"):
         read_data(tmp_path / "bad.parquet")
@@ -89,7 +91,7 @@ def test_broken_tables_are_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_hub_data_set_by_folder(tmp_path):
+def test_a_hub_data_set_by_folder(tmp_path: Path) -> None:
     pytest.importorskip("datasets")
     folder = tmp_path / "letters"
     folder.mkdir()
@@ -104,7 +106,7 @@ def test_a_hub_data_set_by_folder(tmp_path):
         load_task(TaskSettings(hub=str(tmp_path / "nothing")))
 
 
-def parts(tmp_path, **more):
+def parts(tmp_path: Path, **more: Any) -> Recipe:
     for name, answer, choices in (("sums", "5", None), ("picks", "A", {"A": "x", "B": "y"})):
         entry = {"question": f"{name}?", "answer": answer} | ({"choices": choices} if choices else {})
         (tmp_path / f"{name}.json").write_text(json.dumps({"dev": [entry] * (2 if choices else 1), "test": [entry]}))
@@ -114,7 +116,7 @@ def parts(tmp_path, **more):
     return read_recipe(tmp_path / "mix.toml", [f"task.{key}={value}" for key, value in more.items()])
 
 
-def test_several_tasks_at_once(tmp_path):
+def test_several_tasks_at_once(tmp_path: Path) -> None:
     recipe = parts(tmp_path)
     assert build_recipe(__import__("tomllib").loads(recipe.to_toml())) == recipe
     task = load_task(recipe.task)

@@ -11,7 +11,7 @@ from hswarm.tasks.micro import PLAIN, SKILLS, SLOTS, State, generate, lesson, re
 SENTENCE = "red cat sings loudly here"
 
 
-def state(text):
+def state(text: str) -> State:
     skills, _, sentence = text.rpartition("on ")
     return State(tuple(skills.split()), tuple(sentence.split()))
 
@@ -20,7 +20,7 @@ DONE = {name: str(solve(state(f"{name} on {SENTENCE}"))) for name in SKILLS}
 
 
 @pytest.mark.parametrize("name", [*SKILLS, *PLAIN])
-def test_a_skill_changes_one_place_and_each_of_its_words(name):
+def test_a_skill_changes_one_place_and_each_of_its_words(name: str) -> None:
     words = SENTENCE.split()
     changed = [
         i
@@ -36,7 +36,7 @@ def test_a_skill_changes_one_place_and_each_of_its_words(name):
     assert results == set(SLOTS[changed[0]])
 
 
-def test_skills_differ_and_order_matters_where_they_meet():
+def test_skills_differ_and_order_matters_where_they_meet() -> None:
     assert len(set(DONE.values())) == len(SKILLS)
     assert solve(state(f"tav ras on {SENTENCE}")) != solve(state(f"ras tav on {SENTENCE}"))  # both change the colour
 
@@ -59,27 +59,27 @@ OTHER = "wex on pink owl digs twice above"
         ([STEP, OTHER], {"zor"}, OTHER),  # then the last
     ],
 )
-def test_what_a_reader_should_say(said, known, expected):
+def test_what_a_reader_should_say(said: list[str], known: set[str], expected: str) -> None:
     assert str(reply(state(QUESTION), [state(text) for text in said], known)) == expected
 
 
-def test_a_chain_of_the_right_readers_solves_what_none_does_alone():
+def test_a_chain_of_the_right_readers_solves_what_none_does_alone() -> None:
     question = state(f"tav wex gul on {SENTENCE}")
     assert solve(question) not in [reply(question, [], {skill}) for skill in SKILLS]
-    said = []
+    said: list[State] = []
     for skill in ("tav", "wex", "gul"):
         said = [reply(question, said, {skill})]
     assert said == [solve(question)]
 
 
-def test_evaluation_asks_no_sentence_of_a_lesson():
+def test_evaluation_asks_no_sentence_of_a_lesson() -> None:
     rng = random.Random(0)
     asked = {example.question.split("on ", 1)[1] for example in generate(["tav", "tav+wex"], 500, 3)}
     taught = {lesson({"tav"}, rng, "tav").example.question.split("on ", 1)[1] for _ in range(2000)}
     assert not asked & taught
 
 
-def test_task_by_settings():
+def test_task_by_settings() -> None:
     task = load_task(TaskSettings(name="micro", datasets=("tav", "tav+wex+gul"), dev=20, test=30))
     assert (len(task.dev), len(task.test)) == (20, 30)
     assert not {e.question for e in task.dev} & {e.question for e in task.test}
@@ -87,6 +87,6 @@ def test_task_by_settings():
 
 
 @pytest.mark.parametrize("datasets", [(), ("tov",)])
-def test_refusals(datasets):
+def test_refusals(datasets: tuple[str, ...]) -> None:
     with pytest.raises(TaskError, match=r"datasets|did you mean 'tav'"):
         generate(datasets, 3, 0)

@@ -1,6 +1,8 @@
 """The twelve named tasks: what is known of them without their data, and data of their format written here."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,13 +31,13 @@ KNOWN = {
 }
 
 
-def write(folder, name, **entry):
+def write(folder: Path, name: str, **entry: Any) -> None:
     entry = {"question": f"a question of {name}", "answer": "5", "id": "0"} | entry
     (folder / f"{name}.json").write_text(json.dumps({"dev": [entry], "test": [entry], "icl_prompt": "worked"}))
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_what_is_known(name, capsys, monkeypatch):
+def test_what_is_known(name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HSWARM_DATA", raising=False)
     card = room.get(name)
     assert (card.name, card.scorer, card.max_new_tokens, card.sizes) == (name, *KNOWN[name])
@@ -46,12 +48,12 @@ def test_what_is_known(name, capsys, monkeypatch):
         assert text in shown
 
 
-def test_no_other_named_task():
+def test_no_other_named_task() -> None:
     assert {name for name in room.parts if isinstance(room.get(name), NamedTask)} == set(KNOWN)
 
 
 @pytest.mark.parametrize("place", ["file", "folder", "checkout", "environment"])
-def test_where_a_task_is_found(tmp_path, monkeypatch, place):
+def test_where_a_task_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     folder = tmp_path / "data" / "eval"
     folder.mkdir(parents=True)
     write(folder, "nlgraph")
@@ -68,12 +70,12 @@ def test_where_a_task_is_found(tmp_path, monkeypatch, place):
     assert Prompts().fitted(task).general == task.instruction
 
 
-def test_a_task_that_is_not_here_says_where_to_get_it(tmp_path):
+def test_a_task_that_is_not_here_says_where_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=r"gsm8k\.json is not in .*task\.hub = \"openai/gsm8k\""):
         load_task(TaskSettings(name="gsm8k", path=str(tmp_path)))
 
 
-def test_settings_go_before_what_a_task_knows(tmp_path):
+def test_settings_go_before_what_a_task_knows(tmp_path: Path) -> None:
     write(tmp_path, "gsm8k")
     task = load_task(
         TaskSettings(name="gsm8k", path=str(tmp_path), scorer="token_f1", max_new_tokens=9, instruction="Go.")
@@ -81,7 +83,7 @@ def test_settings_go_before_what_a_task_knows(tmp_path):
     assert (task.scorer, task.max_new_tokens, task.dev[0].instruction) == ("token_f1", 9, "Go.")
 
 
-def test_show_prints_the_context_that_a_node_reads(tmp_path, capsys):
+def test_show_prints_the_context_that_a_node_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"question": "Why?", "answer": "so", "context_chunks": ["word " * 90, "other"]}]
     (tmp_path / "gaia.json").write_text(json.dumps({"dev": rows, "test": rows}))
     assert main(["tasks", "show", "gaia", "--path", str(tmp_path)]) == 0
@@ -92,7 +94,7 @@ def test_show_prints_the_context_that_a_node_reads(tmp_path, capsys):
     assert f"a named task whose files lie there takes it as --path {tmp_path}" in capsys.readouterr().err
 
 
-def test_check_shows_what_is_doubtful(tmp_path, capsys):
+def test_check_shows_what_is_doubtful(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, "abkg", choices={"A": "x", "B": "y"}, answer="B", context_chunks=["c", ""])
     assert main(["tasks", "check", "abkg", "--path", str(tmp_path)]) == 1
     shown = capsys.readouterr().out

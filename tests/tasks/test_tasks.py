@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,17 +19,17 @@ from hswarm.tasks.task import task as named
 from hswarm.tasks.toy import planted_order
 
 
-def entries(count, start=0, **more):
+def entries(count: int, start: int = 0, **more: Any) -> list[dict[str, Any]]:
     return [{"question": f"q{i}", "answer": f"a{i}", "id": i, **more} for i in range(start, start + count)]
 
 
-def write(folder, content, name="task.json"):
+def write(folder: Path, content: dict[str, Any] | str, name: str = "task.json") -> Path:
     path = folder / name
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return path
 
 
-def test_field_json(tmp_path):
+def test_field_json(tmp_path: Path) -> None:
     choices = {"A": "x", "B": "y"}
     dev = [
         {"question": "q", "answer": "A", "choices": choices, "context_chunks": ["c1", "c2"], "domain": "d", "id": "7"}
@@ -48,7 +49,7 @@ def test_field_json(tmp_path):
     assert (task.name, task.scorer, len(task.test)) == ("task", "exact", 2)
 
 
-def test_choices_everywhere_take_the_choice_scorer(tmp_path):
+def test_choices_everywhere_take_the_choice_scorer(tmp_path: Path) -> None:
     one = [{"question": "q", "answer": "A", "choices": {"A": "x", "B": "y"}}]
     assert load_task(TaskSettings(path=str(write(tmp_path, {"dev": one, "test": one})))).scorer == "choice"
 
@@ -74,14 +75,14 @@ def test_choices_everywhere_take_the_choice_scorer(tmp_path):
         ({"dev": []}, ["no dev questions"]),
     ],
 )
-def test_faults_are_named_together(tmp_path, content, words):
+def test_faults_are_named_together(tmp_path: Path, content: dict[str, Any] | str, words: list[str]) -> None:
     with pytest.raises(TaskError) as caught:
         load_task(TaskSettings(path=str(write(tmp_path, content))))
     for word in words:
         assert word in str(caught.value)
 
 
-def test_jsonl_with_and_without_splits(tmp_path):
+def test_jsonl_with_and_without_splits(tmp_path: Path) -> None:
     plain = write(tmp_path, "\n".join(map(json.dumps, entries(30))), "plain.jsonl")
     one, again = (load_task(TaskSettings(path=str(plain), dev=10, seed=3)) for _ in range(2))
     assert (len(one.dev), len(one.test)) == (10, 20)
@@ -100,7 +101,7 @@ def test_jsonl_with_and_without_splits(tmp_path):
         read_data(write(tmp_path, '{"question": "q", "answer": "a"}\n{', "bad.jsonl"))
 
 
-def test_a_sample_is_not_the_head_and_not_more_than_there_is(tmp_path):
+def test_a_sample_is_not_the_head_and_not_more_than_there_is(tmp_path: Path) -> None:
     path = str(write(tmp_path, {"dev": entries(100), "test": entries(50, 100)}))
     task = load_task(TaskSettings(path=path, dev=20, test=0))
     assert task.test == ()
@@ -109,12 +110,12 @@ def test_a_sample_is_not_the_head_and_not_more_than_there_is(tmp_path):
         load_task(TaskSettings(path=path, test=51))
 
 
-def test_name_or_path():
+def test_name_or_path() -> None:
     with pytest.raises(TaskError, match="one of them"):
         load_task(TaskSettings())
 
 
-def test_overlap_and_duplicates_are_counted(tmp_path):
+def test_overlap_and_duplicates_are_counted(tmp_path: Path) -> None:
     dev = [{"question": "same", "answer": "A", "choices": {"A": "x", "B": "y"}}] * 2
     test = [
         {"question": "same", "answer": "B", "choices": {"A": "y", "B": "x"}},
@@ -126,7 +127,7 @@ def test_overlap_and_duplicates_are_counted(tmp_path):
 
 
 @pytest.mark.skipif("HSWARM_DATA" not in os.environ, reason="HSWARM_DATA names no folder of field-format files")
-def test_published_files():
+def test_published_files() -> None:
     folder = Path(os.environ["HSWARM_DATA"])
     crosswords = check_task(load_task(TaskSettings(path=str(folder / "knowledge_crosswords.json"))))
     assert crosswords.overlap_questions_and_answers == 149
@@ -137,10 +138,10 @@ def test_published_files():
         assert sizes is None or (len(task.dev), len(task.test)) == sizes
 
 
-GYM = {"name": "reasoning_gym", "datasets": ("chain_sum", "aiw"), "dev": 11, "test": 20}
+GYM: dict[str, Any] = {"name": "reasoning_gym", "datasets": ("chain_sum", "aiw"), "dev": 11, "test": 20}
 
 
-def test_generated_questions_repeat_and_do_not_overlap():
+def test_generated_questions_repeat_and_do_not_overlap() -> None:
     task = load_task(TaskSettings(**GYM))
     assert (len(task.dev), len(task.test)) == (11, 20)
     assert {example.domain for example in task.dev} == {"chain_sum", "aiw"}
@@ -158,7 +159,7 @@ def test_generated_questions_repeat_and_do_not_overlap():
     assert out.stdout.strip() == repr([example.question for example in task.dev])
 
 
-def test_small_data_sets_say_how_many_they_have():
+def test_small_data_sets_say_how_many_they_have() -> None:
     with pytest.raises(TaskError, match="distinct questions of"):
         load_task(TaskSettings(name="reasoning_gym", datasets=("coin_flip",), dev=3000, test=0))
 
@@ -172,12 +173,12 @@ def test_small_data_sets_say_how_many_they_have():
         (("chain_sum",), {"chain_sum": {"nonsense": 1}}, "refuses its options"),
     ],
 )
-def test_generator_faults(datasets, options, word):
+def test_generator_faults(datasets: tuple[str, ...], options: dict[str, Any], word: str) -> None:
     with pytest.raises(TaskError, match=word):
         load_task(TaskSettings(name="reasoning_gym", datasets=datasets, options=options))
 
 
-def test_toy_steps_come_in_planted_order():
+def test_toy_steps_come_in_planted_order() -> None:
     order = planted_order(4)
     for example in load_task(TaskSettings(name="toy", dev=30, test=0)).dev:
         steps = [int(word) for word in example.answer.split()[1:]]
@@ -201,7 +202,7 @@ json_values = st.recursive(
     content=json_values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=60),
     suffix=st.sampled_from([".json", ".jsonl"]),
 )
-def test_no_file_breaks_the_reader(tmp_path, content, suffix):
+def test_no_file_breaks_the_reader(tmp_path: Path, content: Any, suffix: Any) -> None:
     path = tmp_path / f"fuzz{suffix}"
     path.write_bytes(content)
     try:

@@ -4,6 +4,8 @@ import importlib.util
 import json
 import shutil
 import sqlite3
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +14,10 @@ from hswarm.tasks.micro import generate
 pytestmark = pytest.mark.model
 
 
-def test_a_larger_slice_asks_only_what_is_new(root, tmp_path):
+def test_a_larger_slice_asks_only_what_is_new(root: Path, tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("tasks_table", root / "benchmarks/tasks_table.py")
+    assert spec
+    assert spec.loader
     table = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(table)
     rows = [{"question": one.question, "answer": one.answer} for one in generate(["tav"], 9, 0)]
@@ -34,7 +38,7 @@ def test_a_larger_slice_asks_only_what_is_new(root, tmp_path):
         str(tmp_path / "out"),
     ]
 
-    def made(dev, test):
+    def made(dev: Any, test: Any) -> Any:
         table.main([*words, "--dev", str(dev), "--test", str(test)])
         with sqlite3.connect(tmp_path / "calls") as calls:
             return calls.execute("SELECT count(*) FROM calls").fetchone()[0]

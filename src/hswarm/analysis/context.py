@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hswarm.analysis.replay import Replay, replay
-from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion
 from hswarm.errors import RunError, TaskError
-from hswarm.experts.expert import Expert, Node
+from hswarm.experts.expert import Expert
 from hswarm.experts.remote import RemoteSettings
 from hswarm.registry import Part, Room
 from hswarm.runs.directory import Run
@@ -149,10 +148,6 @@ class AnalysisContext:
         count = min(len(every), self.options.questions, max(1, self.options.calls // calls) if calls else len(every))
         drawn = np.random.default_rng([self.run.recipe.task.seed, 29]).permutation(len(every))[:count]
         return tuple(every[i] for i in sorted(drawn.tolist()))
-
-    def alone(self, node: Node) -> System:
-        """`node` as a system of one node that asks as the found system does."""
-        return replace(self.system, topology=Topology.chain(1), nodes=(node,), seeds=())
 
     def respond(
         self, systems: Sequence[System], examples: Sequence[Example], what: str

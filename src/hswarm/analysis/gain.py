@@ -17,7 +17,7 @@ def gain(subject: AnalysisContext) -> AnalysisResult:
     """C-Gain of the found system over the pool's experts as they were before the search, on test by default."""
     experts, split = subject.session.pool.experts, subject.split("test")
     examples = subject.examples(split, len(experts) + subject.system.calls)
-    scores = subject.scores([subject.system, *map(subject.alone, experts)], examples, "experts alone")
+    scores = subject.scores([subject.system, *map(subject.system.alone, experts)], examples, "experts alone")
     solved = scores[:, whole(scores)] >= SOLVED
     found = collaborative_gain(solved[0], solved[1:], np.random.default_rng(0))
     rows = tuple(

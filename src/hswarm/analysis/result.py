@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,6 +15,12 @@ from hswarm.errors import RunError
 from hswarm.records import first_fault
 
 FOLDER = "analysis"
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text under a head, as Markdown."""
+    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 @dataclass(frozen=True)
@@ -25,9 +32,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     def markdown(self) -> str:
-        lines = [self.head, ("---",) * len(self.head), *self.rows]
-        body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-        return f"{self.title}:\n\n{body}"
+        return f"{self.title}:\n\n{markdown_table(self.head, self.rows)}"
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class AnalysisResult:
     says: tuple[str, ...]
     tables: tuple[Table, ...] = ()
     svg: str = ""
-    numbers: Mapping[str, object] = field(default_factory=dict)
+    numbers: Mapping[str, Any] = field(default_factory=dict)
     calls: Mapping[str, int] = field(default_factory=dict)
 
     def markdown(self) -> str:

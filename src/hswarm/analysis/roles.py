@@ -72,7 +72,7 @@ def followed_nodes(
 ) -> Followed:
     """Ask `system`, and each of its nodes without predecessors."""
     nodes = [[reply.text for reply in replies] for replies in subject.respond([system], examples, what)[0]]
-    solo = subject.respond([subject.alone(node) for node in system.nodes], examples, f"{what} alone")
+    solo = subject.respond([subject.system.alone(node) for node in system.nodes], examples, f"{what} alone")
     right = np.array([subject.rate(examples, replies, f"{what} {v}") >= SOLVED for v, replies in enumerate(nodes)])
     alone = [[reply.text for reply in replies[0]] for replies in solo]
     kinds = [effects(system.topology, v, nodes, alone[v], right, examples) for v in range(system.topology.size)]

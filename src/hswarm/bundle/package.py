@@ -9,9 +9,7 @@ from pathlib import Path
 
 from hswarm import io
 from hswarm.bundle.questions import Question, questions_of_run, read_questions
-from hswarm.core.topology import Topology
 from hswarm.errors import HSwarmError, RunError
-from hswarm.experts.expert import Node
 from hswarm.records import checked
 from hswarm.runs.directory import Run
 from hswarm.runs.schema import Report
@@ -90,11 +88,6 @@ def _pool_single(run: Run, system: System, report: Report | None) -> System | No
         return None
     try:
         experts = {expert.name: expert for expert in read_pool(run.recipe).experts}
-        return alone(system, experts[report.best_single.expert])
+        return system.alone(experts[report.best_single.expert])
     except (HSwarmError, KeyError):
         return None
-
-
-def alone(system: System, expert: Node) -> System:
-    """`expert` as a system of one node, with the prompts and sampling of `system`."""
-    return System(Topology.chain(1), (expert,), system.prompts, system.base, system.engine, system.sampling)

@@ -64,8 +64,5 @@ def _names(paths: set[str]) -> dict[str, str]:
     """A name for each path: its last part, with a number where two share it."""
     names: dict[str, str] = {}
     for path in sorted(paths):
-        name, number = Path(path).name, 2
-        while name in names.values():
-            name, number = f"{Path(path).name}-{number}", number + 1
-        names[path] = name
+        names[path] = io.numbered(Path(path).name, names.values())
     return names

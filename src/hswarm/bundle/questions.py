@@ -14,7 +14,7 @@ from hswarm import io
 from hswarm.errors import HSwarmError, RunError
 from hswarm.runs.answers import read_answers
 from hswarm.runs.directory import Run
-from hswarm.runs.schema import Answer
+from hswarm.tasks.task import with_choices
 
 FILE = "examples.json"
 _MOST, _LONGEST = 3, 2000  # questions; characters of one
@@ -37,7 +37,7 @@ def questions_of_run(run: Run) -> list[Question]:
         answers = read_answers(run) or []
     except HSwarmError:
         return []
-    asked = ((_asked(line), line.answer) for line in answers)
+    asked = ((with_choices(line.question, line.choices), line.answer) for line in answers)
     short = (Question(question=q, answer=a) for q, a in asked if max(len(q), len(a)) <= _LONGEST)
     return list(islice(short, _MOST))
 
@@ -61,7 +61,3 @@ def write_questions(folder: Path, questions: Sequence[Question]) -> None:
     if questions:
         content = [question.model_dump() for question in questions]
         io.write_text(folder / FILE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def _asked(line: Answer) -> str:
-    return "\n".join([line.question, *(f"{letter}: {text}" for letter, text in line.choices.items())])

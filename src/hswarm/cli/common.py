@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import argparse
+
     from rich.console import Console
+
+    from hswarm.config.recipe import Recipe
 
 
 def terminal(stderr: bool = False, soft_wrap: bool = False, quiet: bool = False) -> Console:
@@ -55,6 +60,13 @@ def continuing(kept: str) -> Iterator[None]:
     except KeyboardInterrupt:
         say(f"\nkept {kept}; the same command continues")
         raise
+
+
+def with_budgets(recipes: Sequence[Recipe], arguments: argparse.Namespace) -> list[Recipe]:
+    """`recipes` with the limits that --budget-calls, --budget-tokens and --budget-seconds name."""
+    named = {name: getattr(arguments, f"budget_{name}", None) for name in ("calls", "tokens", "seconds")}
+    limits = {name: limit for name, limit in named.items() if limit is not None}
+    return [recipe.model_copy(update={"budget": replace(recipe.budget, **limits)}) for recipe in recipes]
 
 
 def recipe_of(name: str) -> str:

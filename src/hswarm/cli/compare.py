@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from rich.table import Table
 
 from hswarm import io
-from hswarm.cli.common import continuing, results, say
+from hswarm.cli.common import continuing, results, say, with_budgets
 from hswarm.config.recipe import read_recipe
 from hswarm.errors import ConfigError
 from hswarm.experiments import paper
@@ -33,14 +32,8 @@ def compare(arguments: argparse.Namespace) -> None:
 
 def _compare(arguments: argparse.Namespace) -> None:
     methods = method_names(arguments.methods)
-    recipes = [read_recipe(path, arguments.overrides, arguments.preset) for path in arguments.recipes]
-    limits = {
-        name: value
-        for name in ("calls", "tokens", "seconds")
-        if (value := getattr(arguments, f"budget_{name}")) is not None
-    }
-    if limits:
-        recipes = [recipe.model_copy(update={"budget": replace(recipe.budget, **limits)}) for recipe in recipes]
+    read = [read_recipe(path, arguments.overrides, arguments.preset) for path in arguments.recipes]
+    recipes = with_budgets(read, arguments)
     path = Path(arguments.run or f"runs/{'-'.join(recipe.name for recipe in recipes)}-compare")
 
     with continuing(f"in {path}"):

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import Field
 from rich.console import Console
 
 from hswarm import io
@@ -19,8 +19,10 @@ from hswarm.compat.reference import read_args, root_of, task_content
 from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.engines.base import Completion
 from hswarm.errors import TaskError
+from hswarm.records import Record
 from hswarm.runs.directory import Run
 from hswarm.runs.report import summary
+from hswarm.runs.schema import Summary
 from hswarm.scorers import task_scorer
 from hswarm.scorers.base import Score
 from hswarm.session.session import Session
@@ -29,6 +31,34 @@ from hswarm.system.scoring import score_replies
 from hswarm.system.system import System
 from hswarm.tasks import TaskSettings, load_task
 from hswarm.tasks.task import Example, Task
+
+
+class Reply(Record):
+    """A system's reply to a question, what was read in it, and its score (None: a call failed)."""
+
+    id: str
+    answer: str
+    reply: str
+    extracted: str
+    score: float | None
+
+
+class Scores(Summary):
+    """How replies to the questions of a split score by one scorer."""
+
+    unparsed: int
+    empty: int
+    cut: int
+    replies: list[Reply]
+
+
+class Evaluated(Scores):
+    """What --json writes: the scores by `scorer`, and by `others`."""
+
+    task: str
+    split: str
+    scorer: str
+    others: dict[str, Scores] = Field(default_factory=dict)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -48,18 +78,17 @@ def evaluate(arguments: argparse.Namespace) -> None:
         for name, scorer in scorers.items():
             (scores[name],) = score_replies(scorer, executor, [system], transcripts, examples, name)
     replies = transcripts[0][system.topology.sink]
-    scored = {name: _scored(row, examples, replies) for name, row in scores.items()}
-    first, *others = scored
-    content = scored[first] | {"task": task.name, "split": split, "scorer": first}
+    (first, row), *others = scores.items()
+    told = Evaluated(**dict(_scores(row, examples, replies)), task=task.name, split=split, scorer=first)
     if others:
-        content["others"] = {name: scored[name] for name in others}
-    console = results(arguments.json, content)
-    for name, result in scored.items():
+        told.others = {name: _scores(row, examples, replies) for name, row in others}
+    console = results(arguments.json, told.content())
+    for name, result in {first: told, **told.others}.items():
         _print_result(console, f"{task.name} {split}, {name}", result)
         for part in task.parts:
             places = [i for i, example in enumerate(examples) if example.task == part.name]
             row = scores[name]
-            shown = _scored([row[i] for i in places], [examples[i] for i in places], [replies[i] for i in places])
+            shown = _scores([row[i] for i in places], [examples[i] for i in places], [replies[i] for i in places])
             _print_result(console, f"    {part.name}, {part.scorer if name == 'parts' else name}", shown)
 
 
@@ -71,33 +100,24 @@ def _usual_split(path: Path, another_task: bool) -> str:
     return "dev" if running else "test"
 
 
-def _scored(scores: Sequence[Score], examples: Sequence[Example], replies: Sequence[Completion]) -> dict[str, Any]:
-    """Mean with interval, the replies that could not be scored as meant, and every reply."""
-    return summary(np.array([score.value for score in scores]), np.random.default_rng(0)).content() | {
-        "unparsed": sum(not score.parsed for score in scores),
-        "empty": sum(not reply.text for reply in replies),
-        "cut": sum(reply.finish == "length" for reply in replies),
-        "replies": [
-            {
-                "id": e.id,
-                "answer": e.answer,
-                "reply": r.text,
-                "extracted": s.extracted,
-                "score": io.without_nan(s.value),
-            }
+def _scores(scores: Sequence[Score], examples: Sequence[Example], replies: Sequence[Completion]) -> Scores:
+    """The mean with its interval, the replies that could not be scored as meant, and every reply."""
+    made = summary(np.array([score.value for score in scores]), np.random.default_rng(0))
+    return Scores(
+        **dict(made),
+        unparsed=sum(not score.parsed for score in scores),
+        empty=sum(not reply.text for reply in replies),
+        cut=sum(reply.finish == "length" for reply in replies),
+        replies=[
+            Reply(id=e.id, answer=e.answer, reply=r.text, extracted=s.extracted, score=io.without_nan(s.value))
             for e, r, s in zip(examples, replies, scores, strict=True)
         ],
-    }
-
-
-def _print_result(console: Console, what: str, result: dict[str, Any]) -> None:
-    low, high = result["ci"] or (float("nan"), float("nan"))
-    score = float("nan") if result["score"] is None else result["score"]
-    console.print(
-        f"{what}: {score:.3f} [{low:.3f}, {high:.3f}], n = {result['n']}, {result['unparsed']} unparsed, "
-        f"{result['empty']} empty, {result['cut']} cut off",
-        soft_wrap=True,
     )
+
+
+def _print_result(console: Console, what: str, result: Scores) -> None:
+    faults = f"{result.unparsed} unparsed, {result.empty} empty, {result.cut} cut off"
+    console.print(f"{what}: {result}, n = {result.n}, {faults}", soft_wrap=True)
 
 
 def ask(arguments: argparse.Namespace) -> int:

@@ -27,17 +27,11 @@ def new(arguments: argparse.Namespace) -> None:
 def demo(arguments: argparse.Namespace) -> None:
     """A search in a new folder: ten micro experts where transformers is installed, the toy engine elsewhere."""
     real = all(find_spec(name) for name in ("torch", "transformers", "peft"))
-    folder = _free(Path(arguments.run or "hswarm-demo"))
+    wanted = Path(arguments.run or "hswarm-demo")
+    there = [path.name for path in wanted.parent.glob("*")]
+    folder = wanted.with_name(io.numbered(wanted.name, there))
     recipe = folder / "demo.toml"
     io.write_text(recipe, starter("micro" if real else "toy", recipe))
     what = "ten micro experts" if real else "the toy engine (for real experts: pip install 'hswarm[cpu]')"
     print(f"{recipe}: a search with {what}", file=sys.stderr)
     search(parser().parse_args(["search", str(recipe), "--run", str(folder / "run")]))
-
-
-def _free(folder: Path) -> Path:
-    """`folder`, or the first of folder-2, folder-3 ... that is not there yet."""
-    number, found = 2, folder
-    while found.exists():
-        found, number = folder.with_name(f"{folder.name}-{number}"), number + 1
-    return found

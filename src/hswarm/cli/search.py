@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from hswarm.cli.view import print_run, view
@@ -11,6 +12,7 @@ from hswarm.config.recipe import read_recipe
 from hswarm.errors import EngineError, StorageError
 from hswarm.experiments import search as searches
 from hswarm.runs.directory import Run
+from hswarm.runs.progress import Progress
 
 
 def search(arguments: argparse.Namespace) -> None:
@@ -18,24 +20,12 @@ def search(arguments: argparse.Namespace) -> None:
     chosen = [f"search.method={arguments.method}"] if arguments.method else []
     recipe = read_recipe(arguments.recipe, [*arguments.overrides, *chosen], arguments.preset)
     path = Path(arguments.run or f"runs/{recipe.name}")
-    with view() as progress:
-        try:
-            run = searches.search(recipe, path, progress, calibrate=arguments.forecast)
-        except (KeyboardInterrupt, EngineError, StorageError, OSError):
-            _say_resumable(path)
-            raise
-    print_run(run)
+    _watch(path, lambda progress: searches.search(recipe, path, progress, calibrate=arguments.forecast))
 
 
 def resume(arguments: argparse.Namespace) -> None:
     """Continue a run to the end and print the result."""
-    with view() as progress:
-        try:
-            run = searches.resume(arguments.run, progress)
-        except (KeyboardInterrupt, EngineError, StorageError, OSError):
-            _say_resumable(Path(arguments.run))
-            raise
-    print_run(run)
+    _watch(Path(arguments.run), lambda progress: searches.resume(arguments.run, progress))
 
 
 def show(arguments: argparse.Namespace) -> None:
@@ -43,6 +33,13 @@ def show(arguments: argparse.Namespace) -> None:
     print_run(Run.open(arguments.run), arguments.json)
 
 
-def _say_resumable(path: Path) -> None:
-    if (path / "config.toml").exists():
-        print(f"\nkept in {path}; continue with: hswarm resume {path}", file=sys.stderr)
+def _watch(path: Path, work: Callable[[Progress], Run]) -> None:
+    """Show the search that `work` carries out and print its result; if it is interrupted, how to continue it."""
+    with view() as progress:
+        try:
+            run = work(progress)
+        except (KeyboardInterrupt, EngineError, StorageError, OSError):
+            if (path / "config.toml").exists():
+                print(f"\nkept in {path}; continue with: hswarm resume {path}", file=sys.stderr)
+            raise
+    print_run(run)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from hswarm import io
 from hswarm.cli.analyze import show_finding, target_of
-from hswarm.cli.common import continuing, results, say
+from hswarm.cli.common import continuing, results, say, with_budgets
 from hswarm.config.recipe import read_recipe
 from hswarm.errors import ConfigError
 from hswarm.experiments.study import Study, StudyPlan
@@ -20,10 +20,8 @@ from hswarm.methods import method_names
 def study(arguments: argparse.Namespace) -> None:
     """Run what is missing, then print what the study found; it is kept as study.md and study.json in its folder."""
     carry_out: Study = room.get(arguments.study)
-    recipes = [read_recipe(path, arguments.overrides, arguments.preset) for path in arguments.recipes]
-    if arguments.budget_calls is not None:
-        budgets = [replace(recipe.budget, calls=arguments.budget_calls) for recipe in recipes]
-        recipes = [r.model_copy(update={"budget": budget}) for r, budget in zip(recipes, budgets, strict=True)]
+    read = [read_recipe(path, arguments.overrides, arguments.preset) for path in arguments.recipes]
+    recipes = with_budgets(read, arguments)
     names = "-".join(recipe.name for recipe in recipes)
     path = Path(arguments.run or f"runs/{names}-{arguments.study}")
     plan = StudyPlan(

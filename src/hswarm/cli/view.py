@@ -14,7 +14,7 @@ from rich.text import Text
 
 from hswarm.cli.common import printable, results, terminal
 from hswarm.plots.charts import sparkline
-from hswarm.report.summary import START, came_of_it, cost, cost_so_far, so_far, tried, warnings
+from hswarm.report.summary import came_of_it, cost, cost_so_far, so_far, tried, warnings
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 from hswarm.runs.schema import Report, spoken_step
@@ -136,10 +136,8 @@ def print_run(run: Run, json: str | None = None) -> None:
 def _print_report(console: Console, report: Report) -> None:
     sizes = [f"dev (n={report.dev.n})", f"test (n={report.test.n})" if report.test else "test"]
     table = Table("system", *sizes, title=f"task {printable(report.task)}, seed {report.seed} (95 % intervals)")
-    single = report.best_single
-    alone = f"best single expert: {printable(single.expert)}"
-    for name, row in ((alone, single), (f"start: {START}", report.start), ("found system", report)):
-        table.add_row(name, str(row.dev), str(row.test or "-"))
+    for row in report.rows:
+        table.add_row(*map(printable, row))
     console.print(table)
     for line in came_of_it(report):
         console.print(line)

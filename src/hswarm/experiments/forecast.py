@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -150,18 +150,12 @@ def _of_growth(session: Session) -> Forecast:
 
     Later generations ask in batches as large as the first ones, so seconds and tokens a call stay alike.
     """
-    recipe, began, meter = session.recipe, time.monotonic(), _Meter(session.engine)
+    recipe, began = session.recipe, time.monotonic()
     experts, workers = len(session.pool.experts), _workers(recipe)
     calls = planned_calls(recipe, experts, len(session.task.dev), len(session.task.test), session.task)
     few = min(calls["total"] - calls["test"], _GROWTH_CALLS * experts)
-    changes = {"budget": BudgetSettings(calls=few), "engine": recipe.engine.alone()}
-    short = recipe.model_copy(update={"search": replace(recipe.search, cache=""), **changes})
-    with closing(Cache()) as cache:
-        evaluator = replace(session, recipe=short, engine=meter, cache=cache).evaluator
-        evaluator.checkpointer = _Phases(meter)
-        meter.warm_up(evaluator, session.task.dev)
+    with _calibrating(session, budget=BudgetSettings(calls=few)) as (meter, evaluator, _):
         get_method("growth", recipe.methods.get("growth"))(session.pool, evaluator, np.random.default_rng(recipe.seed))
-        meter.end()
         ledger = evaluator.budget.ledger
     wall = sum(phase.wall for name, phase in meter.phases.items() if name != "warm") / workers
     one = Cost(1, 1, *(n / ledger.generated for n in (ledger.prompt_tokens, ledger.completion_tokens, wall)))
@@ -172,28 +166,35 @@ def _of_growth(session: Session) -> Forecast:
 
 def forecasts(session: Session, workers: Sequence[int]) -> list[Forecast]:
     """The same for each of these numbers of workers, from one calibration."""
-    recipe, began, meter = session.recipe, time.monotonic(), _Meter(session.engine)
-    few = replace(session.task, dev=_few(session), test=())
-    search = replace(
-        recipe.search,
-        iterations=min(_ITERATIONS, recipe.search.iterations),
-        patience=_ITERATIONS + 1,
-        cache="",
-    )
-    changes = {"budget": BudgetSettings(), "selection": SelectionSettings(), "engine": recipe.engine.alone()}
-    short = recipe.model_copy(update={"search": search, **changes})
-    with tempfile.TemporaryDirectory() as folder, closing(Cache(Path(folder) / "search.sqlite")) as cache:
-        trial = replace(session, recipe=short, task=few, engine=meter, cache=cache)
-        evaluator = trial.evaluator
-        evaluator.checkpointer = _Phases(meter)
-        meter.warm_up(evaluator, session.task.dev)
+    recipe, began, few = session.recipe, time.monotonic(), _few(session)
+    iterations = min(_ITERATIONS, recipe.search.iterations)
+    search = replace(recipe.search, iterations=iterations, patience=_ITERATIONS + 1)
+    changes = {"budget": BudgetSettings(), "selection": SelectionSettings(), "search": search}
+    with _calibrating(session, few, **changes) as (meter, evaluator, trial):
         findings = Search(session.pool, evaluator, np.random.default_rng(recipe.seed)).go()
         systems = reported(findings, evaluator.select(findings.best), search.start_on_test)
-        meter.begin("test", sum(system.calls for system in systems) * len(few.dev))
-        replace(trial, cache=Cache()).executor.run(systems, few.dev, "test")
-        meter.end()
+        meter.begin("test", sum(system.calls for system in systems) * len(few))
+        replace(trial, cache=Cache()).executor.run(systems, few, "test")
     took = round(time.monotonic() - began, 1)
-    return [_scaled(session, meter, len(few.dev), took, count) for count in workers]
+    return [_scaled(session, meter, len(few), took, count) for count in workers]
+
+
+@contextmanager
+def _calibrating(
+    session: Session, questions: Sequence[Example] = (), **changes: object
+) -> Iterator[tuple[_Meter, Evaluator, Session]]:
+    """The meter, warmed up, on the engine of a session with `changes` of its recipe, on `questions` of dev or all."""
+    meter, dev = _Meter(session.engine), session.task.dev
+    short = session.recipe.model_copy(update={"engine": session.recipe.engine.alone(), **changes})
+    short = short.model_copy(update={"search": replace(short.search, cache="")})
+    task = replace(session.task, dev=tuple(questions), test=()) if questions else session.task
+    with tempfile.TemporaryDirectory() as folder, closing(Cache(Path(folder) / "search.sqlite")) as cache:
+        trial = replace(session, recipe=short, task=task, engine=meter, cache=cache)
+        evaluator = trial.evaluator
+        evaluator.checkpointer = _Phases(meter)
+        meter.warm_up(evaluator, dev)
+        yield meter, evaluator, trial
+        meter.end()
 
 
 def _few(session: Session) -> tuple[Example, ...]:

@@ -28,8 +28,8 @@ class Parameter:
 
     fields: tuple[str, ...]
     choices: tuple[object, ...] = ()
-    low: float = 0
-    high: float = 0
+    low: int | float = 0
+    high: int | float = 0
     log: bool = False
 
     @property

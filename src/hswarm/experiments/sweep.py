@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from hswarm import io
 from hswarm.config.recipe import Recipe, build_recipe, read_recipe, same_recipe, varied
@@ -194,12 +195,7 @@ def _keep(recipe: Recipe, plan: Plan, path: Path) -> None:
 
 
 def _read_plan(path: Path) -> Plan:
-    content = io.read_json(path / "sweep.json", "a sweep")
-    space = (
-        replace(Parameter(**entry), fields=tuple(entry["fields"]), choices=tuple(entry["choices"]))
-        for entry in content.pop("space")
-    )
-    return Plan(tuple(space), **content)
+    return TypeAdapter(Plan).validate_python(io.read_json(path / "sweep.json", "a sweep"))
 
 
 def _check_optuna() -> None:

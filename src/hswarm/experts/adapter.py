@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from safetensors.numpy import save
 
 from hswarm import io
 from hswarm.errors import PoolError
@@ -68,16 +66,10 @@ class Adapter(Expert):
             return self.digest
         if (largest := float(np.abs(self.vector).max(initial=0))) > float(np.finfo(dtype).max):
             raise PoolError(f"expert '{self.name}': a weight of {largest:g} does not fit {dtype}; write float32")
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: array.astype(dtype) for name, array in self.form.tensors(self.vector).items()}
+        io.write_tensors(folder / "adapter_model.safetensors", tensors, {"format": "pt"})
         config = json.dumps(dict(self.form.config), indent=2, sort_keys=True) + "\n"
-        for name, content in (
-            ("adapter_model.safetensors", save(tensors, {"format": "pt"})),
-            ("adapter_config.json", config.encode()),
-        ):
-            new = folder / f"{name}.new"
-            new.write_bytes(content)
-            os.replace(new, folder / name)
+        io.write_text(folder / "adapter_config.json", config)
         written = self.vector.astype(dtype).astype(np.float32)
         return Adapter.from_vector(self.name, written, self.form).digest
 

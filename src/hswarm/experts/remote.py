@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt
 
+from hswarm import io
 from hswarm.errors import PoolError
 from hswarm.experts.expert import Expert
 from hswarm.options import SETTINGS, check_ranges
@@ -107,8 +108,7 @@ class RemoteExpert(Expert):
 
     def write(self, folder: Path, dtype: Literal["float32", "float16"] = "float32") -> str:
         """Write name and address of the model to `folder`; returns the digest."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / REMOTE_FILE).write_text(json.dumps(asdict(self.remote), indent=2) + "\n", encoding="utf-8")
+        io.write_text(folder / REMOTE_FILE, json.dumps(asdict(self.remote), indent=2) + "\n")
         return self.digest
 
     @classmethod

@@ -7,8 +7,10 @@ the rest divided by density; an entry's sign is that of the sum; weighted entrie
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Gt, Le
 from numpy.typing import NDArray
 
 from hswarm.errors import PoolError
@@ -17,6 +19,7 @@ from hswarm.experts.blend import factors, union_form
 from hswarm.experts.pool import ExpertPool
 from hswarm.methods.base import method
 from hswarm.methods.common import group
+from hswarm.options import check_ranges
 from hswarm.session.evaluator import Evaluator
 from hswarm.system.system import System
 
@@ -28,13 +31,12 @@ Array = NDArray[np.floating]
 class DareTies:
     """`density` is the share of entries kept, `weight` that of each expert, `rank` 0 the sum of the experts' ranks."""
 
-    density: float = 0.5
+    density: Annotated[float, Gt(0), Le(1)] = 0.5
     weight: float = 1.0
     rank: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.density <= 1:
-            raise ValueError(f"density must be in (0, 1], got {self.density}")
+        check_ranges(self)
 
     def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
         adapters = [expert for i in group(pool) if isinstance(expert := pool.experts[i], Adapter)]

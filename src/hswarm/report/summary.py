@@ -27,13 +27,12 @@ from hswarm.report.table import HEAD, cells
 from hswarm.runs.comparison import Comparison
 from hswarm.runs.cost import forecast_text
 from hswarm.runs.directory import Run
-from hswarm.runs.schema import Report, Scored, Single, Summary, spoken_step
+from hswarm.runs.schema import Report, Summary, spoken_step
 from hswarm.session.records import Fault, Generation, HistoryEntry
 from hswarm.system.record import SystemRecord
 
 T = TypeVar("T")
 _ROLES = {"found": "the found system", "start": "the best first graph", "best_single": "the best single expert"}
-START = "best of the first systems"
 _FAULTS: dict[Fault, str] = {
     "unparsed": "could not be parsed",
     "empty": "were empty",
@@ -331,11 +330,6 @@ def _searched(run: Run, report: Report | None) -> dict[str, str]:
 def _scores(report: Report | None, history: Sequence[HistoryEntry]) -> list[tuple[str, str, str]]:
     if report:
         single = report.best_single
-        rows: list[tuple[str, Single | Scored | Report]] = [
-            (f"best single expert: {single.expert}", single),
-            (f"start: {START}", report.start),
-            ("found system", report),
-        ]
         others = sorted(report.singles.items(), key=lambda one: -(one[1] or 0))
         on_test = {name: "-" if score is None else f"{score:.3f}" for name, score in report.singles_test.items()}
         alone = [
@@ -343,7 +337,7 @@ def _scores(report: Report | None, history: Sequence[HistoryEntry]) -> list[tupl
             for name, score in others
             if name != single.expert and score is not None
         ]
-        return [*alone[::-1], *((name, str(row.dev), str(row.test or "-")) for name, row in rows)]
+        return [*alone[::-1], *report.rows]
     if not history:
         return []
     best = history[-1].best

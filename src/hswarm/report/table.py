@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hswarm.analysis.result import markdown_table
 from hswarm.core.stats import bootstrap_interval, holm, paired_test
 from hswarm.io import write_text
 from hswarm.plots.points import Point, points_svg
@@ -179,15 +180,10 @@ def markdown(table: Comparison) -> str:
     """All tables as Markdown."""
     parts = []
     for task, rows in table.tasks.items():
-        parts.append(f"## {task}\n\n{_pipes(HEAD, [cells(row) for row in rows])}")
+        parts.append(f"## {task}\n\n{markdown_table(HEAD, [cells(row) for row in rows])}")
     overall = [[row.method, f"{row.rank:.2f}", f"{row.test:.3f}", _number(row.gain, "+.1f")] for row in table.overall]
-    parts.append(f"## over all tasks\n\n{_pipes(('method', 'mean rank', 'mean test', 'mean gain %'), overall)}")
+    parts.append(f"## over all tasks\n\n{markdown_table(('method', 'mean rank', 'mean test', 'mean gain %'), overall)}")
     return "\n\n".join(parts) + "\n"
-
-
-def _pipes(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def comma_separated(table: Comparison) -> str:

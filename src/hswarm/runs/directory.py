@@ -33,7 +33,7 @@ from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.errors import RunError
 from hswarm.io import Array
 from hswarm.records import checked
-from hswarm.runs.schema import Report, Scored, Single
+from hswarm.runs.schema import Report
 from hswarm.session.checkpoint import S
 from hswarm.session.records import HistoryEntry, State
 from hswarm.system.load import load
@@ -116,12 +116,7 @@ class Run:
         if not self.finished:
             return f"{title}<p>unfinished, {len(self.history())} iterations so far</p>"
         report = self.report
-        rows: list[tuple[str, Single | Scored | Report]] = [
-            ("best single expert", report.best_single),
-            ("start", report.start),
-            ("found system", report),
-        ]
-        lines = [f"<tr><td>{name}</td><td>{row.dev}</td><td>{row.test or '-'}</td></tr>" for name, row in rows]
+        lines = [f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in report.rows]
         head = f"<tr><th>{escape(report.task)}</th><th>dev</th><th>test</th></tr>"
         return f"{title}<table>{head}{''.join(lines)}</table>{self.best._repr_html_()}"
 

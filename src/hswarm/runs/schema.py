@@ -11,6 +11,7 @@ from hswarm.session.records import Fault, Growth, Tokens
 from hswarm.system.record import Graph
 
 _COUNTED = ("iteration", "step", "turn", "generation")  # what methods count from zero in a step's name
+START = "best of the first systems"
 Role = Literal["found", "start", "best_single"]
 
 
@@ -149,6 +150,17 @@ class Report(Record):
     forecast: dict[str, Predicted] = Field(default_factory=dict)
     pruned: Pruned | None = None
     groups: dict[str, Group] = Field(default_factory=dict)
+
+    @property
+    def rows(self) -> list[tuple[str, str, str]]:
+        """The scores as people read them: what was scored, on dev, on test ("-" where it was not)."""
+        single = self.best_single
+        scored: list[tuple[str, Single | Scored | Report]] = [
+            (f"best single expert: {single.expert}", single),
+            (f"start: {START}", self.start),
+            ("found system", self),
+        ]
+        return [(name, str(row.dev), str(row.test or "-")) for name, row in scored]
 
 
 class Answer(Record):

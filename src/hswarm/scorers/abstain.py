@@ -14,7 +14,7 @@ from hswarm.scorers.base import Respond, Score, accepted, scorer
 from hswarm.scorers.choice import stated_letter
 from hswarm.scorers.equality import same
 from hswarm.scorers.exact import stated_answer
-from hswarm.tasks.task import Example
+from hswarm.tasks.task import Example, with_choices
 
 _VERDICT = re.compile(r"\b(?:(true|yes|right|correct)|(false|no|wrong|incorrect))\b", re.IGNORECASE)
 _VERDICT_TOKENS = 10
@@ -60,15 +60,10 @@ def _stated(example: Example, response: str) -> str | None:
 def _doubt(example: Example, answer: str) -> Example:
     """The second question: the first one with the answer that was given."""
     shown = f"{answer}: {example.choices[answer]}" if example.choices else answer
-    lines = [
-        example.question,
-        *(f"{letter}: {text}" for letter, text in example.choices.items()),
-        f"Proposed answer: {shown}",
-        "Is the proposed answer true or false? Reply with one word.",
-    ]
+    asked = f"Proposed answer: {shown}\nIs the proposed answer true or false? Reply with one word."
     return replace(
         example,
-        question="\n".join(lines),
+        question=f"{with_choices(example.question, example.choices)}\n{asked}",
         choices={},
         icl="",
         instruction="Judge the proposed answer.",

@@ -84,6 +84,10 @@ class System:
         """The base models under the system's adapters."""
         return bases_of([expert for expert in self.experts if expert.form], self.base)
 
+    def alone(self, node: Node) -> System:
+        """`node` as a system of one node that asks as this one does."""
+        return replace(self, topology=Topology.chain(1), nodes=(node,), seeds=())
+
     def subgraph(self, nodes: Iterable[int], edges: Iterable[tuple[int, int]] | None = None) -> System:
         """The system of `nodes`, numbered from 0 in ascending order, and `edges` (None: all it has) between them."""
         kept = sorted(set(nodes))
@@ -154,9 +158,6 @@ def _folder_names(experts: Sequence[Expert]) -> dict[str, str]:
     for expert in experts:
         if expert.digest not in names:
             plain = re.sub(r"[^\w .+=@,()-]", "-", expert.name)[:_LONGEST].strip(" .") or "expert"
-            name, number = plain, 2
-            while name in taken:
-                name, number = f"{plain}-{number}", number + 1
-            names[expert.digest] = name
-            taken.add(name)
+            names[expert.digest] = io.numbered(plain, taken)
+            taken.add(names[expert.digest])
     return names

@@ -21,7 +21,6 @@ from hswarm.tasks.splits import drawn, finished
 from hswarm.tasks.task import Task, task
 
 FOLDER = "HSWARM_DATA"
-_CHOICE = "Choose the option that is right. Reply with its letter alone."
 _FILES = "github.com/BunsenFeng/heterogeneous_swarm, data/eval/"
 
 
@@ -34,11 +33,11 @@ class NamedTask:
     """
 
     form: str
-    instruction: str
-    scorer: str
-    max_new_tokens: int
-    sizes: tuple[int, int] | None
-    licence: str
+    instruction: str = "Choose the option that is right. Reply with its letter alone."
+    scorer: str = "choice"
+    max_new_tokens: int = 50
+    sizes: tuple[int, int] | None = None
+    licence: str = "see the source"
     reference: str = "reference"
     hub: str = ""
     subset: str = ""
@@ -114,28 +113,10 @@ abkg = task(
     "abkg",
     "AgentBench, questions over a knowledge graph, as multiple choice",
     paper="AgentBench (arXiv 2308.03688), github.com/THUDM/AgentBench",
-)(
-    NamedTask(
-        form="choices A to D",
-        instruction=_CHOICE,
-        scorer="choice",
-        max_new_tokens=50,
-        sizes=(50, 120),
-        licence="Apache-2.0 (repository)",
-    )
-)
+)(NamedTask(form="choices A to D", sizes=(50, 120), licence="Apache-2.0 (repository)"))
 com2 = task(
     "com2", "COM2, complex commonsense reasoning", paper="COM2 (arXiv 2403.07398), github.com/HKUST-KnowComp/COM2"
-)(
-    NamedTask(
-        form="choices",
-        instruction=_CHOICE,
-        scorer="choice",
-        max_new_tokens=50,
-        sizes=(317, 1000),
-        licence="see the source",
-    )
-)
+)(NamedTask(form="choices", sizes=(317, 1000)))
 gaia = task(
     "gaia",
     "GAIA, the questions that text alone answers",
@@ -148,7 +129,6 @@ gaia = task(
             "answer alone: a number, a name or a list with commas."
         ),
         scorer="exact",
-        max_new_tokens=50,
         sizes=(13, 28),
         licence="gated: its owners ask not to publish it again in a form that can be crawled",
     )
@@ -178,10 +158,7 @@ knowledge_crosswords = task(
     NamedTask(
         form="choices A to D; a worked example (icl_prompt) goes first",
         instruction="Choose the option in which every blank meets all constraints. Reply with its letter alone.",
-        scorer="choice",
-        max_new_tokens=50,
         sizes=(200, 1000),
-        licence="see the source",
     )
 )
 ltp = task(
@@ -203,7 +180,6 @@ mmlu = task(
 )(
     NamedTask(
         form="choices A to D",
-        instruction=_CHOICE,
         scorer="abstain",
         max_new_tokens=100,
         sizes=(200, 1000),
@@ -221,9 +197,6 @@ mmlu_pro = task(
 )(
     NamedTask(
         form="choices A to J",
-        instruction=_CHOICE,
-        scorer="choice",
-        max_new_tokens=50,
         sizes=(70, 1000),
         licence="MIT",
         hub="TIGER-Lab/MMLU-Pro",
@@ -251,16 +224,7 @@ normad = task(
     "normad",
     "NormAd, is an action acceptable in a culture",
     paper="NormAd (arXiv 2404.12464), github.com/Akhila-Yerukola/NormAd",
-)(
-    NamedTask(
-        form="choices A to C (yes, no, neutral)",
-        instruction=_CHOICE,
-        scorer="choice",
-        max_new_tokens=50,
-        sizes=(500, 2000),
-        licence="see the source",
-    )
-)
+)(NamedTask(form="choices A to C (yes, no, neutral)", sizes=(500, 2000)))
 qasper = task(
     "qasper", "Qasper, questions on research papers", paper="Qasper (arXiv 2105.03011), hf.co/datasets/allenai/qasper"
 )(
@@ -280,13 +244,4 @@ wow = task(
     "wow",
     "Wrong over wrong: which of two wrong answers is less wrong",
     paper="Varying Shades of Wrong (arXiv 2410.11055)",
-)(
-    NamedTask(
-        form="choices",
-        instruction=_CHOICE,
-        scorer="choice",
-        max_new_tokens=50,
-        sizes=None,
-        licence="see the source",
-    )
-)
+)(NamedTask(form="choices"))

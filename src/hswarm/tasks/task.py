@@ -46,6 +46,11 @@ class Example:
     max_new_tokens: int | None = None
 
 
+def with_choices(question: str, choices: Mapping[str, str]) -> str:
+    """`question`, and below it its choices, a line each."""
+    return "\n".join([question, *(f"{letter}: {text}" for letter, text in choices.items())])
+
+
 @dataclass(frozen=True)
 class Task:
     """A named pair of splits with the scorer and answer length that go with it.

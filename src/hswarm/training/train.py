@@ -16,17 +16,20 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
+from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
 
+from hswarm import io
 from hswarm.core.stats import bootstrap_interval, paired_test
 from hswarm.engines.chat import chat_text
 from hswarm.errors import ConfigError, MissingExtra, PoolError, TaskError
 from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import find_base
 from hswarm.experts.expert import Expert
+from hswarm.options import check_ranges
 from hswarm.prompts import Prompts
 from hswarm.tasks.task import Example
 from hswarm.training.data import (
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     )
 
 Say = Callable[[str], None]
+_Count = Annotated[int, Gt(0)]
 Tokens = list[dict[str, list[int]]]  # of an example: input_ids, attention_mask, labels
 
 
@@ -91,41 +95,24 @@ class TrainSettings:
     out: str
     experts: tuple[Domain, ...]
     seed: int = 0
-    rank: int = 4
-    alpha: int = 8
+    rank: _Count = 4
+    alpha: _Count = 8
     target_modules: tuple[str, ...] = ("q_proj", "v_proj", "up_proj", "down_proj")
-    learning_rate: float = 2e-3
-    batch: int = 16
-    steps: int = 100
-    elsewhere: float = 0.15
-    held_out: int = 64
-    early_stop: int = 0
-    validation: int = 64
-    max_tokens: int = 1024
+    learning_rate: Annotated[float, Gt(0)] = 2e-3
+    batch: _Count = 16
+    steps: _Count = 100
+    elsewhere: Annotated[float, Ge(0), Lt(1)] = 0.15
+    held_out: _Count = 64
+    early_stop: Annotated[int, Ge(0)] = 0
+    validation: _Count = 64
+    max_tokens: _Count = 1024
     scorer: str = "exact"
-    max_new_tokens: int = 32
-    strength: float = 1.0
+    max_new_tokens: _Count = 32
+    strength: Annotated[float, Gt(0)] = 1.0
     license: str = ""
 
     def __post_init__(self) -> None:
-        for key in (
-            "rank",
-            "alpha",
-            "learning_rate",
-            "batch",
-            "steps",
-            "held_out",
-            "validation",
-            "max_tokens",
-            "max_new_tokens",
-            "strength",
-        ):
-            if not getattr(self, key) > 0:
-                raise ValueError(f"{key} must be more than 0, got {getattr(self, key)}")
-        if self.early_stop < 0:
-            raise ValueError(f"early_stop must be at least 1, or 0 for never, got {self.early_stop}")
-        if not 0 <= self.elsewhere < 1:
-            raise ValueError(f"elsewhere is a share from 0 up to 1, got {self.elsewhere}")
+        check_ranges(self)
         names = [domain.name for domain in self.experts]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"expected at least one expert, each with its own name, got {names}")
@@ -360,8 +347,7 @@ class _Training:
             return Quality(**json.loads(path.read_text(encoding="utf-8")))
         scores = self._score(self._expert(trainer, scratch), exam)
         found = Quality(trainer.evaluate(held)["eval_loss"], scores)
-        path.with_suffix(".new").write_text(json.dumps(found._asdict()), encoding="utf-8")
-        path.with_suffix(".new").rename(path)
+        io.write_text(path, json.dumps(found._asdict()))
         return found
 
     def _score(self, expert: Expert, exam: Exam | None) -> list[float] | None:

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import permutations
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
 from hswarm.core.stats import bootstrap_interval
 from hswarm.core.streams import seed_of, stream
@@ -29,6 +31,7 @@ from hswarm.methods.growth.races import question_order, rungs, survivors
 from hswarm.methods.growth.scoreboard import Origin, Scoreboard
 from hswarm.methods.growth.story import told
 from hswarm.methods.growth.terms import Term, pure
+from hswarm.options import check_ranges
 from hswarm.session.checkpoint import Findings
 from hswarm.session.evaluator import Evaluator
 from hswarm.session.records import Best, Generation, HistoryEntry
@@ -50,37 +53,30 @@ class Growth:
     like the answer a reply is, beside its score; with `horizon` few questions decide until more of the budget is spent.
     """
 
-    candidates: int = 0
-    elite: int = 8
-    rung: int = 4
-    patience: int = 40
+    candidates: Annotated[int, Ge(0)] = 0
+    elite: Annotated[int, Ge(1)] = 8
+    rung: Annotated[int, Ge(1)] = 4
+    patience: Annotated[int, Ge(1)] = 40
     roles: bool = True
     blends: bool = True
     shares: tuple[float, ...] = (0.5,)
     racing: bool = True
     model: bool = True
     free: bool = True
-    alone: float = 0.15
-    pairs: float = 0.3
+    alone: Annotated[float, Ge(0), Le(1)] = 0.15
+    pairs: Annotated[float, Ge(0), Le(1)] = 0.3
     price: float = 0.02
-    misfit: float = 0.01
-    trust: float = 8.0
-    partial: float = 0.25
+    misfit: Annotated[float, Gt(0)] = 0.01
+    trust: Annotated[float, Ge(0)] = 8.0
+    partial: Annotated[float, Ge(0), Le(1)] = 0.25
     horizon: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("candidates", 0), ("elite", 1), ("rung", 1), ("patience", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        check_ranges(self)
         if not self.roles and not self.blends:
             raise ValueError("roles and blends are both off; growth needs one of them")
-        if not self.misfit > 0 or not self.trust >= 0:
-            raise ValueError(f"misfit must be more than 0 and trust at least 0, got {self.misfit} and {self.trust}")
         if not all(0 < share < 1 for share in self.shares):
             raise ValueError(f"shares lie between 0 and 1, got {self.shares}")
-        for name in ("alone", "pairs", "partial"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a part from 0 to 1, got {getattr(self, name)}")
 
     def __call__(self, pool: ExpertPool, evaluator: Evaluator, rng: np.random.Generator) -> System:
         return Search(pool, evaluator, rng, settings=self).go().best
