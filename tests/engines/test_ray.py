@@ -1,19 +1,25 @@
 """A real Ray on this machine: the same run as in one process, whoever dies meanwhile."""
 
+import json
 import os
 import signal
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe
+from hswarm.core.topology import Topology
 from hswarm.engines.base import EngineSettings, Request, Sampling, close
 from hswarm.engines.parallel import ParallelEngine
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import ConfigError
+from hswarm.server.replicas import open_replicas
 from tests.conftest import ROOT, toy_content
 from tests.engines.crew_parts import open_slow
 from tests.engines.test_crew import assert_the_same_while, result
+from tests.server.serving import ANSWER, ORDER, QUESTION, serving, toy_system
 
 ray = pytest.importorskip("ray")
 
@@ -138,3 +144,23 @@ def test_a_server_on_ray_answers_while_an_actor_is_killed(cluster):
     finally:
         for engine in engines:
             close(engine)
+
+
+def test_a_system_is_served_by_actors_and_one_may_die(cluster):
+    engines = open_replicas(EngineSettings("toy", cluster="local", workers=2), ["toy"], [])
+    assert len(engines) == 2
+    with serving({"toy": toy_system(Topology.chain(4), ORDER)}, *engines) as address, ThreadPoolExecutor(8) as pool:
+
+        def ask(number):
+            body = json.dumps({"model": "toy", "prompt": QUESTION + " " * number}).encode()
+            request = urllib.request.Request(f"{address}/v1/completions", body, {"content-type": "application/json"})
+            with urllib.request.urlopen(request) as reply:
+                return json.load(reply)["choices"][0]["text"]
+
+        assert list(pool.map(ask, range(8))) == [ANSWER] * 8
+        (worker,) = engines[0]._team.workers
+        ray.kill(worker._actor)
+        assert list(pool.map(ask, range(8, 16))) == [ANSWER] * 8
+        assert worker.lives == 2
+    for engine in engines:
+        close(engine)

@@ -24,7 +24,9 @@ def test_a_gain() -> None:
     assert "where the search began, scores 0.500: +0.100" in told["What it gains"]
     assert "No answer could be read in 0 of the best single expert's 200 replies." in told["What it gains"]
     assert "3 nodes, about 120 tokens" in told["What it costs"]
-    assert told["Whether to trust it"].startswith("The interval of the gain is above zero")
+    assert told["Whether to trust it"].startswith("Yes, for questions like these")
+    none = overview(report(test_faults={"best_single": {"unparsed": 0}, "found": {"unparsed": 0}}))
+    assert "An answer could be read in each of the 200 replies of either." in none["What it gains"]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,7 @@ def test_a_gain() -> None:
         ({"test_faults": {"best_single": {"unparsed": 50}}}, "50 of the best single expert's 200 replies"),
         ({"overlap": 4}, "4 test questions were searched on too"),
         ({"test": None}, "never checked"),
+        ({"gain_on_test": None}, "not compared with the best single expert"),
     ],
 )
 def test_doubts_are_named(more: dict[str, Any], words: str) -> None:

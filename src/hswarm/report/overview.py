@@ -67,6 +67,8 @@ def unparsed(report: Report) -> str:
     counts = [report.test_faults.get(role, {}).get("unparsed") for role in ("best_single", "found")]
     if not report.test or counts[0] is None:
         return ""
+    if counts == [0, 0]:
+        return f"an answer could be read in each of the {report.test.n} replies of either"
     own = f", and in {counts[1]} of the system's" if counts[1] is not None else ""
     return f"no answer could be read in {counts[0]} of the best single expert's {report.test.n} replies{own}"
 
@@ -77,7 +79,7 @@ def _cost(report: Report) -> str:
     about = f", about {each * nodes:,.0f} tokens by the search's average" if each else ""
     return (
         f"An answer takes the repl{'ies' if nodes > 1 else 'y'} of {nodes} node{'s' * (nodes > 1)}{about}; a single "
-        f"expert's takes one. The search itself made {calls.generated:,} calls in {report.wall_s:,.0f} s."
+        f"expert's answer takes one. The search itself made {calls.generated:,} calls in {report.wall_s:,.0f} s."
     )
 
 
@@ -100,8 +102,10 @@ def _trust(report: Report) -> str:
         )
     if report.overlap:
         doubts.append(f"{report.overlap} test questions were searched on too")
+    if not gain:
+        doubts.append("it was not compared with the best single expert question by question")
     if not doubts:
-        return "The interval of the gain is above zero, on questions that the search never saw."
+        return "Yes, for questions like these: the search never saw them, and the whole interval of the gain is above zero."
     return f"With care: {'; '.join(doubts)}."
 
 

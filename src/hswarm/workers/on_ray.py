@@ -43,7 +43,7 @@ def connect(address: str, workers: int) -> None:
             ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
         else:
             ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError, ImportError) as fault:
+    except Exception as fault:  # Ray raises a bare one where its processes do not start in time
         raise EngineError(
             f"no Ray cluster at engine.cluster = '{address}' ({str(fault).splitlines()[0]}); "
             'start it (ray start --head), or set "local"'

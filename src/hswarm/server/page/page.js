@@ -184,6 +184,8 @@ async function* events(response) {
   }
 }
 
+const spoken = (seconds) => (seconds < 0.01 ? "under 0.01 s" : `${seconds.toFixed(2)} s`);
+
 // Where the time went: each node's bar over the time of the whole answer, and its tokens.
 function waterfall() {
   const done = state.trace.events.filter((event) => event.event === "done");
@@ -191,7 +193,7 @@ function waterfall() {
   for (const { node, at, prompt_tokens: read, completion_tokens: written } of done) {
     const began = state.trace.events.find((event) => event.event === "started" && event.node === node)?.at ?? at;
     const item = $(`node-${node}`);
-    item.querySelector(".spent").textContent = `${(at - began).toFixed(2)} s, ${read} tokens read, ${written} written`;
+    item.querySelector(".spent").textContent = `${spoken(at - began)}, ${read} tokens read, ${written} written`;
     const bar = item.querySelector(".bar");
     bar.classList.add("known");
     bar.firstChild.style.marginLeft = `min(${(100 * began) / whole}%, 100% - 2px)`;
@@ -248,9 +250,9 @@ async function put(model, question, panel, trace, signal) {
       reason = choice.finish_reason ?? reason;
     }
     if (chunk.usage) {
-      const seconds = ((performance.now() - began) / 1000).toFixed(2);
+      const seconds = spoken((performance.now() - began) / 1000);
       const cut = reason === "length" ? ", cut off at its limit" : "";
-      cost.textContent = `${seconds} s, ${chunk.usage.prompt_tokens} tokens read, ${chunk.usage.completion_tokens} written${cut}`;
+      cost.textContent = `${seconds}, ${chunk.usage.prompt_tokens} tokens read, ${chunk.usage.completion_tokens} written${cut}`;
     }
   }
   if (!answer.textContent) answer.textContent = "(an empty answer)";
