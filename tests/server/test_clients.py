@@ -127,6 +127,24 @@ def test_a_broken_body_is_named_and_hurts_nobody(address: str, body: bytes, word
 
 
 @pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"n": 10**9}, "less than or equal to 100000"),
+        ({"n": 10**400}, "less than or equal to 100000"),
+        ({"n": 100_000}, "at most 64 answers a request"),
+        ({"messages": [{"role": "user", "content": None}]}, "no text to answer"),
+        ({"messages": [{"role": "system", "content": " "}, {"role": "user", "content": []}]}, "no text to answer"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_before_anything_is_made(
+    address: str, more: dict[str, Any], words: str
+) -> None:
+    status, reply = post(address, {"model": "toy", "messages": [USER]} | more)
+    assert status == 400
+    assert words in reply["error"]["message"]
+
+
+@pytest.mark.parametrize(
     ("more", "param"),
     [
         ({"tools": [TOOL]}, "tools"),

@@ -105,7 +105,7 @@ def _trust(report: Report) -> str:
     if not gain:
         doubts.append("it was not compared with the best single expert question by question")
     if not doubts:
-        return "Yes, for questions like these: the search never saw them, and the whole interval of the gain is above zero."
+        return "Yes, for questions like these: the search never saw them, and the interval of the gain is above zero."
     return f"With care: {'; '.join(doubts)}."
 
 

@@ -43,6 +43,7 @@ _WHY = {
 }
 _TYPES = ("str", "list[str]", "list[Part]", "list[Item]")
 _SEEDS = 2**31
+_COUNT = 100_000  # a number of answers that is a number; Limits says how many are given
 _LOGPROBS = "message.output_text.logprobs"  # what the `include` of /v1/responses calls them
 _LIKELIEST = 20  # tokens told in the place of each one of an answer
 _STOPS = 16  # texts that end an answer, each looked for at every step; entries of metadata, sent with every event
@@ -207,10 +208,12 @@ class AskRequest(BaseModel):
             if number is not None and number < LEAST and (number or name == "top_p"):
                 zero = "0 (the most likely word) or " if name == "temperature" else ""
                 raise ApiFault(400, f"{name} is {zero}at least {LEAST:g}, got {number:g}", name)
-        questions = self.questions()
-        if len(questions) > limits.prompts:
-            raise ApiFault(400, f"at most {limits.prompts} answers a request, {len(questions)} were asked for", "n")
-        if (length := max(map(len, questions))) > limits.characters:
+        prompts = self.prompts()
+        if (asked := len(prompts) * self.count) > limits.prompts:  # before a list of that length is made
+            raise ApiFault(400, f"at most {limits.prompts} answers a request, {asked} were asked for", "n")
+        if not all(map(str.strip, prompts)):
+            raise ApiFault(400, "there is no text to answer; send a message of the user with some")
+        if (length := max(map(len, prompts))) > limits.characters:
             raise ApiFault(
                 400,
                 f"the prompt has {length} characters, the limit is {limits.characters}; shorten it",
@@ -245,7 +248,7 @@ class ChatRequest(AskRequest):
     messages: list[Message] = Field(min_length=1)
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
-    n: int | None = Field(None, ge=1)
+    n: int | None = Field(None, ge=1, le=_COUNT)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=_LIKELIEST)
 
@@ -270,7 +273,7 @@ class CompletionRequest(AskRequest):
 
     prompt: str | list[str] = Field(min_length=1)
     max_tokens: int | None = Field(None, ge=1)
-    n: int | None = Field(None, ge=1)
+    n: int | None = Field(None, ge=1, le=_COUNT)
     logprobs: Annotated[int, Field(ge=0, le=_LIKELIEST)] | None = None
 
     @field_validator("logprobs", mode="before")
