@@ -5,74 +5,10 @@ from pathlib import Path
 
 import pytest
 
-METHODS = sorted((Path(__file__).parents[1] / "src/hswarm/methods").glob("*.py"))
-ROOMS = [
-    "server",
-    "engines",
-    "experts",
-    "training",
-    "workers",
-    "bundle",
-    "system",
-    "core",
-    "plots",
-    "compat",
-    "starters",
-    "errors.py",
-    "io.py",
-    "registry.py",
-    "prompts.py",
-    *(f"methods/{path.name}" for path in METHODS),  # growth has words of its own
-    "scorers",
-    "tasks",
-    "options.py",
-    "analysis",
-    "cli",
-    "config",
-    "consent.py",
-    "experiments",
-    "runs",
-    "session",
-]
-PAGES = [
-    "quickstart",
-    "experts",
-    "api-models",
-    "bundle",
-    "serving",
-    "scaling",
-    "sweeps",
-    "determinism",
-    "reliability",
-    "pool",
-    "micro-pool",
-    "tracking",
-    "report",
-    "run-directory",
-    "adding-a-task",
-    "adding-a-scorer",
-    "adding-a-method",
-    "fidelity",
-    "studies",
-    "paper-table",
-    "adding-an-analysis",
-    "adding-a-part",
-    "adding-an-engine",
-    "design",
-    "beyond-the-tree",
-    "adapters",
-    "adding-a-scorer",
-    "adding-a-task",
-    "tasks",
-    "analysis",
-    "from-the-paper",
-    "gpu",
-    "platforms",
-    "results",
-    "search",
-]
 INSTEAD = {
     r"to be had": "available, downloaded, found",
+    r"cannot be had": "is not available, cannot be loaded",
+    r"\b(tells?|declares) besides\b": "adds, in addition",
     r"is had by": "comes from",
     r"\banew\b": "again; restarted, repeated, rewritten",
     r"what came\b": "what was found instead; the actual cost",
@@ -113,11 +49,11 @@ def faults(text: str) -> list[tuple[int, str, str]]:
 
 
 def files(root: Path) -> list[Path]:
-    """Everything that a person reads of the rooms and pages held here."""
-    rooms = [root / "src/hswarm" / name for name in ROOMS]
-    source = [file for room in rooms for file in ([room] if room.is_file() else sorted(room.rglob("*.py")))]
-    pages = [root / "docs" / f"{name}.md" for name in PAGES]
-    return [*source, *pages, *(root / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"))]
+    """Everything that a person reads: source with its pages and templates, docs, examples, the files of the root."""
+    read = (".py", ".md", ".html", ".js", ".toml", ".ipynb")
+    folders = [root / name for name in ("src/hswarm", "docs", "examples", "recipes")]
+    found = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in read]
+    return [*found, *sorted(root.glob("*.md"))]
 
 
 def test_phrases_stay_away(root: Path) -> None:

@@ -38,7 +38,7 @@ def analyze(
 ) -> Iterator[AnalysisResult]:
     """Carry out analyses of the run at `path`, each kept in the run's folder `analysis` when it is done.
 
-    One that cannot be had of this run raises UserError, or is told to `refused` and left out.
+    One that this run does not allow raises UserError, or is told to `refused` and left out.
     """
     options, run = options or Options(), Run.open(path)
     made = {name: configured(room.get(name), options.own.get(name, {}), name) for name in names}

@@ -35,7 +35,7 @@ from hswarm.tasks.task import Example, Task
 
 @dataclass(frozen=True)
 class AnalysisPart(Part):
-    """What `@analysis` declares besides: with "all", it is left out unless the option that it `needs` is given."""
+    """What `@analysis` declares in addition: with "all", it is left out unless the option that it `needs` is given."""
 
     needs: Literal["", "to", "judge"] = ""
 

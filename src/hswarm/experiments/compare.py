@@ -92,7 +92,7 @@ def _is_made(cell: Cell) -> bool:
 
 
 def make(cell: Cell) -> str:
-    """Carry out one cell; returns a line about it. That a method cannot be had here is a result too."""
+    """Carry out one cell; returns a line about it. That a method cannot run here is a result too."""
     opened = _open(cell.recipe, cell.alone)
     recipe = opened.recipe.model_copy(update={"seed": cell.seed})
     shared = closing(Cache(cell.shared, several=True)) if cell.shared else nullcontext()

@@ -1,5 +1,5 @@
-"""The first lines of a report, for somebody who knows nothing of the method: what was searched, what came out, what it
-costs, and whether to believe it.
+"""The first lines of a report, for a reader who does not know the method: what was searched and found, what it costs,
+and whether to believe it.
 """
 
 from __future__ import annotations

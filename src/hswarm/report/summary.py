@@ -422,7 +422,7 @@ def _table(run: Run, comparison: Path | None) -> tuple[Sequence[str], Sequence[S
         try:
             compared = read_recipe(recipe)
         except ConfigError as fault:
-            raise RunError(f"{recipe} is no recipe of this version ({fault}); compare anew") from fault
+            raise RunError(f"{recipe} is no recipe of this version ({fault}); repeat the comparison") from fault
         ours = (compared.task, compared.pool) == (run.recipe.task, run.recipe.pool)
     if not ours and comparison:
         raise RunError(

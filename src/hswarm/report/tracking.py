@@ -2,7 +2,7 @@
 
 Each works in a thread of its own, so that what fails or hangs there never stops a search. A resumed run is one run
 there too, with its whole curve: W&B and MLflow are given the id that trackers.json in the run's folder keeps, and the
-iterations that they lack; TensorBoard is logged anew. Names are the same everywhere; `metrics` and `outcome` list them.
+iterations that they lack; TensorBoard is logged again. Names are equal everywhere; `metrics` and `outcome` list them.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def _tensorboard(project: str, name: str, folder: Path, id: str) -> GeneralTrack
     from accelerate.tracking import TensorBoardTracker
 
     place = folder / "tensorboard" / project
-    shutil.rmtree(place / name, ignore_errors=True)  # a resumed run is logged anew
+    shutil.rmtree(place / name, ignore_errors=True)  # a resumed run is logged again
     return TensorBoardTracker(name, place)
 
 

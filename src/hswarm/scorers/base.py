@@ -27,7 +27,7 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class ScorerPart(Part):
-    """What `@scorer` declares besides.
+    """What `@scorer` declares in addition.
 
     `reads`: the "answer" (the response without reasoning and invented questions), the response "without reasoning", or
     "all" of it. For one response a scorer asks at most `passes` further passes through the system that gave it, and

@@ -26,7 +26,7 @@ class Findings:
     best: System
     iterations: int
     stopped: Mapping[str, float]
-    growth: Growth | None = None  # what growth has to tell besides, for the report
+    growth: Growth | None = None  # what growth adds to the report
 
     @property
     def best_single(self) -> Evaluation:

@@ -85,7 +85,7 @@ class Generation(Counting):
 
 
 class HistoryEntry(Record):
-    """A line of history.jsonl. What a method tells besides is in `model_extra`."""
+    """A line of history.jsonl. What a method adds is in `model_extra`."""
 
     iteration: int
     role: Step = Step()

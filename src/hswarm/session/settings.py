@@ -116,7 +116,7 @@ class BudgetSettings:
 
 @dataclass(frozen=True)
 class TrackSettings:
-    """`[track]`: where a run's numbers go besides its folder."""
+    """`[track]`: where a run's numbers are logged in addition to its folder."""
 
     __pydantic_config__ = SETTINGS
 

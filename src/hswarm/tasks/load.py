@@ -19,7 +19,7 @@ from hswarm.tasks.task import task as room
 
 
 def load_task(settings: TaskSettings) -> Task:
-    """The task that `settings` describes. TaskError if it cannot be had as asked."""
+    """The task that `settings` describes. TaskError if it cannot be loaded so."""
     if settings.parts:
         task = load_parts(settings)
     elif settings.name:

@@ -1,4 +1,4 @@
-"""Growth: the search that hswarm uses unless told otherwise.
+"""Growth: the search that hswarm uses by default.
 
 It begins with the experts alone, a chain, a star and all ordered pairs. Then generations: around the best terms so far,
 the moves that a model finds promising are raced against the leader. Whatever is scored tells about all its sub-terms.
