@@ -88,3 +88,9 @@ def test_what_devices_cannot_be_is_said_in_one_line(
     for words in (["--devices", "a"], ["--devices", "0", "--cluster", "auto"], ["--workers", "2"]):
         assert main(["serve", str(run.path), "--port", "0", *words]) == 2
         assert "--devices, --cluster, --workers: " in capsys.readouterr().err
+    for name, words in (
+        ("transformer", "did you mean 'transformers'"),
+        ("openvino", "engine 'openvino' supports nothing else"),
+    ):
+        assert main(["serve", str(run.path), "--port", "0", "--engine", name]) == 2
+        assert words in capsys.readouterr().err

@@ -318,6 +318,7 @@ def _serve(command: argparse.ArgumentParser) -> None:
     _base(command)
     command.add_argument("--max-tokens", type=int, default=1024, help="most new tokens that a client may ask for")
     command.add_argument("--timeout", type=float, default=120, help="seconds that an answer may take")
+    command.add_argument("--engine", default="", metavar="NAME", help="another engine than the system was found with")
     command.add_argument("--devices", default="", metavar="0,1", help="a worker on each of these devices; auto: on all")
     command.add_argument(
         "--cluster", default="", metavar="ADDRESS", help="workers on Ray: ray://host:port, auto or local"

@@ -66,7 +66,9 @@ def _serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
 
 
 def _placed(settings: EngineSettings, arguments: argparse.Namespace) -> EngineSettings:
-    """The system's engine on the devices, or the cluster, that the command names."""
+    """The system's engine, or the one that the command names, on the devices or the cluster that it names."""
+    if arguments.engine and arguments.engine != settings.name:
+        settings = replace(settings, name=arguments.engine, options={})  # options are the old engine's
     devices = arguments.devices
     if "://" in arguments.cluster:
         allow(arguments.cluster)  # whoever names it here wants it
