@@ -99,6 +99,18 @@ def test_an_override_without_equals(tmp_path):
         read_recipe(tmp_path / "r.toml", ["no-equals"])
 
 
+def test_relative_folders_that_are_set_count_from_here(tmp_path, monkeypatch):
+    """A run's config is read from the run's folder: `hswarm resume` did not find a pool that --set had named."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "base").mkdir()
+    (tmp_path / "recipes/r.toml").write_text('[pool]\npath = "other"\n')
+    recipe = read_recipe("recipes/r.toml", ["pool.path=mine", "pool.base=base", "search.cache=calls"])
+    assert (recipe.pool.path, recipe.pool.base) == (str(tmp_path / "mine"), str(tmp_path / "base"))
+    assert recipe.search.cache == str(tmp_path / "calls")
+    assert read_recipe("recipes/r.toml", ["pool.base=owner/name"]).pool.base == "owner/name"
+
+
 def test_relative_folders_count_from_the_recipe(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/r.toml").write_text("[pool]\npath = '../pool'\nbase = '../base'\n[task]\npath = 'data.json'\n")

@@ -43,6 +43,10 @@ TOOLS = "needs packages of other projects; scripts/check_tools.py runs it with t
 CANNOT = {  # what a line or a file's name begins with -> why it does not run here
     "#!/bin/bash": "needs Slurm",
     "pip install": "installs packages; scripts/check_wheel.sh does, in an environment of its own",
+    "git clone": "needs a connection",
+    "mkdir -p data": "copies what git clone brings; the questions here are made up",
+    "hf auth login": "needs an account of the hub",
+    "hswarm search recipes/paper/nlgraph.toml --set engine.devices=[0,1,2,3,4] --set track.to=wandb": "needs an account of W&B",
     "python -m venv tools": TOOLS,
     "lm_eval ": TOOLS,
     "inspect eval": TOOLS,
@@ -65,8 +69,13 @@ CANNOT = {  # what a line or a file's name begins with -> why it does not run he
     "hswarm serve search/": "a search of the authors' code; tests/test_from_reference.py has one",
     "hswarm search mine.toml --set engine.cluster=": "needs a Ray cluster; tests/engines/test_ray.py starts one",
 }
-REAL = ("bundle.md", "determinism.md", "experts.md", "serving.md")  # pages that need real experts
+REAL = ("bundle.md", "determinism.md", "experts.md", "from-the-paper.md", "serving.md")  # pages that need real experts
 SMALLER = {"sweep": ["--trials", "2"]}  # what is added to a command
+SMALL_PAPER = (  # what is set in a search of the paper's: two iterations of micro experts on a few questions
+    *("pool.path=experts", "pool.base=base", "pool.experts=[]", "engine.devices=[]", "engine.dtype=float32"),
+    *("search.graphs=2", "search.assignments=2", "search.iterations=1", "search.nodes=2"),
+    *("task.dev=4", "task.test=4", "sampling.max_new_tokens=2"),
+)
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
 KNOWN = {field.name for field in fields()}
 MICRO = {
@@ -147,7 +156,11 @@ class Sandbox:
             self._serve(words)
             return
         if words[0] == "search" and "--run" not in words:  # the page before left one
-            shutil.rmtree(self.folder / "runs" / Path(words[1]).stem, ignore_errors=True)
+            shutil.rmtree(self.folder / "runs/mine", ignore_errors=True)
+        if words[0] == "resume":  # of a run that was stopped before its report was written
+            (self.folder / words[1] / "report.json").unlink()
+        if words[:2] == ["search", "recipes/paper/nlgraph.toml"]:
+            words += [word for setting in SMALL_PAPER for word in ("--set", setting)]
         assert main([*words, *SMALLER.get(words[0], [])]) == 0, f"hswarm {shlex.join(words)}"
 
     def _serve(self, words: list[str]) -> None:
@@ -178,6 +191,14 @@ def sandbox(
     if page == "micro-pool.md":
         (tmp_path / "experts").mkdir()
         (tmp_path / "experts/micro").symlink_to(ROOT / "experts/micro")
+    if page == "from-the-paper.md":
+        shutil.copytree(ROOT / "recipes/paper", tmp_path / "recipes/paper")
+        rows = [
+            {"question": f"Node {i}: which comes after it?", "answer": str(i + 1), "id": str(i)} for i in range(1200)
+        ]
+        (tmp_path / "data/eval").mkdir(parents=True)
+        (tmp_path / "data/eval/nlgraph.json").write_text(json.dumps({"dev": rows[:200], "test": rows[200:]}))
+        (tmp_path / "questions.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows[:100]))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HSWARM_ALLOW", raising=False)  # a page's own --allow must do
     made = Sandbox(tmp_path)

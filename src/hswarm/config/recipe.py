@@ -102,7 +102,7 @@ class Recipe(BaseModel):
 
 
 def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "") -> Recipe:
-    """The recipe in the TOML file `path`. Relative folders in it count from the recipe's own folder.
+    """The recipe in the TOML file `path`. Relative folders in it count from its own folder, in `overrides` from here.
 
     `preset` is laid over the file, each of `overrides` ("a.b=value", TOML values, bare words are text) over both.
     Raises ConfigError listing every fault.
@@ -116,17 +116,12 @@ def read_recipe(path: str | Path, overrides: Iterable[str] = (), preset: str = "
         raise ConfigError([f"expected a recipe (a TOML file) at {path}{io.what_is(path)}"]) from fault
     except (OSError, ValueError, RecursionError) as fault:
         raise ConfigError([f"{path} cannot be read as TOML: {fault}"]) from fault
-    for section, key in (("pool", "path"), ("task", "path"), ("search", "cache"), ("track", "folder")):
-        anchor_path(content.get(section), path.parent, key)
-    for part in _parts(content.get("task")):
-        anchor_path(part, path.parent)
-    _anchor_base(content.get("pool"), path.parent)
-    for key in ("path", "recipe"):
-        methods = content.get("methods")
-        anchor_path(methods.get("data_merge") if isinstance(methods, dict) else None, path.parent, key)
+    _anchor_paths(content, path.parent)
     if preset:
         content = _merged(content, PRESETS.get(preset, {})) | {"preset": preset}
-    return build_recipe(_merged(content, set_values(overrides)))
+    changes = set_values(overrides)
+    _anchor_paths(changes, Path())
+    return build_recipe(_merged(content, changes))
 
 
 def same_recipe(path: Path, recipe: Recipe) -> bool:
@@ -197,6 +192,18 @@ def _without(content: Mapping[str, object], place: Sequence[str | int]) -> dict[
     if rest and isinstance(inner, Mapping):
         return {**content, str(first): _without(inner, rest)}
     return {key: value for key, value in content.items() if key != first}
+
+
+def _anchor_paths(content: Mapping[str, object], folder: Path) -> None:
+    """Make the relative paths in the sections of a recipe start at `folder`."""
+    for section, key in (("pool", "path"), ("task", "path"), ("search", "cache"), ("track", "folder")):
+        anchor_path(content.get(section), folder, key)
+    for part in _parts(content.get("task")):
+        anchor_path(part, folder)
+    _anchor_base(content.get("pool"), folder)
+    for key in ("path", "recipe"):
+        methods = content.get("methods")
+        anchor_path(methods.get("data_merge") if isinstance(methods, dict) else None, folder, key)
 
 
 def _anchor_base(pool: object, folder: Path) -> None:
