@@ -3,6 +3,7 @@
     python benchmarks/search_quality.py micro-tasks micro-20000 [--seeds 5] [--methods growth,hswarm,random_search]
     python benchmarks/search_quality.py micro-tasks --methods growth,growth:racing=false,growth:free=false
     python benchmarks/search_quality.py micro-20000 --picture docs/search.svg
+    python benchmarks/search_quality.py micro-20000 --methods growth --rivals docs/benchmarks
     python benchmarks/search_quality.py micro-20000 --jobs 16 --set engine.name=transformers --set engine.device=cuda
 
 A cell is one method on one task with one seed. It is kept under --runs when it is done, and not made twice; cells of a
@@ -11,6 +12,8 @@ world share the calls that they make, and each counts them as its own. Methods t
 Printed and kept as docs/benchmarks/search_quality_WORLD.json: test scores, mean rank over the tasks, the paired
 difference of the first method to each other with its 95 % interval (seeds and questions drawn again), dev less test,
 and the anytime curve: the test score of the best system so far against calls.
+
+With --rivals FOLDER the rows of other methods come from the file of that name there; seeds alone are drawn again then.
 
 Worlds: those below. Settings of growth were chosen on the worlds "tuning" and "tuning-wide" alone, whose experts and
 questions no other world has in these combinations.
@@ -196,13 +199,13 @@ def table(results: Results, methods: Sequence[str]) -> dict[str, dict[str, objec
     rows: dict[str, dict[str, object]] = {}
     scores = {m: [np.array([cell["test"] for cell in results[t][m]]) for t in tasks] for m in methods}
     means = np.array([[task.mean() for task in scores[m]] for m in methods])
-    ranks = [(means > means[i]).sum(axis=0) + ((means == means[i]).sum(axis=0) + 1) / 2 for i in range(len(methods))]
+    places = ranks(means)
     for i, m in enumerate(methods):
         cells = [cell for t in tasks for cell in results[t][m]]
         rows[m] = {
             "test": float(means[i].mean()),
             "ci": interval(scores[m], rng),
-            "mean rank": float(ranks[i].mean()),
+            "mean rank": places[i],
             "tasks": {t: round(float(means[i][k]), 3) for k, t in enumerate(tasks)},
             "seeds": {t: [round(float(np.mean(c["test"])), 3) for c in results[t][m]] for t in tasks},
             "dev - test": float(np.mean([cell["dev"] - np.mean(cell["test"]) for cell in cells])),
@@ -215,6 +218,33 @@ def table(results: Results, methods: Sequence[str]) -> dict[str, dict[str, objec
             gaps = [ours - theirs for ours, theirs in zip(scores[methods[0]], scores[m], strict=True)]
             rows[m]["first less this"] = {"difference": float((means[0] - means[i]).mean()), "ci": interval(gaps, rng)}
     return rows
+
+
+def beside(told: dict[str, Any], earlier: Result, draws: int = 4000) -> None:
+    """Take the methods over that `earlier` has and `told` has not, each with the difference of the first of `told`."""
+    rng, rows = np.random.default_rng(0), told["methods"]
+    name, first = next(iter(rows.items()))
+    for method, row in earlier["methods"].items():
+        if method in rows or method.partition(":")[0] == name:
+            continue
+        pairs = [(np.array(first["seeds"][task]), np.array(row["seeds"][task])) for task in first["tasks"]]
+        gaps = [
+            rng.choice(ours, len(ours)).mean() - rng.choice(theirs, len(theirs)).mean()
+            for ours, theirs in pairs
+            for _ in range(draws)
+        ]
+        ends = np.quantile(np.reshape(gaps, (len(pairs), draws)).mean(axis=0), [0.025, 0.975])
+        gap = {"difference": first["test"] - row["test"], "ci": [float(end) for end in ends], "drawn again": "seeds"}
+        rows[method] = row | {"first less this": gap}
+        told["anytime"].setdefault(method, earlier["anytime"][method])
+    means = np.array([[row["tasks"][task] for task in first["tasks"]] for row in rows.values()])
+    for row, rank in zip(rows.values(), ranks(means), strict=True):
+        row["mean rank"] = rank
+
+
+def ranks(means: Array) -> list[float]:
+    """The mean rank of each method from scores of shape (methods, tasks); equal ones share theirs."""
+    return [float(((means > row).sum(axis=0) + ((means == row).sum(axis=0) + 1) / 2).mean()) for row in means]
 
 
 def curves(results: Results, methods: Sequence[str], budget: int, points: int = 40) -> dict[str, list[float]]:
@@ -239,6 +269,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="for all recipes")
     parser.add_argument("--jobs", type=int, default=1, help="cells side by side, in processes (default: 1)")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs/search-quality")
+    parser.add_argument("--rivals", type=Path, metavar="FOLDER", help="with files of results measured before")
     parser.add_argument("--name", default="", help="added to the name of the file of results")
     parser.add_argument("--picture", type=Path, help="draw the anytime curve there")
     given = parser.parse_args()
@@ -253,22 +284,22 @@ def main() -> None:
                 results[recipe.name] = {
                     m: [made(session, m, seed, folder) for seed in range(given.seeds)] for m in methods
                 }
-        curve = curves(results, methods, recipe.budget.calls or 0)
-        publish(
-            f"search_quality_{world.replace('-', '_')}{given.name}",
-            f"{methods[0]} finds better systems than the others at equal calls",
-            {
-                "calls": recipe.budget.calls,
-                "seeds": given.seeds,
-                "dev": len(session.task.dev),
-                "test": len(session.task.test),
-                "methods": table(results, methods),
-                "anytime": curve,
-            },
-        )
+        name = f"search_quality_{world.replace('-', '_')}"
+        told: dict[str, Any] = {
+            "calls": recipe.budget.calls,
+            "seeds": given.seeds,
+            "dev": len(session.task.dev),
+            "test": len(session.task.test),
+            "methods": table(results, methods),
+            "anytime": curves(results, methods, recipe.budget.calls or 0),
+        }
+        if given.rivals:
+            beside(told, io.read_json(given.rivals / f"{name}.json", "results"))
+        publish(f"{name}{given.name}", f"{methods[0]} finds better systems than the others at equal calls", told)
         if given.picture:
-            lines = {m: curve[m] for m in methods}
-            io.write_text(given.picture, curve_svg(curve["calls"], lines, "score on test of the best system so far"))
+            lines = {m: values for m, values in told["anytime"].items() if m != "calls"}
+            axis = "score on test of the best system so far"
+            io.write_text(given.picture, curve_svg(told["anytime"]["calls"], lines, axis))
 
 
 if __name__ == "__main__":
