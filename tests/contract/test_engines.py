@@ -1,5 +1,6 @@
 """What every engine promises, on the real base and real experts: the same tests for all that are installed."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -63,6 +64,34 @@ def expected(pool):
             length = ids["input_ids"].shape[1]
             made[name, text] = tokenizer.decode(output[0, length:], skip_special_tokens=True).strip(), length
     return made
+
+
+CITY = Request(None, "Name a city in Norway.", Sampling(choose="text"), (("A", "Paris"), ("B", "The old town of Oslo")))
+
+
+@pytest.fixture(scope="module")
+def likely(pool):
+    """Expert -> the log-probability of each of CITY's options by PEFT's own layers in float32, each read whole."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from hswarm.experts.base import find_base
+
+    folder, found = find_base(BASE), {}
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    chat = [{"role": "user", "content": CITY.prompt}]
+    prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"]
+    for name in ("sums", "sisters"):
+        plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        model = PeftModel.from_pretrained(plain, ROOT / "experts/smollm2" / name).eval()
+        found[name] = []
+        for _, text in CITY.options:
+            ending = tokenizer(text, add_special_tokens=False)["input_ids"]
+            with torch.inference_mode():
+                logs = model(torch.tensor([[*prompt, *ending]])).logits[0].log_softmax(-1)
+            found[name].append(sum(float(logs[len(prompt) - 1 + i, token]) for i, token in enumerate(ending)))
+    return found, len(prompt)
 
 
 def asked(text):
@@ -164,6 +193,19 @@ def test_an_expert_of_another_base_is_refused(engine, pool):
     for other in (stranger, Adapter.from_vector("wider", np.zeros(wider.size), wider)):
         with pytest.raises(PoolError, match="belongs to another base"):
             engine.check([pool["sums"], other])
+    assert texts_of(engine.generate(ask(pool["sums"], TEXTS[:1]))) == ["7"]
+
+
+def test_options_are_as_likely_as_by_peft(engine, pool, likely):
+    """Texts of several tokens and letters of one, two experts in turn, after generating and before it."""
+    found, length = likely
+    letters = Request(pool["sums"], CITY.prompt, Sampling(choose="letter"), (("Paris", ""), ("A", "")))
+    asked = [replace(CITY, expert=pool[name]) for name in ("sums", "sisters", "sums")]
+    made = engine.loglikelihood([*asked, letters])
+    for request, options in zip(asked, made, strict=False):
+        assert options.logs == pytest.approx(found[request.expert.name], abs=1e-3)
+        assert options.prompt_tokens == length
+    assert made[-1].logs[0] == pytest.approx(found["sums"][0], abs=1e-3)
     assert texts_of(engine.generate(ask(pool["sums"], TEXTS[:1]))) == ["7"]
 
 

@@ -136,7 +136,7 @@ def damaged(base: Path, file: str, change: dict[str, object] | bytes) -> Path:
             {"num_hidden_layers": 3},
             "has no model.layers.2.input_layernorm.weight .9 weights of its config",
         ),
-        ("generation_config.json", b'{"eos', "cannot be opened .OSError"),
+        ("generation_config.json", b'{"eos', "cannot be opened .JSONDecodeError"),
         ("generation_config.json", {"eos_token_id": ["x"]}, "eos_token_id must be whole numbers, got 'x'"),
         ("model.safetensors", b"\x80\x04", "SafetensorError"),
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +116,12 @@ def test_a_control_token_that_is_split_is_named(base: Path) -> None:
     (base / "tokenizer_config.json").write_text(json.dumps(config | {"split_special_tokens": True}))
     with pytest.raises(PoolError, match="writes '<s>', which its tokenizer splits into pieces"):
         Chat(base, "b")
+
+
+def test_a_tokenizer_of_the_usual_class_needs_no_torch() -> None:
+    """Whose import takes longer than all else of an answer by the engine openvino."""
+    base = Path(__file__).parents[2] / "experts/micro/base"
+    code = "import sys; from pathlib import Path; from hswarm.engines.chat import Chat; "
+    code += f"chat = Chat(Path({str(base)!r}), 'b'); print(chat.context, 'torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["1024", "False"]

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
@@ -60,30 +59,3 @@ def test_options_are_part_of_a_call() -> None:
         call_key("e", replace(one, sampling=Sampling(choose="text"))),
     }
     assert len(keys) == 3
-
-
-@pytest.mark.model
-def test_likelihoods_are_the_models_own() -> None:
-    import torch
-
-    from hswarm.engines import open_engine
-    from hswarm.experts.pool import PoolSettings, open_pool
-
-    pool = open_pool(PoolSettings(path=str(Path(__file__).parents[2] / "experts/smollm2")))
-    engine: Any = open_engine(EngineSettings(name="transformers", dtype="float32"), pool.bases)
-    request = Request(
-        pool.experts[0], "Name a city.", Sampling(choose="text"), (("A", "Paris"), ("B", "The old town of Oslo"))
-    )
-    (likelihoods,) = engine.loglikelihood([request])
-    found = likelihoods.logs
-    assert likelihoods.prompt_tokens == len(engine._chat.encode([request.prompt])[0])
-    for ending, log in zip(request.endings, found, strict=True):
-        (prompt,) = engine._chat.encode([request.prompt])
-        tokens = engine._chat.tokenizer(ending, add_special_tokens=False)["input_ids"]
-        alone = 0.0
-        for i, token in enumerate(tokens):
-            with torch.inference_mode():
-                logits = engine._model(torch.tensor([prompt + tokens[:i]])).logits[0, -1]
-            alone += float(torch.log_softmax(logits, -1)[token])
-        assert log == pytest.approx(alone, abs=1e-2)
-    assert found[0] > found[1]

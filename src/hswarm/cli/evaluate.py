@@ -14,7 +14,6 @@ from rich.console import Console
 
 from hswarm import io
 from hswarm.cli.common import readable, recipe_of, results
-from hswarm.cli.view import view
 from hswarm.compat.reference import read_args, root_of, task_content
 from hswarm.config.recipe import build_recipe, read_recipe
 from hswarm.engines.base import Completion
@@ -63,6 +62,8 @@ class Evaluated(Scores):
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Score a system on a split and print the mean with its 95 % interval."""
+    from hswarm.cli.view import view  # charts and reports, which `ask` starts faster without
+
     system = load(arguments.run, arguments.base)
     task = open_task(arguments.task or _own_task(Path(arguments.run)))
     split = arguments.split or _usual_split(Path(arguments.run), bool(arguments.task))

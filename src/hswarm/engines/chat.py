@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hswarm.engines.base import Completion, Request
+from hswarm.engines.base import Completion, Likelihoods, Request
 from hswarm.errors import MissingExtra, PoolError
+from hswarm.experts.expert import Expert
+from hswarm.experts.file_digest import file_digest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,22 +26,21 @@ class Chat:
 
     def __init__(self, folder: Path, base: str) -> None:
         try:
-            from transformers import AutoConfig, AutoTokenizer, GenerationConfig
             from transformers.utils import logging
         except ImportError as missing:
             raise MissingExtra("a base's tokenizer", "cpu", "gpu") from missing
         logging.set_verbosity_error()  # its warnings do not concern whoever runs a search
         logging.disable_progress_bar()
-        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        self.tokenizer = _tokenizer(folder)
         if self.tokenizer.chat_template is None:
             raise PoolError(f"base '{base}' has no chat template; choose an instruction-tuned base")
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
-        self.context: float = getattr(config, "max_position_embeddings", None) or math.inf  # tokens, prompt and reply
-        ends = getattr(config, "eos_token_id", None)
+        config = _text_config(folder)
+        self.context: float = config.get("max_position_embeddings") or math.inf  # tokens, prompt and reply
+        ends = config.get("eos_token_id")
         if (folder / "generation_config.json").is_file():
-            ends = GenerationConfig.from_pretrained(folder).eos_token_id
+            ends = json.loads((folder / "generation_config.json").read_text("utf-8")).get("eos_token_id")
         listed = ends if isinstance(ends, list) else [ends]
         if strange := [end for end in listed if end is not None and not isinstance(end, int)]:
             raise PoolError(
@@ -111,6 +113,20 @@ class Chat:
                 made[i] = completion
         return made
 
+    def likelihoods(
+        self, request: Request, of_endings: Callable[[Expert, list[int], list[list[int]]], list[float]]
+    ) -> Likelihoods:
+        """How likely the endings of `request` are by `of_endings(expert, prompt, endings)`, each tokenised by itself;
+        none where they do not fit into the base's context."""
+        if not isinstance(request.expert, Expert):
+            raise PoolError(
+                f"'{request.expert.name}' is a fusion, which gives no likelihoods; leave sampling.choose empty"
+            )
+        (prompt,) = self.encode([request.prompt], request.sampling.thinking)
+        endings: list[list[int]] = self.tokenizer(request.endings, add_special_tokens=False)["input_ids"]
+        fits = len(prompt) + max(map(len, endings)) <= self.context
+        return Likelihoods(of_endings(request.expert, prompt, endings) if fits else [], len(prompt))
+
     def completion(self, tokens: Sequence[int], prompt_tokens: int) -> Completion:
         """The reply in `tokens`, which end at a stop token or are cut off."""
         length = next((i for i, token in enumerate(tokens) if token in self.stops), None)
@@ -118,6 +134,33 @@ class Chat:
         if length is None:
             return Completion(text, "length", prompt_tokens, len(tokens))
         return Completion(text, "stop", prompt_tokens, length + 1)
+
+
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in `folder`. AutoTokenizer's module imports torch, for seconds, and the usual class needs none."""
+    from transformers import PreTrainedTokenizerFast
+
+    file, usual = folder / "tokenizer_config.json", PreTrainedTokenizerFast.__name__
+    made: PreTrainedTokenizerBase
+    if file.is_file() and json.loads(file.read_text("utf-8")).get("tokenizer_class") == usual:
+        made = PreTrainedTokenizerFast.from_pretrained(folder, trust_remote_code=False)
+        return made
+    from transformers import AutoTokenizer
+
+    made = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    return made
+
+
+def _text_config(folder: Path) -> Mapping[str, Any]:
+    """The language model's config.json; by transformers, which knows what is left out, if that is needed here."""
+    content = json.loads((folder / "config.json").read_text("utf-8"))
+    text: dict[str, Any] = content.get("text_config", content)
+    if {"max_position_embeddings", "eos_token_id"} <= text.keys():
+        return text
+    from transformers import AutoConfig
+
+    whole: dict[str, Any] = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config().to_dict()
+    return whole
 
 
 def chat_text(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]], thinking: bool = False) -> str:
@@ -155,6 +198,5 @@ def digest_of(folder: Path) -> str:
     whole = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix in {".json", ".jinja", ".safetensors", ".model"}:
-            with path.open("rb") as file:
-                whole.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+            whole.update(path.name.encode() + file_digest(path))
     return whole.hexdigest()[:16]

@@ -6,7 +6,8 @@ Prefix caching: GenAI finds cached blocks by token ids alone, so an expert would
 first token in a multiple of its own: the same text to the model, other blocks to the cache. The prefix that a batch
 shares is computed first, since requests that arrive together do not wait for each other's blocks.
 
-GenAI gives no next-token distributions, so the replies of a fusion are made by the transformers engine beside it.
+GenAI gives no next-token distributions: the replies of a fusion are made by the transformers engine beside it, and
+options are chosen by a second compiled model (engines/openvino_likelihood.py).
 """
 
 from __future__ import annotations
@@ -22,7 +23,16 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from hswarm.engines.base import Completion, Engine, EngineSettings, Request, answer_by_batches, engine, group_batches
+from hswarm.engines.base import (
+    Completion,
+    Engine,
+    EngineSettings,
+    Likelihoods,
+    Request,
+    answer_by_batches,
+    engine,
+    group_batches,
+)
 from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.engines.openvino_export import exported
 from hswarm.errors import ConfigError, MissingExtra
@@ -37,6 +47,8 @@ from hswarm.experts.fusion import Fusion
 try:
     import openvino as ov
     import openvino_genai as genai
+
+    from hswarm.engines.openvino_likelihood import LikelihoodModel
 except ImportError as missing:
     raise MissingExtra("engine 'openvino'", "cpu") from missing
 
@@ -71,6 +83,7 @@ class OpenVINOEngine:
         self._settings, self._dtype = settings, _dtype(settings.dtype)
         self._modules: frozenset[str] = frozenset()
         self._pipeline: Any = None
+        self._likelihood: LikelihoodModel | None = None
         self._spaces: dict[str, int] = {}
         self._fingerprint = "/".join(["openvino", version("openvino-genai"), self._dtype, digest_of(folder)])
 
@@ -100,6 +113,19 @@ class OpenVINOEngine:
         from hswarm.engines.transformers import TransformersEngine
 
         return TransformersEngine(replace(self._settings, device="cpu", dtype=self._dtype), self._base)
+
+    def loglikelihood(self, requests: Sequence[Request]) -> list[Likelihoods]:
+        """A request's prompt is read once, and its endings after it in one batch."""
+        return [self._chat.likelihoods(request, self._of_endings) for request in requests]
+
+    def _of_endings(self, expert: Expert, prompt: list[int], endings: list[list[int]]) -> list[float]:
+        (adapter,) = self._fitting([expert])
+        held = self._likelihood.modules if self._likelihood else frozenset()
+        if self._likelihood is None or not _modules(adapter) <= held:
+            linears = {module: self._shape["linears"][module] for module in sorted(held | _modules(adapter))}
+            self._likelihood = LikelihoodModel(self._model, linears, _PRECISIONS[self._dtype])
+        self._likelihood.put(adapter)
+        return self._likelihood.of_endings(prompt, endings)
 
     def _reply(self, requests: Sequence[Request]) -> list[Completion]:
         (expert,) = self._fitting([requests[0].expert])

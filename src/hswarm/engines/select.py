@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 from hswarm.engines.base import Engine, EngineSettings, engine
 from hswarm.errors import MissingExtra, PoolError
@@ -13,6 +15,8 @@ from hswarm.experts.expert import Expert
 from hswarm.experts.remote import REMOTE_BASE
 
 _FAST = {"vllm": "vllm", "openvino": "openvino_genai"}  # engines that support plain LoRA only, and their packages
+
+_GPUS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd", "/dev/nvhost-ctrl-gpu")  # Linux: NVIDIA, in WSL, AMD, Jetson
 
 
 @engine("auto", "The fastest installed engine that supports this machine and the pool")
@@ -51,10 +55,12 @@ def fitting(settings: EngineSettings, experts: Sequence[Expert]) -> EngineSettin
 
 def fastest_device() -> str:
     """ "cuda" or "mps" where torch sees one, else "cpu". MissingExtra without torch."""
-    try:
-        import torch
-    except ImportError as missing:
-        raise MissingExtra("engine 'auto'", "cpu", "gpu") from missing
+    if not find_spec("torch"):
+        raise MissingExtra("engine 'auto'", "cpu")
+    if sys.platform == "linux" and not any(Path(file).exists() for file in _GPUS):
+        return "cpu"  # to ask torch takes seconds
+    import torch
+
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"

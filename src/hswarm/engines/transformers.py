@@ -190,31 +190,35 @@ class TransformersEngine:
         return self._answer(requests, None)
 
     def loglikelihood(self, requests: Sequence[Request]) -> list[Likelihoods]:
-        """One pass a request, over all its endings, each tokenised by itself."""
-        found = []
-        for request in requests:
-            if isinstance(request.expert, Fusion):
-                raise PoolError(
-                    f"'{request.expert.name}' is a fusion, which gives no likelihoods; leave sampling.choose empty"
-                )
-            self._put([request.expert])
-            (prompt,) = self._chat.encode([request.prompt], request.sampling.thinking)
-            endings = self._chat.tokenizer(request.endings, add_special_tokens=False)["input_ids"]
-            fits = len(prompt) + max(map(len, endings)) <= self._chat.context
-            found.append(Likelihoods(self._of_endings(prompt, endings) if fits else [], len(prompt)))
-        return found
+        """A request's prompt is read once, and its endings after it in one batch."""
+
+        def of_endings(expert: Expert, prompt: list[int], endings: list[list[int]]) -> list[float]:
+            self._put([expert])
+            return self._of_endings(prompt, endings)
+
+        return [self._chat.likelihoods(request, of_endings) for request in requests]
 
     def _of_endings(self, prompt: list[int], endings: list[list[int]]) -> list[float]:
         longest, pad = max(map(len, endings)), self._chat.tokenizer.pad_token_id
-        gaps = [longest - len(ending) for ending in endings]
-        ids = [[*prompt, *ending, *[pad] * gap] for ending, gap in zip(endings, gaps, strict=True)]
-        mask = [[1] * (len(row) - gap) + [0] * gap for row, gap in zip(ids, gaps, strict=True)]
+        cache = DynamicCache(config=self._model.config)
         with torch.inference_mode():
-            logits = self._model(
-                input_ids=self._tensor(ids), attention_mask=self._tensor(mask), logits_to_keep=longest + 1
+            read = self._model(input_ids=self._tensor([prompt]), past_key_values=cache, logits_to_keep=1).logits
+            first = torch.log_softmax(read[0, -1].float(), -1)
+            logs = [float(first[ending[0]]) for ending in endings]
+            if longest == 1:
+                return logs
+            cache.batch_repeat_interleave(len(endings))
+            gaps = [longest - len(ending) for ending in endings]
+            ids = [[*ending[:-1], *[pad] * gap] for ending, gap in zip(endings, gaps, strict=True)]
+            mask = [[1] * (len(prompt) + longest - 1 - gap) + [0] * gap for gap in gaps]
+            more = self._model(
+                input_ids=self._tensor(ids), attention_mask=self._tensor(mask), past_key_values=cache
             ).logits
-        logs = torch.log_softmax(logits.float(), -1)
-        return [sum(float(logs[row, i, token]) for i, token in enumerate(ending)) for row, ending in enumerate(endings)]
+        later = torch.log_softmax(more.float(), -1)
+        return [
+            log + sum(float(row[i, token]) for i, token in enumerate(ending[1:]))
+            for log, row, ending in zip(logs, later, endings, strict=True)
+        ]
 
     def stream(self, requests: Sequence[Request], tell: Callable[[int, str], None]) -> list[Completion]:
         return self._answer(requests, tell)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hswarm.errors import PoolError
 from hswarm.experts.base import find_base
+from hswarm.experts.file_digest import file_digest
 
 _WHAT = {"base": "weights or configuration", "tokenizer": "tokenizer", "template": "chat template"}
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json")
@@ -53,6 +54,5 @@ def _digest(paths: Iterable[Path]) -> str:
     whole = hashlib.sha256()
     for path in sorted(paths):
         if path.is_file():
-            with path.open("rb") as file:
-                whole.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+            whole.update(path.name.encode() + b"\0" + file_digest(path))
     return whole.hexdigest()
