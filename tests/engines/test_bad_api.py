@@ -7,13 +7,16 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hswarm.config.recipe import build_recipe
+from hswarm.config.recipe import Recipe, build_recipe
 from hswarm.engines import open_engine
-from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.engines.base import Engine, EngineSettings, Request, Sampling
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import EngineError
 from hswarm.experiments.search import resume, search
@@ -24,7 +27,7 @@ TOY = {f"step-{i}": expert for i, expert in enumerate(toy_pool(2).experts)}
 DEEP = "[" * 100_000
 
 
-def completion(text):
+def completion(text: Any) -> Any:
     return json.dumps(
         {
             "id": "x",
@@ -36,7 +39,7 @@ def completion(text):
     )
 
 
-def rated(prompt, count):
+def rated(prompt: Any, count: Any) -> str:
     """What a judge says that goes by the letter, and at first not in the form that was asked for."""
     right, said = prompt.split("Right answer: ")[1].split("\n\n")[0], prompt.split("<<<\n")[1].split("\n>>>")[0]
     if "Rating:" in prompt and len(said) % 2:
@@ -49,21 +52,21 @@ class Api(ThreadingHTTPServer):
 
     daemon_threads, request_queue_size = True, 256
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.fault, self.said = lambda prompt, count, model: "", "{}"
         self.asked, self._toy, self._lock = Counter(), ToyEngine(EngineSettings("toy")), threading.Lock()
         self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
 
-    def handle_error(self, request, client_address):
+    def handle_error(self, request: pytest.FixtureRequest, client_address: Any) -> None:
         """A client that went away is no news."""
 
-    def count(self, prompt):
+    def count(self, prompt: Any) -> Any:
         with self._lock:
             self.asked[prompt] += 1
             return self.asked[prompt]
 
-    def reply(self, model, prompt):
+    def reply(self, model: Any, prompt: Any) -> str:
         if model == "judge":
             return rated(prompt, self.asked[prompt])
         if model not in TOY:
@@ -73,10 +76,10 @@ class Api(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *words):
+    def log_message(self, *words: Any) -> None:
         pass
 
-    def do_POST(self):
+    def do_POST(self) -> Any:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         prompt = asked["messages"][0]["content"]
         fault = self.server.fault(prompt, self.server.count(prompt), asked["model"])
@@ -97,7 +100,9 @@ class Handler(BaseHTTPRequestHandler):
             return self._send(200, *WRONG[fault])
         return self._send(200, whole)
 
-    def _send(self, status, text, length=None, kind="application/json", retry_after=None):
+    def _send(
+        self, status: Any, text: Any, length: Any = None, kind: str = "application/json", retry_after: Any = None
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(length or len(text.encode())))
@@ -123,7 +128,7 @@ AWAY = ("429", "later", "503")  # of the server
 
 
 @pytest.fixture
-def api():
+def api() -> Iterator[Any]:
     with Api() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
@@ -132,7 +137,7 @@ def api():
         thread.join()
 
 
-def ask(url, prompts, **more):
+def ask(url: Any, prompts: Any, **more: Any) -> tuple[list[Any], Engine]:
     expert = RemoteExpert(RemoteSettings("far", "m", url, concurrency=50, **{"attempts": 2} | more))
     engine = open_engine(EngineSettings(), "openai")
     return [
@@ -141,7 +146,7 @@ def ask(url, prompts, **more):
     ], engine
 
 
-def test_what_breaks_once_is_asked_again(api):
+def test_what_breaks_once_is_asked_again(api: Any) -> None:
     api.fault = lambda prompt, count, model: prompt if count == 1 else ""
     faults = [*BROKEN, *AWAY]
     began = time.monotonic()
@@ -150,14 +155,14 @@ def test_what_breaks_once_is_asked_again(api):
     assert dict(api.asked) == dict.fromkeys(faults, 2)
 
 
-def test_a_late_reply_is_asked_for_again_and_then_failed(api):
+def test_a_late_reply_is_asked_for_again_and_then_failed(api: Any) -> None:
     api.fault = lambda prompt, count, model: "slow" if count <= int(prompt) else ""
     replies, engine = ask(api.url, ["1", "2"], timeout_s=2)
     assert replies == ["fine", "failed"]
     assert engine.fault.endswith("no reply in time")
 
 
-def test_what_stays_broken_is_failed_and_others_are_answered(api):
+def test_what_stays_broken_is_failed_and_others_are_answered(api: Any) -> None:
     api.fault = lambda prompt, *_: prompt
     replies, engine = ask(api.url, [*BROKEN, "good", "400"])
     assert replies == ["failed"] * len(BROKEN) + ["fine", "failed"]
@@ -167,7 +172,9 @@ def test_what_stays_broken_is_failed_and_others_are_answered(api):
 
 
 @pytest.mark.parametrize("form", ['{"error": {"message": "%s"}}', '{"detail": "%s"}', '{"error": "%s"}'])
-def test_what_a_server_says_of_its_refusal_is_shown_without_the_key(api, monkeypatch, form):
+def test_what_a_server_says_of_its_refusal_is_shown_without_the_key(
+    api: Any, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
     monkeypatch.setenv("HSWARM_TEST_KEY", "sk-secret")
     api.fault, api.said = lambda prompt, *_: prompt, form % "Pinned to 'a',\\nnot 'm' with sk-secret"
     replies, engine = ask(api.url, ["400"], key="HSWARM_TEST_KEY")
@@ -178,30 +185,30 @@ def test_what_a_server_says_of_its_refusal_is_shown_without_the_key(api, monkeyp
 
 
 @pytest.mark.parametrize(("fault", "said"), [("429", "status 429"), ("503", "status 503")])
-def test_a_server_that_is_away_ends_the_step(api, fault, said):
+def test_a_server_that_is_away_ends_the_step(api: Any, fault: str, said: str) -> None:
     api.fault = lambda prompt, *_: fault
     with pytest.raises(EngineError, match=f"cannot be reached \\({said}, 2 attempts\\)"):
         ask(api.url, ["x"])
 
 
-def test_nobody_there(api):
+def test_nobody_there(api: Any) -> None:
     with pytest.raises(EngineError, match=r"cannot be reached \(no connection, 2 attempts\)"):
         ask("http://127.0.0.1:9/v1", ["x"])
 
 
-def test_an_answer_where_a_loop_runs_already_as_in_a_notebook(api):
-    async def cell():
+def test_an_answer_where_a_loop_runs_already_as_in_a_notebook(api: Any) -> None:
+    async def cell() -> Any:
         return ask(api.url, ["x", "y"])[0]
 
     assert asyncio.run(cell()) == ["fine"] * 2
 
 
-def test_ctrl_c_ends_calls_that_wait_and_what_was_answered_is_kept(api):
+def test_ctrl_c_ends_calls_that_wait_and_what_was_answered_is_kept(api: Any) -> None:
     api.fault = lambda prompt, *_: prompt
     expert, kept = RemoteExpert(RemoteSettings("far", "m", api.url, timeout_s=60)), {}
     began = time.monotonic()
 
-    def keep(i, reply):
+    def keep(i: Any, reply: Any) -> None:
         kept[i] = reply.text
         threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
 
@@ -213,7 +220,7 @@ def test_ctrl_c_ends_calls_that_wait_and_what_was_answered_is_kept(api):
     assert time.monotonic() - began < 2  # "slow" takes 3 s
 
 
-def test_no_text_that_a_file_would_not_take(api, tmp_path):
+def test_no_text_that_a_file_would_not_take(api: Any, tmp_path: Path) -> None:
     api.fault = lambda prompt, *_: "surrogate"
     WRONG["surrogate"] = (completion("\ud800\x00\x1b[31m"),)
     try:
@@ -223,7 +230,7 @@ def test_no_text_that_a_file_would_not_take(api, tmp_path):
     assert run.report.dev.score == 0
 
 
-def recipe(api, **engine):
+def recipe(api: Any, **engine: Any) -> Recipe:
     remote = [{"name": name, "model": name, "url": api.url, "attempts": 1, "concurrency": 20} for name in TOY]
     return build_recipe(
         {
@@ -235,7 +242,7 @@ def recipe(api, **engine):
     )
 
 
-def test_a_search_stops_above_the_share_and_resumes_below(api, tmp_path):
+def test_a_search_stops_above_the_share_and_resumes_below(api: Any, tmp_path: Path) -> None:
     whole = search(recipe(api), tmp_path / "whole")
     api.fault = lambda prompt, *_: "500" if "by others" in prompt and sum(prompt.encode()) % 2 else ""
     with pytest.raises(
@@ -254,13 +261,13 @@ def test_a_search_stops_above_the_share_and_resumes_below(api, tmp_path):
     assert some.report.dev.n == 20  # a system with failed calls is never the best
 
 
-def judged(api):
+def judged(api: Any) -> Recipe:
     content = recipe(api).model_dump(mode="json")
     content["task"] |= {"scorer": "judge", "scorer_options": {"model": "judge", "url": api.url, "attempts": 1}}
     return build_recipe(content)
 
 
-def test_a_judged_search_pauses_with_its_judge_and_goes_on(api, tmp_path):
+def test_a_judged_search_pauses_with_its_judge_and_goes_on(api: Any, tmp_path: Path) -> None:
     exact, whole = search(recipe(api), tmp_path / "exact"), search(judged(api), tmp_path / "whole")
     assert whole.report.dev.score == pytest.approx(0.2 + 0.8 * exact.report.dev.score)
     assert whole.report.calls.failed == 0
@@ -275,7 +282,9 @@ def test_a_judged_search_pauses_with_its_judge_and_goes_on(api, tmp_path):
     assert resumed.report == whole.report.model_copy(update={"wall_s": resumed.report.wall_s})
 
 
-def test_ratings_that_cannot_be_read_are_counted_and_end_a_search_without_any(api, tmp_path, monkeypatch):
+def test_ratings_that_cannot_be_read_are_counted_and_end_a_search_without_any(
+    api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(f"{__name__}.rated", lambda prompt, count: "It is hard to say.")
     with pytest.raises(EngineError, match="every system .* a rating that cannot be read"):
         search(judged(api), tmp_path / "run")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ PROMPTS = ["Question: 1 + 1?", "Question: which animal has eight legs?", "Say so
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def root(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Three checkpoints of one layout; the last in many shards."""
     folder = tmp_path_factory.mktemp("full") / "pool"
     for seed, name in enumerate("abc"):
@@ -23,7 +24,7 @@ def root(tmp_path_factory):
     return folder
 
 
-def opened(root, **settings):
+def opened(root: Path, **settings: Any) -> tuple[Any, Any]:
     from hswarm.engines import open_engine
     from hswarm.engines.base import EngineSettings
     from hswarm.experts.pool import PoolSettings, open_pool
@@ -34,13 +35,13 @@ def opened(root, **settings):
     return pool, engine
 
 
-def replies(engine, expert, prompts=PROMPTS):
+def replies(engine: Any, expert: Any, prompts: Any = PROMPTS) -> list[Any]:
     from hswarm.engines.base import Request, Sampling
 
     return [made.text for made in engine.generate([Request(expert, prompt, Sampling(12)) for prompt in prompts])]
 
 
-def own_replies(folder, sampled=PROMPTS):
+def own_replies(folder: Any, sampled: Any = PROMPTS) -> list[Any]:
     """What transformers itself answers with the model in `folder`."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -60,21 +61,21 @@ def own_replies(folder, sampled=PROMPTS):
     return texts
 
 
-def test_each_checkpoint_answers_as_itself(root):
+def test_each_checkpoint_answers_as_itself(root: Path) -> None:
     pool, engine = opened(root)
     for expert in (*pool.experts, pool.experts[0]):
         assert replies(engine, expert) == own_replies(root / expert.name)
     assert len({tuple(replies(engine, expert)) for expert in pool.experts}) == 3
 
 
-def test_a_blend_answers_as_it_does_once_it_is_written(root, tmp_path):
+def test_a_blend_answers_as_it_does_once_it_is_written(root: Path, tmp_path: Path) -> None:
     pool, engine = opened(root)
     made = pool.blend([0.5, 0.4, 0.1], "made")
     made.write(tmp_path / "made")
     assert replies(engine, made) == own_replies(tmp_path / "made")
 
 
-def test_bfloat16_without_tied_weights(tmp_path):
+def test_bfloat16_without_tied_weights(tmp_path: Path) -> None:
     for seed, name in enumerate("ab"):
         llama(tmp_path / "pool" / name, seed, tied=False, dtype="bfloat16")
     pool, engine = opened(tmp_path / "pool")
@@ -83,7 +84,7 @@ def test_bfloat16_without_tied_weights(tmp_path):
     assert replies(engine, pool.blend([0.3, 0.7], "made")) == own_replies(tmp_path / "made")
 
 
-def test_a_mixed_pool_of_architectures_answers_each_with_its_own(root, tmp_path):
+def test_a_mixed_pool_of_architectures_answers_each_with_its_own(root: Path, tmp_path: Path) -> None:
     """Checkpoints of one layout, adapters of one of them, adapters of a wider model, of different ranks."""
     mixed = tmp_path / "mixed"
     for name in "ab":
@@ -112,7 +113,7 @@ def test_a_mixed_pool_of_architectures_answers_each_with_its_own(root, tmp_path)
     ]
 
 
-def test_an_expert_without_an_engine_is_named(root):
+def test_an_expert_without_an_engine_is_named(root: Path) -> None:
     from hswarm.errors import PoolError
     from hswarm.experts.adapter import Adapter
 
@@ -124,7 +125,7 @@ def test_an_expert_without_an_engine_is_named(root):
 
 
 @pytest.mark.parametrize("kind", ["unknown", "missing"])
-def test_tensors_that_are_not_the_models(root, tmp_path, kind):
+def test_tensors_that_are_not_the_models(root: Path, tmp_path: Path, kind: str) -> None:
     import shutil
 
     from safetensors.torch import load_file, save_file
@@ -144,7 +145,7 @@ def test_tensors_that_are_not_the_models(root, tmp_path, kind):
         opened(tmp_path / "pool")
 
 
-def test_a_base_without_a_chat_template_is_refused(tmp_path):
+def test_a_base_without_a_chat_template_is_refused(tmp_path: Path) -> None:
     from hswarm.errors import PoolError
 
     for seed, name in enumerate("ab"):

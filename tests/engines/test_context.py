@@ -1,6 +1,7 @@
 """A prompt that leaves no room for a reply in the base's context: scored as an empty reply, and counted."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,9 @@ from hswarm.cli.main import main
 pytestmark = pytest.mark.model
 
 
-def test_a_question_too_long_is_scored_and_counted(root, tmp_path, capsys):
+def test_a_question_too_long_is_scored_and_counted(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [{"question": f"tav {i} {'a ' * 1100 if i < 2 else 'a'}?", "answer": "b"} for i in range(12)]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "recipe.toml").write_text(f"""

@@ -3,12 +3,15 @@
 import json
 import os
 import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hswarm.config.recipe import build_recipe
+from hswarm.config.recipe import Recipe, build_recipe
 from hswarm.engines import open_engine
-from hswarm.engines.base import Completion, EngineSettings, Request, Sampling
+from hswarm.engines.base import Completion, EngineSettings, Request, Sampling, close
 from hswarm.engines.parallel import ParallelEngine
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import ConfigError, EngineError, MissingExtra, PoolError
@@ -18,15 +21,16 @@ from hswarm.workers.devices import Place
 from hswarm.workers.worker import ProcessWorker
 from tests.conftest import toy_content
 from tests.engines.crew_parts import open_faulty, open_slow
+from tests.known import adapter
 
 
-def result(path):
+def result(path: Any) -> tuple[Any, Any, Any]:
     report = json.loads((path / "report.json").read_text())
     del report["wall_s"]
     return (path / "history.jsonl").read_bytes(), report, (path / "best/system.json").read_bytes()
 
 
-def assert_the_same_while(happening, made, recipe, folder, monkeypatch):
+def assert_the_same_while(happening: Any, made: Any, recipe: Any, folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A search on `made`, some of whose workers die while `happening(stop)` goes on, ends as one in this process."""
     search(recipe, folder / "one")
     monkeypatch.setattr("hswarm.session.session.open_engine", lambda *_: made)
@@ -42,17 +46,17 @@ def assert_the_same_while(happening, made, recipe, folder, monkeypatch):
     assert result(folder / "one") == result(folder / "two")
 
 
-def recipe(devices=(), **engine):
+def recipe(devices: Any = (), **engine: Any) -> Recipe:
     content = toy_content()
     content["engine"] |= {"batch": 8, "devices": list(devices)} | engine
     return build_recipe(content)
 
 
 @pytest.fixture
-def crew():
+def crew() -> Iterator[Any]:
     crews = []
 
-    def make(count=2, make=open_slow, arguments=(4,)):
+    def make(count: int = 2, make: Any = open_slow, arguments: Any = (4,)) -> Any:
         crews.append(ParallelEngine([ProcessWorker(make, arguments, Place()) for _ in range(count)]))
         return crews[-1]
 
@@ -61,21 +65,23 @@ def crew():
         one.close()
 
 
-def requests(prompts, experts=3):
+def requests(prompts: Any, experts: int = 3) -> list[Request]:
     return [Request(expert, prompt, Sampling()) for prompt in prompts for expert in toy_pool(experts).experts]
 
 
-def test_a_search_on_two_devices_is_the_search_on_one(tmp_path):
+def test_a_search_on_two_devices_is_the_search_on_one(tmp_path: Path) -> None:
     search(recipe(), tmp_path / "one")
     search(recipe([0, 1]), tmp_path / "two")
     assert result(tmp_path / "one") == result(tmp_path / "two")
 
 
-def test_a_search_whose_workers_are_killed_is_the_same(tmp_path, monkeypatch, crew):
+def test_a_search_whose_workers_are_killed_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crew: Any
+) -> None:
     """Killed again and again, at any moment: while answering, waiting, starting."""
     made = crew(arguments=(8,))
 
-    def kill(stop):
+    def kill(stop: Any) -> None:
         for k in range(6):
             if stop.wait(0.15):
                 return
@@ -86,7 +92,7 @@ def test_a_search_whose_workers_are_killed_is_the_same(tmp_path, monkeypatch, cr
     assert_the_same_while(kill, made, recipe(), tmp_path, monkeypatch)
 
 
-def test_replies_come_in_order_and_experts_travel_once(crew):
+def test_replies_come_in_order_and_experts_travel_once(crew: Any) -> None:
     asked = requests([f"steps 0 1 2; difficulty 0.{k} 0.5 0.5" for k in range(9)])
     one = crew()
     assert one.generate(asked) == ToyEngine(EngineSettings("toy")).generate(asked)
@@ -95,20 +101,20 @@ def test_replies_come_in_order_and_experts_travel_once(crew):
     assert 3 <= sum(held) <= 6
 
 
-def test_a_call_that_kills_workers_is_failed_and_the_rest_is_answered(crew):
+def test_a_call_that_kills_workers_is_failed_and_the_rest_is_answered(crew: Any) -> None:
     asked = requests(["steps 0 1; difficulty 0.1 0.1"], experts=1) * 2 + requests(["poison"], experts=1)
     made = crew(1, arguments=(2,)).generate(asked)
     assert [reply.finish for reply in made] == ["stop", "stop", "failed"]
 
 
-def test_faults_keep_their_kind_on_their_way(crew):
+def test_faults_keep_their_kind_on_their_way(crew: Any) -> None:
     for fault in (ConfigError(["a", "b"]), MissingExtra("engine 'x'", "y"), PoolError("no base")):
         with pytest.raises(type(fault), match=str(fault).replace("[", r"\[")) as caught:
             crew(1, open_faulty, (fault,))
         assert vars(caught.value) == vars(fault)
 
 
-def test_a_worker_that_hangs_is_given_up_and_replaced(crew):
+def test_a_worker_that_hangs_is_given_up_and_replaced(crew: Any) -> None:
     one = crew(count=1)
     executor = Executor(one, settings=EngineSettings(timeout=0.2))
     with pytest.raises(EngineError, match="gave no answer to 3 calls in 0.2 s"):
@@ -116,30 +122,30 @@ def test_a_worker_that_hangs_is_given_up_and_replaced(crew):
     assert len(one.generate(requests(["x"]))) == 3
 
 
-def test_options_are_chosen_by_the_engine_itself(crew):
+def test_options_are_chosen_by_the_engine_itself(crew: Any) -> None:
     asked = [Request(toy_pool(2).experts[0], "x", Sampling(choose="letter"), (("A", "yes"), ("B", "no")))]
     with pytest.raises(Exception, match="sampling.choose needs an engine that gives likelihoods"):
         crew(1).generate(asked)
 
 
-def test_devices_on_a_cpu_are_pinned_shares_of_its_cores():
-    engine = open_engine(EngineSettings("tests.engines.crew_parts:Pinned", device="cpu", devices=[0, 1]), "toy")
+def test_devices_on_a_cpu_are_pinned_shares_of_its_cores() -> None:
+    engine = open_engine(EngineSettings("tests.engines.crew_parts:Pinned", device="cpu", devices=(0, 1)), "toy")
     try:
         said = {reply.text for _ in range(20) for reply in engine.generate(requests(["x"]))}
     finally:
-        engine.close()
+        close(engine)
     cores = sorted(os.sched_getaffinity(0))
     assert said <= {str(cores[: len(cores) // 2]), str(cores[len(cores) // 2 :])}
     assert len(said) == 2
 
 
-def test_a_remote_expert_stays_in_this_process():
-    engine = open_engine(EngineSettings("toy", devices=[0, 1]), ["openai", "toy"])
+def test_a_remote_expert_stays_in_this_process() -> None:
+    engine = open_engine(EngineSettings("toy", devices=(0, 1)), ["openai", "toy"])
     try:
         assert engine.fingerprint == "openai/1; toy/2"
         asked = requests(["steps 0 1; difficulty 0.1 0.1"], experts=2)
-        asked = [Request(r.expert.with_base("toy"), r.prompt, r.sampling) for r in asked]
+        asked = [Request(adapter(r.expert).with_base("toy"), r.prompt, r.sampling) for r in asked]
         assert [reply.finish for reply in engine.generate(asked)] == ["stop", "stop"]
         assert all(isinstance(reply, Completion) for reply in engine.generate(asked))
     finally:
-        engine.close()
+        close(engine)

@@ -1,5 +1,8 @@
 """Experts that draw each token together, on the micro pool, beside the same sums worked out with plain PEFT."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,25 +19,25 @@ NAMES = ("tav", "wex", "zor")
 
 
 @pytest.fixture(scope="module")
-def micro(root):
+def micro(root: Path) -> tuple[dict[str, Any], Any]:
     pool = open_pool(PoolSettings(path=str(root / "experts/micro/pool"), base=str(root / "experts/micro/base")))
     return {expert.name: expert for expert in pool.experts}, pool.base
 
 
 @pytest.fixture(scope="module")
-def engine(micro):
+def engine(micro: tuple[dict[str, Any], Any]) -> Any:
     from hswarm.engines.transformers import TransformersEngine
 
     return TransformersEngine(EngineSettings(dtype="float32", batch=64), micro[1])
 
 
 @pytest.fixture(scope="module")
-def prompts():
+def prompts() -> list[Any]:
     asked = [question for name in NAMES for question in generate([name], 2, seed=3)]
     return [Prompts().render(question, ["a longer beginning"] * (i % 3)) for i, question in enumerate(asked)]
 
 
-def by_peft(root, prompt, weights, steps=14):
+def by_peft(root: Path, prompt: Any, weights: Any, steps: int = 14) -> tuple[Any, Any]:
     """The fused reply, greedy, without cache and batch; `weights` None: by perplexity."""
     import torch
     from peft import PeftModel
@@ -69,7 +72,13 @@ def by_peft(root, prompt, weights, steps=14):
 
 
 @pytest.mark.parametrize("weights", [None, (0.5, 0.3, 0.2)])
-def test_equals_the_mean_of_distributions(root, micro, engine, prompts, weights):
+def test_equals_the_mean_of_distributions(
+    root: Path,
+    micro: tuple[dict[str, Any], Any],
+    engine: Any,
+    prompts: list[Any],
+    weights: tuple[float, float, float] | None,
+) -> None:
     fusion = Fusion.join([micro[0][name] for name in NAMES], weights)
     made = engine.generate([Request(fusion, prompt, Sampling(14)) for prompt in prompts])
     expected = [by_peft(root, prompt, weights) for prompt in prompts]
@@ -81,7 +90,9 @@ def test_equals_the_mean_of_distributions(root, micro, engine, prompts, weights)
     assert made[0].prompt_tokens == 3 * alone[0].prompt_tokens
 
 
-def test_one_part_of_all_the_weight_speaks_alone(micro, engine, prompts):
+def test_one_part_of_all_the_weight_speaks_alone(
+    micro: tuple[dict[str, Any], Any], engine: Any, prompts: list[Any]
+) -> None:
     fusion = Fusion.join([micro[0]["tav"], micro[0]["wex"]], (0, 1))
     for sampling in (Sampling(14), Sampling(14, temperature=1.5, top_p=1e-6)):
         made = engine.generate([Request(fusion, prompt, sampling) for prompt in prompts])
@@ -94,7 +105,9 @@ def test_one_part_of_all_the_weight_speaks_alone(micro, engine, prompts):
     assert drawn[0] == drawn[2] != drawn[1]
 
 
-def test_it_streams_and_leaves_likelihoods_alone(micro, engine, prompts):
+def test_it_streams_and_leaves_likelihoods_alone(
+    micro: tuple[dict[str, Any], Any], engine: Any, prompts: list[Any]
+) -> None:
     fusion = Fusion.join([micro[0]["tav"], micro[0]["wex"]])
     said = {}
     requests = [Request(fusion, prompt, Sampling(14)) for prompt in prompts[:3]]
@@ -106,7 +119,9 @@ def test_it_streams_and_leaves_likelihoods_alone(micro, engine, prompts):
 
 
 @pytest.mark.parametrize("name", ["transformers", "openvino"])
-def test_pack_of_llms_from_the_command_line(root, tmp_path, capsys, name):
+def test_pack_of_llms_from_the_command_line(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     if name == "openvino":
         pytest.importorskip("openvino_genai")
     assert (

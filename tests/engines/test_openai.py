@@ -4,6 +4,9 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +33,7 @@ SECRET = "sk-very-secret"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
     experts = [toy_pool(3).experts[i] for i in planted_order(3)]
     System(Topology.chain(3), tuple(experts), base="toy", engine=EngineSettings(name="toy")).save(folder / "whole")
@@ -43,7 +46,7 @@ def server(tmp_path_factory):
     made.kill()
 
 
-def remote(server, model, **more):
+def remote(server: Server, model: Any, **more: Any) -> Any:
     return {
         "name": f"the-{model}",
         "model": "whole:best-single" if model == "first" else model,
@@ -52,7 +55,7 @@ def remote(server, model, **more):
     } | more
 
 
-def content(server, **search):
+def content(server: Server, **search: Any) -> dict[str, Any]:
     """A recipe of two remote experts, with no local one."""
     return {
         "name": "remote",
@@ -63,21 +66,21 @@ def content(server, **search):
     }
 
 
-def result(path):
+def result(path: Any) -> tuple[Any, Any, Any]:
     report = json.loads((path / "report.json").read_text())
     del report["wall_s"]
     return (path / "history.jsonl").read_bytes(), report, (path / "best/system.json").read_bytes()
 
 
-def expert(server, model="whole", **more):
+def expert(server: Server, model: str = "whole", **more: Any) -> RemoteExpert:
     return RemoteExpert(RemoteSettings(**remote(server, model, **more)))
 
 
-def ask(one, prompts):
+def ask(one: Any, prompts: Any) -> Any:
     return open_engine(EngineSettings(), one.base).generate([Request(one, prompt, Sampling()) for prompt in prompts])
 
 
-def test_a_search_over_remote_experts_saves_what_it_scored(server, tmp_path):
+def test_a_search_over_remote_experts_saves_what_it_scored(server: Server, tmp_path: Path) -> None:
     run = search(build_recipe(content(server)), tmp_path / "run")
     assert run.report.singles["the-whole"] == run.report.dev.score == 1
     assert run.report.singles["the-first"] < 1
@@ -86,7 +89,7 @@ def test_a_search_over_remote_experts_saves_what_it_scored(server, tmp_path):
     assert system.respond([example.question for example in questions]) == [example.answer for example in questions]
 
 
-def test_local_and_remote_in_one_pool(server):
+def test_local_and_remote_in_one_pool(server: Server) -> None:
     """The weight-step's groups leave the remote expert out, and each request goes to its own engine."""
     from hswarm.experts.pool import ExpertPool
 
@@ -113,7 +116,7 @@ def test_local_and_remote_in_one_pool(server):
     ]  # `first` is served, or here: the same
 
 
-def test_killed_and_started_again_ends_equal(server, tmp_path):
+def test_killed_and_started_again_ends_equal(server: Server, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONWARNINGS": "default"}
     recipe = build_recipe(content(server))
     search(recipe, tmp_path / "whole")
@@ -144,7 +147,7 @@ def test_killed_and_started_again_ends_equal(server, tmp_path):
     assert result(tmp_path / "whole")[:2] == result(tmp_path / "broken")[:2]
 
 
-def test_replies_arrive_one_by_one_and_stay(server):
+def test_replies_arrive_one_by_one_and_stay(server: Server) -> None:
     engine, one, seen = open_engine(EngineSettings(), "openai"), expert(server), []
     questions = [example.question for example in generate(20, 5, 3)]
     engine.arrive(
@@ -153,7 +156,7 @@ def test_replies_arrive_one_by_one_and_stay(server):
     assert [text for _, text in sorted(seen)] == [example.answer for example in generate(20, 5, 3)]
 
 
-def test_what_the_server_refuses_is_failed_or_named(server):
+def test_what_the_server_refuses_is_failed_or_named(server: Server) -> None:
     assert [reply.finish for reply in ask(expert(server), [example.question for example in generate(1, 0, 3)])] == [
         "stop"
     ]
@@ -164,7 +167,7 @@ def test_what_the_server_refuses_is_failed_or_named(server):
         ask(nobody, ["x"])
 
 
-def test_a_budget_and_a_pace_are_kept(server):
+def test_a_budget_and_a_pace_are_kept(server: Server) -> None:
     questions = [example.question for example in generate(4, 9, 3)]
     with pytest.raises(EngineError, match="budget of 2 calls"):
         ask(RemoteExpert(RemoteSettings("b", "whole", f"{server.url}/", calls=2, concurrency=1)), questions * 3)
@@ -173,7 +176,7 @@ def test_a_budget_and_a_pace_are_kept(server):
     assert time.monotonic() - began >= 3 * 60 / 300
 
 
-def test_keys_come_from_the_environment_alone(server, tmp_path, monkeypatch):
+def test_keys_come_from_the_environment_alone(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keyed = expert(server, key="HSWARM_TEST_KEY")
     with pytest.raises(PoolError, match=r"\$HSWARM_TEST_KEY, which is not set"):
         open_engine(EngineSettings(), "openai").check([keyed])
@@ -193,12 +196,12 @@ def test_keys_come_from_the_environment_alone(server, tmp_path, monkeypatch):
     assert SECRET not in str(refused.value)
 
 
-def test_a_fusion_takes_no_remote_expert(server):
+def test_a_fusion_takes_no_remote_expert(server: Server) -> None:
     with pytest.raises(PoolError, match="which an API does not give: leave out the-first"):
         Fusion.join([expert(server, "first")])
 
 
-def test_two_experts_of_one_name_are_refused(server):
+def test_two_experts_of_one_name_are_refused(server: Server) -> None:
     with pytest.raises(PoolError, match="names 'the-whole' twice"):
         open_pool(PoolSettings(remote=(RemoteSettings(**remote(server, "whole")),) * 2))
 
@@ -227,11 +230,11 @@ def test_two_experts_of_one_name_are_refused(server):
         ("-5", None),
     ],
 )
-def test_ratings(reply, found):
+def test_ratings(reply: str, found: int | None) -> None:
     assert rating(reply) == found
 
 
-def test_a_judge_behind_the_api(server, tmp_path):
+def test_a_judge_behind_the_api(server: Server, tmp_path: Path) -> None:
     """The toy server cannot rate: every rating fails, is counted and stops the search instead of scoring 1."""
     recipe = content(server)
     recipe["task"] |= {"scorer": "judge", "scorer_options": {"model": "whole", "url": server.url, "attempts": 1}}

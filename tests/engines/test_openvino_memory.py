@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,7 @@ for k in range(240):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_stays_as_batches_and_experts_pass(root):
+def test_memory_stays_as_batches_and_experts_pass(root: Path) -> None:
     pytest.importorskip("openvino_genai")
     said = subprocess.run(
         [sys.executable, "-c", PASSING_BY, str(root / "experts/micro")], capture_output=True, text=True

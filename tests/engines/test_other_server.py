@@ -1,12 +1,14 @@
 """A local and a served expert in one pool, served by another project: `transformers serve`, which dies mid-run."""
 
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hswarm.config.recipe import build_recipe
+from hswarm.config.recipe import Recipe, build_recipe
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Request, Sampling
 from hswarm.errors import EngineError
@@ -27,7 +29,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def served(root, tmp_path_factory):
+def served(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
     """A micro expert, merged into its base, and the server of it."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -42,7 +44,7 @@ def served(root, tmp_path_factory):
     server.kill()
 
 
-def recipe(root, served):
+def recipe(root: Path, served: tuple[Server, str]) -> Recipe:
     server, model = served
     return build_recipe(
         {
@@ -62,16 +64,16 @@ def recipe(root, served):
 class Killer(Progress):
     """Kills the server once `calls` calls have been answered."""
 
-    def __init__(self, server, calls):
+    def __init__(self, server: Any, calls: Any) -> None:
         self.server, self.calls = server, calls
 
-    def advance(self, calls):
+    def advance(self, calls: Any) -> None:
         self.calls -= calls
         if self.calls <= 0:
             self.server.kill()
 
 
-def test_killed_and_started_again_ends_equal(root, served, tmp_path):
+def test_killed_and_started_again_ends_equal(root: Path, served: tuple[Server, str], tmp_path: Path) -> None:
     server, _ = served
     whole = search(recipe(root, served), tmp_path / "whole")
     assert whole.report.singles["far"] > whole.report.singles["zor"]  # it answered, and knows what it was asked
@@ -86,7 +88,7 @@ def test_killed_and_started_again_ends_equal(root, served, tmp_path):
     assert resumed.report == whole.report.model_copy(update={"wall_s": resumed.report.wall_s})
 
 
-def test_a_name_that_the_server_does_not_go_by_is_said_in_its_words(served):
+def test_a_name_that_the_server_does_not_go_by_is_said_in_its_words(served: tuple[Server, str]) -> None:
     server, model = served
     expert = RemoteExpert(RemoteSettings("far", "tav", server.url, attempts=1))
     engine = open_engine(EngineSettings(), expert.base)

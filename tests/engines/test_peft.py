@@ -9,6 +9,7 @@ import json
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def expected(bases: dict[str, Path], adapters: dict[str, Path]) -> dict[str, lis
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    made = {}
+    made: dict[str, Any] = {}
     for name in (name for name, row in table().items() if "yes" in row.values()):
         folder = bases[peft_zoo.KINDS[name].base]
         tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -2,6 +2,8 @@
 
 import os
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.slow
 ray = pytest.importorskip("ray")
 
 
-def test_a_machine_is_lost_and_another_joins(tmp_path, monkeypatch):
+def test_a_machine_is_lost_and_another_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ray.cluster_utils import Cluster
 
     from hswarm.workers import on_ray
@@ -35,7 +37,7 @@ def test_a_machine_is_lost_and_another_joins(tmp_path, monkeypatch):
         while made.ready < 2:
             time.sleep(0.1)
 
-        def lose(stop):
+        def lose(stop: Any) -> None:
             stop.wait(1)
             cluster.remove_node(other)
             cluster.add_node(num_cpus=2)

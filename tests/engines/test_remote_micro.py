@@ -3,6 +3,9 @@
 import json
 import subprocess
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,12 +24,12 @@ pytestmark = pytest.mark.model
 
 
 @pytest.fixture(scope="module")
-def micro(root):
+def micro(root: Path) -> dict[str, Any]:
     return {"path": str(root / "experts/micro/pool"), "base": str(root / "experts/micro/base")}
 
 
 @pytest.fixture(scope="module")
-def server(micro, tmp_path_factory):
+def server(micro: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One of the micro experts, behind an API."""
     (expert,) = open_pool(PoolSettings(**micro, experts=("tav",)), least=1).experts
     folder = tmp_path_factory.mktemp("served") / "tav"
@@ -39,7 +42,7 @@ def server(micro, tmp_path_factory):
     made.kill()
 
 
-def recipe(micro, server, **more):
+def recipe(micro: dict[str, Any], server: Server, **more: Any) -> dict[str, Any]:
     """Questions that the served expert, a local one and a second local one can do: a half, a half and none."""
     return {
         "name": "mix",
@@ -54,7 +57,7 @@ def recipe(micro, server, **more):
     }
 
 
-def begin(content, folder, name):
+def begin(content: Any, folder: Any, name: Any) -> Any:
     """`hswarm search` of `content`, started."""
     file = folder / f"{name}.toml"
     file.write_text(build_recipe(content).to_toml())
@@ -66,14 +69,14 @@ def begin(content, folder, name):
     )
 
 
-def result(path):
+def result(path: Any) -> tuple[Any, Any]:
     report = json.loads((path / "report.json").read_text())
     del report["wall_s"]
     return (path / "history.jsonl").read_bytes(), report
 
 
 @pytest.fixture(scope="module")
-def whole(micro, server, tmp_path_factory):
+def whole(micro: dict[str, Any], server: Server, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("whole")
     process = begin(recipe(micro, server), folder, "run")
     said = process.communicate(timeout=300)[1]
@@ -81,7 +84,7 @@ def whole(micro, server, tmp_path_factory):
     return folder / "run"
 
 
-def test_a_search_over_local_and_served_experts(whole):
+def test_a_search_over_local_and_served_experts(whole: Any) -> None:
     history, report = result(whole)
     assert history.count(b"\n") == 2
     assert set(report["singles"]) == {"far", "wex", "zor"}
@@ -100,7 +103,9 @@ def test_a_search_over_local_and_served_experts(whole):
     assert all(name in done.stdout for name in report["topology"]["assignment"])
 
 
-def test_a_server_killed_and_started_again_changes_nothing(micro, server, whole, tmp_path):
+def test_a_server_killed_and_started_again_changes_nothing(
+    micro: dict[str, Any], server: Server, whole: Any, tmp_path: Path
+) -> None:
     process = begin(recipe(micro, server, per_minute=900), tmp_path, "run")
     end = time.monotonic() + 240
     while process.poll() is None and kept(tmp_path / "run") < 30 and time.monotonic() < end:
@@ -121,7 +126,9 @@ def test_a_server_killed_and_started_again_changes_nothing(micro, server, whole,
 
 
 @pytest.mark.parametrize("served", [True, False])
-def test_a_judge_that_cannot_rate_is_counted_and_never_scored(micro, server, tmp_path, served):
+def test_a_judge_that_cannot_rate_is_counted_and_never_scored(
+    micro: dict[str, Any], server: Server, tmp_path: Path, served: bool
+) -> None:
     """The micro models know no numbers. One rates behind the API, or the pool's base in the run's own engine."""
     content = recipe(micro, server)
     options = {"model": "tav", "url": server.url, "attempts": 2} if served else {}

@@ -1,6 +1,7 @@
 """The transformers engine on the real base and the real experts: parity with PEFT, adapters that act, exact batches."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ QUESTIONS = [
 
 
 @pytest.fixture(scope="module")
-def engine():
+def engine() -> Any:
     from hswarm.engines import open_engine
     from hswarm.engines.base import EngineSettings
 
@@ -23,13 +24,13 @@ def engine():
 
 
 @pytest.fixture(scope="module")
-def pool():
+def pool() -> dict[str, Any]:
     from hswarm.experts.pool import PoolSettings, open_pool
 
     return {e.name: e for e in open_pool(PoolSettings(path=str(Path(__file__).parents[2] / "experts/smollm2"))).experts}
 
 
-def requests(expert, prompts=QUESTIONS, tokens=8, **sampling):
+def requests(expert: Any, prompts: Any = QUESTIONS, tokens: int = 8, **sampling: Any) -> list[Any]:
     from hswarm.engines.base import Request, Sampling
     from hswarm.prompts import Prompts
     from hswarm.tasks.task import Example
@@ -40,7 +41,7 @@ def requests(expert, prompts=QUESTIONS, tokens=8, **sampling):
     ]
 
 
-def test_equals_peft_in_float32(engine, pool, tmp_path):
+def test_equals_peft_in_float32(engine: Any, pool: dict[str, Any], tmp_path: Path) -> None:
     """Tokens of our merged weights are those of PEFT's own adapter layers."""
     import torch
     from peft import PeftModel
@@ -68,7 +69,7 @@ def test_equals_peft_in_float32(engine, pool, tmp_path):
         assert made.prompt_tokens == length  # the template once, no second BOS, padding not counted
 
 
-def test_an_experts_full_batches_are_its_own_and_the_rest_is_mixed(pool):
+def test_an_experts_full_batches_are_its_own_and_the_rest_is_mixed(pool: dict[str, Any]) -> None:
     from hswarm.engines import open_engine
     from hswarm.engines.base import EngineSettings
 
@@ -80,7 +81,7 @@ def test_an_experts_full_batches_are_its_own_and_the_rest_is_mixed(pool):
     assert names == [["family"] * 4, ["family"] * 4, ["sums"] * 3 + ["family"]]
 
 
-def test_streaming_grows_to_the_reply_of_generate(engine, pool):
+def test_streaming_grows_to_the_reply_of_generate(engine: Any, pool: dict[str, Any]) -> None:
     mixed = [*requests(pool["sums"]), *requests(pool["logic"], ["Write a line in Greek: καλημέρα"], tokens=12)]
     said = {}
     streamed = engine.stream(mixed, lambda i, text: said.setdefault(i, []).append(text))
@@ -93,7 +94,7 @@ def test_streaming_grows_to_the_reply_of_generate(engine, pool):
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any]]:
     """A base of two layers; adapters of it with other ranks, other modules, and norms of its own."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -114,7 +115,7 @@ def small(tmp_path_factory):
     return base, {name: read_expert(root / name).with_base(str(base)) for name in ("two", "five", "three", "norm")}
 
 
-def test_a_mixed_batch_answers_as_each_expert_alone(small):
+def test_a_mixed_batch_answers_as_each_expert_alone(small: tuple[Any, dict[str, Any]]) -> None:
     """Other ranks, modules and numbers of rows; replies are those of PEFT (test_peft.py checks each alone)."""
     from hswarm.engines import open_engine
     from hswarm.engines.base import EngineSettings
@@ -131,7 +132,7 @@ def test_a_mixed_batch_answers_as_each_expert_alone(small):
     assert len({reply.text for reply in together}) > 6
 
 
-def test_the_weights_of_the_base_stay_as_they_are(small):
+def test_the_weights_of_the_base_stay_as_they_are(small: tuple[Any, dict[str, Any]]) -> None:
     """LoRA on linear layers copies and changes none; what else an adapter changes is undone for the next."""
     from hswarm.engines import open_engine
     from hswarm.engines.base import EngineSettings
@@ -140,7 +141,7 @@ def test_the_weights_of_the_base_stay_as_they_are(small):
     engine = open_engine(EngineSettings(dtype="float32"), str(base))
     before = {name: weight.clone() for name, weight in engine._model.state_dict().items()}
 
-    def changed():
+    def changed() -> list[Any]:
         return [name for name, weight in engine._model.state_dict().items() if not weight.equal(before[name])]
 
     engine.generate([r for name in ("two", "five", "three") for r in requests(experts[name], ["abc"])])
@@ -152,7 +153,9 @@ def test_the_weights_of_the_base_stay_as_they_are(small):
     assert changed() == []
 
 
-def test_factors_on_the_device_make_room_for_later_ones(small, monkeypatch):
+def test_factors_on_the_device_make_room_for_later_ones(
+    small: tuple[Any, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from hswarm.engines import grouped_lora, open_engine
     from hswarm.engines.base import EngineSettings
 

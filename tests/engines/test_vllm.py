@@ -1,7 +1,11 @@
 """vLLM on the micro pool: all experts in one wave as transformers answers, and names that never mean other weights."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+
+from hswarm.engines.base import Engine
 
 pytest.importorskip("vllm")
 
@@ -17,32 +21,32 @@ QUESTIONS = [f"{skill} on red cat sings loudly here" for skill in SKILLS]
 
 
 @pytest.fixture(scope="module")
-def base(request):
+def base(request: pytest.FixtureRequest) -> str:
     return str(request.config.rootpath / "experts/micro/base")
 
 
 @pytest.fixture(scope="module")
-def pool(request, base):
+def pool(request: pytest.FixtureRequest, base: str) -> Any:
     return open_pool(PoolSettings(path=str(request.config.rootpath / "experts/micro/pool"), base=base)).experts
 
 
 @pytest.fixture(scope="module")
-def engine(base):
+def engine(base: str) -> Engine:
     """One for all tests: vLLM keeps state of the whole process, which goes with the first model that is dropped."""
     return open_engine(EngineSettings("vllm", dtype="float32", prefix_cache="run"), base)
 
 
-def wave(experts, **sampling):
+def wave(experts: Any, **sampling: Any) -> list[Request]:
     return [Request(expert, text, Sampling(14, **sampling)) for text in QUESTIONS for expert in experts]
 
 
-def test_a_wave_of_all_experts_is_answered_as_by_transformers(engine, pool, base):
+def test_a_wave_of_all_experts_is_answered_as_by_transformers(engine: Engine, pool: Any, base: str) -> None:
     expected = open_engine(EngineSettings("transformers", dtype="float32"), base).generate(wave(pool))
     assert engine.generate(wave(pool)) == expected
     assert len({made.text for made in expected}) > len(QUESTIONS)  # experts differ
 
 
-def test_an_expert_moved_under_its_old_name_answers_by_its_new_weights(engine, base, pool):
+def test_an_expert_moved_under_its_old_name_answers_by_its_new_weights(engine: Engine, base: str, pool: Any) -> None:
     """With a cache over the run, and more experts than are held, each coming back."""
     plain = open_engine(EngineSettings("transformers", dtype="float32"), base)
     long = [" ".join(QUESTIONS * 3)]
@@ -55,11 +59,11 @@ def test_an_expert_moved_under_its_old_name_answers_by_its_new_weights(engine, b
     assert len({tuple(texts) for texts in found}) > 2
 
 
-def test_files_are_bounded_and_names_are_digests(pool):
+def test_files_are_bounded_and_names_are_digests(pool: Any) -> None:
     from hswarm.engines.vllm import _HELD, Adapters
 
     adapters = Adapters()
-    seen = {}
+    seen: dict[str, Any] = {}
     for step in range(_HELD + 5):
         expert = pool[0].with_weights(np.full(pool[0].size, step, np.float32), "same name")
         (request,) = adapters.requests([expert])
@@ -72,19 +76,19 @@ def test_files_are_bounded_and_names_are_digests(pool):
     assert (again.lora_name, again.lora_int_id) == seen[first.digest]
 
 
-def expert_folders(adapters):
+def expert_folders(adapters: Any) -> Any:
     from pathlib import Path
 
     return Path(adapters._folder.name).iterdir()
 
 
-def test_draws_do_not_depend_on_the_batch(engine, pool):
+def test_draws_do_not_depend_on_the_batch(engine: Engine, pool: Any) -> None:
     drawn = engine.generate(wave(pool[:2], temperature=1.5, seed=1))
     assert engine.generate(wave(pool[:2], temperature=1.5, seed=1)[3:5]) == drawn[3:5]
     assert engine.generate(wave(pool[:2], temperature=1.5, seed=2)) != drawn
 
 
-def test_what_it_cannot_take_is_refused(engine, pool, base):
+def test_what_it_cannot_take_is_refused(engine: Engine, pool: Any, base: str) -> None:
     with pytest.raises(PoolError, match="set engine.name = 'transformers'"):
         engine.check([Adapter.from_vector("bare", np.zeros(4, np.float32), None, base)])
     with pytest.raises(ConfigError, match="engine.devices"):

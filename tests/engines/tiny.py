@@ -1,9 +1,11 @@
 """A llama of two layers with random weights and a tokenizer of bytes, as transformers saves them: made in a moment."""
 
+from typing import Any
+
 CHAT = "{% for m in messages %}<s>{{ m['role'] }}: {{ m['content'] }}</s>{% endfor %}{% if add_generation_prompt %}<s>{% endif %}"
 
 
-def tokenizer():
+def tokenizer() -> Any:
     """One token a byte, and <s> and </s>."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -17,7 +19,17 @@ def tokenizer():
     return made
 
 
-def llama(folder, seed, hidden=64, tied=True, dtype="float32", shard="1GB", spread=0.3, biased=False, heads=4):
+def llama(
+    folder: Any,
+    seed: Any,
+    hidden: int = 64,
+    tied: bool = True,
+    dtype: str = "float32",
+    shard: str = "1GB",
+    spread: float = 0.3,
+    biased: bool = False,
+    heads: int = 4,
+) -> Any:
     """A whole model in `folder`; `shard` is the largest size of a file; `biased` gives linear layers random biases."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -47,7 +59,7 @@ def llama(folder, seed, hidden=64, tied=True, dtype="float32", shard="1GB", spre
     return folder
 
 
-def adapter_of(base, folder, rank, seed, modules):
+def adapter_of(base: Any, folder: Any, rank: Any, seed: Any, modules: Any) -> Any:
     """An adapter of the model in `base`, made by PEFT, with random weights."""
     import torch
     from peft import LoraConfig, get_peft_model

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -9,7 +10,7 @@ from safetensors.numpy import save_file
 KEY = "base_model.model.model.layers.{}.self_attn.q_proj.lora_{}.weight"
 
 
-def config(**changes):
+def config(**changes: Any) -> Any:
     """The content of an adapter_config.json."""
     plain = {
         "peft_type": "LORA",
@@ -23,7 +24,7 @@ def config(**changes):
     return plain | changes
 
 
-def tensors(seed=0, rank=2, layers=2, wide=6):
+def tensors(seed: int = 0, rank: int = 2, layers: int = 2, wide: int = 6) -> dict[str, Any]:
     """Factors A (rank, wide) and B (wide, rank) of each layer."""
     rng = np.random.default_rng(seed)
     shapes = {"A": (rank, wide), "B": (wide, rank)}
@@ -34,7 +35,7 @@ def tensors(seed=0, rank=2, layers=2, wide=6):
     }
 
 
-def adapter(folder: Path, weights=None, **changes) -> Path:
+def adapter(folder: Path, weights: Any = None, **changes: Any) -> Path:
     """An adapter in `folder`; keywords change its config."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "adapter_config.json").write_text(json.dumps(config(**changes)))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -10,7 +11,7 @@ CONFIG = {"model_type": "llama", "hidden_size": 6, "torch_dtype": "float32", "_n
 TOKENIZER = {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}, "added_tokens": []}
 
 
-def weights(seed=0, layers=2, wide=6, dtype=np.float32):
+def weights(seed: int = 0, layers: int = 2, wide: int = 6, dtype: Any = np.float32) -> dict[str, Any]:
     """Tensors of a made-up model."""
     rng = np.random.default_rng(seed)
     return {
@@ -20,7 +21,7 @@ def weights(seed=0, layers=2, wide=6, dtype=np.float32):
     } | {"model.norm.weight": rng.normal(size=wide).astype(dtype)}
 
 
-def checkpoint(folder: Path, tensors=None, shards=1, tokenizer=None, **config) -> Path:
+def checkpoint(folder: Path, tensors: Any = None, shards: int = 1, tokenizer: Any = None, **config: Any) -> Path:
     """A model in `folder`; keywords change its config."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = weights() if tensors is None else tensors
@@ -30,7 +31,8 @@ def checkpoint(folder: Path, tensors=None, shards=1, tokenizer=None, **config) -
     if shards == 1:
         save_file(tensors, folder / "model.safetensors", {"format": "pt"})
         return folder
-    names, places = list(tensors), {}
+    names = list(tensors)
+    places: dict[str, str] = {}
     for i in range(shards):
         file = f"model-{i + 1:05d}-of-{shards:05d}.safetensors"
         save_file({name: tensors[name] for name in names[i::shards]}, folder / file, {"format": "pt"})

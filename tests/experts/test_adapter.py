@@ -3,7 +3,9 @@
 import json
 import struct
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from tests.experts.adapters import KEY, adapter, config, tensors
 FIRST = KEY.format(0, "A")
 
 
-def raw_file(path, entries, header=None):
+def raw_file(path: Any, entries: Any, header: Any = None) -> None:
     """A safetensors file of (name, dtype, shape, bytes), or with a header of its own."""
     data, listed = b"", {}
     for name, dtype, shape, content in entries:
@@ -31,7 +33,7 @@ def raw_file(path, entries, header=None):
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
-def test_reading_gives_the_tensors_as_one_vector(tmp_path):
+def test_reading_gives_the_tensors_as_one_vector(tmp_path: Path) -> None:
     expert = Adapter.read(adapter(tmp_path / "cot"))
     assert (expert.name, expert.vector.dtype, expert.vector.shape) == ("cot", np.float32, (48,))
     assert not expert.vector.flags.writeable
@@ -39,12 +41,12 @@ def test_reading_gives_the_tensors_as_one_vector(tmp_path):
         np.testing.assert_array_equal(array, tensors()[name])
 
 
-def test_flatten_turns_tensors_back(tmp_path):
+def test_flatten_turns_tensors_back(tmp_path: Path) -> None:
     expert = Adapter.read(adapter(tmp_path / "cot"))
     np.testing.assert_array_equal(expert.form.flatten(expert.form.tensors(expert.vector)), expert.vector)
 
 
-def test_writing_and_reading_keeps_weights_and_digest(tmp_path):
+def test_writing_and_reading_keeps_weights_and_digest(tmp_path: Path) -> None:
     expert = Adapter.read(adapter(tmp_path / "cot"))
     expert.write(tmp_path / "copy")
     again = Adapter.read(tmp_path / "copy")
@@ -56,7 +58,7 @@ def test_writing_and_reading_keeps_weights_and_digest(tmp_path):
     assert json.loads((tmp_path / "copy/adapter_config.json").read_text()) == config()
 
 
-def test_float16_is_written_and_read(tmp_path):
+def test_float16_is_written_and_read(tmp_path: Path) -> None:
     expert = Adapter.read(adapter(tmp_path / "cot"))
     expert.write(tmp_path / "half", dtype="float16")
     written = load_file(tmp_path / "half/adapter_model.safetensors")
@@ -64,13 +66,13 @@ def test_float16_is_written_and_read(tmp_path):
     np.testing.assert_allclose(Adapter.read(tmp_path / "half").vector, expert.vector, rtol=1e-3)
 
 
-def test_a_weight_too_large_for_float16_is_refused(tmp_path):
+def test_a_weight_too_large_for_float16_is_refused(tmp_path: Path) -> None:
     expert = Adapter.read(adapter(tmp_path / "cot"))
     with pytest.raises(PoolError, match="does not fit float16; write float32"):
         expert.with_weights(expert.vector * 1e6).write(tmp_path / "half", dtype="float16")
 
 
-def test_bfloat16_is_read_without_torch(tmp_path):
+def test_bfloat16_is_read_without_torch(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "cot")
     expected = {name: (array.view(np.uint32) >> 16).astype(np.uint16) for name, array in tensors().items()}
     raw_file(
@@ -81,7 +83,7 @@ def test_bfloat16_is_read_without_torch(tmp_path):
         np.testing.assert_array_equal(array.view(np.uint32), expected[name].astype(np.uint32) << 16)
 
 
-def test_reading_needs_no_torch(tmp_path):
+def test_reading_needs_no_torch(tmp_path: Path) -> None:
     import subprocess
 
     folder = adapter(tmp_path / "cot")
@@ -89,7 +91,7 @@ def test_reading_needs_no_torch(tmp_path):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
-def test_digest_follows_weights_and_computing_config_only(tmp_path):
+def test_digest_follows_weights_and_computing_config_only(tmp_path: Path) -> None:
     plain = Adapter.read(adapter(tmp_path / "a"))
     assert Adapter.read(adapter(tmp_path / "b", task_type="OTHER", peft_version="9")).digest == plain.digest
     assert Adapter.read(adapter(tmp_path / "c", lora_alpha=8)).digest != plain.digest
@@ -97,13 +99,13 @@ def test_digest_follows_weights_and_computing_config_only(tmp_path):
     assert plain.with_weights(plain.vector).digest == plain.digest
 
 
-def test_order_of_target_modules_does_not_matter(tmp_path):
+def test_order_of_target_modules_does_not_matter(tmp_path: Path) -> None:
     one = Adapter.read(adapter(tmp_path / "a", target_modules=["q_proj", "v_proj"]))
     two = Adapter.read(adapter(tmp_path / "b", target_modules=["v_proj", "q_proj"]))
     assert one.form.digest == two.form.digest
 
 
-def test_moved_copies_and_may_rename(tmp_path):
+def test_moved_copies_and_may_rename(tmp_path: Path) -> None:
     expert = Adapter.read(adapter(tmp_path / "cot"))
     vector = expert.vector + 1
     moved = expert.with_weights(vector, "other")
@@ -112,11 +114,11 @@ def test_moved_copies_and_may_rename(tmp_path):
 
 
 @pytest.mark.parametrize(("rslora", "scaling"), [(False, 2.0), (True, 4 / 2**0.5)])
-def test_scaling(rslora, scaling):
+def test_scaling(rslora: bool, scaling: float) -> None:
     assert AdapterForm(config(use_rslora=rslora), (), ()).scaling("q_proj") == pytest.approx(scaling)
 
 
-def test_vectors_of_wrong_length_or_not_finite_are_refused(tmp_path):
+def test_vectors_of_wrong_length_or_not_finite_are_refused(tmp_path: Path) -> None:
     expert = Adapter.read(adapter(tmp_path / "cot"))
     with pytest.raises(PoolError, match=r"expected 48 weights in a row, got shape \(3,\)"):
         expert.with_weights(np.zeros(3))
@@ -124,7 +126,7 @@ def test_vectors_of_wrong_length_or_not_finite_are_refused(tmp_path):
         Adapter.from_vector("bare", np.array([1.0, np.nan]), None)
 
 
-def test_a_bare_vector_is_written_and_read(tmp_path):
+def test_a_bare_vector_is_written_and_read(tmp_path: Path) -> None:
     step = Adapter.from_vector("step", np.arange(3), None)
     assert step.write(tmp_path / "x") == step.digest == Adapter.read(tmp_path / "x").digest
     write_tensors(tmp_path / "y/vector.safetensors", {"other": np.zeros(3)})
@@ -132,7 +134,7 @@ def test_a_bare_vector_is_written_and_read(tmp_path):
         Adapter.read(tmp_path / "y")
 
 
-def swapped(name, array):
+def swapped(name: Any, array: Any) -> dict[str, Any]:
     return {**tensors(), name: array}
 
 
@@ -167,14 +169,14 @@ def swapped(name, array):
         ({"weights": swapped(FIRST, np.zeros((2, 6), np.int32))}, "I32, expected F32"),
     ],
 )
-def test_adapters_that_cannot_be_combined_are_named(tmp_path, changes, message):
+def test_adapters_that_cannot_be_combined_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(PoolError, match=message) as caught:
         Adapter.read(adapter(tmp_path / "cot", **changes))
     assert "cot" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_missing_files(tmp_path):
+def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(PoolError, match=r"adapter_config\.json is missing"):
         Adapter.read(tmp_path / "nowhere")
     folder = adapter(tmp_path / "cot")
@@ -187,7 +189,7 @@ def test_missing_files(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[]", b"null", b"[" * 100_000])
-def test_config_that_is_not_one(tmp_path, content):
+def test_config_that_is_not_one(tmp_path: Path, content: bytes) -> None:
     folder = adapter(tmp_path / "cot")
     (folder / "adapter_config.json").write_bytes(content)
     with pytest.raises(PoolError, match="cannot be read as JSON|expected a LoRA adapter"):
@@ -204,7 +206,7 @@ def test_config_that_is_not_one(tmp_path, content):
         struct.pack("<Q", 4) + b"\xff\xff\xff\xff",
     ],
 )
-def test_hostile_headers(tmp_path, content):
+def test_hostile_headers(tmp_path: Path, content: bytes) -> None:
     folder = adapter(tmp_path / "cot")
     (folder / "adapter_model.safetensors").write_bytes(content)
     with pytest.raises(PoolError, match="damaged or cut short"):
@@ -212,7 +214,7 @@ def test_hostile_headers(tmp_path, content):
 
 
 @pytest.mark.parametrize("offsets", [[0, 10**15], [40, 88], [48, 0], [-8, 40]])
-def test_offsets_outside_the_file(tmp_path, offsets):
+def test_offsets_outside_the_file(tmp_path: Path, offsets: Sequence[int]) -> None:
     folder = adapter(tmp_path / "cot")
     header = {FIRST: {"dtype": "F32", "shape": [2, 6], "data_offsets": offsets}}
     raw_file(folder / "adapter_model.safetensors", [("x", "F32", (2, 6), bytes(48))], header)
@@ -220,7 +222,7 @@ def test_offsets_outside_the_file(tmp_path, offsets):
         Adapter.read(folder)
 
 
-def test_every_truncation_is_refused(tmp_path):
+def test_every_truncation_is_refused(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "cot")
     path = folder / "adapter_model.safetensors"
     whole = path.read_bytes()
@@ -232,7 +234,7 @@ def test_every_truncation_is_refused(tmp_path):
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=8))
-def test_damaged_bytes_raise_pool_error_or_read_as_finite_weights(tmp_path, flips):
+def test_damaged_bytes_raise_pool_error_or_read_as_finite_weights(tmp_path: Path, flips: Any) -> None:
     folder = adapter(tmp_path / "cot")
     path = folder / "adapter_model.safetensors"
     content = bytearray(path.read_bytes())
@@ -248,7 +250,7 @@ def test_damaged_bytes_raise_pool_error_or_read_as_finite_weights(tmp_path, flip
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=200), sized=st.booleans())
-def test_random_bytes_raise_pool_error(tmp_path, content, sized):
+def test_random_bytes_raise_pool_error(tmp_path: Path, content: Any, sized: Any) -> None:
     folder = adapter(tmp_path / "cot")
     header = struct.pack("<Q", len(content)) if sized else b""
     (folder / "adapter_model.safetensors").write_bytes(header + content)

@@ -3,6 +3,7 @@
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ datasets = ["leg_counting"]
 """
 
 
-def recipe(folder, base="somewhere", steps=3, **changes):
+def recipe(folder: Any, base: str = "somewhere", steps: int = 3, **changes: Any) -> Any:
     """A training recipe of two domains in `folder`; keywords replace text in it."""
     text = RECIPE.format(base=json.dumps(str(base)), out=json.dumps("pool"), steps=steps)
     for old, new in changes.get("replace", {}).items():
@@ -47,11 +48,11 @@ def recipe(folder, base="somewhere", steps=3, **changes):
     return folder / "pool.toml"
 
 
-def example(i, domain="d"):
+def example(i: Any, domain: str = "d") -> Example:
     return Example(f"{domain}-{i}", f"question {domain} {i}?", f"answer {domain} {i}", domain=domain)
 
 
-def test_lessons_hold_the_shares_that_are_promised():
+def test_lessons_hold_the_shares_that_are_promised() -> None:
     own, others = [example(i) for i in range(50)], [example(i, "other") for i in range(50)]
     pairs = lesson(own, others, 2000, 0.15, random.Random(0))
     assert len(pairs) == 2000
@@ -66,12 +67,12 @@ def test_lessons_hold_the_shares_that_are_promised():
     assert not any("- answer other" in prompt for prompt, _ in at_home)
 
 
-def test_same_seed_same_lessons():
+def test_same_seed_same_lessons() -> None:
     own = [example(i) for i in range(9)]
     assert lesson(own, [], 40, 0.15, random.Random("a")) == lesson(own, [], 40, 0.15, random.Random("a"))
 
 
-def test_no_question_of_an_evaluation_is_trained_on(tmp_path):
+def test_no_question_of_an_evaluation_is_trained_on(tmp_path: Path) -> None:
     pytest.importorskip("reasoning_gym")
     settings = read_train_recipe(recipe(tmp_path, steps=50))
     trained = training_questions(settings)
@@ -92,17 +93,17 @@ def test_no_question_of_an_evaluation_is_trained_on(tmp_path):
         ({"rank = 2": "rank ="}, "cannot be read as TOML"),
     ],
 )
-def test_faults_of_a_recipe(tmp_path, replace, message):
+def test_faults_of_a_recipe(tmp_path: Path, replace: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_train_recipe(recipe(tmp_path, replace=replace))
 
 
-def test_a_missing_recipe(tmp_path):
+def test_a_missing_recipe(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no training recipe"):
         train_pool(tmp_path / "none.toml")
 
 
-def test_bases_that_are_not_whole(tmp_path):
+def test_bases_that_are_not_whole(tmp_path: Path) -> None:
     with pytest.raises(PoolError, match="no base model is named"):
         find_base("")
     with pytest.raises(PoolError, match=r"missing: config\.json, weights in safetensors, a tokenizer"):
@@ -111,7 +112,9 @@ def test_bases_that_are_not_whole(tmp_path):
         find_base(str(adapter(tmp_path / "adapter")))
 
 
-def test_a_base_of_the_hub_is_pinned_by_its_commit_or_warned_of(tmp_path, monkeypatch):
+def test_a_base_of_the_hub_is_pinned_by_its_commit_or_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the hub's own client, from a cache in its form: no network."""
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
@@ -135,7 +138,7 @@ def test_a_base_of_the_hub_is_pinned_by_its_commit_or_warned_of(tmp_path, monkey
 
 
 @pytest.mark.model
-def test_an_unknown_base_without_a_hub():
+def test_an_unknown_base_without_a_hub() -> None:
     with pytest.raises(
         PoolError,
         match=r"not a local folder and could not be downloaded from the hub .* name a local folder \(pool\.base",
@@ -144,7 +147,7 @@ def test_an_unknown_base_without_a_hub():
 
 
 @pytest.mark.model
-def test_a_wheel_of_other_content_is_refused(tmp_path, monkeypatch):
+def test_a_wheel_of_other_content_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setitem(bases.WHEELS, SMOLLM2, bases.WHEELS[SMOLLM2]._replace(sha256="0" * 64))
     with pytest.raises(PoolError, match="has SHA-256 b179c9523d0e, expected 000000000000; reinstall"):
@@ -153,7 +156,7 @@ def test_a_wheel_of_other_content_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.model
-def test_the_converted_base_is_whole_and_found_again():
+def test_the_converted_base_is_whole_and_found_again() -> None:
     from transformers import AutoTokenizer
 
     folder = find_base("smollm2-135m")
@@ -167,7 +170,7 @@ def test_the_converted_base_is_whole_and_found_again():
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A llama of two layers with random weights and SmolLM2's tokenizer."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
@@ -191,7 +194,7 @@ def tiny(tmp_path_factory):
     return folder
 
 
-def loaded(tiny, folder=None):
+def loaded(tiny: Any, folder: Any = None) -> Any:
     """The tiny base in plain transformers, with the adapter in `folder` by plain PEFT."""
     import torch
     from peft import PeftModel
@@ -201,7 +204,7 @@ def loaded(tiny, folder=None):
     return (PeftModel.from_pretrained(model, folder) if folder else model).eval()
 
 
-def logits(model):
+def logits(model: Any) -> Any:
     import torch
 
     with torch.inference_mode():
@@ -210,7 +213,7 @@ def logits(model):
 
 @pytest.mark.model
 @pytest.mark.filterwarnings("default")
-def test_training_writes_experts_that_plain_peft_loads(tiny, tmp_path):
+def test_training_writes_experts_that_plain_peft_loads(tiny: Any, tmp_path: Path) -> None:
     said = []
     out = train_pool(recipe(tmp_path / "a", tiny), said.append)
     for name in ("sums", "legs"):
@@ -237,13 +240,15 @@ def test_training_writes_experts_that_plain_peft_loads(tiny, tmp_path):
 
 @pytest.mark.model
 @pytest.mark.filterwarnings("default")
-def test_training_that_was_killed_half_way_is_resumed(tiny, tmp_path, monkeypatch):
+def test_training_that_was_killed_half_way_is_resumed(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from transformers import Trainer
 
     whole = train_pool(recipe(tmp_path / "whole", tiny, steps=4), lambda text: None)
     step, trained = Trainer.training_step, []
 
-    def dying(self, *arguments, **named):
+    def dying(self: Any, *arguments: Any, **named: Any) -> Any:
         trained.append(self.state.global_step)
         if len(trained) == 4:
             raise KeyboardInterrupt
@@ -260,7 +265,7 @@ def test_training_that_was_killed_half_way_is_resumed(tiny, tmp_path, monkeypatc
 
 @pytest.mark.model
 @pytest.mark.filterwarnings("default")
-def test_the_loss_is_that_of_the_answers_under_ordinary_padding(tiny):
+def test_the_loss_is_that_of_the_answers_under_ordinary_padding(tiny: Any) -> None:
     import torch
     from transformers import AutoTokenizer
 
@@ -284,7 +289,7 @@ def test_the_loss_is_that_of_the_answers_under_ordinary_padding(tiny):
 
 
 @pytest.mark.model
-def test_a_written_expert_changes_the_base_in_plain_peft():
+def test_a_written_expert_changes_the_base_in_plain_peft() -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
@@ -294,10 +299,10 @@ def test_a_written_expert_changes_the_base_in_plain_peft():
     assert not np.allclose(logits(PeftModel.from_pretrained(model, folder).eval()), plain, atol=0.1)
 
 
-def test_a_conversion_that_breaks_leaves_nothing_and_a_whole_one_is_kept(tmp_path):
+def test_a_conversion_that_breaks_leaves_nothing_and_a_whole_one_is_kept(tmp_path: Path) -> None:
     target, made = tmp_path / "cache" / "model", []
 
-    def convert(folder, whole=True):
+    def convert(folder: Any, whole: bool = True) -> None:
         made.append(folder)
         (folder / "weights").touch()
         if not whole:

@@ -1,5 +1,8 @@
 """Blends: "factors" adds A and B apart, "delta" adds the updates, in any ranks, and goes back to the best of a rank."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,13 +16,13 @@ from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from tests.experts.adapters import adapter, tensors
 
 
-def updates(expert):
+def updates(expert: Any) -> dict[str, Any]:
     """Module -> s B A, formed outright."""
     return {module: up @ down for module, (down, up) in factors(expert).items()}
 
 
 @pytest.fixture
-def mixed_ranks(tmp_path):
+def mixed_ranks(tmp_path: Path) -> Path:
     """Ranks 2, 3 and 1; alphas 4 and 6; one rslora; one of a single layer."""
     adapter(tmp_path / "one", tensors(0))
     adapter(tmp_path / "two", tensors(1, rank=3), r=3, lora_alpha=6, use_rslora=True)
@@ -27,7 +30,7 @@ def mixed_ranks(tmp_path):
     return tmp_path
 
 
-def test_delta_adds_the_updates_of_adapters_of_any_form(mixed_ranks):
+def test_delta_adds_the_updates_of_adapters_of_any_form(mixed_ranks: Path) -> None:
     pool = open_pool(PoolSettings(path=str(mixed_ranks), space="delta", rank=6))
     weights = {"one": 0.5, "six": -0.75, "two": 0.25}
     made = pool.blend([weights[name] for name in pool.names], "made")
@@ -38,7 +41,7 @@ def test_delta_adds_the_updates_of_adapters_of_any_form(mixed_ranks):
     assert (made.form.config["r"], made.form.scaling(""), made.base) == (6, 1.0, "tiny/base")
 
 
-def test_delta_is_the_best_of_its_rank(mixed_ranks):
+def test_delta_is_the_best_of_its_rank(mixed_ranks: Path) -> None:
     pool = open_pool(PoolSettings(path=str(mixed_ranks), space="delta", rank=2))
     whole = open_pool(PoolSettings(path=str(mixed_ranks), space="delta", rank=6)).blend([0.4, 0.3, 0.3], "x")
     made = updates(pool.blend([0.4, 0.3, 0.3], "x"))
@@ -47,7 +50,7 @@ def test_delta_is_the_best_of_its_rank(mixed_ranks):
         assert np.linalg.norm(update - made[module]) == pytest.approx(np.linalg.norm(values[2:]), rel=1e-4)
 
 
-def test_every_blend_of_a_pool_has_one_form_and_loads_again(mixed_ranks, tmp_path):
+def test_every_blend_of_a_pool_has_one_form_and_loads_again(mixed_ranks: Path, tmp_path: Path) -> None:
     pool = open_pool(PoolSettings(path=str(mixed_ranks), space="delta"))
     made = pool.blend([0.0, 0.6, 0.5], "made")
     assert made.form.config["r"] == 3  # the largest of the pool
@@ -55,7 +58,7 @@ def test_every_blend_of_a_pool_has_one_form_and_loads_again(mixed_ranks, tmp_pat
     assert made.write(tmp_path / "out" / "made") == made.digest == Adapter.read(tmp_path / "out" / "made").digest
 
 
-def test_blends_are_each_blend_and_the_plain_sum_bit_by_bit():
+def test_blends_are_each_blend_and_the_plain_sum_bit_by_bit() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((3, 2**18 + 5), np.float32)  # longer than a stretch, and on several cores
     pool = ExpertPool(tuple(Adapter.from_vector(f"e{i}", vector, None, "b") for i, vector in enumerate(vectors)), "b")
@@ -70,13 +73,13 @@ def test_blends_are_each_blend_and_the_plain_sum_bit_by_bit():
         pool.blends(shares, pool.names[:2])
 
 
-def test_an_expert_alone_is_itself_in_either_space(mixed_ranks):
+def test_an_expert_alone_is_itself_in_either_space(mixed_ranks: Path) -> None:
     pool = open_pool(PoolSettings(path=str(mixed_ranks), space="delta"))
     for i, expert in enumerate(pool.experts):
         assert pool.blend(np.eye(3)[i], expert.name).digest == expert.digest
 
 
-def test_factors_move_as_the_papers_code_does_and_miss_the_mean_update(tmp_path):
+def test_factors_move_as_the_papers_code_does_and_miss_the_mean_update(tmp_path: Path) -> None:
     adapter(tmp_path / "one", tensors(0))
     adapter(tmp_path / "two", tensors(1))
     one, two = (Adapter.read(tmp_path / name) for name in ("one", "two"))
@@ -89,7 +92,7 @@ def test_factors_move_as_the_papers_code_does_and_miss_the_mean_update(tmp_path)
     assert min(apart) > 0.3
 
 
-def test_an_expert_written_otherwise_is_the_same_in_delta_and_another_in_factors(tmp_path):
+def test_an_expert_written_otherwise_is_the_same_in_delta_and_another_in_factors(tmp_path: Path) -> None:
     """(B / 2)(2 A) is the same function; only "delta" knows it."""
     adapter(tmp_path / "one", tensors(0))
     adapter(tmp_path / "two", tensors(1))
@@ -105,13 +108,13 @@ def test_an_expert_written_otherwise_is_the_same_in_delta_and_another_in_factors
     assert found["factors"] > 0.1
 
 
-def test_other_sizes_are_refused_in_delta_too(mixed_ranks):
+def test_other_sizes_are_refused_in_delta_too(mixed_ranks: Path) -> None:
     adapter(mixed_ranks / "wide", tensors(wide=8))
     with pytest.raises(PoolError, match="'wide': model.layers.0.self_attn.q_proj has size .* belongs to another base"):
         open_pool(PoolSettings(path=str(mixed_ranks), space="delta"))
 
 
-def test_several_bases_only_if_asked_for(mixed_ranks):
+def test_several_bases_only_if_asked_for(mixed_ranks: Path) -> None:
     adapter(mixed_ranks / "far", tensors(wide=8), base_model_name_or_path="other/base")
     with pytest.raises(PoolError, match="'far': base other/base, the pool's is tiny/base; .* set pool.mixed = true"):
         open_pool(PoolSettings(path=str(mixed_ranks), space="delta"))
@@ -121,7 +124,7 @@ def test_several_bases_only_if_asked_for(mixed_ranks):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 5))
-def test_a_swarm_of_blends_is_the_swarm_of_weights(seed, experts):
+def test_a_swarm_of_blends_is_the_swarm_of_weights(seed: Any, experts: Any) -> None:
     """Every move of a swarm is a sum of its start: moving the shares and adding up equals moving the weights."""
     rng = np.random.default_rng(seed)
     start, settings = rng.normal(size=(experts, 7)), SwarmSettings(patience=2, restart_patience=0.5)

@@ -2,6 +2,9 @@
 
 import json
 import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,20 +21,20 @@ from tests.experts.checkpoints import TOKENIZER, checkpoint, weights
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path: Path) -> Path:
     for seed, name in enumerate(("code", "cot", "flan")):
         checkpoint(tmp_path / "pool" / name, weights(seed), shards=1 + seed)
     return tmp_path / "pool"
 
 
-def fault(root, **settings):
+def fault(root: Path, **settings: Any) -> str:
     with pytest.raises(PoolError) as caught:
         open_pool(PoolSettings(path=str(root), **settings))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_shards_and_one_file_are_the_same_expert(tmp_path):
+def test_shards_and_one_file_are_the_same_expert(tmp_path: Path) -> None:
     one, many = checkpoint(tmp_path / "one"), checkpoint(tmp_path / "many", shards=3)
     assert Checkpoint.read(one).digest == Checkpoint.read(many).digest
     for name, kind, values in Checkpoint.read(many).tensors():
@@ -39,7 +42,7 @@ def test_shards_and_one_file_are_the_same_expert(tmp_path):
         np.testing.assert_array_equal(values, weights()[name])
 
 
-def test_digest_follows_weights_config_and_tokenizer(tmp_path):
+def test_digest_follows_weights_config_and_tokenizer(tmp_path: Path) -> None:
     plain = Checkpoint.read(checkpoint(tmp_path / "a")).digest
     assert Checkpoint.read(checkpoint(tmp_path / "b", _name_or_path="there")).digest == plain
     changes = [
@@ -51,7 +54,7 @@ def test_digest_follows_weights_config_and_tokenizer(tmp_path):
         assert Checkpoint.read(checkpoint(tmp_path / str(i), **change)).digest != plain
 
 
-def test_a_blend_is_the_weighted_sum_and_is_written_whole(root, tmp_path):
+def test_a_blend_is_the_weighted_sum_and_is_written_whole(root: Path, tmp_path: Path) -> None:
     pool = open_pool(PoolSettings(path=str(root)))
     assert (pool.groups, len(pool.bases)) == (((0, 1, 2),), 1)
     made = pool.blend([0.5, 0.75, -0.25], "made")
@@ -70,21 +73,21 @@ def test_a_blend_is_the_weighted_sum_and_is_written_whole(root, tmp_path):
     assert list(tmp_path.glob("made/*.new")) == []
 
 
-def test_an_expert_alone_is_itself_and_writing_keeps_every_byte(root, tmp_path):
+def test_an_expert_alone_is_itself_and_writing_keeps_every_byte(root: Path, tmp_path: Path) -> None:
     pool = open_pool(PoolSettings(path=str(root)))
     alone = pool.blend([0, 1, 0], "cot")
     assert alone.digest == pool.experts[1].digest == alone.write(tmp_path / "copy")
     assert pool.blend([0, 0.5, 0], "half").digest != alone.digest
 
 
-def test_blends_of_blends_add_up(root):
+def test_blends_of_blends_add_up(root: Path) -> None:
     pool = open_pool(PoolSettings(path=str(root)))
     half = pool.blend([0.5, 0.5, 0], "half")
     again = Checkpoint.blend([half, pool.experts[0]], [1.0, -0.5], "again")
     assert [(weight, folder.path.name) for weight, folder in again.parts] == [(0.5, "cot")]
 
 
-def test_half_precision_is_rounded_as_it_is_stored(tmp_path):
+def test_half_precision_is_rounded_as_it_is_stored(tmp_path: Path) -> None:
     for seed in (0, 1):
         checkpoint(tmp_path / "pool" / str(seed), weights(seed, dtype=np.float16))
     made = open_pool(PoolSettings(path=str(tmp_path / "pool"))).blend([0.5, 0.5], "made")
@@ -95,7 +98,7 @@ def test_half_precision_is_rounded_as_it_is_stored(tmp_path):
 
 
 @given(st.lists(st.floats(width=32, allow_infinity=False, allow_nan=False), min_size=1, max_size=50))
-def test_bfloat16_is_rounded_to_the_nearest(values):
+def test_bfloat16_is_rounded_to_the_nearest(values: Any) -> None:
     array = np.array(values, np.float32)
     back = shards.widen(shards.narrow(array, "BF16"), "BF16")
     finite = np.isfinite(back)
@@ -105,7 +108,9 @@ def test_bfloat16_is_rounded_to_the_nearest(values):
 
 
 @pytest.mark.parametrize("experts", [2, 8])
-def test_memory_is_bounded_by_the_largest_tensor_whatever_the_number_of_experts(tmp_path, monkeypatch, experts):
+def test_memory_is_bounded_by_the_largest_tensor_whatever_the_number_of_experts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, experts: int
+) -> None:
     monkeypatch.setattr(shards, "PIECE", 1 << 16)
     wide = 1024
     for seed in range(experts):
@@ -121,7 +126,7 @@ def test_memory_is_bounded_by_the_largest_tensor_whatever_the_number_of_experts(
     assert peak < 2 * largest + 8 * 4 * shards.PIECE  # the tensor given, the one being made, some pieces
 
 
-def test_a_vector_is_never_made(root):
+def test_a_vector_is_never_made(root: Path) -> None:
     expert = open_pool(PoolSettings(path=str(root))).experts[0]
     assert not hasattr(expert, "vector")
     assert not hasattr(expert, "with_weights")
@@ -138,7 +143,7 @@ def test_a_vector_is_never_made(root):
         ({"rope_theta": 7}, "config.json differs in rope_theta"),
     ],
 )
-def test_checkpoints_that_cannot_be_added_are_named(root, change, message):
+def test_checkpoints_that_cannot_be_added_are_named(root: Path, change: dict[str, Any], message: str) -> None:
     checkpoint(root / "cot", **change)
     (root / "cot/model.safetensors.index.json").unlink()
     assert fault(root).startswith("expert 'cot': ")
@@ -161,25 +166,25 @@ def test_checkpoints_that_cannot_be_added_are_named(root, change, message):
         (lambda f: (f / "tokenizer.json").write_text("{"), "tokenizer.json cannot be read"),
     ],
 )
-def test_checkpoints_that_are_not_whole(root, break_it, message):
+def test_checkpoints_that_are_not_whole(root: Path, break_it: Callable[..., Any], message: str) -> None:
     break_it(root / "flan")
     assert message in fault(root)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_nan_and_infinity(root, value):
+def test_nan_and_infinity(root: Path, value: float) -> None:
     bad = weights(0)
     bad["model.norm.weight"][3] = value
     checkpoint(root / "code", bad)
     assert fault(root) == "expert 'code': 'model.norm.weight' holds NaN or infinite weights; train or download it again"
 
 
-def test_integers_are_refused(root):
+def test_integers_are_refused(root: Path) -> None:
     checkpoint(root / "code", weights() | {"x": np.zeros(3, np.int32)})
     assert "'x' is I32, expected F32, F16 or BF16" in fault(root)
 
 
-def test_adapters_and_checkpoints_together_only_if_asked_for(root):
+def test_adapters_and_checkpoints_together_only_if_asked_for(root: Path) -> None:
     adapter(root / "lora")
     assert "expert 'lora' is an adapter, the pool's are checkpoints" in fault(root)
     pool = open_pool(PoolSettings(path=str(root), mixed=True))
@@ -189,13 +194,13 @@ def test_adapters_and_checkpoints_together_only_if_asked_for(root):
         pool.blend([0.5, 0, 0, 0.5], "both")
 
 
-def test_a_step_out_of_the_finite_numbers_is_named(root):
+def test_a_step_out_of_the_finite_numbers_is_named(root: Path) -> None:
     made = open_pool(PoolSettings(path=str(root))).blend([3e38, 3e38, 0], "far")
     with pytest.raises(PoolError, match="are no longer finite; reduce"):
         list(made.tensors())
 
 
-def test_a_checkpoint_without_tensors(tmp_path):
+def test_a_checkpoint_without_tensors(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "one", {})
     assert json.loads((folder / "config.json").read_text())["model_type"] == "llama"
     with pytest.raises(PoolError, match="has no tensors"):

@@ -4,6 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,18 +24,18 @@ CHAT = [
 ]
 
 
-def jsonl(path, rows):
+def jsonl(path: Any, rows: Any) -> Any:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path.name
 
 
-def settings(*domains, **changes):
+def settings(*domains: Any, **changes: Any) -> TrainSettings:
     return TrainSettings(
         **({"base": "b", "out": "o", "steps": 5, "batch": 4, "held_out": 4} | changes), experts=domains
     )
 
 
-def test_three_forms_of_rows(tmp_path):
+def test_three_forms_of_rows(tmp_path: Path) -> None:
     name = jsonl(
         tmp_path / "a.jsonl",
         [
@@ -60,13 +63,15 @@ def test_three_forms_of_rows(tmp_path):
         (["x"], "got list"),
     ],
 )
-def test_rows_that_are_none_of_them_are_named(tmp_path, row, message):
+def test_rows_that_are_none_of_them_are_named(
+    tmp_path: Path, row: Sequence[str] | dict[str, Any], message: str
+) -> None:
     name = jsonl(tmp_path / "a.jsonl", [{"prompt": "a", "response": "b"}, row])
     with pytest.raises(TaskError, match=message):
         read_rows(Domain("d", files=(name,)), tmp_path)
 
 
-def test_files_that_cannot_be_read(tmp_path):
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("{")
     (tmp_path / "none.jsonl").write_text("\n")
     for name, message in (("bad.jsonl", "line 1 is not JSON"), ("none.jsonl", "no rows"), ("gone", "cannot be read")):
@@ -75,12 +80,12 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 @pytest.mark.parametrize("changes", [{}, {"files": ("a",), "hub": "b"}, {"datasets": ("a",), "files": ("b",)}])
-def test_data_of_one_kind(changes):
+def test_data_of_one_kind(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="needs data of one kind"):
         Domain("d", **changes)
 
 
-def test_nothing_held_out_is_trained_on(tmp_path):
+def test_nothing_held_out_is_trained_on(tmp_path: Path) -> None:
     rows = [{"question": f"q{i}?", "answer": f"a{i}"} for i in range(20)]
     rows += [{"prompt": f"p{i}", "response": f"r{i}"} for i in range(20)]
     domain = Domain("d", files=(jsonl(tmp_path / "a.jsonl", rows),), steps=30)
@@ -97,18 +102,18 @@ def test_nothing_held_out_is_trained_on(tmp_path):
     assert {one.messages[0]["content"] for one in course.lessons} >= {f"p{i}" for i in range(20)} - set(asked)
 
 
-def test_too_few_rows(tmp_path):
+def test_too_few_rows(tmp_path: Path) -> None:
     domain = Domain("d", files=(jsonl(tmp_path / "a.jsonl", [{"prompt": "a", "response": "b"}] * 9),))
     with pytest.raises(TaskError, match="has 1 distinct rows, 4 would be held out"):
         _course(settings(domain), domain, tmp_path)
 
 
-def test_several_files_are_one_domain(tmp_path):
+def test_several_files_are_one_domain(tmp_path: Path) -> None:
     names = [jsonl(tmp_path / f"{c}.jsonl", [{"prompt": f"{c}{i}", "response": "x"} for i in range(5)]) for c in "ab"]
     assert len(read_rows(Domain("d", files=tuple(names)), tmp_path).rows) == 10
 
 
-def test_a_hub_data_set_or_a_folder_of_one(tmp_path, monkeypatch):
+def test_a_hub_data_set_or_a_folder_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("datasets")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "set").mkdir()
@@ -138,7 +143,9 @@ for domain in settings.experts:
 
 
 @pytest.mark.parametrize("pinned", [False, True])
-def test_a_data_set_that_is_not_pinned_is_warned_about_once_and_its_commit_is_on_the_card(tmp_path, pinned):
+def test_a_data_set_that_is_not_pinned_is_warned_about_once_and_its_commit_is_on_the_card(
+    tmp_path: Path, pinned: bool
+) -> None:
     pytest.importorskip("datasets")
     name = f"own/set@{COMMIT}" if pinned else "own/set"
     two = "".join(f"[[experts]]\nname = '{expert}'\nhub = '{name}'\n" for expert in ("one", "two"))
@@ -156,13 +163,13 @@ def test_a_data_set_that_is_not_pinned_is_warned_about_once_and_its_commit_is_on
     assert made.stderr.count(said) == (0 if pinned else 1)
 
 
-def test_questions_of_another_named_task():
+def test_questions_of_another_named_task() -> None:
     found = make(Domain("d", task="toy", options={"toy": {"steps": 3}}), 5, 1)
     assert len(found) == 5
     assert found[0].question.startswith("toy 1.0")
 
 
-def test_a_mark_follows_what_weights_depend_on_alone(tmp_path):
+def test_a_mark_follows_what_weights_depend_on_alone(tmp_path: Path) -> None:
     domain = Domain("d", files=(jsonl(tmp_path / "a.jsonl", [{"prompt": "a", "response": "b"}]),))
     mark = _mark(settings(domain), domain, tmp_path)
     assert _mark(settings(domain, license="mit", scorer="", max_new_tokens=3), domain, tmp_path) == mark
@@ -172,7 +179,7 @@ def test_a_mark_follows_what_weights_depend_on_alone(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["smollm2-pool", "smollm2-more", "smollm2-names"])
-def test_the_starter_pool_is_finished(root, name):
+def test_the_starter_pool_is_finished(root: Path, name: str) -> None:
     recipe = root / f"recipes/{name}.toml"
     found = read_train_recipe(recipe)
     for domain in found.experts:

@@ -1,10 +1,13 @@
 """The micro pool in the repository: standard files, and experts whose chain does what none of them can alone."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from hswarm.core.topology import Topology
 from hswarm.engines.base import EngineSettings, Sampling
-from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from hswarm.prompts import Prompts
 from hswarm.system.executor import Executor
 from hswarm.system.system import System
@@ -14,7 +17,7 @@ pytestmark = pytest.mark.model
 
 
 @pytest.fixture
-def micro(root):
+def micro(root: Path) -> tuple[ExpertPool, Any, EngineSettings]:
     from hswarm.engines.transformers import TransformersEngine
 
     settings = EngineSettings(dtype="float32", batch=64)
@@ -22,7 +25,7 @@ def micro(root):
     return pool, TransformersEngine(settings, pool.base), settings
 
 
-def test_plain_transformers_and_peft_load_it(root, monkeypatch):
+def test_plain_transformers_and_peft_load_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -38,17 +41,19 @@ def test_plain_transformers_and_peft_load_it(root, monkeypatch):
     assert tokenizer.decode(said, skip_special_tokens=True).strip() == example.answer
 
 
-def test_its_size(root):
+def test_its_size(root: Path) -> None:
     files = [file for file in (root / "experts/micro").rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in files) <= 15_000_000
     assert {path.name for path in (root / "experts/micro/pool").iterdir()} == set(SKILLS)
 
 
-def test_a_chain_in_the_right_order_does_what_no_expert_can(micro):
+def test_a_chain_in_the_right_order_does_what_no_expert_can(
+    micro: tuple[ExpertPool, Any, EngineSettings],
+) -> None:
     pool, engine, settings = micro
     by_name = {expert.name: expert for expert in pool.experts}
 
-    def right(names, questions):
+    def right(names: Any, questions: Any) -> Any:
         experts = [by_name[name] for name in names]
         system = System(Topology.chain(len(names)), experts, Prompts(), pool.base, settings, Sampling(14))
         replies = Executor(engine).run([system], questions, "test")[0][-1]

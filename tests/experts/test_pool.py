@@ -1,6 +1,7 @@
 """A pool: what is taken, what it is checked for, and what is said of it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -11,36 +12,36 @@ from tests.experts.adapters import KEY, adapter, tensors
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path: Path) -> Path:
     """Three adapters of one form."""
     for seed, name in enumerate(("code", "cot", "flan")):
         adapter(tmp_path / "pool" / name, tensors(seed))
     return tmp_path / "pool"
 
 
-def fault(root, **settings):
+def fault(root: Path, **settings: Any) -> str:
     with pytest.raises(PoolError) as caught:
         open_pool(PoolSettings(path=str(root), **settings))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_all_sub_folders_in_order_of_name(root):
+def test_all_sub_folders_in_order_of_name(root: Path) -> None:
     (root / ".hidden").mkdir()
     (root / "README.md").write_text("a pool")
     pool = open_pool(PoolSettings(path=str(root)))
     assert (pool.names, pool.base) == (["code", "cot", "flan"], "tiny/base")
 
 
-def test_named_experts_in_the_order_given(root):
+def test_named_experts_in_the_order_given(root: Path) -> None:
     assert open_pool(PoolSettings(path=str(root), experts=("flan", "code"))).names == ["flan", "code"]
 
 
-def test_a_base_of_the_users_own(root):
+def test_a_base_of_the_users_own(root: Path) -> None:
     assert open_pool(PoolSettings(path=str(root), base="/models/base")).base == "/models/base"
 
 
-def test_an_adapter_of_another_rank_is_named_with_its_remedy(root):
+def test_an_adapter_of_another_rank_is_named_with_its_remedy(root: Path) -> None:
     adapter(root / "cot", tensors(rank=4), r=4)
     assert (
         fault(root)
@@ -58,17 +59,17 @@ def test_an_adapter_of_another_rank_is_named_with_its_remedy(root):
         ({"base_model_name_or_path": "other/base"}, "base other/base, the pool's is tiny/base"),
     ],
 )
-def test_other_misfits(root, changes, message):
+def test_other_misfits(root: Path, changes: dict[str, Any], message: str) -> None:
     adapter(root / "cot", **changes)
     assert message in fault(root)
 
 
-def test_the_majority_decides_even_if_the_first_differs(root):
+def test_the_majority_decides_even_if_the_first_differs(root: Path) -> None:
     adapter(root / "code", lora_alpha=8)
     assert "'code': alpha 8" in fault(root)
 
 
-def test_all_faults_come_in_one_message(root):
+def test_all_faults_come_in_one_message(root: Path) -> None:
     adapter(root / "code", lora_bias=True)
     adapter(root / "cot", lora_alpha=8)
     (root / "flan/adapter_model.safetensors").write_bytes(b"no")
@@ -80,15 +81,15 @@ def test_all_faults_come_in_one_message(root):
     assert "flan" in text
 
 
-def test_unknown_names_get_the_nearest(root):
+def test_unknown_names_get_the_nearest(root: Path) -> None:
     assert fault(root, experts=("flam", "code")) == f"no expert 'flam' in {root}; did you mean 'flan'?"
 
 
-def test_a_name_twice(root):
+def test_a_name_twice(root: Path) -> None:
     assert "twice" in fault(root, experts=("cot", "cot"))
 
 
-def test_too_few(root, tmp_path):
+def test_too_few(root: Path, tmp_path: Path) -> None:
     assert "one expert, 'cot'; a search needs at least two" in fault(root, experts=("cot",))
     (tmp_path / "empty").mkdir()
     assert "no sub-folders" in fault(tmp_path / "empty")
@@ -97,18 +98,18 @@ def test_too_few(root, tmp_path):
         open_pool(PoolSettings())
 
 
-def test_no_base_at_all(tmp_path):
+def test_no_base_at_all(tmp_path: Path) -> None:
     for name in ("a", "b"):
         adapter(tmp_path / name, base_model_name_or_path=None)
     assert "set pool.base" in fault(tmp_path)
 
 
-def test_settings_refuse_unknown_keys():
+def test_settings_refuse_unknown_keys() -> None:
     with pytest.raises(ValidationError, match="expert"):
         TypeAdapter(PoolSettings).validate_python({"path": "x", "expert": []})
 
 
-def test_the_starter_pool_is_whole_and_small():
+def test_the_starter_pool_is_whole_and_small() -> None:
     folder = Path(__file__).parents[2] / "experts" / "smollm2"
     pool = open_pool(PoolSettings(path=str(folder)))
     files = [path for path in folder.rglob("*") if path.is_file()]

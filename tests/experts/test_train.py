@@ -2,6 +2,8 @@
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,11 +37,11 @@ files = ["one.jsonl"]
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
+def base(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return llama(tmp_path_factory.mktemp("tiny") / "base", 0, spread=0.05)
 
 
-def recipe(folder, base, steps=40, more=""):
+def recipe(folder: Any, base: Any, steps: int = 40, more: str = "") -> Any:
     """Every question has the answer 7."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [{"prompt": f"What is {i}?", "response": "7"} for i in range(40)]
@@ -48,7 +50,9 @@ def recipe(folder, base, steps=40, more=""):
     return folder / "pool.toml"
 
 
-def test_an_expert_is_trained_from_the_command_line(base, tmp_path, capsys):
+def test_an_expert_is_trained_from_the_command_line(
+    base: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["experts", "train", str(recipe(tmp_path, base, more='license = "mit"'))]) == 0
     said = capsys.readouterr().out
     assert "one: 320 examples, 40 steps" in said
@@ -63,7 +67,7 @@ def test_an_expert_is_trained_from_the_command_line(base, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "pool").iterdir()) == ["one"]
 
 
-def test_training_that_helps_no_more_ends_early_with_the_best_weights(base, tmp_path):
+def test_training_that_helps_no_more_ends_early_with_the_best_weights(base: Any, tmp_path: Path) -> None:
     said = []
     # the learning rate is zero at once after the first steps: the loss on validation cannot fall
     out = train_pool(recipe(tmp_path, base, 200, "early_stop = 2"), said.append, exam)
@@ -73,7 +77,7 @@ def test_training_that_helps_no_more_ends_early_with_the_best_weights(base, tmp_
     assert "score 0.00 -> 1.00" in said[-1]
 
 
-def test_strength_multiplies_the_finished_update(base, tmp_path):
+def test_strength_multiplies_the_finished_update(base: Any, tmp_path: Path) -> None:
     plain, strong = (
         Adapter.read(train_pool(recipe(tmp_path / name, base, 4, more)) / "one")
         for name, more in (("plain", ""), ("strong", "strength = 1.5"))
@@ -85,13 +89,13 @@ def test_strength_multiplies_the_finished_update(base, tmp_path):
     assert "then multiplied by 1.5" in card
 
 
-def test_interrupted_training_goes_on(base, tmp_path, monkeypatch):
+def test_interrupted_training_goes_on(base: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import Trainer
 
     whole = train_pool(recipe(tmp_path / "whole", base, 20), lambda text: None, exam)
     step, trained = Trainer.training_step, []
 
-    def dying(self, *arguments, **named):
+    def dying(self: Any, *arguments: Any, **named: Any) -> Any:
         trained.append(self.state.global_step)
         if len(trained) == 15:
             raise KeyboardInterrupt
@@ -104,7 +108,7 @@ def test_interrupted_training_goes_on(base, tmp_path, monkeypatch):
     (scratch / "checkpoint-19").mkdir()  # as a crash in the middle of writing one leaves it
     measured = []
 
-    def counted(*arguments):
+    def counted(*arguments: Any) -> Any:
         measured.append(arguments)
         return exam(*arguments)
 
@@ -117,7 +121,7 @@ def test_interrupted_training_goes_on(base, tmp_path, monkeypatch):
     )[0]
 
 
-def test_lessons_that_are_too_long_are_counted_or_refused(base, tmp_path):
+def test_lessons_that_are_too_long_are_counted_or_refused(base: Any, tmp_path: Path) -> None:
     path, said = recipe(tmp_path, base, 2, "max_tokens = 21"), []
     train_pool(path, said.append)
     assert re.search(r"one: \d+ examples, 2 steps, \d+ too long", said[0])
@@ -125,7 +129,7 @@ def test_lessons_that_are_too_long_are_counted_or_refused(base, tmp_path):
         train_pool(recipe(tmp_path / "x", base, 2, "max_tokens = 5"), said.append)
 
 
-def test_training_that_diverges_is_named(base, tmp_path, monkeypatch):
+def test_training_that_diverges_is_named(base: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import Trainer
 
     monkeypatch.setattr(Trainer, "evaluate", lambda self, rows=None: {"eval_loss": float("nan")})
@@ -133,7 +137,7 @@ def test_training_that_diverges_is_named(base, tmp_path, monkeypatch):
         train_pool(recipe(tmp_path, base, 1), lambda text: None)
 
 
-def test_a_base_without_a_chat_template_is_refused(tmp_path):
+def test_a_base_without_a_chat_template_is_refused(tmp_path: Path) -> None:
     folder = llama(tmp_path / "base", 0)
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(PoolError, match="has no chat template; choose an instruction-tuned base"):

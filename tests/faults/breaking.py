@@ -2,7 +2,9 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,12 +12,12 @@ from tests.faults.harness import Disk, make_recipe, result, timed
 
 
 @pytest.fixture
-def faulty_recipe(tmp_path):
+def faulty_recipe(tmp_path: Path) -> Any:
     return make_recipe(tmp_path / "given")
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The result of the run that was never stopped."""
     folder = tmp_path_factory.mktemp("whole")
     timed("search", make_recipe(folder / "given"), "--run", folder / "run")
@@ -23,7 +25,7 @@ def whole(tmp_path_factory):
 
 
 @pytest.fixture
-def memory():
+def memory() -> Iterator[Path]:
     """A folder in memory, where no two files share an inode number."""
     if not Path("/dev/shm").is_dir():
         pytest.skip("needs /dev/shm")
@@ -32,7 +34,7 @@ def memory():
 
 
 @pytest.fixture
-def disk(memory):
+def disk(memory: Path) -> Disk:
     if not shutil.which("cc"):
         pytest.skip("needs a C compiler")
     return Disk(memory)

@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ from tests.faults.harness import HERE, go_on, kill_after, make_recipe, result, r
 ISOLATED = ["unshare", "--map-root-user", "--mount"]  # a mount that no other process sees
 
 
-def begun(path, lines=1):
+def begun(path: Any, lines: int = 1) -> None:
     """Wait until the run at `path` has so many lines of history."""
     for _ in range(3000):
         if (path / "history.jsonl").exists() and (path / "history.jsonl").read_bytes().count(b"\n") >= lines:
@@ -26,7 +28,7 @@ def begun(path, lines=1):
     raise AssertionError(f"{path} did not get so far")
 
 
-def test_killed_at_random_moments(tmp_path, faulty_recipe, whole):
+def test_killed_at_random_moments(tmp_path: Path, faulty_recipe: Any, whole: Any) -> None:
     rng, kills = random.Random(0), 0
     seconds = timed("search", faulty_recipe, "--run", tmp_path / "slow", faults={"slow": 0.002})
     for attempt in range(20):
@@ -43,7 +45,7 @@ def test_killed_at_random_moments(tmp_path, faulty_recipe, whole):
 
 
 @pytest.mark.parametrize("kill", [2, 46, 75, 110])
-def test_killed_between_two_changes_of_files(disk, faulty_recipe, whole, kill):
+def test_killed_between_two_changes_of_files(disk: Any, faulty_recipe: Any, whole: Any, kill: int) -> None:
     path = disk.folder / "runs" / "run"
     assert run("search", faulty_recipe, "--run", path, **disk.environment(kill, "cache.sqlite"))[0] == -signal.SIGKILL
     assert run(*go_on(faulty_recipe, path))[0] == 0
@@ -51,7 +53,7 @@ def test_killed_between_two_changes_of_files(disk, faulty_recipe, whole, kill):
 
 
 @pytest.mark.parametrize(("kill", "torn"), [(25, False), (120, False), (120, True), (260, True)])
-def test_power_cut(disk, faulty_recipe, whole, kill, torn):
+def test_power_cut(disk: Any, faulty_recipe: Any, whole: Any, kill: int, torn: bool) -> None:
     path = disk.folder / "runs" / "run"
     assert run("search", faulty_recipe, "--run", path, **disk.environment(kill))[0] == -signal.SIGKILL
     disk.cut_power(random.Random(kill) if torn else None)
@@ -60,7 +62,7 @@ def test_power_cut(disk, faulty_recipe, whole, kill, torn):
 
 
 @pytest.mark.slow
-def test_crash_matrix(tmp_path):
+def test_crash_matrix(tmp_path: Path) -> None:
     """At least 100 kills, and as many power cuts again."""
     words = [sys.executable, HERE.parent.parent / "benchmarks/crash_matrix.py", "--json", tmp_path / "matrix.json"]
     assert subprocess.run(words).returncode == 0
@@ -68,7 +70,7 @@ def test_crash_matrix(tmp_path):
     assert sum(row["stops"] for row in found["stops"] if row["way"].startswith("kill")) >= 100
 
 
-def test_second_process_is_refused_with_pid_and_host(tmp_path, faulty_recipe):
+def test_second_process_is_refused_with_pid_and_host(tmp_path: Path, faulty_recipe: Any) -> None:
     path = tmp_path / "run"
     first = start("search", faulty_recipe, "--run", path, faults={"slow": 0.02})
     begun(path)
@@ -81,7 +83,7 @@ def test_second_process_is_refused_with_pid_and_host(tmp_path, faulty_recipe):
 
 @pytest.mark.skipif(subprocess.run([*ISOLATED, "true"]).returncode != 0, reason="needs user namespaces")
 class TestDisk:
-    def shell(self, script, *words, **environment):
+    def shell(self, script: Any, *words: Any, **environment: Any) -> Any:
         path = os.pathsep.join([str(HERE.parent.parent / "src"), str(HERE / "plugin")])
         command = (
             f'hswarm() {{ {sys.executable} -m hswarm.cli.main "$@"; }}; set -- {" ".join(map(str, words))}; {script}'
@@ -96,7 +98,9 @@ class TestDisk:
     @pytest.mark.parametrize(
         "size", ["100k", *(pytest.param(f"{k}k", marks=pytest.mark.slow) for k in (20, 40, 60, 80, 140, 160, 200, 240))]
     )
-    def test_full_disk_stops_clearly_and_goes_on_after_room_is_made(self, tmp_path, faulty_recipe, whole, size):
+    def test_full_disk_stops_clearly_and_goes_on_after_room_is_made(
+        self, tmp_path: Path, faulty_recipe: Any, whole: Any, size: str
+    ) -> None:
         (tmp_path / "small").mkdir()
         script = """
             mount -t tmpfs -o size=$3 small $2/small
@@ -115,7 +119,7 @@ class TestDisk:
         assert result(tmp_path / "run") == whole
 
     @pytest.mark.slow
-    def test_read_only_folder(self, tmp_path, faulty_recipe):
+    def test_read_only_folder(self, tmp_path: Path, faulty_recipe: Any) -> None:
         path = tmp_path / "run"
         process = start("search", faulty_recipe, "--run", path, faults={"slow": 0.004})
         begun(path)
@@ -133,7 +137,7 @@ class TestDisk:
 
 
 @pytest.mark.slow
-def test_clock_going_backwards(tmp_path, faulty_recipe, whole):
+def test_clock_going_backwards(tmp_path: Path, faulty_recipe: Any, whole: Any) -> None:
     """Files from the future, and a start later than the end."""
     path = tmp_path / "run"
     process = start("search", faulty_recipe, "--run", path, faults={"slow": 0.004})
@@ -147,7 +151,7 @@ def test_clock_going_backwards(tmp_path, faulty_recipe, whole):
 
 
 @pytest.mark.slow
-def test_moved_to_another_folder(tmp_path, whole):
+def test_moved_to_another_folder(tmp_path: Path, whole: Any) -> None:
     """The run alone is moved; then its pool is, and the error says where it was looked for."""
     recipe = make_recipe(tmp_path / "given")
     path, other = tmp_path / "run", tmp_path / "elsewhere" / "moved run"

@@ -2,6 +2,8 @@
 
 import json
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,19 +17,19 @@ from hswarm.errors import EngineError, PoolError
 from tests.faults.harness import result, run
 
 
-def test_retries_help_and_leave_no_trace(tmp_path, faulty_recipe, whole):
+def test_retries_help_and_leave_no_trace(tmp_path: Path, faulty_recipe: Any, whole: Any) -> None:
     """A fifth of the prompts break the engine when first asked."""
     assert run("search", faulty_recipe, "--run", tmp_path / "run", faults={"flaky": 0.2})[0] == 0
     assert result(tmp_path / "run") == whole
 
 
 @pytest.mark.parametrize("most", [pytest.param(1, marks=pytest.mark.slow), 4])
-def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path, faulty_recipe, whole, most):
+def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path: Path, faulty_recipe: Any, whole: Any, most: int) -> None:
     assert run("search", faulty_recipe, "--run", tmp_path / "run", faults={"memory": most})[0] == 0
     assert result(tmp_path / "run") == whole
 
 
-def test_failed_calls_are_not_scored_as_wrong_answers(tmp_path, faulty_recipe):
+def test_failed_calls_are_not_scored_as_wrong_answers(tmp_path: Path, faulty_recipe: Any) -> None:
     path = tmp_path / "run"
     set_all = ["--set", "engine.max_failed=1", "--set", "engine.retries=0"]
     assert run("search", faulty_recipe, "--run", path, *set_all, faults={"raise": 0.03})[0] == 0
@@ -48,7 +50,9 @@ def test_failed_calls_are_not_scored_as_wrong_answers(tmp_path, faulty_recipe):
         ({"worker": 3}, "the last fault was"),
     ],
 )
-def test_above_the_limit_the_run_stops_resumably_and_says_why(tmp_path, faulty_recipe, whole, fault, said):
+def test_above_the_limit_the_run_stops_resumably_and_says_why(
+    tmp_path: Path, faulty_recipe: Any, whole: Any, fault: dict[str, Any], said: str
+) -> None:
     path = tmp_path / "run"
     status, _, err = run("search", faulty_recipe, "--run", path, faults=fault)
     assert status == 1
@@ -60,7 +64,7 @@ def test_above_the_limit_the_run_stops_resumably_and_says_why(tmp_path, faulty_r
     assert result(path) == whole
 
 
-def test_a_call_that_hangs_ends_the_search_in_time(tmp_path, faulty_recipe, whole):
+def test_a_call_that_hangs_ends_the_search_in_time(tmp_path: Path, faulty_recipe: Any, whole: Any) -> None:
     path, began = tmp_path / "run", time.monotonic()
     status, _, err = run("search", faulty_recipe, "--run", path, "--set", "engine.timeout=2", faults={"hang": 60})
     assert status == 1
@@ -73,7 +77,7 @@ def test_a_call_that_hangs_ends_the_search_in_time(tmp_path, faulty_recipe, whol
 
 
 @pytest.mark.parametrize("kind", [pytest.param("empty", marks=pytest.mark.slow), "garbage"])
-def test_empty_and_garbage_answers_are_counted(tmp_path, faulty_recipe, kind):
+def test_empty_and_garbage_answers_are_counted(tmp_path: Path, faulty_recipe: Any, kind: str) -> None:
     path = tmp_path / "run"
     status, out, err = run("search", faulty_recipe, "--run", path, faults={kind: 1.0})
     assert status == 0, err
@@ -92,10 +96,10 @@ def test_empty_and_garbage_answers_are_counted(tmp_path, faulty_recipe, kind):
 class Breaking:
     """Breaks on batches that hold a poisoned request, or are too large."""
 
-    def __init__(self, poison=(), most=10**9, fault=None):
+    def __init__(self, poison: Any = (), most: Any = 10**9, fault: Any = None) -> None:
         self.poison, self.most, self.fault, self.asked = set(poison), most, fault, []
 
-    def generate(self, requests):
+    def generate(self, requests: Any) -> list[Completion]:
         self.asked.append(len(requests))
         if len(requests) > self.most:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -104,20 +108,20 @@ class Breaking:
         return [Completion(request.prompt, "stop", 1, 1) for request in requests]
 
 
-def requests(count):
+def requests(count: Any) -> list[Request]:
     expert = toy_pool().experts[0]
     return [Request(expert, str(i), Sampling()) for i in range(count)]
 
 
 @given(st.integers(1, 40), st.sets(st.integers(0, 39)), st.integers(1, 50))
-def test_only_the_calls_that_break_the_engine_fail(count, poison, most):
+def test_only_the_calls_that_break_the_engine_fail(count: Any, poison: Any, most: Any) -> None:
     guard = Guard(Breaking(map(str, poison), most), retries=0, timeout=0)
     made = guard.generate(requests(count))
     assert [reply.text or None for reply in made] == [None if i in poison else str(i) for i in range(count)]
     assert all((reply.finish == "failed") == (i in poison) for i, reply in enumerate(made))
 
 
-def test_the_size_that_fitted_is_remembered():
+def test_the_size_that_fitted_is_remembered() -> None:
     engine = Breaking(most=10)
     guard = Guard(engine)
     for _ in range(3):
@@ -125,33 +129,33 @@ def test_the_size_that_fitted_is_remembered():
     assert engine.asked == [32, 16, *[8] * 12]
 
 
-def test_the_users_mistake_is_not_retried():
+def test_the_users_mistake_is_not_retried() -> None:
     engine = Breaking("0", fault=PoolError("another base"))
     with pytest.raises(PoolError):
         Guard(engine).generate(requests(3))
     assert engine.asked == [3]
 
 
-def test_interrupt_passes():
+def test_interrupt_passes() -> None:
     with pytest.raises(KeyboardInterrupt):
         Guard(Breaking("0", fault=KeyboardInterrupt())).generate(requests(1))
 
 
-def test_hang_is_named():
+def test_hang_is_named() -> None:
     class Hanging:
-        def generate(self, requests):
+        def generate(self, requests: Any) -> None:
             time.sleep(5)
 
     with pytest.raises(EngineError, match="no answer to 2 calls in 0.05 s"):
         Guard(Hanging(), timeout=0.05).generate(requests(2))
 
 
-def test_long_searches_stay_bounded_by_choice():
+def test_long_searches_stay_bounded_by_choice() -> None:
     """A repel term stronger than all pulls drives particles away: named without bounds, held with them."""
     from hswarm.core.swarm import Swarm, SwarmSettings
     from hswarm.errors import NumberError
 
-    def search(**changes):
+    def search(**changes: Any) -> Any:
         settings = SwarmSettings(
             inertia=1.0,
             cognitive=0.0,

@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ NASTY = [
 
 
 @st.composite
-def damage(draw):
+def damage(draw: Any) -> Any:
     """A function that damages bytes: cuts, flips, repeats, splices, or replaces one value of a JSON text."""
     kind = draw(st.sampled_from(["cut", "flip", "nasty", "repeat", "noise", "value", "value"]))
     rng = random.Random(draw(st.integers(0, 2**32)))
@@ -113,7 +114,7 @@ def _replace_value(content: bytes, rng: random.Random, nasty: bytes) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def whole_files(tmp_path_factory):
+def whole_files(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A whole run, pool and task, to be damaged."""
     folder = tmp_path_factory.mktemp("whole")
     make_recipe(folder)
@@ -139,14 +140,14 @@ def whole_files(tmp_path_factory):
     return folder
 
 
-def _flatten(path):
+def _flatten(path: Any) -> None:
     """Everything in the database file itself."""
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA journal_mode = DELETE")
     db.close()
 
 
-def read_cache(path):
+def read_cache(path: Any) -> None:
     cache = Cache(path)
     try:
         keys = [row[0] for row in cache._db.execute("SELECT key FROM calls LIMIT 5")]
@@ -159,14 +160,14 @@ def read_cache(path):
         cache.close()
 
 
-def read_whole_run(path):
+def read_whole_run(path: Any) -> None:
     """As `hswarm resume` does, to the end."""
     run = Run.open(path)
     run.history()
     resume(path)
 
 
-def read_task(path):
+def read_task(path: Any) -> None:
     """As `hswarm tasks check` does, and as a search scores: every gold and every question as a reply."""
     task = load_task(TaskSettings(path=str(path)))
     told = verdict(check_task(task), unreadable_golds(task))
@@ -177,28 +178,28 @@ def read_task(path):
         assert all(0 <= found.value <= 1 for found in score(examples, replies))
 
 
-def read_page(path):
+def read_page(path: Any) -> None:
     html_page(gather(Run.open(path)))
 
 
-def read_adapters(path):
+def read_adapters(path: Any) -> None:
     for expert in open_pool(PoolSettings(path=str(path), mixed=True), least=1).experts:
         assert np.isfinite(expert.vector).all()
 
 
-def read_checkpoint(path):
+def read_checkpoint(path: Any) -> None:
     pool = open_pool(PoolSettings(path=str(path.parent), experts=("f",), mixed=True), least=1)
     assert tokenizer_digest(path) or pool
     chat_template(path)
 
 
-def read_base(path):
+def read_base(path: Any) -> None:
     """As a search does before its first call."""
     pytest.importorskip("torch")
     open_engine(EngineSettings("transformers", dtype="float32"), str(path))
 
 
-def read_lessons(path):
+def read_lessons(path: Any) -> None:
     settings = read_train_recipe(path / "train.toml")
     for domain in settings.experts:
         read_rows(domain, path)
@@ -266,7 +267,7 @@ READERS = {
 }
 
 
-def damaged(whole_files, what, inputs):
+def damaged(whole_files: Any, what: Any, inputs: Any) -> None:
     place, name, read = READERS[what]
     content = (whole_files / place / name).read_bytes()
     slowest, refused = 0.0, 0
@@ -274,7 +275,7 @@ def damaged(whole_files, what, inputs):
     @seed(0)
     @settings(max_examples=inputs, database=None, suppress_health_check=list(HealthCheck), print_blob=False)
     @given(damage())
-    def check(apply):
+    def check(apply: Any) -> None:
         nonlocal slowest, refused
         with tempfile.TemporaryDirectory(dir=memory) as scratch:
             folder = Path(scratch) / "f"
@@ -301,12 +302,12 @@ def damaged(whole_files, what, inputs):
 
 
 @pytest.mark.parametrize("what", READERS)
-def test_damaged_files_are_refused_by_name(whole_files, what):
+def test_damaged_files_are_refused_by_name(whole_files: Any, what: str) -> None:
     damaged(whole_files, what, 15 if what == "checkpoint" else FUZZ_INPUTS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", READERS)
-def test_many_damaged_files(whole_files, what):
+def test_many_damaged_files(whole_files: Any, what: Any) -> None:
     """51,600 inputs in all; each checkpoint is resumed to the end, so there are fewer."""
     damaged(whole_files, what, 400 if what == "checkpoint" else 1600)

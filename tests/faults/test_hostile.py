@@ -8,7 +8,9 @@ import struct
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,37 +31,37 @@ ISOLATED = ["unshare", "--map-root-user", "--net"]  # no network but a loopback 
 
 
 @pytest.fixture
-def pool(tmp_path):
+def pool(tmp_path: Path) -> Path:
     make_recipe(tmp_path)
     return tmp_path / "pool"
 
 
 @pytest.fixture
-def half_run(tmp_path):
+def half_run(tmp_path: Path) -> Path:
     """A run without its report, as a stopped one is."""
     search(build_recipe(toy_content(iterations=1)), tmp_path / "run")
     (tmp_path / "run" / "report.json").unlink()
     return tmp_path / "run"
 
 
-def refused(pool, *words):
+def refused(pool: Path, *words: Any) -> None:
     with pytest.raises(PoolError) as fault:
         open_pool(PoolSettings(path=str(pool)))
     for word in words:
         assert word in str(fault.value)
 
 
-def weights(pool):
+def weights(pool: Path) -> Any:
     return pool / "step-1" / "adapter_model.safetensors"
 
 
 class Bomb:
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
         return Path.touch, (Path(os.environ["HSWARM_BOMB"]),)
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_model.bin"])
-def test_pickles_are_never_opened(pool, tmp_path, monkeypatch, name):
+def test_pickles_are_never_opened(pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("HSWARM_BOMB", str(tmp_path / "burst"))
     weights(pool).unlink()
     (pool / "step-1" / name).write_bytes(pickle.dumps(Bomb()))
@@ -67,14 +69,14 @@ def test_pickles_are_never_opened(pool, tmp_path, monkeypatch, name):
     assert not (tmp_path / "burst").exists()
 
 
-def test_a_zip_bomb_is_no_adapter(pool):
+def test_a_zip_bomb_is_no_adapter(pool: Path) -> None:
     with zipfile.ZipFile(weights(pool), "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("data.pkl", b"\0" * 50_000_000)
     refused(pool, "damaged or cut short")
 
 
 @pytest.mark.parametrize("shape", [[2**40, 2**20], [2**63, 1], [-1, 4], [1, 4]])
-def test_enormous_shapes_take_no_memory(pool, shape):
+def test_enormous_shapes_take_no_memory(pool: Path, shape: Sequence[int]) -> None:
     header = json.dumps(
         {"x": {"dtype": "F32", "shape": shape, "data_offsets": [0, 2**62 if shape[0] > 1 else 1]}}
     ).encode()
@@ -82,13 +84,13 @@ def test_enormous_shapes_take_no_memory(pool, shape):
     refused(pool, "damaged or cut short")
 
 
-def test_an_enormous_header_takes_no_memory(pool):
+def test_an_enormous_header_takes_no_memory(pool: Path) -> None:
     weights(pool).write_bytes(struct.pack("<Q", 2**62) + b"{}")
     refused(pool, "damaged or cut short")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_weights_that_are_not_finite_are_named(pool, value):
+def test_weights_that_are_not_finite_are_named(pool: Path, value: float) -> None:
     from safetensors.numpy import load_file
 
     tensors = load_file(weights(pool))
@@ -97,7 +99,7 @@ def test_weights_that_are_not_finite_are_named(pool, value):
     refused(pool, "step-1", "NaN or infinite weights")
 
 
-def test_deep_json_is_refused(pool, tmp_path):
+def test_deep_json_is_refused(pool: Path, tmp_path: Path) -> None:
     deep = "[" * 200_000
     (pool / "step-1" / "adapter_config.json").write_text(deep)
     refused(pool, "step-1")
@@ -110,7 +112,7 @@ def test_deep_json_is_refused(pool, tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["../../secret", "/etc", "..", ".", "a/b", ""])
-def test_a_system_reads_nothing_outside_its_folder(half_run, folder):
+def test_a_system_reads_nothing_outside_its_folder(half_run: Path, folder: str) -> None:
     description = json.loads((half_run / "best/system.json").read_text())
     description["nodes"][0]["folder"] = folder
     (half_run / "best/system.json").write_text(json.dumps(description))
@@ -119,7 +121,7 @@ def test_a_system_reads_nothing_outside_its_folder(half_run, folder):
 
 
 @pytest.mark.parametrize("name", ["lock", "history.jsonl", "cache.sqlite", "config.toml", "best", "state"])
-def test_a_run_with_links_is_not_touched(half_run, tmp_path, name):
+def test_a_run_with_links_is_not_touched(half_run: Path, tmp_path: Path, name: str) -> None:
     target = tmp_path / "precious"
     (half_run / name).rename(target)
     (half_run / name).symlink_to(target)
@@ -129,7 +131,7 @@ def test_a_run_with_links_is_not_touched(half_run, tmp_path, name):
     assert before == {path: path.read_bytes() for path in before}
 
 
-def test_a_link_laid_where_a_file_is_written_is_not_followed(half_run, tmp_path):
+def test_a_link_laid_where_a_file_is_written_is_not_followed(half_run: Path, tmp_path: Path) -> None:
     """Laid after the run was opened: what is written beside first must not go through it."""
     target = tmp_path / "precious"
     target.write_text("mine")
@@ -151,7 +153,7 @@ TEMPLATES = [
 
 @pytest.mark.model
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_chat_templates_are_rendered_in_a_sandbox(tmp_path, template):
+def test_chat_templates_are_rendered_in_a_sandbox(tmp_path: Path, template: str) -> None:
     from hswarm.engines.chat import Chat
     from hswarm.experts.base import find_base
 
@@ -164,7 +166,7 @@ def test_chat_templates_are_rendered_in_a_sandbox(tmp_path, template):
     assert not (tmp_path / "burst").exists()
 
 
-def test_control_characters_do_not_reach_the_terminal(tmp_path, capsys):
+def test_control_characters_do_not_reach_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evil = "\x1b]0;owned\x07\x1b[2J\u202e[red]q"
     content = {split: [{"id": evil, "question": f"{evil}{split}", "answer": evil}] for split in ("dev", "test")}
     (tmp_path / f"{evil[:9]}.json").write_text(json.dumps(content))
@@ -177,7 +179,7 @@ def test_control_characters_do_not_reach_the_terminal(tmp_path, capsys):
     assert "[red]q" in out
 
 
-def test_keys_stay_out_of_run_folders_and_output(tmp_path, faulty_recipe):
+def test_keys_stay_out_of_run_folders_and_output(tmp_path: Path, faulty_recipe: Any) -> None:
     key = "sk-a-very-secret-key-0123456789"
     secrets = dict.fromkeys(("OPENAI_API_KEY", "HF_TOKEN", "HSWARM_API_KEY", "WANDB_API_KEY"), key)
     path = tmp_path / "run"
@@ -191,7 +193,7 @@ def test_keys_stay_out_of_run_folders_and_output(tmp_path, faulty_recipe):
 
 @pytest.mark.skipif(subprocess.run([*ISOLATED, "true"], capture_output=True).returncode != 0, reason="needs namespaces")
 class TestWithoutNetwork:
-    def search(self, tmp_path, recipe, *words):
+    def search(self, tmp_path: Path, recipe: Any, *words: Any) -> None:
         """Without a network, and with every attempt to use one written down."""
         (tmp_path / "watch").mkdir()
         (tmp_path / "watch" / "sitecustomize.py").write_text(
@@ -211,11 +213,11 @@ class TestWithoutNetwork:
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "attempts").read_text() == ""
 
-    def test_toy(self, tmp_path, root):
+    def test_toy(self, tmp_path: Path, root: Path) -> None:
         self.search(tmp_path, root / "recipes/toy.toml", "--set", "search.iterations=2")
 
     @pytest.mark.model
-    def test_demo(self, tmp_path, root):
+    def test_demo(self, tmp_path: Path, root: Path) -> None:
         """The model's engine asks nobody either, though nothing in the environment forbids it."""
         small = [
             "task.dev=4",

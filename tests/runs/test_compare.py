@@ -3,6 +3,8 @@
 import json
 import sqlite3
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from hswarm.report.table import cells, tabulate
 from hswarm.runs.comparison import Measured, Result, Spent, read_result
 
 
-def test_holm_against_values_worked_by_hand():
+def test_holm_against_values_worked_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
 
@@ -34,7 +36,7 @@ def results(scores: list[tuple[str, str, int, list[float | None]]]) -> list[Resu
     ]
 
 
-def test_ranks_gains_and_drops():
+def test_ranks_gains_and_drops() -> None:
     table = tabulate(
         results(
             [
@@ -55,19 +57,19 @@ def test_ranks_gains_and_drops():
     assert table.rows("b")[1].gain == -100.0
 
 
-def test_a_result_whose_calls_all_failed_is_a_row_without_scores():
+def test_a_result_whose_calls_all_failed_is_a_row_without_scores() -> None:
     table = tabulate(results([("a", "best_single", 0, [1, 0]), ("a", "hswarm", 0, [None, None])]))
     assert [cells(row)[1] for row in table.tasks["a"]] == ["0.500", "not run: every call failed, so there is no score"]
     assert [row.method for row in table.overall] == ["best_single"]
 
 
-def test_a_result_of_another_form_is_refused(tmp_path):
+def test_a_result_of_another_form_is_refused(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(json.dumps({"task": "a", "method": "m", "seed": 0, "test": "high"}))
     with pytest.raises(RunError, match="another form than this version writes"):
         read_result(tmp_path / "result.json")
 
 
-def test_shared_calls_change_nothing_but_the_work(tmp_path, root):
+def test_shared_calls_change_nothing_but_the_work(tmp_path: Path, root: Path) -> None:
     results = {}
     for name, flags in (("shared", []), ("apart", ["--no-share"]), ("timed", ["--budget-seconds", "1000"])):
         words = [
@@ -103,12 +105,12 @@ def test_shared_calls_change_nothing_but_the_work(tmp_path, root):
     assert 0 < counts[0] < 0.8 * counts[1]
 
 
-def kept_calls(path):
+def kept_calls(path: Any) -> Any:
     with closing(sqlite3.connect(path)) as calls:
         return calls.execute("SELECT count(*) FROM calls").fetchone()[0]
 
 
-def test_compare_from_the_command_line(tmp_path, root, capsys):
+def test_compare_from_the_command_line(tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [
         "compare",
         str(root / "recipes/toy.toml"),

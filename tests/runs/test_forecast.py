@@ -2,13 +2,15 @@
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hswarm.cli.main import main
-from hswarm.config.recipe import build_recipe
+from hswarm.config.recipe import Recipe, build_recipe
 from hswarm.errors import RunError
 from hswarm.experiments.forecast import _Batch, fit_seconds, forecast
 from hswarm.experiments.search import search
@@ -16,10 +18,11 @@ from hswarm.methods.hswarm import Search
 from hswarm.runs.cost import Cost, Forecast, clock
 from hswarm.session.session import Session
 from tests.conftest import toy_content
+from tests.known import known
 from tests.runs import timed
 
 
-def recipe(**engine):
+def recipe(**engine: Any) -> Recipe:
     content = toy_content(nodes=4, graphs=4, assignments=4, iterations=2)
     content["engine"] = {"name": "tests.runs.timed:Timed", "batch": 16} | engine
     content["task"] |= {"dev": 32, "test": 20, "options": {"toy": {"steps": 4}}}
@@ -27,7 +30,7 @@ def recipe(**engine):
 
 
 @pytest.fixture(autouse=True)
-def _timed(monkeypatch):
+def _timed(monkeypatch: pytest.MonkeyPatch) -> None:
     """`timed:Timed` has toy experts."""
     from hswarm.engines.toy import toy_pool
 
@@ -37,13 +40,13 @@ def _timed(monkeypatch):
     monkeypatch.setattr("hswarm.experiments.forecast.time", virtual)
 
 
-def test_forecast_and_outcome_are_compared_in_the_report(tmp_path):
+def test_forecast_and_outcome_are_compared_in_the_report(tmp_path: Path) -> None:
     run = search(recipe(), tmp_path / "run", calibrate=True)
     found = run.report.forecast
     assert set(found) == {"calls", "prompt tokens", "reply tokens", "seconds", "memory"}
-    assert abs(found["calls"].off) < 0.25
-    assert abs(found["prompt tokens"].off) < 0.25
-    assert abs(found["reply tokens"].off) < 0.25
+    assert abs(known(found["calls"].off)) < 0.25
+    assert abs(known(found["prompt tokens"].off)) < 0.25
+    assert abs(known(found["reply tokens"].off)) < 0.25
     assert found["calls"].came == run.report.calls.generated
     assert 0 < found["memory"].forecast <= found["memory"].came
     again = search(recipe(), tmp_path / "plain")
@@ -51,7 +54,7 @@ def test_forecast_and_outcome_are_compared_in_the_report(tmp_path):
     assert again.history() == run.history()  # calibrating changes nothing
 
 
-def test_seconds_are_forecast_from_a_few_questions():
+def test_seconds_are_forecast_from_a_few_questions() -> None:
     settings = recipe()
     session = Session.load(settings)
     made = forecast(session)
@@ -64,7 +67,7 @@ def test_seconds_are_forecast_from_a_few_questions():
     assert made.questions == 4
 
 
-def test_two_devices_take_half_the_time():
+def test_two_devices_take_half_the_time() -> None:
     settings = recipe()
     one = forecast(Session.load(settings)).whole(2)
     settings = recipe(devices=[0, 1], device="cpu")
@@ -73,7 +76,7 @@ def test_two_devices_take_half_the_time():
     assert 0.45 < two.seconds / one.seconds < 0.75
 
 
-def test_seconds_are_those_of_the_batches():
+def test_seconds_are_those_of_the_batches() -> None:
     rng = np.random.default_rng(0)
     rows = [(float(rng.integers(50, 5000)), float(rng.integers(5, 400))) for _ in range(40)]
     rates = fit_seconds([_Batch(p, c, (0.2 + 0.001 * p + 0.01 * c)) for p, c in rows])
@@ -83,7 +86,7 @@ def test_seconds_are_those_of_the_batches():
     assert flat @ [1, 100, 10] == pytest.approx(1.0)
 
 
-def test_plan_forecasts_from_the_command_line(root, capsys):
+def test_plan_forecasts_from_the_command_line(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["plan", str(root / "recipes/toy.toml"), "--set", "search.iterations=3", "--set", "search.patience=1"]
     assert main(words) == 0
     said = capsys.readouterr().out
@@ -93,7 +96,7 @@ def test_plan_forecasts_from_the_command_line(root, capsys):
     assert "forecast" not in capsys.readouterr().out
 
 
-def test_growth_is_forecast_by_its_budget(root, capsys):
+def test_growth_is_forecast_by_its_budget(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["plan", str(root / "recipes/toy.toml"), "--set", 'search.method="growth"', "--set", "budget.calls=500"]
     assert main(words) == 0
     said = " ".join(capsys.readouterr().out.split())
@@ -101,17 +104,17 @@ def test_growth_is_forecast_by_its_budget(root, capsys):
     assert "calibrated with 96 calls" in said
 
 
-def test_growth_and_its_forecast_are_compared_in_the_report(tmp_path):
+def test_growth_and_its_forecast_are_compared_in_the_report(tmp_path: Path) -> None:
     grown = recipe().model_copy(update={"search": replace(recipe().search, method="growth")})
     grown = grown.model_copy(update={"budget": replace(grown.budget, calls=150)})
     run = search(grown, tmp_path / "run", calibrate=True)
     found = run.report.forecast
-    assert abs(found["calls"].off) < 0.1
+    assert abs(known(found["calls"].off)) < 0.1
     rates = [found["prompt tokens"].forecast / found["calls"].forecast, run.report.tokens.prompt / found["calls"].came]
     assert rates[0] == pytest.approx(rates[1], rel=0.25)
 
 
-def test_a_forecast_is_kept_as_it_was(tmp_path):
+def test_a_forecast_is_kept_as_it_was(tmp_path: Path) -> None:
     made = Forecast(Cost(1, 2, 3, 4, 5), (Cost(6), Cost(7)), Cost(8), 9, 1, 3, 0.5)
     made.write(tmp_path / "forecast.json")
     assert Forecast.read(tmp_path / "forecast.json") == made

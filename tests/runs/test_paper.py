@@ -8,7 +8,7 @@ from hswarm.cli.main import main
 from hswarm.experiments import paper
 
 
-def test_the_gains_repeat_the_claim_and_what_it_rests_on():
+def test_the_gains_repeat_the_claim_and_what_it_rests_on() -> None:
     gains = paper.gains()
     percents = [gain.percent for gain in gains]
     assert sum(percents) / 12 == pytest.approx(18.45, abs=0.01)
@@ -19,13 +19,13 @@ def test_the_gains_repeat_the_claim_and_what_it_rests_on():
     assert (nlgraph.rival, nlgraph.percent < 0) == ("model swarms", True)
 
 
-def test_what_the_paper_does_not_print_stays_empty():
+def test_what_the_paper_does_not_print_stays_empty() -> None:
     rows = paper.figures()
     assert [i for i, score in enumerate(rows["prediction merge"]) if score is None] == [8, 9, 10]
     assert all(len(row) == len(paper.TASKS) for row in rows.values())
 
 
-def test_the_command_prints_the_page_of_the_docs(root, capsys):
+def test_the_command_prints_the_page_of_the_docs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "--paper"]) == 0
     assert capsys.readouterr().out == (root / "docs/paper-table.md").read_text()
 

@@ -1,13 +1,15 @@
 """Searches over whole checkpoints, over mixed pools, over updates: they run from the command line and resume byte-equal."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import hswarm
 from hswarm.cli.main import main
-from hswarm.config.recipe import build_recipe
+from hswarm.config.recipe import Recipe, build_recipe
 from hswarm.experiments.search import resume, search
 from hswarm.runs.progress import Progress
 from tests.engines.tiny import adapter_of, llama
@@ -16,7 +18,7 @@ pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def root(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Two checkpoints, two adapters of one of them of different ranks, two adapters of a wider model."""
     folder = tmp_path_factory.mktemp("pools")
     for seed, name in enumerate("ab"):
@@ -37,7 +39,7 @@ def root(tmp_path_factory):
     return folder
 
 
-def recipe(root, pool, **search):
+def recipe(root: Path, pool: Any, **search: Any) -> Recipe:
     """Every letter in a reply scores, so that random weights differ."""
     settings = {"method": "hswarm", "graphs": 2, "assignments": 3, "iterations": 3, "patience": 3} | search
     return build_recipe(
@@ -55,15 +57,15 @@ class Interrupt(Progress):
 
     phase = ""
 
-    def begin(self, phase, calls, ahead):
+    def begin(self, phase: Any, calls: Any, ahead: Any) -> None:
         self.phase = phase
 
-    def advance(self, calls):
+    def advance(self, calls: Any) -> None:
         if self.phase == "iteration 2: weights":
             raise KeyboardInterrupt
 
 
-def result(path):
+def result(path: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     report = json.loads((path / "report.json").read_text())
     files = {str(f.relative_to(path)): f.read_bytes() for f in sorted((path / "best").rglob("*")) if f.is_file()}
     return (path / "history.jsonl").read_bytes(), {k: v for k, v in report.items() if k != "wall_s"}, files
@@ -77,7 +79,7 @@ POOLS = [
 
 
 @pytest.mark.parametrize("pool", POOLS, ids=["checkpoints", "delta", "mixed"])
-def test_a_search_interrupted_and_resumed_is_never_stopped(root, tmp_path, pool):
+def test_a_search_interrupted_and_resumed_is_never_stopped(root: Path, tmp_path: Path, pool: dict[str, Any]) -> None:
     search(recipe(root, pool), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         search(recipe(root, pool), tmp_path / "broken", Interrupt())
@@ -87,7 +89,7 @@ def test_a_search_interrupted_and_resumed_is_never_stopped(root, tmp_path, pool)
 
 
 @pytest.mark.parametrize("pool", POOLS, ids=["checkpoints", "delta", "mixed"])
-def test_the_saved_system_is_the_scored_one(root, tmp_path, pool):
+def test_the_saved_system_is_the_scored_one(root: Path, tmp_path: Path, pool: dict[str, Any]) -> None:
     run = search(recipe(root, pool), tmp_path / "run")
     system = hswarm.load(run.path)
     from hswarm.scorers import get_scorer
@@ -102,20 +104,20 @@ def test_the_saved_system_is_the_scored_one(root, tmp_path, pool):
     assert system.respond([e.question for e in parts.task.dev]) == answers
 
 
-def hswarm_engine(system):
+def hswarm_engine(system: Any) -> Any:
     from hswarm.engines import open_engine
 
     return open_engine(system.engine, system.bases)
 
 
-def test_weights_move_within_each_group_alone(root, tmp_path):
+def test_weights_move_within_each_group_alone(root: Path, tmp_path: Path) -> None:
     """In a mixed pool the experts of a group change, and no blend ever crosses groups."""
     from hswarm.methods.hswarm import Search
 
     seen = []
     stand = Search._stand
 
-    def watched(self, shares):
+    def watched(self: Any, shares: Any) -> Any:
         seen.append(shares.copy())
         return stand(self, shares)
 
@@ -131,7 +133,7 @@ def test_weights_move_within_each_group_alone(root, tmp_path):
         np.testing.assert_allclose(shares.sum(axis=1), 1)
 
 
-def test_experts_of_two_sizes_are_compared_with_each_alone(root, tmp_path):
+def test_experts_of_two_sizes_are_compared_with_each_alone(root: Path, tmp_path: Path) -> None:
     written = tmp_path / "mixed.toml"
     pool = {"path": "mixed", "mixed": True, "space": "delta"}
     written.write_text(recipe(root, pool, iterations=1).model_copy(update={"name": "mixed"}).to_toml())

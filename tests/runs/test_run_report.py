@@ -8,7 +8,10 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from itertools import cycle
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,12 +45,12 @@ HOSTILE = [
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return search(build_recipe(toy_content()), tmp_path_factory.mktemp("runs") / "small")
 
 
 @pytest.fixture
-def hostile(run, tmp_path):
+def hostile(run: Run, tmp_path: Path) -> Run:
     """The run as it would be if everybody, questions and experts, were hostile."""
     path = tmp_path / "hostile"
     subprocess.run(["cp", "-r", str(run.path), str(path)], check=True)
@@ -65,7 +68,7 @@ def hostile(run, tmp_path):
     return Run.open(path)
 
 
-def test_answers_are_those_that_were_scored(run):
+def test_answers_are_those_that_were_scored(run: Run) -> None:
     answers = read_answers(run)
     assert sum(line.score for line in answers) / len(answers) == pytest.approx(run.report.dev.score)
     for name, utility in run.report.singles.items():
@@ -75,7 +78,7 @@ def test_answers_are_those_that_were_scored(run):
     assert run.best.respond([line.question for line in answers]) == [line.replies[sink] for line in answers]
 
 
-def test_the_page_says_what_the_run_holds(run):
+def test_the_page_says_what_the_run_holds(run: Run) -> None:
     page = html_page(gather(run))
     report, history = run.report, run.history()
     for summary in (report.dev, report.test, report.best_single.test):
@@ -94,7 +97,7 @@ def test_the_page_says_what_the_run_holds(run):
     assert "graphs = 4" in page
 
 
-def test_each_node_s_replies_are_scored_as_if_they_were_the_answer(run):
+def test_each_node_s_replies_are_scored_as_if_they_were_the_answer(run: Run) -> None:
     facts, answers = gather(run), read_answers(run)
     for node in facts.nodes:
         replies = [line.replies[node.number - 1] for line in answers]
@@ -105,7 +108,7 @@ def test_each_node_s_replies_are_scored_as_if_they_were_the_answer(run):
     assert facts.nodes[run.best.topology.sink].score == pytest.approx(run.report.dev.score)
 
 
-def test_numbers_that_are_read_count_from_one(run, capsys):
+def test_numbers_that_are_read_count_from_one(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     page = markdown_page(gather(run))
     topology, names = run.best.topology, run.best.assignment
     for u, v in topology.edges:
@@ -123,11 +126,11 @@ def test_numbers_that_are_read_count_from_one(run, capsys):
     ("step", "spoken"),
     [("0/role", "iteration 1, role"), ("turn 3", "turn 4"), ("start", "start"), ("with gul 3", "with gul 3")],
 )
-def test_steps_are_counted_from_one(step, spoken):
+def test_steps_are_counted_from_one(step: str, spoken: str) -> None:
     assert spoken_step(step) == spoken
 
 
-def test_failures_are_told_by_what_went_wrong(run, tmp_path):
+def test_failures_are_told_by_what_went_wrong(run: Run, tmp_path: Path) -> None:
     answers = read_answers(run)[:6]
     changes = [
         {"score": 0.0, "read": None},
@@ -150,7 +153,7 @@ def test_failures_are_told_by_what_went_wrong(run, tmp_path):
     assert "The system fails 5 of 6" in html_page(gather(Run.open(path)))
 
 
-def test_scores_by_task(tmp_path):
+def test_scores_by_task(tmp_path: Path) -> None:
     parts = []
     for seed, name in enumerate(("easy", "hard")):
         rows = [{"question": one.question, "answer": one.answer} for one in generate(20, seed)]
@@ -167,7 +170,7 @@ def test_scores_by_task(tmp_path):
     assert all(f"<td>{name}</td>" in page for name in groups)
 
 
-def test_every_term_is_explained_where_it_is_used_first(run):
+def test_every_term_is_explained_where_it_is_used_first(run: Run) -> None:
     page = html_page(gather(run))
     for term in ("expert", "node", "dev", "test", "JFK-score", "adapter", "role", "seed", "utility"):
         assert page.count(f"<dt>{term}</dt><dd>{TERMS[term]}") == 1, term
@@ -177,7 +180,7 @@ def test_every_term_is_explained_where_it_is_used_first(run):
     assert f"- **JFK-score**: {TERMS['JFK-score']}" in markdown_page(gather(run))
 
 
-def test_a_phone_shows_charts_whole_and_a_cue_where_more_is_to_come(browser, run, tmp_path):
+def test_a_phone_shows_charts_whole_and_a_cue_where_more_is_to_come(browser: Any, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     assert main(["report", str(run.path), "--out", str(path)]) == 0
     page = browser.new_page(viewport={"width": 375, "height": 700})
@@ -194,21 +197,21 @@ def test_a_phone_shows_charts_whole_and_a_cue_where_more_is_to_come(browser, run
     page.close()
 
 
-def test_intervals_hold_their_utilities(run):
+def test_intervals_hold_their_utilities(run: Run) -> None:
     for entry in run.history():
         best = max(entry.role.utilities)
         assert entry.role.ci[0] <= best <= entry.role.ci[1]
         assert entry.best.ci[0] <= entry.best.utility <= entry.best.ci[1]
 
 
-def test_nothing_is_fetched(run):
+def test_nothing_is_fetched(run: Run) -> None:
     page = html_page(gather(run))
     assert not re.search(r"""(src|href)=["']?(?!["']?data:)""", page)
     assert "@import" not in page
     assert "url(" not in page
 
 
-def test_hostile_text_stays_text(hostile):
+def test_hostile_text_stays_text(hostile: Run) -> None:
     page = html_page(gather(hostile))
     for tag in ("script", "img", "b>bold", "svg onload"):
         assert f"<{tag}" not in page
@@ -226,7 +229,7 @@ def test_hostile_text_stays_text(hostile):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1100])
-def test_a_browser_shows_it(browser, hostile, tmp_path, scheme, width):
+def test_a_browser_shows_it(browser: Any, hostile: Run, tmp_path: Path, scheme: str, width: int) -> None:
     path = tmp_path / "report.html"
     assert main(["report", str(hostile.path), "--out", str(path)]) == 0
     context = browser.new_context(viewport={"width": width, "height": 740}, color_scheme=scheme)
@@ -251,7 +254,7 @@ def test_a_browser_shows_it(browser, hostile, tmp_path, scheme, width):
     context.close()
 
 
-def test_every_form_by_its_ending(run, tmp_path, capsys):
+def test_every_form_by_its_ending(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ["a.html", "a.md", "a.svg", "a.mmd"]
     words = [word for name in names for word in ("--out", str(tmp_path / name))]
     assert main(["report", str(run.path), *words]) == 0
@@ -265,7 +268,7 @@ def test_every_form_by_its_ending(run, tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
 
 
-def test_a_comparison_is_shown_if_it_is_of_the_same_task(run, tmp_path):
+def test_a_comparison_is_shown_if_it_is_of_the_same_task(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "compared"
     recipe = run.recipe
     table = tabulate(compare([recipe], ["best_single", "random_search"], 1, folder, say=lambda text: None))
@@ -280,7 +283,7 @@ def test_a_comparison_is_shown_if_it_is_of_the_same_task(run, tmp_path):
         gather(other, folder)
 
 
-def test_warnings_name_overlap_faults_and_drop():
+def test_warnings_name_overlap_faults_and_drop() -> None:
     faulty = report(
         overlap=3,
         test_faults={"found": {"unparsed": 2, "cut": 0}, "best_single": {"empty": 4}},
@@ -296,7 +299,7 @@ def test_warnings_name_overlap_faults_and_drop():
     assert warnings(report(dev=score(0.6)), []) == []
 
 
-def places(content, path=()):
+def places(content: Any, path: Any = ()) -> Iterator[Any]:
     """The path of every value in a JSON document, once for all entries of a list."""
     yield path
     if isinstance(content, dict):
@@ -306,7 +309,7 @@ def places(content, path=()):
         yield from places(content[-1], (*path, -1))
 
 
-def altered(content, path, value):
+def altered(content: Any, path: Any, value: Any) -> Any:
     """A copy of `content` with `value` at `path`; None: without it."""
     if not path:
         return value
@@ -319,7 +322,7 @@ def altered(content, path, value):
 
 
 @pytest.mark.parametrize("name", ["report.json", "history.jsonl", "answers.jsonl", "best/system.json"])
-def test_another_version_s_form_is_refused_or_left_out(run, tmp_path, name):
+def test_another_version_s_form_is_refused_or_left_out(run: Run, tmp_path: Path, name: str) -> None:
     path = tmp_path / "old"
     subprocess.run(["cp", "-r", str(run.path), str(path)], check=True)
     if name == "best/system.json":  # read until there is a report
@@ -337,7 +340,7 @@ def test_another_version_s_form_is_refused_or_left_out(run, tmp_path, name):
     assert bool(left_out) == (name != "best/system.json")
 
 
-def test_other_forms_are_named_in_report_and_show(run, tmp_path, capsys):
+def test_other_forms_are_named_in_report_and_show(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "old"
     subprocess.run(["cp", "-r", str(run.path), str(path)], check=True)
     old = run.report.content() | {"test_faults": {"unparsed": 1, "empty": 0}}
@@ -365,14 +368,14 @@ def test_other_forms_are_named_in_report_and_show(run, tmp_path, capsys):
 class Look(Progress):
     """Makes the page after every iteration, from within the running search."""
 
-    def __init__(self, path):
+    def __init__(self, path: Any) -> None:
         self.path, self.pages = path, []
 
-    def begin(self, phase, calls, ahead):
+    def begin(self, phase: Any, calls: Any, ahead: Any) -> None:
         self.pages.append(html_page(gather(Run.open(self.path)), refresh=5))
 
 
-def test_a_page_of_a_run_at_every_moment(tmp_path):
+def test_a_page_of_a_run_at_every_moment(tmp_path: Path) -> None:
     look = Look(tmp_path / "run")
     search(build_recipe(toy_content()), look.path, look)
     assert "0 of at most 4 iterations" in look.pages[0]
@@ -381,7 +384,7 @@ def test_a_page_of_a_run_at_every_moment(tmp_path):
     assert "test is looked at once, at the end" in look.pages[-1]
 
 
-def test_follow_writes_until_the_end(tmp_path):
+def test_follow_writes_until_the_end(tmp_path: Path) -> None:
     path, out = tmp_path / "run", tmp_path / "live.html"
     words = [sys.executable, "-m", "hswarm.cli.main"]
     (tmp_path / "recipe.toml").write_text(build_recipe(toy_content(iterations=60, patience=60)).to_toml())
@@ -404,7 +407,7 @@ def test_follow_writes_until_the_end(tmp_path):
     assert 'http-equiv="refresh"' not in page
 
 
-def test_an_interrupted_run_says_so(run, tmp_path, capsys):
+def test_an_interrupted_run_says_so(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "broken"
     subprocess.run(["cp", "-r", str(run.path), str(path)], check=True)
     (path / "report.json").unlink()
@@ -414,13 +417,13 @@ def test_an_interrupted_run_says_so(run, tmp_path, capsys):
     assert "interrupted" in (path / "report.html").read_text()
 
 
-def test_without_reuse_no_answers_are_kept(tmp_path):
+def test_without_reuse_no_answers_are_kept(tmp_path: Path) -> None:
     run = search(build_recipe(toy_content(reuse=False)), tmp_path / "run")
     assert read_answers(run) is None
     assert "were not kept" in html_page(gather(run))
 
 
-def test_keeping_answers_asks_the_engine_nothing(tmp_path, monkeypatch):
+def test_keeping_answers_asks_the_engine_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     generate = ToyEngine.generate
     monkeypatch.setattr(

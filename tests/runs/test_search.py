@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from hswarm.session.session import Session
 from tests.conftest import Interrupt, toy_content
 
 
-def result(path):
+def result(path: Any) -> tuple[Any, Any, dict[str, Any]]:
     """What must be equal between equal runs: history, best system, and the report less times."""
     report = json.loads((path / "report.json").read_text())
     del report["wall_s"]
@@ -34,7 +35,7 @@ def result(path):
 
 
 @pytest.mark.parametrize("seed", [0, 2, 4])
-def test_finds_the_planted_system(tmp_path, root, seed):
+def test_finds_the_planted_system(tmp_path: Path, root: Path, seed: int) -> None:
     report = search(read_recipe(root / "recipes/toy.toml", [f"seed={seed}"]), tmp_path / "run").report
     assert report.start.dev.score < 0.6  # no lucky draw: the steps find it
     assert report.dev.score == 1.0
@@ -42,7 +43,7 @@ def test_finds_the_planted_system(tmp_path, root, seed):
     assert report.best_single.test.score < 0.5
 
 
-def test_weights_and_roles_together_beat_either_alone(tmp_path, root):
+def test_weights_and_roles_together_beat_either_alone(tmp_path: Path, root: Path) -> None:
     mean = {}
     for steps in ("role", "weight", "role weight"):
         changes = [f"search.steps={json.dumps(steps.split())}", "search.iterations=12", "search.nodes=4"]
@@ -54,7 +55,7 @@ def test_weights_and_roles_together_beat_either_alone(tmp_path, root):
     assert mean["role weight"] > max(mean["role"], mean["weight"])
 
 
-def test_same_seed_same_run_and_another_seed_another(tmp_path, toy_recipe):
+def test_same_seed_same_run_and_another_seed_another(tmp_path: Path, toy_recipe: Any) -> None:
     search(toy_recipe, tmp_path / "a")
     search(toy_recipe, tmp_path / "b")
     search(toy_recipe.model_copy(update={"seed": 1}), tmp_path / "c")
@@ -62,7 +63,7 @@ def test_same_seed_same_run_and_another_seed_another(tmp_path, toy_recipe):
     assert result(tmp_path / "a")[0] != result(tmp_path / "c")[0]
 
 
-def test_reuse_is_lossless(tmp_path, toy_recipe):
+def test_reuse_is_lossless(tmp_path: Path, toy_recipe: Any) -> None:
     search(toy_recipe, tmp_path / "with")
     search(build_recipe(toy_content(reuse=False)), tmp_path / "without")
     (_, one, _), (_, two, _) = result(tmp_path / "with"), result(tmp_path / "without")
@@ -72,7 +73,7 @@ def test_reuse_is_lossless(tmp_path, toy_recipe):
     ]
 
 
-def test_the_saved_system_is_the_scored_one(tmp_path, toy_recipe):
+def test_the_saved_system_is_the_scored_one(tmp_path: Path, toy_recipe: Any) -> None:
     run = search(toy_recipe, tmp_path / "run")
     system = hswarm.load(run.path)
     parts = Session.load(toy_recipe)
@@ -83,7 +84,7 @@ def test_the_saved_system_is_the_scored_one(tmp_path, toy_recipe):
 
 
 @pytest.mark.parametrize("after", [1, 2, 5, 9, 14, 22, 30, 41, 55, 70])
-def test_interrupted_and_resumed_is_never_stopped(tmp_path, toy_recipe, after):
+def test_interrupted_and_resumed_is_never_stopped(tmp_path: Path, toy_recipe: Any, after: int) -> None:
     search(toy_recipe, tmp_path / "whole")
     try:
         search(toy_recipe, tmp_path / "broken", Interrupt(after))
@@ -93,7 +94,7 @@ def test_interrupted_and_resumed_is_never_stopped(tmp_path, toy_recipe, after):
 
 
 @pytest.mark.parametrize("after", [12, 20, 30])
-def test_interrupted_where_evaluations_are_dropped(tmp_path, after):
+def test_interrupted_where_evaluations_are_dropped(tmp_path: Path, after: int) -> None:
     recipe = build_recipe(toy_content(drop_k=0.2, drop_n=0.4, iterations=8, patience=8))
     search(recipe, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -103,7 +104,7 @@ def test_interrupted_where_evaluations_are_dropped(tmp_path, after):
 
 
 @pytest.mark.parametrize("after", [25, 40])
-def test_old_calls_are_dropped(tmp_path, after):
+def test_old_calls_are_dropped(tmp_path: Path, after: int) -> None:
     """Scores stay as they were, the cache does not grow, and an interruption changes nothing."""
     size = {"iterations": 8, "patience": 8}
     ample = search(build_recipe(toy_content(**size)), tmp_path / "ample")
@@ -119,18 +120,18 @@ def test_old_calls_are_dropped(tmp_path, after):
     assert result(tmp_path / "whole") == result(tmp_path / "broken")
 
 
-def _steps(path):
+def _steps(path: Any) -> Any:
     """The iterations (and other pieces of work) that made the calls that are kept."""
     with contextlib.closing(sqlite3.connect(path / "cache.sqlite")) as database:
         return {step.split("/")[0] for (step,) in database.execute("SELECT step FROM calls")}
 
 
-def test_killed_at_random_moments_ends_byte_equal(tmp_path, root):
+def test_killed_at_random_moments_ends_byte_equal(tmp_path: Path, root: Path) -> None:
     changes = ["--set", "search.iterations=6", "--set", "search.patience=6", "--set", "engine.batch=20"]
     command = [sys.executable, "-m", "hswarm.cli.main"]
     environment = os.environ | {"PYTHONPATH": str(root / "src")}
 
-    def start(*words):
+    def start(*words: Any) -> Any:
         return subprocess.Popen(
             [*command, *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -153,7 +154,7 @@ def test_killed_at_random_moments_ends_byte_equal(tmp_path, root):
     assert result(tmp_path / "whole") == result(broken)
 
 
-def size(path):
+def size(path: Any) -> int:
     """Bytes of all files in a run."""
     total = 0
     for file in path.glob("**/*.*"):
@@ -162,7 +163,7 @@ def size(path):
     return total
 
 
-def test_test_is_looked_at_once(toy_recipe):
+def test_test_is_looked_at_once(toy_recipe: Any) -> None:
     parts = Session.load(toy_recipe)
     evaluator = parts.evaluator
     evaluator.final([evaluator.alone(parts.pool.experts[0])])
@@ -170,7 +171,7 @@ def test_test_is_looked_at_once(toy_recipe):
         evaluator.final([])
 
 
-def test_a_budget_ends_a_search_and_is_not_exceeded(tmp_path):
+def test_a_budget_ends_a_search_and_is_not_exceeded(tmp_path: Path) -> None:
     recipe = build_recipe(toy_content(patience=20, iterations=20) | {"budget": {"calls": 500}})
     report = search(recipe, tmp_path / "run").report
     ((reason, calls),) = report.stopped.items()
@@ -180,7 +181,7 @@ def test_a_budget_ends_a_search_and_is_not_exceeded(tmp_path):
         search(build_recipe(toy_content() | {"budget": {"calls": 10}}), tmp_path / "small")
 
 
-def test_a_budget_that_ends_within_the_first_roles_still_finds_a_system(tmp_path):
+def test_a_budget_that_ends_within_the_first_roles_still_finds_a_system(tmp_path: Path) -> None:
     recipe = build_recipe(toy_content(graphs=6) | {"budget": {"calls": 120}})
     run = search(recipe, tmp_path / "run")
     assert run.report.stopped == {"budget": 80}  # the experts alone, and of the first graphs what the rest allows
@@ -188,32 +189,32 @@ def test_a_budget_that_ends_within_the_first_roles_still_finds_a_system(tmp_path
     assert run.best.topology.size == 3
 
 
-def test_a_finished_run_is_not_resumed(tmp_path, toy_recipe):
+def test_a_finished_run_is_not_resumed(tmp_path: Path, toy_recipe: Any) -> None:
     search(toy_recipe, tmp_path / "run")
     with pytest.raises(RunError, match="is finished"):
         resume(tmp_path / "run")
 
 
-def test_a_second_process_is_refused(tmp_path, toy_recipe):
+def test_a_second_process_is_refused(tmp_path: Path, toy_recipe: Any) -> None:
     with Run.create(tmp_path / "run", toy_recipe), pytest.raises(RunError, match=f"in use by process {os.getpid()}"):
         resume(tmp_path / "run")
 
 
 @pytest.mark.parametrize("preset", ["paper", "reference"])
-def test_presets_run(tmp_path, preset):
+def test_presets_run(tmp_path: Path, preset: str) -> None:
     content = toy_content() | {"preset": preset}
     report = search(build_recipe(content), tmp_path / "run").report
     assert report.iterations == 4
     assert report.calls.requested > 0
 
 
-def test_roles_alone_leave_the_weights(tmp_path):
+def test_roles_alone_leave_the_weights(tmp_path: Path) -> None:
     search(build_recipe(toy_content(steps=["role"])), tmp_path / "run")
     history = Run.open(tmp_path / "run").history()
     assert all("weight" not in line for line in history)
 
 
-def test_fewer_nodes_than_experts_take_the_best_alone(tmp_path, root):
+def test_fewer_nodes_than_experts_take_the_best_alone(tmp_path: Path, root: Path) -> None:
     content = toy_content()
     content["search"]["nodes"] = 3
     recipe = build_recipe(content)
@@ -221,7 +222,7 @@ def test_fewer_nodes_than_experts_take_the_best_alone(tmp_path, root):
     assert run.report.topology.size == 3
 
 
-def test_history_and_report_hold_what_design_promises(tmp_path, toy_recipe):
+def test_history_and_report_hold_what_design_promises(tmp_path: Path, toy_recipe: Any) -> None:
     run = search(toy_recipe, tmp_path / "run")
     report = run.report
     assert report.dev.ci[0] <= report.dev.score <= report.dev.ci[1]

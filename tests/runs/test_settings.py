@@ -3,13 +3,14 @@
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import hswarm
 from hswarm.cli.main import main
-from hswarm.config.recipe import build_recipe
+from hswarm.config.recipe import Recipe, build_recipe
 from hswarm.core.decode import g_decode
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import ConfigError, RunError
@@ -39,7 +40,7 @@ STILL = {
 }
 
 
-def recipe_of(sections=None, **changes):
+def recipe_of(sections: Any = None, **changes: Any) -> Recipe:
     """A small toy recipe; `sections` are merged into its own, keywords change `[search]`."""
     content = toy_content(**changes)
     for section, values in (sections or {}).items():
@@ -47,7 +48,7 @@ def recipe_of(sections=None, **changes):
     return build_recipe(content)
 
 
-def searched(path, sections=None, **changes):
+def searched(path: Any, sections: Any = None, **changes: Any) -> Run:
     """A finished run of `recipe_of` the arguments."""
     return search(recipe_of(sections, **changes), path)
 
@@ -55,17 +56,17 @@ def searched(path, sections=None, **changes):
 class Recorder(Checkpointer):
     """Keeps every checkpoint of a search."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.states = []
 
-    def keep(self, entry, tensors, state, best):
+    def keep(self, entry: Any, tensors: Any, state: Any, best: Any) -> None:
         self.states.append((tensors, state))
 
 
 class Moves:
     """A swarm as it stood after 1, 2, ... iterations of a search; nothing moves in the first."""
 
-    def __init__(self, swarm, iterations, **settings):
+    def __init__(self, swarm: Any, iterations: Any, **settings: Any) -> None:
         recipe = recipe_of({swarm: STILL | settings}, iterations=iterations, patience=99)
         parts, recorder = Session.load(recipe), Recorder()
         evaluator = parts.evaluator
@@ -81,23 +82,23 @@ class Moves:
             for tensors, state in recorder.states
         ]
 
-    def moved(self):
+    def moved(self) -> Any:
         """How the first move changed the positions."""
         return self.states[1]["positions"] - self.states[0]["positions"]
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: Any) -> Any:
         return self.states[0][name]
 
 
 @SWARMS
-def test_inertia(swarm):
+def test_inertia(swarm: str) -> None:
     moves = Moves(swarm, 3, inertia=1)
     assert np.abs(moves.moved()).max() > 0
     assert np.allclose(moves.states[2]["positions"], moves["positions"] + 2 * moves.moved())
 
 
 @SWARMS
-def test_cognitive(swarm):
+def test_cognitive(swarm: str) -> None:
     states = Moves(swarm, 6, inertia=1, cognitive=1).states
     pulls = [state["personal"] - state["positions"] for state in states]
     assert any(np.abs(pull).max() > 0 for pull in pulls[1:-1])
@@ -106,21 +107,21 @@ def test_cognitive(swarm):
 
 
 @SWARMS
-def test_social(swarm):
+def test_social(swarm: str) -> None:
     moves = Moves(swarm, 2, social=1)
     assert np.abs(moves.moved()).max() > 0
     assert np.allclose(moves.moved(), 0.5 * (moves["best"] - moves["positions"]))
 
 
 @SWARMS
-def test_repel(swarm):
+def test_repel(swarm: str) -> None:
     moves = Moves(swarm, 2, repel=1)
     assert np.abs(moves.moved()).max() > 0
     assert np.allclose(moves.moved(), 0.5 * (moves["positions"] - moves["worst"]))
 
 
 @SWARMS
-def test_repel_of_zero_is_no_repel_term(swarm):
+def test_repel_of_zero_is_no_repel_term(swarm: str) -> None:
     without, plain = (Moves(swarm, 2, social=1, repel=repel).moved() for repel in (0, 0.5))
     pull = Moves(swarm, 1)
     assert np.allclose(without, 0.5 * (pull["best"] - pull["positions"]))
@@ -128,19 +129,19 @@ def test_repel_of_zero_is_no_repel_term(swarm):
 
 
 @SWARMS
-def test_step_length(swarm):
+def test_step_length(swarm: str) -> None:
     short, long = (Moves(swarm, 2, social=1, step_length=length).moved() for length in (0.25, 0.75))
     assert np.allclose(long, 3 * short)
 
 
 @SWARMS
-def test_step_factor_and_min_step_length(swarm):
+def test_step_factor_and_min_step_length(swarm: str) -> None:
     moves = Moves(swarm, 4, social=1, step_length=1.0, step_factor=0.5, min_step_length=0.4)
     assert [state["step"] for state in moves.states] == [1.0, 0.5, 0.4, 0.4]
 
 
 @SWARMS
-def test_coefficients_random(swarm):
+def test_coefficients_random(swarm: str) -> None:
     fixed, random = (Moves(swarm, 2, social=1, repel=1, coefficients_random=yes) for yes in (False, True))
     pulls = np.stack([fixed["best"] - fixed["positions"], fixed["positions"] - fixed["worst"]], axis=2)
     assert np.allclose(fixed.moved(), 0.5 * pulls.mean(axis=2))
@@ -155,7 +156,7 @@ def test_coefficients_random(swarm):
 
 @SWARMS
 @pytest.mark.parametrize("mode", ["zero", "random", "best"])
-def test_velocity(swarm, mode):
+def test_velocity(swarm: str, mode: str) -> None:
     moves = Moves(swarm, 2, inertia=1, velocity=mode)
     where, start = moves["positions"], moves.moved() / 0.5
     if mode == "zero":
@@ -167,7 +168,7 @@ def test_velocity(swarm, mode):
             assert any(np.allclose(velocity, where[j] - where[i]) for j in range(len(where)) if j != i)
 
 
-def restarts(moves):
+def restarts(moves: Any) -> list[Any]:
     """The iterations in which some particle went back to its personal best with zero velocity."""
     found = []
     for number, (before, after) in enumerate(pairwise(moves.states), 1):
@@ -182,7 +183,7 @@ def restarts(moves):
 
 
 @SWARMS
-def test_restart_and_restart_patience(swarm):
+def test_restart_and_restart_patience(swarm: str) -> None:
     settings = {"inertia": 1, "cognitive": 0.1, "patience": 4, "restart": True}
     soon, late = (restarts(Moves(swarm, 9, **settings, restart_patience=part)) for part in (0.5, 1.0))
     assert 3 <= min(soon) < min(late)  # two and four tells after the one that was the best
@@ -190,14 +191,14 @@ def test_restart_and_restart_patience(swarm):
     assert restarts(Moves(swarm, 9, **(settings | {"restart": False}), restart_patience=0.5)) == []
 
 
-def test_name(tmp_path, monkeypatch, root):
+def test_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
     monkeypatch.chdir(tmp_path)
     changes = ["--set", "name=nlgraph_0.1", "--set", "search.iterations=1"]
     assert main(["search", str(root / "recipes/toy.toml"), *changes]) == 0
     assert Run.open("runs/nlgraph_0.1").finished
 
 
-def test_scorer(tmp_path):
+def test_scorer(tmp_path: Path) -> None:
     exact, loose = (
         searched(tmp_path / name, {"task": {"scorer": name}}, iterations=1) for name in ("exact", "token-f1")
     )
@@ -206,7 +207,7 @@ def test_scorer(tmp_path):
     assert not np.allclose(utilities[1], np.round(utilities[1]))  # half an answer counts for a part
 
 
-def test_task_path(tmp_path):
+def test_task_path(tmp_path: Path) -> None:
     rows = {
         split: [{"id": e.id, "question": e.question, "answer": e.answer} for e in toy.generate(9, seed, 3)]
         for seed, split in enumerate(("dev", "test"))
@@ -228,13 +229,13 @@ def test_task_path(tmp_path):
     assert (run.report.task, run.report.dev.n, run.report.test.n) == ("mine", 9, 9)
 
 
-def test_graphs_and_iterations(tmp_path):
+def test_graphs_and_iterations(tmp_path: Path) -> None:
     run = searched(tmp_path / "run", graphs=6, iterations=2)
     assert [len(line.role.utilities) for line in run.history()] == [6, 6]
     assert run.report.stopped == {"iterations": 2}
 
 
-def test_patience(tmp_path):
+def test_patience(tmp_path: Path) -> None:
     run = searched(tmp_path / "run", patience=2, iterations=40)
     best = [line.best.utility for line in run.history()]
     assert run.report.stopped == {"patience": 2}
@@ -243,7 +244,7 @@ def test_patience(tmp_path):
 
 
 @pytest.mark.parametrize("start", ["none", "best", "all"])
-def test_start_on_test(tmp_path, start):
+def test_start_on_test(tmp_path: Path, start: str) -> None:
     run = searched(tmp_path / "run", start_on_test=start, iterations=1, reuse=False)
     report, searching = run.report, run.history()[-1].calls.requested
     planned = planned_calls(run.recipe, 3, 20, 30)["test"]
@@ -256,7 +257,7 @@ def test_start_on_test(tmp_path, start):
     assert report.test.score is not None
 
 
-def test_clean_up(tmp_path):
+def test_clean_up(tmp_path: Path) -> None:
     kept, cleaned = (searched(tmp_path / str(clean), clean_up=clean) for clean in (False, True))
     assert kept.load_state(State) is not None
     assert cleaned.load_state(State) is None
@@ -268,7 +269,7 @@ def test_clean_up(tmp_path):
         resume(cleaned.path)
 
 
-def test_drop_k_leaves_out_whole_iterations(tmp_path):
+def test_drop_k_leaves_out_whole_iterations(tmp_path: Path) -> None:
     lines = searched(tmp_path / "run", drop_k=0.5, iterations=12, patience=12).history()
     left_out = [line.role.dropped == line.weight.dropped == 4 for line in lines]
     assert 2 <= sum(left_out) <= 10
@@ -305,7 +306,7 @@ def test_an_iteration_without_any_step_is_no_sign_of_an_end(tmp_path: Path) -> N
     assert len(scored) == 4 < len(since)
 
 
-def test_weight_after_lets_roles_be_found_first(tmp_path):
+def test_weight_after_lets_roles_be_found_first(tmp_path: Path) -> None:
     run = searched(tmp_path / "run", weight_after=3, iterations=9, patience=2)
     lines = run.history()
     assert [("weight" in line.model_fields_set) for line in lines] == [False] * 3 + [True] * (len(lines) - 3)
@@ -314,7 +315,7 @@ def test_weight_after_lets_roles_be_found_first(tmp_path):
     assert [line.role for line in lines[:4]] == [line.role for line in alone.history()[:4]]
 
 
-def test_ranked_first_graphs_are_a_chain_and_a_star_to_the_best_expert(tmp_path):
+def test_ranked_first_graphs_are_a_chain_and_a_star_to_the_best_expert(tmp_path: Path) -> None:
     run = searched(tmp_path / "run", first_graphs="ranked", steps=["role"], iterations=1, graphs=3)
     alone = list(run.report.singles.values())
     matrices = run.load_state(State)[0]["role.positions"].reshape(3, len(alone), len(alone))
@@ -325,7 +326,7 @@ def test_ranked_first_graphs_are_a_chain_and_a_star_to_the_best_expert(tmp_path)
     assert all(alone[u] <= alone[v] for tree in (chain, star) for u, v in tree.edges)
 
 
-def test_drop_n_leaves_out_single_evaluations(tmp_path):
+def test_drop_n_leaves_out_single_evaluations(tmp_path: Path) -> None:
     lines = searched(tmp_path / "run", drop_n=0.5, iterations=8, patience=8).history()
     dropped = [step.dropped for line in lines for step in (line.role, line.weight)]
     assert dropped[:2] == [0, 0]
@@ -339,7 +340,7 @@ def test_drop_n_leaves_out_single_evaluations(tmp_path):
         assert None not in line.weight.jfk.values()  # not drawn: the last score stays
 
 
-def test_populate(tmp_path):
+def test_populate(tmp_path: Path) -> None:
     run = searched(tmp_path / "run", {"pool": {"populate": 6}})
     names = ["step-0", "step-1", "step-2", "grown-3", "grown-4", "grown-5"]
     assert list(run.report.singles) == list(run.history()[0].weight.jfk) == names
@@ -353,7 +354,7 @@ def test_populate(tmp_path):
 
 
 @pytest.mark.parametrize("space", ["factors", "delta"])
-def test_adapters_grow_in_the_space_of_their_pool(root, tmp_path, space):
+def test_adapters_grow_in_the_space_of_their_pool(root: Path, tmp_path: Path, space: str) -> None:
     folder = root / "experts/micro/pool"
     pool = open_pool(PoolSettings(path=str(folder), experts=("tav", "wex", "lun"), space=space))
     grown = populated(pool, 5, np.random.default_rng(3))
@@ -366,7 +367,7 @@ def test_adapters_grow_in_the_space_of_their_pool(root, tmp_path, space):
     assert Adapter.read(tmp_path / "grown-4").digest == digest  # an ordinary adapter
 
 
-def test_a_pool_is_not_grown_to_less_or_from_nothing():
+def test_a_pool_is_not_grown_to_less_or_from_nothing() -> None:
     with pytest.raises(ConfigError, match="the pool has 4 experts already"):
         populated(toy_pool(4), 3, np.random.default_rng(0))
     remote = [RemoteExpert(RemoteSettings(name=name, url="http://localhost:1/v1", model="m")) for name in "ab"]

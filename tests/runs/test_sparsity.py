@@ -1,6 +1,8 @@
 """The paper's sparsity: weak edges go, and with them what nobody hears; L1 makes edges weak."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from hswarm.session.session import Session
 from tests.conftest import toy_content
 
 
-def test_weak_edges_go_with_those_heard_through_them_alone():
+def test_weak_edges_go_with_those_heard_through_them_alone() -> None:
     graph = Topology.of(5, [(0, 1), (1, 4), (2, 4), (3, 2), (3, 4)])
     weights = np.zeros((5, 5))
     for u, v, a in ((0, 1, 0.9), (1, 4, 0.1), (2, 4, 0.5), (3, 2, 0.2), (3, 4, 0.6)):
@@ -28,7 +30,7 @@ def test_weak_edges_go_with_those_heard_through_them_alone():
     assert thinned(graph, weights, 2.0) == (Topology.chain(1), (4,))
 
 
-def test_a_threshold_saves_calls_and_what_was_scored_is_kept(tmp_path):
+def test_a_threshold_saves_calls_and_what_was_scored_is_kept(tmp_path: Path) -> None:
     dense = search(build_recipe(toy_content(nodes=4)), tmp_path / "dense")
     sparse = search(build_recipe(toy_content(nodes=4, threshold=0.6)), tmp_path / "sparse")
     assert sparse.report.calls.requested < 0.9 * dense.report.calls.requested
@@ -42,7 +44,7 @@ def test_a_threshold_saves_calls_and_what_was_scored_is_kept(tmp_path):
         assert line == other
 
 
-def test_l1_is_taken_from_what_the_swarm_is_told_and_from_nothing_else(tmp_path):
+def test_l1_is_taken_from_what_the_swarm_is_told_and_from_nothing_else(tmp_path: Path) -> None:
     told = {}
     for l1 in (0.0, 0.5):
         recipe = build_recipe(toy_content(l1=l1, iterations=1, steps=["role"]))
@@ -70,7 +72,7 @@ def test_the_threshold_is_on_the_continuous_adjacency() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"l1": -1.0}, {"l1": "inf"}])
-def test_refusals(wrong):
+def test_refusals(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="l1"):
         build_recipe(toy_content(**wrong))
 

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,16 +35,16 @@ SMALL = [
 ]
 
 
-def words(root, path, *more):
+def words(root: Path, path: Any, *more: Any) -> list[str]:
     return ["sweep", str(root / "recipes/toy.toml"), *SMALL, "--run", str(path), *more]
 
 
-def outcome(path):
+def outcome(path: Any) -> tuple[Any, list[Any]]:
     content = json.loads((path / "results.json").read_text())
     return content, [(path / "trials" / f"{row['trial']:04d}/history.jsonl").read_bytes() for row in content["trials"]]
 
 
-def test_a_sweep_from_the_command_line(tmp_path, root, capsys):
+def test_a_sweep_from_the_command_line(tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = words(
         root, tmp_path / "s", "--over", "weight.step_length=[0.3, 5.0]", "--over", "search.graphs=2..5", "--trials", "5"
     )
@@ -76,7 +78,7 @@ def test_a_sweep_from_the_command_line(tmp_path, root, capsys):
     assert "another sweep.json; take another folder" in capsys.readouterr().err
 
 
-def test_a_killed_sweep_ends_as_if_it_had_not_been(tmp_path, root):
+def test_a_killed_sweep_ends_as_if_it_had_not_been(tmp_path: Path, root: Path) -> None:
     more = ["--over", "role.inertia=0.05..0.6", "--trials", "3", "--pruner", "none"]
     command = [sys.executable, "-m", "hswarm.cli.main", *words(root, tmp_path / "killed", *more)]
     environment = os.environ | {"PYTHONPATH": str(root / "src")}
@@ -93,7 +95,7 @@ def test_a_killed_sweep_ends_as_if_it_had_not_been(tmp_path, root):
     assert outcome(tmp_path / "killed")[0] == outcome(tmp_path / "whole")[0]
 
 
-def test_trials_side_by_side(tmp_path, root):
+def test_trials_side_by_side(tmp_path: Path, root: Path) -> None:
     assert (
         main(
             words(
@@ -117,7 +119,7 @@ def test_trials_side_by_side(tmp_path, root):
     assert len({tuple(row["parameters"].values()) for row in rows}) == len(rows) == 4
 
 
-def test_hopeless_trials_are_given_up_early(tmp_path, root):
+def test_hopeless_trials_are_given_up_early(tmp_path: Path, root: Path) -> None:
     """One node cannot do three steps, whatever it weighs."""
     assert (
         main(
@@ -158,7 +160,7 @@ def test_a_sweep_says_how_many_points_it_drew_and_what_the_best_is_worth() -> No
     assert "2 points drawn" in best_of_many(Plan(tuple(read_space(["role.inertia=0.1..0.3"]))), rows)
 
 
-def test_the_papers_grid_fits_every_recipe():
+def test_the_papers_grid_fits_every_recipe() -> None:
     space = read_space(SPACES["paper"])
     assert len(space) == 5
     for dimension in space:
@@ -177,12 +179,14 @@ def test_the_papers_grid_fits_every_recipe():
         ("role.inertia=a..b", "--over takes"),
     ],
 )
-def test_what_cannot_be_varied_is_refused(text, fault):
+def test_what_cannot_be_varied_is_refused(text: str, fault: str) -> None:
     with pytest.raises(ConfigError, match=fault):
         read_space([text])
 
 
-def test_a_field_that_is_not_there_is_refused_before_anything_is_spent(tmp_path, root, capsys):
+def test_a_field_that_is_not_there_is_refused_before_anything_is_spent(
+    tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words(root, tmp_path / "s", "--over", "role.inertai=0.1..0.2")) == 2
     assert "did you mean 'inertia'" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
@@ -190,7 +194,9 @@ def test_a_field_that_is_not_there_is_refused_before_anything_is_spent(tmp_path,
     assert "nothing to vary" in capsys.readouterr().err
 
 
-def test_the_papers_grid_is_drawn_at_random_and_no_trial_given_up(tmp_path, root, capsys) -> None:
+def test_the_papers_grid_is_drawn_at_random_and_no_trial_given_up(
+    tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words(root, tmp_path / "s", "--space", "paper", "--trials", "3")) == 0
     plan = json.loads((tmp_path / "s/sweep.json").read_text())
     assert (plan["sampler"], plan["pruner"]) == ("random", "none")

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hswarm.config.recipe import build_recipe
+from hswarm.config.recipe import Recipe, build_recipe
 from hswarm.errors import ConfigError
 from hswarm.experiments.search import resume, search
 from hswarm.report import tracking as track
@@ -24,18 +26,18 @@ from tests.conftest import toy_content
 class Told(Progress):
     """Notes what was said."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.lines = []
 
-    def say(self, text):
+    def say(self, text: Any) -> None:
         self.lines.append(text)
 
 
-def tracked_recipe(to, folder):
+def tracked_recipe(to: Any, folder: Any) -> Recipe:
     return build_recipe(toy_content() | {"track": {"to": to, "folder": str(folder)}})
 
 
-def read_tensorboard(folder, name):
+def read_tensorboard(folder: Any, name: Any) -> tuple[dict[str, Any], Any, Any]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     place = folder / "tensorboard" / "hswarm" / name
@@ -46,7 +48,7 @@ def read_tensorboard(folder, name):
     return scalars, config.read_text(), {path.name for path in place.iterdir()}
 
 
-def read_mlflow(folder, name):
+def read_mlflow(folder: Any, name: Any) -> tuple[dict[str, Any], Any, Any]:
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
@@ -58,7 +60,7 @@ def read_mlflow(folder, name):
     return scalars, json.dumps(run.data.params), {file.path for file in client.list_artifacts(run.info.run_id)}
 
 
-def read_trackio(folder, name):
+def read_trackio(folder: Any, name: Any) -> tuple[dict[str, Any], Any, Any]:
     from trackio import Api
     from trackio.sqlite_storage import SQLiteStorage
 
@@ -71,7 +73,7 @@ def read_trackio(folder, name):
     return scalars, json.dumps(run.config), {file["path"] for file in manifest}
 
 
-def log_records(data):
+def log_records(data: Any) -> Iterator[Any]:
     """The records of a log of LevelDB: blocks of 32 KiB (the first after a head of seven bytes), and in them parts of
     records, each with a checksum, its length, and whether it is whole (1), first (2), middle (3) or last (4)."""
     place, record = 7, b""
@@ -87,7 +89,7 @@ def log_records(data):
             record = b""
 
 
-def read_wandb(folder, name):
+def read_wandb(folder: Any, name: Any) -> tuple[dict[str, Any], str, Any]:
     """From the one file that waits to be synced."""
     from wandb.proto.wandb_internal_pb2 import Record
 
@@ -108,7 +110,9 @@ READERS = {"tensorboard": read_tensorboard, "mlflow": read_mlflow, "trackio": re
 @pytest.mark.model
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own
 @pytest.mark.parametrize("tracker", READERS)
-def test_a_real_tracker_holds_the_history_and_the_report(tmp_path, tracker, monkeypatch):
+def test_a_real_tracker_holds_the_history_and_the_report(
+    tmp_path: Path, tracker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for package in ("accelerate", "torch", tracker):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
@@ -127,7 +131,9 @@ def test_a_real_tracker_holds_the_history_and_the_report(tmp_path, tracker, monk
 
 
 @pytest.mark.model
-def test_weights_and_biases_offline(tmp_path, monkeypatch, capfd):
+def test_weights_and_biases_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Its file is packed: what it says itself at the end counts."""
     for package in ("accelerate", "torch", "wandb"):
         pytest.importorskip(package)
@@ -164,7 +170,9 @@ del RESUMED["trackio"]
 @pytest.mark.model
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("tracker", RESUMED)
-def test_a_run_killed_and_resumed_is_one_run_with_one_whole_curve(tmp_path, tracker, monkeypatch):
+def test_a_run_killed_and_resumed_is_one_run_with_one_whole_curve(
+    tmp_path: Path, tracker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for package in ("accelerate", "torch", tracker):
         pytest.importorskip(package)
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -192,7 +200,7 @@ def test_a_run_killed_and_resumed_is_one_run_with_one_whole_curve(tmp_path, trac
 
 
 @pytest.mark.model
-def test_a_tracker_that_fails_stops_nothing(tmp_path):
+def test_a_tracker_that_fails_stops_nothing(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     pytest.importorskip("torch")
     (tmp_path / "file").write_text("no folder")
@@ -203,7 +211,7 @@ def test_a_tracker_that_fails_stops_nothing(tmp_path):
     assert run.finished
 
 
-def test_a_tracker_that_hangs_stops_nothing(tmp_path, monkeypatch, toy_recipe):
+def test_a_tracker_that_hangs_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_recipe: Any) -> None:
     never = threading.Event()
     monkeypatch.setitem(track._OPENERS, "tensorboard", lambda *_: never.wait())
     told = Told()
@@ -215,7 +223,7 @@ def test_a_tracker_that_hangs_stops_nothing(tmp_path, monkeypatch, toy_recipe):
     never.set()
 
 
-def test_a_tracker_that_is_not_installed_is_named(tmp_path, monkeypatch):
+def test_a_tracker_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(track._OPENERS, "wandb", lambda *_: importlib.import_module("wandb_that_is_not_here"))
     told = Told()
     run = search(tracked_recipe("wandb", tmp_path / "t"), tmp_path / "run", told)
@@ -224,20 +232,20 @@ def test_a_tracker_that_is_not_installed_is_named(tmp_path, monkeypatch):
     assert run.finished
 
 
-def test_tracked_or_not_a_run_is_the_same(tmp_path, monkeypatch, toy_recipe):
+def test_tracked_or_not_a_run_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_recipe: Any) -> None:
     monkeypatch.setitem(track._OPENERS, "mlflow", lambda *_: None)
     one = search(toy_recipe, tmp_path / "one")
     two = search(tracked_recipe("mlflow", tmp_path / "t"), tmp_path / "two")
     assert one.history() == two.history()
 
 
-def test_names_are_checked_before_anything_runs():
+def test_names_are_checked_before_anything_runs() -> None:
     with pytest.raises(ConfigError, match="to names trackers of tensorboard, wandb, mlflow, trackio, got tensorbord"):
         build_recipe({"track": {"to": "tensorbord"}})
     assert build_recipe({"track": {"to": "mlflow, tensorboard,mlflow"}}).track.names == ["mlflow", "tensorboard"]
 
 
-def test_every_tracker_takes_the_names(tmp_path, toy_recipe):
+def test_every_tracker_takes_the_names(tmp_path: Path, toy_recipe: Any) -> None:
     run = search(toy_recipe, tmp_path / "run")
     entry = Run.open(run.path).history()[0]
     entry.weight.jfk = {"a+b:c%": 0.5, "none": None}
@@ -246,7 +254,7 @@ def test_every_tracker_takes_the_names(tmp_path, toy_recipe):
     assert outcome(run.report.model_copy(update={"test": None})).keys() >= {"dev/found", "seconds"}
 
 
-def test_a_generation_of_growth_is_told_in_numbers(tmp_path):
+def test_a_generation_of_growth_is_told_in_numbers(tmp_path: Path) -> None:
     run = search(build_recipe(toy_content(method="growth") | {"budget": {"calls": 300}}), tmp_path / "run")
     few, last = run.history()[1], run.history()[-1]
     told = metrics(few)
