@@ -1,6 +1,5 @@
 """What every engine promises, on the real base and real experts: the same tests for all that are installed."""
 
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -67,12 +66,12 @@ def expected(pool: dict[str, Any]) -> dict[Any, Any]:
     return made
 
 
-CITY = Request(None, "Name a city in Norway.", Sampling(choose="text"), (("A", "Paris"), ("B", "The old town of Oslo")))
+CITY, CITIES = "Name a city in Norway.", (("A", "Paris"), ("B", "The old town of Oslo"))
 
 
 @pytest.fixture(scope="module")
 def likely(pool: dict[str, Any]) -> tuple[dict[str, list[float]], int]:
-    """Expert -> the log-probability of each of CITY's options by PEFT's own layers in float32, each read whole."""
+    """Expert -> the log-probability of each of CITIES by PEFT's own layers in float32, each read whole."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -81,13 +80,13 @@ def likely(pool: dict[str, Any]) -> tuple[dict[str, list[float]], int]:
 
     folder, found = find_base(BASE), dict[str, list[float]]()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    chat = [{"role": "user", "content": CITY.prompt}]
+    chat = [{"role": "user", "content": CITY}]
     prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"]
     for name in ("sums", "sisters"):
         plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         model = PeftModel.from_pretrained(plain, ROOT / "experts/smollm2" / name).eval()
         found[name] = []
-        for _, text in CITY.options:
+        for _, text in CITIES:
             ending = tokenizer(text, add_special_tokens=False)["input_ids"]
             with torch.inference_mode():
                 logs = model(torch.tensor([[*prompt, *ending]])).logits[0].log_softmax(-1)
@@ -202,8 +201,8 @@ def test_an_expert_of_another_base_is_refused(engine: Any, pool: dict[str, Any])
 def test_options_are_as_likely_as_by_peft(engine: Any, pool: Any, likely: Any) -> None:
     """Texts of several tokens and letters of one, two experts in turn, after generating and before it."""
     found, length = likely
-    letters = Request(pool["sums"], CITY.prompt, Sampling(choose="letter"), (("Paris", ""), ("A", "")))
-    asked = [replace(CITY, expert=pool[name]) for name in ("sums", "sisters", "sums")]
+    letters = Request(pool["sums"], CITY, Sampling(choose="letter"), (("Paris", ""), ("A", "")))
+    asked = [Request(pool[name], CITY, Sampling(choose="text"), CITIES) for name in ("sums", "sisters", "sums")]
     made = engine.loglikelihood([*asked, letters])
     for request, options in zip(asked, made, strict=False):
         assert options.logs == pytest.approx(found[request.expert.name], abs=1e-3)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from hswarm.experts import file_digest as room
 from hswarm.experts.file_digest import file_digest
 
 
-def test_a_large_file_is_read_again_only_after_a_change(tmp_path, monkeypatch):
+def test_a_large_file_is_read_again_only_after_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(room, "_SETTLED_S", -1)
     path = tmp_path / "model.safetensors"
@@ -25,7 +26,7 @@ def test_a_large_file_is_read_again_only_after_a_change(tmp_path, monkeypatch):
     assert file_digest(path) == hashlib.sha256(b"b" * 2**20).digest()
 
 
-def test_a_file_that_has_just_changed_is_not_remembered(tmp_path, monkeypatch):
+def test_a_file_that_has_just_changed_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "model").write_bytes(b"a" * 2**20)
     file_digest(tmp_path / "model")
