@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,10 @@ def test_demo_runs_without_any_extra(here: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "the toy engine" in done.stderr
     assert (here / "first/run/report.json").is_file()
+
+
+def test_the_smollm2_starter_brings_the_recipe_that_trains_its_pool(here: Path) -> None:
+    assert main(["new", "smollm2"]) == 0
+    lessons = tomllib.loads((here / "smollm2-pool.toml").read_text())
+    assert lessons["out"] == tomllib.loads((here / "smollm2.toml").read_text())["pool"]["path"]
+    assert "hswarm experts train smollm2-pool.toml" in (here / "smollm2.toml").read_text()

@@ -257,10 +257,10 @@ def _explained(errors: Sequence[ErrorDetails], content: object) -> list[str]:
         known = _fields(error["loc"][:-1]) if error["type"] in UNKNOWN else ()
         # what stands at a remote expert may be a key
         line = explain(error, place, known, secret="remote" in error["loc"])
-        expected, got, value = line.removeprefix(f"{place}: expected ").partition(", got ")
-        before = found.get(place, "")
-        if got and before.startswith(f"{place}: expected ") and before.endswith(f"{got}{value}"):
-            line = f"{before.removesuffix(got + value)} or {expected}{got}{value}" if expected not in before else before
+        says, got, value = line.removeprefix(f"{place}: ").partition(", got ")
+        before, says = found.get(place, ""), says.removeprefix("expected ").removeprefix("must be ")
+        if got and before.endswith(f"{got}{value}"):
+            line = f"{before.removesuffix(got + value)} or {says}{got}{value}" if says not in before else before
         found[place] = line if place not in found or got else f"{before}; {line}"
     return [line for place, line in found.items() if not any(other.startswith(f"{place}.") for other in found)]
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hswarm.errors import ConfigError, PoolError
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from hswarm.registry import near
-from hswarm.starters.worlds import copy_world
+from hswarm.starters.worlds import copy_lessons, copy_world
 from hswarm.tasks import TaskSettings, load_task
 
 KINDS = ("toy", "micro", "smollm2", "own", "paper")
@@ -28,7 +28,8 @@ class Own(NamedTuple):
 
 
 def starter(kind: str, path: Path, own: Own | None = None) -> str:
-    """The recipe of `kind` to be written to `path`. For "micro" the world is copied into the folder beside it.
+    """The recipe of `kind` to be written to `path`. For "micro" the world is copied into the folder beside it, for
+    "smollm2" the recipe that trains its pool.
 
     ConfigError: an unknown kind. PoolError or TaskError: the own pool or data cannot be used.
     """
@@ -42,6 +43,8 @@ def starter(kind: str, path: Path, own: Own | None = None) -> str:
     values = {"file": path.name, "name": name}
     if kind == "micro":
         values["world"] = copy_world(path.parent / "micro").name
+    if kind == "smollm2":
+        values["lessons"] = copy_lessons(path.parent).name
     if kind == "own":
         values |= _own_values(own, path.parent)
     return re.sub(r"\{(\w+)\}", lambda place: values.get(place[1], place[0]), text)

@@ -1,19 +1,21 @@
-"""The small world that comes with the package: ten micro experts and their base, in the wheel or in a checkout."""
+"""What comes with the package beside code, in the wheel or in a checkout: ten micro experts with their base, and the
+recipe that trains six experts of SmolLM2."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
+from hswarm import io
 from hswarm.errors import UserError
 
 _PACKAGE = Path(__file__).parents[1] / "worlds"  # in a wheel
-_CHECKOUT = Path(__file__).parents[3] / "experts"  # in a checkout, where the wheel takes it from
+_CHECKOUT = Path(__file__).parents[3]  # where the wheel takes them from
 
 
 def world(name: str = "micro") -> Path:
     """The folder with `base/` and `pool/` of a world. UserError if this installation carries none."""
-    for root in (_PACKAGE, _CHECKOUT):
+    for root in (_PACKAGE, _CHECKOUT / "experts"):
         if (root / name / "pool").is_dir():
             return root / name
     raise UserError(f"this installation of hswarm does not carry the world '{name}'; reinstall it: pip install hswarm")
@@ -25,3 +27,15 @@ def copy_world(folder: Path, name: str = "micro") -> Path:
         if not (folder / part).is_dir():
             shutil.copytree(world(name) / part, folder / part)
     return folder
+
+
+def copy_lessons(folder: Path) -> Path:
+    """Copy the recipe that trains the SmolLM2 pool, into `folder`, unless it is there; returns its path."""
+    path = folder / "smollm2-pool.toml"
+    if not path.exists():
+        sources = (root / "recipes/smollm2-pool.toml" for root in (_PACKAGE, _CHECKOUT))
+        source = next((source for source in sources if source.is_file()), None)
+        if source is None:
+            raise UserError(f"this installation of hswarm does not carry {path.name}; reinstall it: pip install hswarm")
+        io.write_text(path, source.read_text(encoding="utf-8").replace('"../experts/smollm2"', '"smollm2"'))
+    return path
