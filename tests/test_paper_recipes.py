@@ -1,6 +1,6 @@
 """recipes/paper: the paper's twelve tasks in the sizes that it reports, under its preset, with its ten experts.
 
-Each reads questions in the form of the authors' files; marked slow, each is searched with a small pool.
+Each reads questions in the form of the authors' files, and is searched on slices with a small pool.
 """
 
 import json
@@ -75,7 +75,6 @@ def test_answers_of_a_scorer_that_asks_further_have_no_marks_of_their_own(name: 
     assert _marks(evaluator, cast(System, None), [[Completion("A", "stop", 1, 1)] * 4]) == []
 
 
-@pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_searches_slices_with_a_small_pool(name: str, tmp_path: Path) -> None:
