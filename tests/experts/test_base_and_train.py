@@ -86,8 +86,8 @@ def test_no_question_of_an_evaluation_is_trained_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("replace", "message"),
     [
-        ({"steps = 3": "stepz = 3"}, "stepz"),
-        ({"rank = 2": "rank = 0"}, "rank must be more than 0"),
+        ({"steps = 3": "stepz = 3"}, "unknown key 'stepz'"),
+        ({"rank = 2": "rank = 0"}, "rank: must be more than 0, got 0"),
         ({'"legs"': '"sums"'}, "each with its own name"),
         ({'"legs"': '"../legs"'}, "name is that of its folder"),
         ({"rank = 2": "rank ="}, "cannot be read as TOML"),

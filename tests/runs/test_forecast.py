@@ -106,7 +106,7 @@ def test_growth_is_forecast_by_its_budget(root: Path, capsys: pytest.CaptureFixt
 
 def test_growth_and_its_forecast_are_compared_in_the_report(tmp_path: Path) -> None:
     grown = recipe().model_copy(update={"search": replace(recipe().search, method="growth")})
-    grown = grown.model_copy(update={"budget": replace(grown.budget, calls=150)})
+    grown = grown.model_copy(update={"budget": replace(grown.budget, calls=300)})
     run = search(grown, tmp_path / "run", calibrate=True)
     found = run.report.forecast
     assert abs(known(found["calls"].off)) < 0.1

@@ -29,7 +29,7 @@ from hswarm.errors import ConfigError, MissingExtra, PoolError, TaskError
 from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import find_base
 from hswarm.experts.expert import Expert
-from hswarm.options import check_ranges
+from hswarm.options import check_ranges, explain
 from hswarm.prompts import Prompts
 from hswarm.tasks.task import Example
 from hswarm.training.data import (
@@ -158,8 +158,8 @@ def read_train_recipe(path: Path) -> TrainSettings:
         raise ConfigError([f"no training recipe at {path}"]) from fault
     except (OSError, ValueError, RecursionError) as fault:
         if isinstance(fault, ValidationError):
-            places = ((".".join(map(str, error["loc"])), error["msg"]) for error in fault.errors())
-            raise ConfigError([f"{place}: {message}" for place, message in places]) from fault
+            faults = [explain(error, ".".join(map(str, error["loc"])) or "recipe") for error in fault.errors()]
+            raise ConfigError(faults) from fault
         raise ConfigError([f"{path} cannot be read as TOML: {fault}"]) from fault
 
 
