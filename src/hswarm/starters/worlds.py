@@ -4,6 +4,7 @@ recipe that trains six experts of SmolLM2."""
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from hswarm import io
@@ -15,10 +16,8 @@ _CHECKOUT = Path(__file__).parents[3]  # where the wheel takes them from
 
 def world(name: str = "micro") -> Path:
     """The folder with `base/` and `pool/` of a world. UserError if this installation carries none."""
-    for root in (_PACKAGE, _CHECKOUT / "experts"):
-        if (root / name / "pool").is_dir():
-            return root / name
-    raise UserError(f"this installation of hswarm does not carry the world '{name}'; reinstall it: pip install hswarm")
+    places = (root / name / "pool" for root in (_PACKAGE, _CHECKOUT / "experts"))
+    return _carried(places, f"the world '{name}'").parent
 
 
 def copy_world(folder: Path, name: str = "micro") -> Path:
@@ -33,9 +32,13 @@ def copy_lessons(folder: Path) -> Path:
     """Copy the recipe that trains the SmolLM2 pool, into `folder`, unless it is there; returns its path."""
     path = folder / "smollm2-pool.toml"
     if not path.exists():
-        sources = (root / "recipes/smollm2-pool.toml" for root in (_PACKAGE, _CHECKOUT))
-        source = next((source for source in sources if source.is_file()), None)
-        if source is None:
-            raise UserError(f"this installation of hswarm does not carry {path.name}; reinstall it: pip install hswarm")
+        source = _carried((root / "recipes" / path.name for root in (_PACKAGE, _CHECKOUT)), path.name)
         io.write_text(path, source.read_text(encoding="utf-8").replace('"../experts/smollm2"', '"smollm2"'))
     return path
+
+
+def _carried(places: Iterable[Path], what: str) -> Path:
+    """The first of `places` that is there. UserError if this installation lacks `what`."""
+    if found := next((place for place in places if place.exists()), None):
+        return found
+    raise UserError(f"this installation of hswarm does not carry {what}; reinstall it: pip install hswarm")

@@ -87,5 +87,5 @@ class Model:
         """Scores under so many weights drawn from the posterior, shape (terms, draws)."""
         noise = np.linalg.solve(self._root.T, rng.standard_normal((len(self._mean), draws)))
         rows = self.rows(terms)
-        self._rows = {term: self._rows[term] for term in (*self._known, *terms) if term in self._rows}
+        self._rows = {term: self._rows[term] for term in (*self._known, *terms)}
         return rows @ (self._mean[:, None] + noise)
