@@ -1,4 +1,4 @@
-# make demo: watch a real search.   make test: run every test.   Both set themselves up.
+# make demo: watch a real search.   make test: the quick tests.   make test-slow: the rest.   All set themselves up.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,7 +7,7 @@ export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test coverage check docs audit bench clean
+.PHONY: setup demo test test-slow coverage check docs audit bench clean
 
 setup: $(READY)
 
@@ -22,11 +22,17 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@n=1; while [ -e runs/demo-$$n ]; do n=$$((n + 1)); done; $(BIN)/hswarm search recipes/demo.toml --run runs/demo-$$n
 
-test: $(READY)  # two processes of one thread each: threads of two tests that wait for each other take several times as long
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 20
+# two processes of one thread each: threads of two tests that wait for each other take several times as long
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal --durations 20
+
+test: $(READY)  # all tests but those marked slow
+	$(PYTEST) -m 'not slow'
+
+test-slow: $(READY)
+	$(PYTEST) -m slow
 
 coverage: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov=hswarm --cov-report=term:skip-covered
+	$(PYTEST) -m 'slow or not slow' --cov=hswarm --cov-report=term:skip-covered
 
 check: $(READY)
 	$(BIN)/ruff check .

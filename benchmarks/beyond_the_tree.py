@@ -119,7 +119,7 @@ def main() -> None:
         rows = {f"{task}: {variant}": figures for task, found in tables.items() for variant, figures in found.items()}
         publish(
             "beyond_the_tree",
-            "further edges, beside a search over in-trees",
+            "more edges, compared with a search over in-trees",
             {"test questions": 200, **rows},
         )
         page, mark = ROOT / "docs/beyond-the-tree.md", "<!-- tables: benchmarks/beyond_the_tree.py -->"

@@ -40,7 +40,7 @@ def main() -> None:
     largest = max(curve)
     publish(
         "overhead",
-        "100,000 calls planned and deduplicated in under 1 s; linear in the number of calls",
+        "100,000 calls are planned and deduplicated in under 1 s, and the time is linear in the number of calls",
         {
             "100,000 calls planned and deduplicated, s": curve.get(100_000, curve[largest])["again, s"],
             "microseconds a call at the largest": 1e6 * curve[largest]["again, s"] / largest,

@@ -78,7 +78,7 @@ def main() -> None:
         figures[f"{layout}: computed, cache of a batch"] = sum(computed(b, set()) for _, b in batches)
         caches: dict[str, set[tuple[int, ...]]] = {digest: set() for digest, _ in batches}
         figures[f"{layout}: computed, cache of a run"] = sum(computed(b, caches[digest]) for digest, b in batches)
-    publish("prompt_layout", "question first, fewer tokens are computed", figures)
+    publish("prompt_layout", "fewer tokens are computed with the question first", figures)
 
 
 def computed(prompts: Sequence[Sequence[int]], filled: set[tuple[int, ...]]) -> int:

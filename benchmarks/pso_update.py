@@ -33,7 +33,7 @@ def main() -> None:
     moved, fingerprint = as_a_search_does(given.particles, given.size, rng)
     publish(
         "pso_update",
-        "one update within 2.5 times reading and writing the same bytes once",
+        "one update takes at most 2.5 times as long as reading and writing the same bytes once",
         {
             "particles": given.particles,
             "parameters": given.size,

@@ -47,7 +47,7 @@ def main() -> None:
         print(workers, table[workers], flush=True)
     publish(
         "scaling",
-        "a search is at least 0.9 x workers as fast up to 8 workers, 0.8 x at 16",
+        "with n workers a search is at least 0.9 n times as fast up to 8 workers, and 0.8 n times at 16",
         {
             "ms a call": given.ms,
             "calls": ledger.generated,

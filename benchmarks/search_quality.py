@@ -295,7 +295,11 @@ def main() -> None:
         }
         if given.rivals:
             beside(told, io.read_json(given.rivals / f"{name}.json", "results"))
-        publish(f"{name}{given.name}", f"{methods[0]} finds better systems than the others at equal calls", told)
+        publish(
+            f"{name}{given.name}",
+            f"{methods[0]} finds better systems than its rivals at the same number of calls",
+            told,
+        )
         if given.picture:
             lines = {m: values for m, values in told["anytime"].items() if m != "calls"}
             axis = "score on test of the best system so far"

@@ -84,7 +84,7 @@ def main() -> None:
             measured += calls(system, examples)
     publish(
         given.name,
-        "a search at least 10 times as fast as the naive way",
+        "a search is at least 10 times as fast as the naive way",
         {
             "recipe": Path(given.recipe).name,
             "set": given.overrides,

@@ -125,35 +125,35 @@ STUDIES = {
     ),
     "drop_k": Study(
         "Drop-K: iterations left out",
-        "not in the paper, a flag of its code; expected: fewer calls at a small loss",
+        "not in the paper, but a flag of its code; expected: fewer calls at a small loss",
         four("search.drop_k", {"0": "", "0.3": "0.3"}),
         "0.3",
         0,
     ),
     "drop_n": Study(
         "Drop-N: evaluations left out",
-        "not in the paper, a flag of its code; expected: fewer calls at a small loss",
+        "not in the paper, but a flag of its code; expected: fewer calls at a small loss",
         four("search.drop_n", {"0": "", "0.3": "0.3"}),
         "0.3",
         0,
     ),
     "graphs": Study(
         "Number of graphs",
-        "no figure at hand; expected: more graphs find better systems",
+        "gives no figure; expected: more graphs find better systems",
         four("search.graphs", {"2": "2", "6": "", "10": "10"}),
         "6",
         1,
     ),
     "assignments": Study(
         "Number of assignments",
-        "no figure at hand; expected: more assignments find better systems",
+        "gives no figure; expected: more assignments find better systems",
         four("search.assignments", {"2": "2", "6": ""}),
         "6",
         1,
     ),
     "top_p": Study(
         "Top-p in G-Decode",
-        "the paper draws with 0.8, the published code takes the likeliest (0)",
+        "draws with 0.8; the published code takes the most likely (0)",
         four("decode.top_p", {"0": "", "0.8": "0.8"}),
         "0.8",
         0,
@@ -316,7 +316,7 @@ def verdict(study: Study, rows: list[Figures]) -> str:
     if judged["common"] == 1:
         return f"{shown}: one seed, so no verdict"
     if low <= 0 <= high:
-        sense = "no difference that so few seeds and questions can show"
+        sense = "too few seeds and questions to show a difference"
     elif study.better:
         sense = "agrees" if judged["difference"] * study.better > 0 else "does not agree"
     else:

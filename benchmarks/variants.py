@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("variants", type=Path, nargs="+")
     given = parser.parse_args()
     control, drop = scores(given.control)
-    print("| comparison | test | to the control | 95 % interval | tasks up, down | dev - test |")
+    print("| comparison | test | against the control | 95 % interval | tasks up, down | dev - test |")
     print("|---" * 6 + "|")
     print(f"| {given.control.name} | {np.mean(np.concatenate(list(control.values()))):.3f} | | | | {drop:+.3f} |")
     for path in given.variants:

@@ -1,5 +1,7 @@
 """Shared by all tests: no hub, and small recipes on the toy engine."""
 
+from __future__ import annotations
+
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -12,13 +14,23 @@ os.environ["HSWARM_ALLOW"] = (
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import settings
 
 from hswarm.config.recipe import Recipe, build_recipe
 from hswarm.runs.progress import Progress
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+    class WatchedPage(Page):
+        """A page that notes its errors and warnings, and the hosts that it asks."""
+
+        faults: list[str]
+        addresses: set[str]
+
 
 settings.register_profile("hswarm", deadline=None)  # machines are busy
 settings.load_profile("hswarm")
@@ -51,7 +63,7 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser() -> Iterator[Browser]:
     """A real headless Chromium; not for longer: as long as its loop runs here, no test can start one of its own."""
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -64,9 +76,9 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A page that notes console errors and the places it asked; a test says what may be there."""
-    opened = browser.new_page()
+def page(browser: Browser) -> Iterator[WatchedPage]:
+    """A page of which a test says what errors and hosts may be there."""
+    opened = cast("WatchedPage", browser.new_page())
     opened.faults, opened.addresses = [], set()
     opened.on(
         "console", lambda message: opened.faults.append(message.text) if message.type in ("error", "warning") else None

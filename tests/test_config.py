@@ -3,6 +3,9 @@
 import ast
 import dataclasses
 import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,8 +16,11 @@ from hswarm.experts.remote import RemoteSettings
 from hswarm.training.data import Domain
 from hswarm.training.train import TrainSettings
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-def test_all_faults_at_once_with_near_names(tmp_path):
+
+def test_all_faults_at_once_with_near_names(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     path.write_text(
         "sed = 1\n[search]\ngraps = 3\niterations = 0\n[engine]\ndtype = 'float31'\n[role]\ninertia = 'x'\n"
@@ -34,25 +40,25 @@ def test_all_faults_at_once_with_near_names(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["= 3", "[search\n", "\xff\x00", "a" * 10])
-def test_not_toml(tmp_path, text):
+def test_not_toml(tmp_path: Path, text: str) -> None:
     (tmp_path / "r.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(ConfigError, match="cannot be read as TOML"):
         read_recipe(tmp_path / "r.toml")
 
 
-def test_no_recipe(tmp_path):
+def test_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no recipe at"):
         read_recipe(tmp_path / "none.toml")
 
 
 @pytest.mark.parametrize("name", ["demo", "toy", "paper/abkg"])
-def test_recipes_are_read_and_written_back(tmp_path, root, name):
+def test_recipes_are_read_and_written_back(tmp_path: Path, root: Path, name: str) -> None:
     recipe = read_recipe(root / f"recipes/{name}.toml")
     (tmp_path / "again.toml").write_text(recipe.to_toml())
     assert read_recipe(tmp_path / "again.toml") == recipe
 
 
-def test_a_recipe_holds_any_text_and_nothing_for_none(tmp_path) -> None:
+def test_a_recipe_holds_any_text_and_nothing_for_none(tmp_path: Path) -> None:
     texts = ["", 'a"b\\', "line\nnext", "tab\t\x7f", "# no comment", "naïve 模 😀", "2020-01-01", "true"]
     content = {"methods": {f"part {i}": {text: [text, {"k": text, "none": None}]} for i, text in enumerate(texts)}}
     recipe = build_recipe(content)
@@ -63,7 +69,7 @@ def test_a_recipe_holds_any_text_and_nothing_for_none(tmp_path) -> None:
     assert "None" not in recipe.to_toml()
 
 
-def test_a_recipe_is_the_same_however_it_is_written(tmp_path) -> None:
+def test_a_recipe_is_the_same_however_it_is_written(tmp_path: Path) -> None:
     recipe = build_recipe({"seed": 3, "engine": {"devices": [0, 1]}})
     path = tmp_path / "kept.toml"
     path.write_text("# mine\n" + recipe.to_toml().replace("[\n    0,\n    1,\n]", "[0, 1]"))
@@ -74,7 +80,7 @@ def test_a_recipe_is_the_same_however_it_is_written(tmp_path) -> None:
     assert not same_recipe(path, recipe)
 
 
-def test_layers_default_preset_file_command_line(tmp_path):
+def test_layers_default_preset_file_command_line(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     path.write_text("preset = 'paper'\n[search]\ngraphs = 3\n")
     recipe = read_recipe(path)
@@ -84,7 +90,7 @@ def test_layers_default_preset_file_command_line(tmp_path):
     assert read_recipe(path, ["search.graphs=2"], "reference").search.graphs == 2
 
 
-def test_a_fault_says_once_what_came():
+def test_a_fault_says_once_what_came() -> None:
     with pytest.raises(ConfigError) as caught:
         build_recipe({"task": {"dev": 0}, "seed": -1})
     assert sorted(caught.value.faults) == [
@@ -93,13 +99,13 @@ def test_a_fault_says_once_what_came():
     ]
 
 
-def test_an_override_without_equals(tmp_path):
+def test_an_override_without_equals(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text("")
     with pytest.raises(ConfigError, match=r"section\.field=value"):
         read_recipe(tmp_path / "r.toml", ["no-equals"])
 
 
-def test_relative_folders_that_are_set_count_from_here(tmp_path, monkeypatch):
+def test_relative_folders_that_are_set_count_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run's config is read from the run's folder: `hswarm resume` did not find a pool that --set had named."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recipes").mkdir()
@@ -111,7 +117,7 @@ def test_relative_folders_that_are_set_count_from_here(tmp_path, monkeypatch):
     assert read_recipe("recipes/r.toml", ["pool.base=owner/name"]).pool.base == "owner/name"
 
 
-def test_relative_folders_count_from_the_recipe(tmp_path):
+def test_relative_folders_count_from_the_recipe(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/r.toml").write_text("[pool]\npath = '../pool'\nbase = '../base'\n[task]\npath = 'data.json'\n")
     recipe = read_recipe(tmp_path / "sub/r.toml")
@@ -119,14 +125,14 @@ def test_relative_folders_count_from_the_recipe(tmp_path):
     assert recipe.task.path == str(tmp_path / "sub/data.json")
 
 
-def reads(source):
+def reads(source: str) -> set[tuple[str, str]]:
     """(owner, attribute) of what `source` reads: "a.b" of x.a.b; in a class's own methods its name stands for self.
 
     A class that checks its own values (self.x in __post_init__) does not read them.
     """
     found = set()
 
-    def walk(node, own, checking):
+    def walk(node: ast.AST, own: str, checking: bool) -> None:
         own = node.name if isinstance(node, ast.ClassDef) else own
         checking = node.name == "__post_init__" if isinstance(node, ast.FunctionDef) else checking
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
@@ -141,13 +147,13 @@ def reads(source):
     return found
 
 
-def unread(kind, section, known):
+def unread(kind: "type[DataclassInstance]", section: str, known: set[tuple[str, str]]) -> list[str]:
     """Fields of the settings `kind`, in `section` of a recipe, that nothing in `known` reads."""
     owners = {"settings", "recipe", section, kind.__name__}
     return [field.name for field in dataclasses.fields(kind) if not {(owner, field.name) for owner in owners} & known]
 
 
-def settings_of_recipes():
+def settings_of_recipes() -> "Iterator[tuple[str, type[DataclassInstance]]]":
     """(section, settings) of everything that a recipe of a search or of a training may hold."""
     for section, field in Recipe.model_fields.items():
         if dataclasses.is_dataclass(field.annotation):
@@ -155,14 +161,14 @@ def settings_of_recipes():
     yield from (("remote", RemoteSettings), ("settings", TrainSettings), ("domain", Domain))
 
 
-def test_every_field_is_read_by_some_code(root):
-    known = set().union(*(reads(path.read_text()) for path in (root / "src").rglob("*.py")))
+def test_every_field_is_read_by_some_code(root: Path) -> None:
+    known = set[tuple[str, str]]().union(*(reads(path.read_text()) for path in (root / "src").rglob("*.py")))
     missing = {section: fields for section, kind in settings_of_recipes() if (fields := unread(kind, section, known))}
     assert not missing
     assert {("recipe", name) for name in Recipe.model_fields if name != "methods"} <= known
 
 
-def test_a_field_that_is_only_checked_is_found():
+def test_a_field_that_is_only_checked_is_found() -> None:
     source = """
 class SearchSettings:
     def __post_init__(self): self.phantom
@@ -174,7 +180,7 @@ def go(recipe, other): recipe.search.graphs, other.phantom, recipe.role.phantom
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_valid(name):
+def test_presets_are_valid(name: str) -> None:
     assert build_recipe({"preset": name}).preset == name
 
 
@@ -238,12 +244,13 @@ FREE = {  # no source speaks of them: wording, what changes no result, what a co
 @pytest.mark.parametrize(("name", "own"), [("paper", PAPER), ("reference", REFERENCE)])
 def test_a_preset_is_what_its_source_says(name: str, own: dict[str, dict[str, object]]) -> None:
     recipe = build_recipe({"preset": name})
-    for section, kept in {
+    sections: dict[str, DataclassInstance] = {
         "decode": recipe.decode,
         "prompts": recipe.prompts,
         "search": recipe.search,
         "swarm": recipe.role,
-    }.items():
+    }
+    for section, kept in sections.items():
         said = BOTH[section] | own.get(section, {})
         values = {field.name: getattr(kept, field.name) for field in dataclasses.fields(kept)}
         assert {field: values[field] for field in said} == said

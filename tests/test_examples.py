@@ -12,7 +12,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 PARTS = [("load_a_bundle", False), ("own_task", True), ("own_experts", True), ("own_scorer", True)]
 
 
-def run(name, tmp_path, *words, **environment):
+def run(name: str, tmp_path: Path, *words: str, **environment: str) -> list[str]:
     ran = subprocess.run(
         [sys.executable, str(EXAMPLES / f"{name}.py"), *words],
         cwd=tmp_path,
@@ -27,11 +27,11 @@ def run(name, tmp_path, *words, **environment):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.model if model else []) for name, model in PARTS]
 )
-def test_an_example_runs(name, tmp_path):
+def test_an_example_runs(name: str, tmp_path: Path) -> None:
     assert run(name, tmp_path)
 
 
-def test_a_role_step_over_an_api_finds_a_better_graph(tmp_path):
+def test_a_role_step_over_an_api_finds_a_better_graph(tmp_path: Path) -> None:
     """Four models behind a real server, each right on one step: alone they score next to nothing."""
     from hswarm.core.topology import Topology
     from hswarm.tasks.toy import generate
@@ -48,7 +48,7 @@ def test_a_role_step_over_an_api_finds_a_better_graph(tmp_path):
     assert best > 0.3
 
 
-def test_examples_are_short_and_all_tried():
+def test_examples_are_short_and_all_tried() -> None:
     files = sorted(EXAMPLES.glob("*.py"))
     assert {file.stem for file in files} == {name for name, _ in PARTS} | {"role_step_over_api"}
     assert all(len([line for line in file.read_text().splitlines() if line]) < 50 for file in files)

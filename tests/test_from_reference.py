@@ -3,10 +3,13 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import hswarm
 from hswarm.cli.main import main
@@ -26,12 +29,14 @@ STARTER = (
 )
 
 
-def printed(capsys, *words):
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     assert main(["import-reference", *words]) == 0
     return capsys.readouterr().out
 
 
-def test_a_command_line_becomes_a_recipe(tmp_path, monkeypatch, capsys):
+def test_a_command_line_becomes_a_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/eval").mkdir(parents=True)
     text = printed(capsys, f"python search.py {STARTER}")
@@ -59,7 +64,9 @@ def test_a_command_line_becomes_a_recipe(tmp_path, monkeypatch, capsys):
     assert any(line.endswith("why): fast_merge") for line in remarks)
 
 
-def test_an_args_json_says_what_its_command_line_said(tmp_path, monkeypatch, capsys):
+def test_an_args_json_says_what_its_command_line_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "search/nlgraph_host"
     folder.mkdir(parents=True)
     given = dict(zip(*[iter(STARTER.split())] * 2, strict=True))
@@ -72,7 +79,7 @@ def test_an_args_json_says_what_its_command_line_said(tmp_path, monkeypatch, cap
     assert printed(capsys, str(folder)) == printed(capsys, "args.json") == expected
 
 
-def test_a_recipe_that_was_moved_runs(tmp_path, capsys):
+def test_a_recipe_that_was_moved_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "moved.toml")
     line = "-n moved -e exact_match -d own --graph_num 3 -m 4 -p 4 --starting_velocity_mode best --repel_term 1 --dropN 0.5"
     assert main(["import-reference", *line.split(), "--out", out]) == 0
@@ -105,7 +112,7 @@ def test_a_recipe_that_was_moved_runs(tmp_path, capsys):
         ({"dataset": None}, "dataset is missing"),
     ],
 )
-def test_what_cannot_be_moved_is_named(tmp_path, changes, told):
+def test_what_cannot_be_moved_is_named(tmp_path: Path, changes: dict[str, str | None], told: str) -> None:
     given = {"name": "n", "eval_type": "exact_match", "dataset": "own"} | changes
     with pytest.raises(ConfigError, match=told):
         recipe_content({key: value for key, value in given.items() if value is not None}, tmp_path)
@@ -125,7 +132,7 @@ def test_what_cannot_be_moved_is_named(tmp_path, changes, told):
         ({"weight_randomness": "0"}, "weight.coefficients_random", False),
     ],
 )
-def test_flags_that_work_together(tmp_path, given, field, value):
+def test_flags_that_work_together(tmp_path: Path, given: dict[str, str], field: str, value: object) -> None:
     content, _ = recipe_content({"name": "n", "eval_type": "exact_match", "dataset": "own"} | given, tmp_path)
     assert value_at(build_recipe(content), field) == value
 
@@ -133,7 +140,9 @@ def test_flags_that_work_together(tmp_path, given, field, value):
 # A folder as their search leaves it
 
 
-def finished_search(folder, pool, matrix, assignment, names):
+def finished_search(
+    folder: Path, pool: Path, matrix: NDArray[np.float64], assignment: list[int], names: list[str]
+) -> Path:
     """all_time_best/ of the experts `names` of `pool`, and the files beside it."""
     best = folder / "all_time_best"
     (best / "graph").mkdir(parents=True)
@@ -158,13 +167,13 @@ CHAIN = np.array([[0, 0.9, 0.05, 0.05], [0.1, 0, 0.9, 0.1], [0.2, 0.2, 0, 0.9], 
 
 
 @pytest.fixture
-def old(tmp_path, root):
+def old(tmp_path: Path, root: Path) -> Path:
     return finished_search(
         tmp_path / "search/own_host", root / "experts/micro/pool", CHAIN, [0, 1, 2, 2], ["tav", "lun", "wex", "zor"]
     )
 
 
-def test_their_best_system_is_read_whole(old, root):
+def test_their_best_system_is_read_whole(old: Path, root: Path) -> None:
     system = hswarm.load(old)
     assert system.topology.edges == {(0, 1), (1, 2), (2, 3)}
     assert system.assignment == ["tav", "lun", "wex", "wex"]
@@ -175,7 +184,7 @@ def test_their_best_system_is_read_whole(old, root):
     assert hswarm.load(old).assignment == ["model_0", "model_1", "model_2", "model_2"]
 
 
-def test_their_system_saved_is_an_ordinary_one(old, tmp_path):
+def test_their_system_saved_is_an_ordinary_one(old: Path, tmp_path: Path) -> None:
     system = hswarm.load(old, base="elsewhere")
     system.save(tmp_path / "saved")
     again = hswarm.load(tmp_path / "saved")
@@ -183,7 +192,9 @@ def test_their_system_saved_is_an_ordinary_one(old, tmp_path):
 
 
 @pytest.mark.model
-def test_evaluated_and_asked_from_the_command_line(old, root, tmp_path, capsys):
+def test_evaluated_and_asked_from_the_command_line(
+    old: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from hswarm.tasks.micro import generate
 
     rows = {
@@ -213,13 +224,15 @@ def test_evaluated_and_asked_from_the_command_line(old, root, tmp_path, capsys):
         (lambda best: (best / "models/model_1/adapter_model.safetensors").write_bytes(b"x"), PoolError, "damaged"),
     ],
 )
-def test_a_broken_folder_says_what_is_wrong(old, breaking, error, told):
+def test_a_broken_folder_says_what_is_wrong(
+    old: Path, breaking: Callable[[Path], object], error: type[Exception], told: str
+) -> None:
     breaking(old / "all_time_best")
     with pytest.raises(error, match=told):
         hswarm.load(old)
 
 
-def test_the_sink_is_theirs_where_outdegrees_are_not_positive():
+def test_the_sink_is_theirs_where_outdegrees_are_not_positive() -> None:
     """1/outdegree is greatest at the smallest positive one, not at the least."""
     rows = np.array([-3.0, 0.5, 2.0])
     matrix = np.tile(rows[:, None] / 2, (1, 3))
@@ -232,19 +245,17 @@ def test_the_sink_is_theirs_where_outdegrees_are_not_positive():
 # docs/fidelity.md
 
 
-def value_at(recipe, field):
-    for part in field.split("."):
-        recipe = getattr(recipe, part)
-    return recipe
+def value_at(recipe: Recipe, field: str) -> object:
+    return attrgetter(field)(recipe)
 
 
-def rows_of(root):
+def rows_of(root: Path) -> dict[str, list[str]]:
     lines = (root / "docs/fidelity.md").read_text().split("## Every flag")[1].splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
     return {row[0].strip("`"): row[1:] for row in cells}
 
 
-def test_the_map_names_every_flag_as_it_is_moved(root):
+def test_the_map_names_every_flag_as_it_is_moved(root: Path) -> None:
     rows, recipe = rows_of(root), Recipe()
     assert list(rows) == [flag.name for flag in FLAGS]
     for flag in FLAGS:

@@ -148,3 +148,11 @@ def test_whoever_misses_an_extra_is_told_one_that_there_is(root: Path) -> None:
             told |= {(name, path.name) for name in re.findall(r'"(\w+)"', names)}
     assert {name for name, _ in told} >= {"cpu", "gpu", "train", "serve", "all"}
     assert [one for one in told if one[0] not in extras] == []
+
+
+def test_the_two_commands_for_tests_run_every_test(root: Path) -> None:
+    makefile = (root / "Makefile").read_text()
+    commands = dict(re.findall(r"^(PYTEST|test|test-slow)(?: := |:.*\n\t)(.*)", makefile, re.M))
+    assert (commands["test"], commands["test-slow"]) == ("$(PYTEST) -m 'not slow'", "$(PYTEST) -m slow")
+    assert not re.search(r" -k|--deselect|--ignore|pytest.* -m", commands["PYTEST"])
+    assert {"make test", "make test-slow"} <= set((root / ".ci/run").read_text().splitlines())

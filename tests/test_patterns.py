@@ -2,13 +2,17 @@
 
 import json
 import re
+import shutil
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hswarm.errors import UserError
+from hswarm.experts.pool import read_expert
 from hswarm.patterns import compiled, fullmatch, last_match, match
 from hswarm.scorers import get_scorer
 from hswarm.tasks.task import Example
@@ -18,7 +22,7 @@ TEXT = "a" * 200 + "b"
 
 
 @given(st.text("ab.(|)*+?[]^$\\\\d{1,2}", max_size=12), st.text("ab1", max_size=8))
-def test_as_pythons_own(pattern, text):
+def test_as_pythons_own(pattern: str, text: str) -> None:
     try:
         own = re.compile(pattern)
     except (re.error, FutureWarning):
@@ -32,7 +36,7 @@ def test_as_pythons_own(pattern, text):
 
 
 @pytest.mark.parametrize("ask", [fullmatch, match, last_match])
-def test_one_whose_matching_would_not_end_is_ended(ask):
+def test_one_whose_matching_would_not_end_is_ended(ask: Callable[[str, str], object]) -> None:
     began = time.process_time()
     with pytest.raises(UserError, match="takes over 0.5 s on .aaa.* without repeats inside repeats"):
         ask(SLOW, TEXT)
@@ -40,22 +44,18 @@ def test_one_whose_matching_would_not_end_is_ended(ask):
 
 
 @pytest.mark.parametrize("pattern", ["(a{10000}){10000}", "a" * 10_001, "((((a{99}){99}){99}){99})", "(", "a{5,1}"])
-def test_an_enormous_or_broken_one_is_refused_before_it_is_made(pattern):
+def test_an_enormous_or_broken_one_is_refused_before_it_is_made(pattern: str) -> None:
     with pytest.raises(ValueError, match="the pattern"):
         compiled(pattern)
 
 
-def test_no_scorer_hangs():
+def test_no_scorer_hangs() -> None:
     with pytest.raises(UserError, match="takes over"):
         get_scorer("regex", {"pattern": SLOW})([Example("1", "q", "a")], [TEXT])
 
 
 @pytest.mark.parametrize("key", ["rank_pattern", "target_modules", "layers_pattern"])
-def test_no_adapter_hangs(root, tmp_path, key):
-    import shutil
-
-    from hswarm.experts.pool import read_expert
-
+def test_no_adapter_hangs(root: Path, tmp_path: Path, key: str) -> None:
     folder = tmp_path / "odd"
     shutil.copytree(root / "experts/micro/pool/gul", folder)
     path = folder / "adapter_config.json"

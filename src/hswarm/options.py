@@ -7,7 +7,8 @@ import json
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hswarm.errors import ConfigError
 from hswarm.registry import near, parameters
@@ -52,24 +53,35 @@ _HOLDS: dict[str, Callable[[Any, Any], bool]] = {
     "lt": operator.lt,
 }
 
+_UNIONS = (Union, UnionType)
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's errors for a key that is not known
 
 
 def check_ranges(settings: DataclassInstance) -> None:
-    """ValueError for the first field of a dataclass that its annotation does not allow: `Literal["a", "b"]`, or
-    `Annotated[int, Ge(1)]` with any of annotated_types' limits. None stands for nothing and is allowed."""
+    """ValueError for the first field of a dataclass that its annotation does not allow: `Literal["a", "b"]`,
+    `Annotated[int, Ge(1)]` with any of annotated_types' limits, or a union of these. None stands for nothing and is
+    allowed under a limit."""
     for name, kind in _annotations(type(settings)).items():
         value = getattr(settings, name)
-        if get_origin(kind) is Literal and value not in get_args(kind):
-            known = ", ".join(map(repr, get_args(kind)))
-            raise ValueError(f"{name} must be one of {known}, got {value!r}")
-        if getattr(kind, "__origin__", None) is int and not isinstance(value, int):
-            raise ValueError(f"{name} must be a whole number, got {value!r}")
-        for limit in getattr(kind, "__metadata__", ()) if value is not None else ():
-            sign, bound = next(iter(dataclasses.asdict(limit).items()))
-            if not _HOLDS[sign](value, bound):
-                words = WORDS[_LIMITS[sign]].format(**{sign: bound})
-                raise ValueError(f"{name} {words}, got {value}")
+        wrong = [_instead(one, value) for one in (get_args(kind) if get_origin(kind) in _UNIONS else [kind])]
+        if all(wrong):
+            raise ValueError(f"{name} must be {' or '.join(wrong)}, got {value!r}")
+
+
+def _instead(kind: Any, value: object) -> str:
+    """What `value` must be to be of this kind, "" if it is."""
+    if get_origin(kind) is Literal:
+        known = get_args(kind)
+        return "" if value in known else "one of " * (len(known) > 1) + ", ".join(map(repr, known))
+    if kind is NoneType:
+        return "" if value is None else "None"
+    if getattr(kind, "__origin__", None) is int and not isinstance(value, int):
+        return "a whole number"
+    for limit in getattr(kind, "__metadata__", ()) if value is not None else ():
+        sign, bound = next(iter(dataclasses.asdict(limit).items()))
+        if not _HOLDS[sign](value, bound):
+            return WORDS[_LIMITS[sign]].removeprefix("must be ").format(**{sign: bound})
+    return ""
 
 
 @cache

@@ -61,7 +61,7 @@ def test_a_terminal_gets_a_live_view(tmp_path: Path, recipe: Path) -> None:
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     assert "\x1b[1A" in shown  # it draws over what it drew
     assert sparkline(best) in text
-    assert re.search(r"best on dev \d\.\d{3}, found at iteration [1-8], (role|weight)", text)
+    assert re.search(r"best on dev \d\.\d{3}, found in iteration [1-8] \((role|weight)-step\)", text)
     assert re.search(r"at most \d+:\d\d left", text)
     assert re.search(r"calls asked for, [\d,]+ generated", text)
     assert "iteration 8:" in text

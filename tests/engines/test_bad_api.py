@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ import pytest
 
 from hswarm.config.recipe import Recipe, build_recipe
 from hswarm.engines import open_engine
-from hswarm.engines.base import Engine, EngineSettings, Request, Sampling
+from hswarm.engines.base import Completion, Engine, EngineSettings, Request, Sampling
+from hswarm.engines.openai import OpenAIEngine
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import EngineError
 from hswarm.experiments.search import resume, search
 from hswarm.experts.remote import RemoteExpert, RemoteSettings
+from tests.known import of_kind, score
 
 pytest.importorskip("openai")
 TOY = {f"step-{i}": expert for i, expert in enumerate(toy_pool(2).experts)}
@@ -39,7 +41,7 @@ def completion(text: Any) -> Any:
     )
 
 
-def rated(prompt: Any, count: Any) -> str:
+def rated(prompt: str, count: int) -> str:
     """What a judge says that goes by the letter, and at first not in the form that was asked for."""
     right, said = prompt.split("Right answer: ")[1].split("\n\n")[0], prompt.split("<<<\n")[1].split("\n>>>")[0]
     if "Rating:" in prompt and len(said) % 2:
@@ -54,19 +56,20 @@ class Api(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.fault, self.said = lambda prompt, count, model: "", "{}"
-        self.asked, self._toy, self._lock = Counter(), ToyEngine(EngineSettings("toy")), threading.Lock()
+        self.fault: Callable[[str, int, str], str] = lambda prompt, count, model: ""
+        self.said, self.asked = "{}", Counter[str]()
+        self._toy, self._lock = ToyEngine(EngineSettings("toy")), threading.Lock()
         self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
 
-    def handle_error(self, request: pytest.FixtureRequest, client_address: Any) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is no news."""
 
-    def count(self, prompt: Any) -> Any:
+    def count(self, prompt: str) -> int:
         with self._lock:
             self.asked[prompt] += 1
             return self.asked[prompt]
 
-    def reply(self, model: Any, prompt: Any) -> str:
+    def reply(self, model: str, prompt: str) -> str:
         if model == "judge":
             return rated(prompt, self.asked[prompt])
         if model not in TOY:
@@ -76,6 +79,8 @@ class Api(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    server: Api
+
     def log_message(self, *words: Any) -> None:
         pass
 
@@ -128,7 +133,7 @@ AWAY = ("429", "later", "503")  # of the server
 
 
 @pytest.fixture
-def api() -> Iterator[Any]:
+def api() -> Iterator[Api]:
     with Api() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
@@ -137,7 +142,7 @@ def api() -> Iterator[Any]:
         thread.join()
 
 
-def ask(url: Any, prompts: Any, **more: Any) -> tuple[list[Any], Engine]:
+def ask(url: str, prompts: Sequence[str], **more: Any) -> tuple[list[str], Engine]:
     expert = RemoteExpert(RemoteSettings("far", "m", url, concurrency=50, **{"attempts": 2} | more))
     engine = open_engine(EngineSettings(), "openai")
     return [
@@ -146,7 +151,7 @@ def ask(url: Any, prompts: Any, **more: Any) -> tuple[list[Any], Engine]:
     ], engine
 
 
-def test_what_breaks_once_is_asked_again(api: Any) -> None:
+def test_what_breaks_once_is_asked_again(api: Api) -> None:
     api.fault = lambda prompt, count, model: prompt if count == 1 else ""
     faults = [*BROKEN, *AWAY]
     began = time.monotonic()
@@ -155,72 +160,72 @@ def test_what_breaks_once_is_asked_again(api: Any) -> None:
     assert dict(api.asked) == dict.fromkeys(faults, 2)
 
 
-def test_a_late_reply_is_asked_for_again_and_then_failed(api: Any) -> None:
+def test_a_late_reply_is_asked_for_again_and_then_failed(api: Api) -> None:
     api.fault = lambda prompt, count, model: "slow" if count <= int(prompt) else ""
     replies, engine = ask(api.url, ["1", "2"], timeout_s=2)
     assert replies == ["fine", "failed"]
-    assert engine.fault.endswith("no reply in time")
+    assert of_kind(OpenAIEngine, engine).fault.endswith("no reply in time")
 
 
-def test_what_stays_broken_is_failed_and_others_are_answered(api: Any) -> None:
+def test_what_stays_broken_is_failed_and_others_are_answered(api: Api) -> None:
     api.fault = lambda prompt, *_: prompt
     replies, engine = ask(api.url, [*BROKEN, "good", "400"])
     assert replies == ["failed"] * len(BROKEN) + ["fine", "failed"]
-    assert f"'m' at {api.url}" in engine.fault
+    assert f"'m' at {api.url}" in of_kind(OpenAIEngine, engine).fault
     assert api.asked["400"] == 1  # asking again would not help
     assert all(api.asked[fault] == 2 for fault in BROKEN)
 
 
 @pytest.mark.parametrize("form", ['{"error": {"message": "%s"}}', '{"detail": "%s"}', '{"error": "%s"}'])
 def test_what_a_server_says_of_its_refusal_is_shown_without_the_key(
-    api: Any, monkeypatch: pytest.MonkeyPatch, form: str
+    api: Api, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     monkeypatch.setenv("HSWARM_TEST_KEY", "sk-secret")
     api.fault, api.said = lambda prompt, *_: prompt, form % "Pinned to 'a',\\nnot 'm' with sk-secret"
     replies, engine = ask(api.url, ["400"], key="HSWARM_TEST_KEY")
     assert replies == ["failed"]
-    assert engine.fault.endswith("status 400: Pinned to 'a', not 'm' with ...")
+    assert of_kind(OpenAIEngine, engine).fault.endswith("status 400: Pinned to 'a', not 'm' with ...")
     with pytest.raises(EngineError, match=r"status 503: Pinned to 'a', not 'm' with \.\.\., 2 attempts"):
         ask(api.url, ["503"], key="HSWARM_TEST_KEY")
 
 
 @pytest.mark.parametrize(("fault", "said"), [("429", "status 429"), ("503", "status 503")])
-def test_a_server_that_is_away_ends_the_step(api: Any, fault: str, said: str) -> None:
+def test_a_server_that_is_away_ends_the_step(api: Api, fault: str, said: str) -> None:
     api.fault = lambda prompt, *_: fault
     with pytest.raises(EngineError, match=f"cannot be reached \\({said}, 2 attempts\\)"):
         ask(api.url, ["x"])
 
 
-def test_nobody_there(api: Any) -> None:
+def test_nobody_there(api: Api) -> None:
     with pytest.raises(EngineError, match=r"cannot be reached \(no connection, 2 attempts\)"):
         ask("http://127.0.0.1:9/v1", ["x"])
 
 
-def test_an_answer_where_a_loop_runs_already_as_in_a_notebook(api: Any) -> None:
+def test_an_answer_where_a_loop_runs_already_as_in_a_notebook(api: Api) -> None:
     async def cell() -> Any:
         return ask(api.url, ["x", "y"])[0]
 
     assert asyncio.run(cell()) == ["fine"] * 2
 
 
-def test_ctrl_c_ends_calls_that_wait_and_what_was_answered_is_kept(api: Any) -> None:
+def test_ctrl_c_ends_calls_that_wait_and_what_was_answered_is_kept(api: Api) -> None:
     api.fault = lambda prompt, *_: prompt
-    expert, kept = RemoteExpert(RemoteSettings("far", "m", api.url, timeout_s=60)), {}
+    expert, kept = RemoteExpert(RemoteSettings("far", "m", api.url, timeout_s=60)), dict[int, str]()
     began = time.monotonic()
 
-    def keep(i: Any, reply: Any) -> None:
+    def keep(i: int, reply: Completion) -> None:
         kept[i] = reply.text
         threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
 
     with pytest.raises(KeyboardInterrupt):
-        open_engine(EngineSettings(), "openai").arrive(
+        of_kind(OpenAIEngine, open_engine(EngineSettings(), "openai")).arrive(
             [Request(expert, prompt, Sampling()) for prompt in ("slow", "good", "slow")], keep
         )
     assert kept == {1: "fine"}
     assert time.monotonic() - began < 2  # "slow" takes 3 s
 
 
-def test_no_text_that_a_file_would_not_take(api: Any, tmp_path: Path) -> None:
+def test_no_text_that_a_file_would_not_take(api: Api, tmp_path: Path) -> None:
     api.fault = lambda prompt, *_: "surrogate"
     WRONG["surrogate"] = (completion("\ud800\x00\x1b[31m"),)
     try:
@@ -230,7 +235,7 @@ def test_no_text_that_a_file_would_not_take(api: Any, tmp_path: Path) -> None:
     assert run.report.dev.score == 0
 
 
-def recipe(api: Any, **engine: Any) -> Recipe:
+def recipe(api: Api, **engine: Any) -> Recipe:
     remote = [{"name": name, "model": name, "url": api.url, "attempts": 1, "concurrency": 20} for name in TOY]
     return build_recipe(
         {
@@ -242,7 +247,7 @@ def recipe(api: Any, **engine: Any) -> Recipe:
     )
 
 
-def test_a_search_stops_above_the_share_and_resumes_below(api: Any, tmp_path: Path) -> None:
+def test_a_search_stops_above_the_share_and_resumes_below(api: Api, tmp_path: Path) -> None:
     whole = search(recipe(api), tmp_path / "whole")
     api.fault = lambda prompt, *_: "500" if "by others" in prompt and sum(prompt.encode()) % 2 else ""
     with pytest.raises(
@@ -261,15 +266,15 @@ def test_a_search_stops_above_the_share_and_resumes_below(api: Any, tmp_path: Pa
     assert some.report.dev.n == 20  # a system with failed calls is never the best
 
 
-def judged(api: Any) -> Recipe:
+def judged(api: Api) -> Recipe:
     content = recipe(api).model_dump(mode="json")
     content["task"] |= {"scorer": "judge", "scorer_options": {"model": "judge", "url": api.url, "attempts": 1}}
     return build_recipe(content)
 
 
-def test_a_judged_search_pauses_with_its_judge_and_goes_on(api: Any, tmp_path: Path) -> None:
+def test_a_judged_search_pauses_with_its_judge_and_goes_on(api: Api, tmp_path: Path) -> None:
     exact, whole = search(recipe(api), tmp_path / "exact"), search(judged(api), tmp_path / "whole")
-    assert whole.report.dev.score == pytest.approx(0.2 + 0.8 * exact.report.dev.score)
+    assert whole.report.dev.score == pytest.approx(0.2 + 0.8 * score(exact.report.dev))
     assert whole.report.calls.failed == 0
     assert whole.report.calls.requested > exact.report.calls.requested
     api.asked.clear()
@@ -283,7 +288,7 @@ def test_a_judged_search_pauses_with_its_judge_and_goes_on(api: Any, tmp_path: P
 
 
 def test_ratings_that_cannot_be_read_are_counted_and_end_a_search_without_any(
-    api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{__name__}.rated", lambda prompt, count: "It is hard to say.")
     with pytest.raises(EngineError, match="every system .* a rating that cannot be read"):

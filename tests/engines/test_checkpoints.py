@@ -41,7 +41,7 @@ def replies(engine: Any, expert: Any, prompts: Any = PROMPTS) -> list[Any]:
     return [made.text for made in engine.generate([Request(expert, prompt, Sampling(12)) for prompt in prompts])]
 
 
-def own_replies(folder: Any, sampled: Any = PROMPTS) -> list[Any]:
+def own_replies(folder: Path, sampled: Any = PROMPTS) -> list[Any]:
     """What transformers itself answers with the model in `folder`."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -121,7 +121,9 @@ def test_an_expert_without_an_engine_is_named(root: Path) -> None:
     from hswarm.engines.mixed import MixedEngine
 
     with pytest.raises(PoolError, match="'stray' is of base elsewhere, the engine was opened for"):
-        MixedEngine({pool.bases[0]: engine}).check([Adapter.from_vector("stray", np.zeros(2), None, "elsewhere")])
+        MixedEngine({pool.bases[0]: engine}).check(
+            [Adapter.from_vector("stray", np.zeros(2, np.float32), None, "elsewhere")]
+        )
 
 
 @pytest.mark.parametrize("kind", ["unknown", "missing"])

@@ -24,13 +24,15 @@ from tests.engines.crew_parts import open_faulty, open_slow
 from tests.known import adapter
 
 
-def result(path: Any) -> tuple[Any, Any, Any]:
+def result(path: Path) -> tuple[Any, Any, Any]:
     report = json.loads((path / "report.json").read_text())
     del report["wall_s"]
     return (path / "history.jsonl").read_bytes(), report, (path / "best/system.json").read_bytes()
 
 
-def assert_the_same_while(happening: Any, made: Any, recipe: Any, folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def assert_the_same_while(
+    happening: Any, made: Any, recipe: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A search on `made`, some of whose workers die while `happening(stop)` goes on, ends as one in this process."""
     search(recipe, folder / "one")
     monkeypatch.setattr("hswarm.session.session.open_engine", lambda *_: made)
@@ -81,7 +83,7 @@ def test_a_search_whose_workers_are_killed_is_the_same(
     """Killed again and again, at any moment: while answering, waiting, starting."""
     made = crew(arguments=(8,))
 
-    def kill(stop: Any) -> None:
+    def kill(stop: threading.Event) -> None:
         for k in range(6):
             if stop.wait(0.15):
                 return

@@ -109,7 +109,7 @@ def test_it_streams_and_leaves_likelihoods_alone(
     micro: tuple[dict[str, Any], Any], engine: Any, prompts: list[Any]
 ) -> None:
     fusion = Fusion.join([micro[0]["tav"], micro[0]["wex"]])
-    said = {}
+    said = dict[int, list[str]]()
     requests = [Request(fusion, prompt, Sampling(14)) for prompt in prompts[:3]]
     made = engine.stream(requests, lambda i, text: said.setdefault(i, []).append(text))
     assert {i: texts[-1].strip() for i, texts in said.items()} == {i: reply.text for i, reply in enumerate(made)}

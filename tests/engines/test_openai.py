@@ -14,6 +14,7 @@ from hswarm import Topology, load
 from hswarm.config.recipe import build_recipe
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.engines.openai import OpenAIEngine
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import ConfigError, EngineError, PoolError, TaskError, UserError
 from hswarm.experiments.search import search
@@ -26,6 +27,7 @@ from hswarm.system.executor import Executor
 from hswarm.system.system import System
 from hswarm.tasks.toy import generate, planted_order
 from tests.engines.served import HSWARM, Server, kept
+from tests.known import known, of_kind
 
 pytest.importorskip("openai")
 pytest.importorskip("starlette")
@@ -66,7 +68,7 @@ def content(server: Server, **search: Any) -> dict[str, Any]:
     }
 
 
-def result(path: Any) -> tuple[Any, Any, Any]:
+def result(path: Path) -> tuple[Any, Any, Any]:
     report = json.loads((path / "report.json").read_text())
     del report["wall_s"]
     return (path / "history.jsonl").read_bytes(), report, (path / "best/system.json").read_bytes()
@@ -83,7 +85,7 @@ def ask(one: Any, prompts: Any) -> Any:
 def test_a_search_over_remote_experts_saves_what_it_scored(server: Server, tmp_path: Path) -> None:
     run = search(build_recipe(content(server)), tmp_path / "run")
     assert run.report.singles["the-whole"] == run.report.dev.score == 1
-    assert run.report.singles["the-first"] < 1
+    assert known(run.report.singles["the-first"]) < 1
     system = load(run.path)
     questions = generate(3, 7, 3)
     assert system.respond([example.question for example in questions]) == [example.answer for example in questions]
@@ -148,9 +150,9 @@ def test_killed_and_started_again_ends_equal(server: Server, tmp_path: Path) -> 
 
 
 def test_replies_arrive_one_by_one_and_stay(server: Server) -> None:
-    engine, one, seen = open_engine(EngineSettings(), "openai"), expert(server), []
+    engine, one, seen = open_engine(EngineSettings(), "openai"), expert(server), list[tuple[int, str]]()
     questions = [example.question for example in generate(20, 5, 3)]
-    engine.arrive(
+    of_kind(OpenAIEngine, engine).arrive(
         [Request(one, question, Sampling()) for question in questions], lambda i, reply: seen.append((i, reply.text))
     )
     assert [text for _, text in sorted(seen)] == [example.answer for example in generate(20, 5, 3)]

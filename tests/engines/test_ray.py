@@ -1,31 +1,36 @@
 """A real Ray on this machine: the same run as in one process, whoever dies meanwhile."""
 
-import json
 import os
 import signal
-import urllib.request
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
 
+import openai
 import pytest
 
 from hswarm.cli.main import main
-from hswarm.config.recipe import build_recipe
+from hswarm.config.recipe import Recipe, build_recipe
 from hswarm.core.topology import Topology
 from hswarm.engines.base import EngineSettings, Request, Sampling, close
 from hswarm.engines.parallel import ParallelEngine
 from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import ConfigError
+from hswarm.experts.expert import Expert
 from hswarm.server.replicas import open_replicas
 from tests.conftest import ROOT, toy_content
 from tests.engines.crew_parts import open_slow
 from tests.engines.test_crew import assert_the_same_while, result
+from tests.known import of_kind
 from tests.server.serving import ANSWER, ORDER, QUESTION, serving, toy_system
 
 ray = pytest.importorskip("ray")
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster() -> Iterator[ModuleType]:
     """Connected to a local Ray with room for three workers, which find the tests' modules."""
     from hswarm.workers import on_ray
 
@@ -37,16 +42,19 @@ def cluster():
     os.environ["PYTHONPATH"] = before
 
 
-def recipe(**engine):
+def recipe(**engine: object) -> Recipe:
     content = toy_content()
     content["engine"] |= {"batch": 8} | engine
     return build_recipe(content)
 
 
-def test_a_search_on_ray_whose_actors_are_killed_is_the_search_on_one(tmp_path, monkeypatch, cluster):
-    made, killed = ParallelEngine([make(open_slow, (8,)) for make in cluster.worker_makers(3, False)]), []
+def test_a_search_on_ray_whose_actors_are_killed_is_the_search_on_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: ModuleType
+) -> None:
+    made = ParallelEngine([make(open_slow, (8,)) for make in cluster.worker_makers(3, False)])
+    killed = list[int]()
 
-    def kill(stop):
+    def kill(stop: threading.Event) -> None:
         while len(killed) < 3 and not stop.wait(0.4):
             worker = made._team.workers[len(killed) % 3]
             try:
@@ -60,7 +68,7 @@ def test_a_search_on_ray_whose_actors_are_killed_is_the_search_on_one(tmp_path, 
     assert killed
 
 
-def test_from_the_command_line_in_one_line(tmp_path, root, cluster):
+def test_from_the_command_line_in_one_line(tmp_path: Path, root: Path, cluster: ModuleType) -> None:
     words = ["--set", "task.dev=10", "--set", "task.test=10", "--set", "search.iterations=2"]
     recipe = str(root / "recipes/toy.toml")
     assert main(["search", recipe, *words, "--run", str(tmp_path / "one")]) == 0
@@ -69,24 +77,26 @@ def test_from_the_command_line_in_one_line(tmp_path, root, cluster):
     assert result(tmp_path / "one") == result(tmp_path / "two")
 
 
-def test_an_expert_travels_once_a_change(cluster):
+def test_an_expert_travels_once_a_change(cluster: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     made = ParallelEngine([make(open_slow, (4,)) for make in cluster.worker_makers(2, False)])
     asked = [
         Request(e, f"steps 0 1 2; difficulty 0.{k} 0.5 0.5", Sampling()) for e in toy_pool(3).experts for k in range(9)
     ]
     cluster._STORE.clear()
-    puts, put = [], cluster.ray.put
-    cluster.ray.put = lambda value: puts.append(value.digest) or put(value)
-    try:
-        for _ in range(2):
-            assert made.generate(asked) == ToyEngine(EngineSettings("toy")).generate(asked)
-    finally:
-        cluster.ray.put = put
-        made.close()
+    puts, put = list[str](), cluster.ray.put
+
+    def noted(value: Expert) -> object:
+        puts.append(value.digest)
+        return put(value)
+
+    monkeypatch.setattr(cluster.ray, "put", noted)
+    for _ in range(2):
+        assert made.generate(asked) == ToyEngine(EngineSettings("toy")).generate(asked)
+    made.close()
     assert sorted(puts) == sorted(expert.digest for expert in toy_pool(3).experts)
 
 
-def test_cells_of_a_comparison_run_on_the_cluster(tmp_path, root, cluster):
+def test_cells_of_a_comparison_run_on_the_cluster(tmp_path: Path, root: Path, cluster: ModuleType) -> None:
     words = [
         "compare",
         str(root / "recipes/toy.toml"),
@@ -109,7 +119,7 @@ def test_cells_of_a_comparison_run_on_the_cluster(tmp_path, root, cluster):
     assert tables[0] == tables[1]
 
 
-def test_what_cannot_be_is_refused():
+def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match="set one of the two"):
         recipe(cluster="local", devices=[0])
     with pytest.raises(ConfigError, match=r"ray://host:port.*got 'ray:/x'"):
@@ -118,49 +128,24 @@ def test_what_cannot_be_is_refused():
         recipe(workers=3)
 
 
-def test_a_server_on_ray_answers_while_an_actor_is_killed(cluster):
+def test_a_server_on_ray_answers_while_an_actor_is_killed(cluster: ModuleType) -> None:
     """hswarm serve --cluster: several actors behind one door, and a lost one is replaced."""
-    openai = pytest.importorskip("openai")
-    from concurrent.futures import ThreadPoolExecutor
-
-    from hswarm.core.topology import Topology
-    from hswarm.server.replicas import open_replicas
-    from tests.server.serving import ANSWER, ORDER, QUESTION, serving, toy_system
-
     engines = open_replicas(EngineSettings("toy", cluster="local", workers=2), ["toy"], [])
     assert len(engines) == 2
+    (worker,) = of_kind(ParallelEngine, engines[0])._team.workers
 
-    def chat(number):
+    def ask(number: int) -> str:
         with openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client:
-            messages = [{"role": "user", "content": QUESTION + " " * number}]
-            return client.chat.completions.create(model="toy", messages=messages).choices[0].message.content
+            return client.completions.create(model="toy", prompt=QUESTION + " " * number).choices[0].text
 
     try:
         with serving({"toy": toy_system(Topology.chain(4), ORDER)}, *engines) as address, ThreadPoolExecutor(8) as pool:
-            assert list(pool.map(chat, range(16))) == [ANSWER] * 16
-            asked = [pool.submit(chat, number) for number in range(100, 132)]
-            ray.kill(engines[0]._team.workers[0]._actor)
+            assert list(pool.map(ask, range(16))) == [ANSWER] * 16
+            asked = [pool.submit(ask, number) for number in range(100, 132)]
+            ray.kill(of_kind(cluster.RayWorker, worker)._actor)
             assert [one.result() for one in asked] == [ANSWER] * 32
+            assert list(pool.map(ask, range(200, 208))) == [ANSWER] * 8
+            assert worker.lives == 2
     finally:
         for engine in engines:
             close(engine)
-
-
-def test_a_system_is_served_by_actors_and_one_may_die(cluster):
-    engines = open_replicas(EngineSettings("toy", cluster="local", workers=2), ["toy"], [])
-    assert len(engines) == 2
-    with serving({"toy": toy_system(Topology.chain(4), ORDER)}, *engines) as address, ThreadPoolExecutor(8) as pool:
-
-        def ask(number):
-            body = json.dumps({"model": "toy", "prompt": QUESTION + " " * number}).encode()
-            request = urllib.request.Request(f"{address}/v1/completions", body, {"content-type": "application/json"})
-            with urllib.request.urlopen(request) as reply:
-                return json.load(reply)["choices"][0]["text"]
-
-        assert list(pool.map(ask, range(8))) == [ANSWER] * 8
-        (worker,) = engines[0]._team.workers
-        ray.kill(worker._actor)
-        assert list(pool.map(ask, range(8, 16))) == [ANSWER] * 8
-        assert worker.lives == 2
-    for engine in engines:
-        close(engine)

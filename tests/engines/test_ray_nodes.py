@@ -1,9 +1,9 @@
 """A Ray of several nodes, one of which is lost during a search while another joins: the same run as in one process."""
 
 import os
+import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_a_machine_is_lost_and_another_joins(tmp_path: Path, monkeypatch: pytest
         while made.ready < 2:
             time.sleep(0.1)
 
-        def lose(stop: Any) -> None:
+        def lose(stop: threading.Event) -> None:
             stop.wait(1)
             cluster.remove_node(other)
             cluster.add_node(num_cpus=2)

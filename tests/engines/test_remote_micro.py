@@ -57,7 +57,7 @@ def recipe(micro: dict[str, Any], server: Server, **more: Any) -> dict[str, Any]
     }
 
 
-def begin(content: Any, folder: Any, name: Any) -> Any:
+def begin(content: Any, folder: Path, name: Any) -> Any:
     """`hswarm search` of `content`, started."""
     file = folder / f"{name}.toml"
     file.write_text(build_recipe(content).to_toml())
@@ -69,7 +69,7 @@ def begin(content: Any, folder: Any, name: Any) -> Any:
     )
 
 
-def result(path: Any) -> tuple[Any, Any]:
+def result(path: Path) -> tuple[Any, Any]:
     report = json.loads((path / "report.json").read_text())
     del report["wall_s"]
     return (path / "history.jsonl").read_bytes(), report

@@ -1,11 +1,21 @@
 """The transformers engine on the real base and the real experts: parity with PEFT, adapters that act, exact batches."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hswarm.engines import grouped_lora, open_engine
+from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.engines.transformers import TransformersEngine
+from hswarm.experts.base import find_base
+from hswarm.experts.expert import Expert
+from hswarm.experts.pool import PoolSettings, open_pool, read_expert
+from hswarm.prompts import Prompts
+from hswarm.tasks.task import Example
 from tests.engines.tiny import adapter_of, llama
+from tests.known import of_kind
 
 pytestmark = pytest.mark.model
 
@@ -16,24 +26,22 @@ QUESTIONS = [
 
 
 @pytest.fixture(scope="module")
-def engine() -> Any:
-    from hswarm.engines import open_engine
-    from hswarm.engines.base import EngineSettings
+def engine() -> TransformersEngine:
+    return opened(BASE)
 
-    return open_engine(EngineSettings(dtype="float32"), BASE)
+
+def opened(base: str | Path, batch: int = 32) -> TransformersEngine:
+
+    return of_kind(TransformersEngine, open_engine(EngineSettings(dtype="float32", batch=batch), str(base)))
 
 
 @pytest.fixture(scope="module")
-def pool() -> dict[str, Any]:
-    from hswarm.experts.pool import PoolSettings, open_pool
+def pool() -> dict[str, Expert]:
 
     return {e.name: e for e in open_pool(PoolSettings(path=str(Path(__file__).parents[2] / "experts/smollm2"))).experts}
 
 
-def requests(expert: Any, prompts: Any = QUESTIONS, tokens: int = 8, **sampling: Any) -> list[Any]:
-    from hswarm.engines.base import Request, Sampling
-    from hswarm.prompts import Prompts
-    from hswarm.tasks.task import Example
+def requests(expert: Expert, prompts: Sequence[str] = QUESTIONS, tokens: int = 8, **sampling: Any) -> list[Request]:
 
     return [
         Request(expert, Prompts().render(Example("", question, "")), Sampling(tokens, **sampling))
@@ -41,13 +49,11 @@ def requests(expert: Any, prompts: Any = QUESTIONS, tokens: int = 8, **sampling:
     ]
 
 
-def test_equals_peft_in_float32(engine: Any, pool: dict[str, Any], tmp_path: Path) -> None:
+def test_equals_peft_in_float32(engine: TransformersEngine, pool: dict[str, Expert], tmp_path: Path) -> None:
     """Tokens of our merged weights are those of PEFT's own adapter layers."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from hswarm.experts.base import find_base
 
     folder = find_base(BASE)
     pool["sums"].write(tmp_path / "sums")  # what the weight-step writes loads in plain PEFT
@@ -69,11 +75,9 @@ def test_equals_peft_in_float32(engine: Any, pool: dict[str, Any], tmp_path: Pat
         assert made.prompt_tokens == length  # the template once, no second BOS, padding not counted
 
 
-def test_an_experts_full_batches_are_its_own_and_the_rest_is_mixed(pool: dict[str, Any]) -> None:
-    from hswarm.engines import open_engine
-    from hswarm.engines.base import EngineSettings
+def test_an_experts_full_batches_are_its_own_and_the_rest_is_mixed(pool: dict[str, Expert]) -> None:
 
-    engine = open_engine(EngineSettings(dtype="float32", batch=4), BASE)
+    engine = opened(BASE, batch=4)
     mixed = [r for k in range(3) for r in (*requests(pool["family"]), *requests(pool["sums"], QUESTIONS[:k]))]
     batches = engine.batches(mixed)
     assert sorted(i for batch in batches for i in batch) == list(range(len(mixed)))
@@ -81,9 +85,9 @@ def test_an_experts_full_batches_are_its_own_and_the_rest_is_mixed(pool: dict[st
     assert names == [["family"] * 4, ["family"] * 4, ["sums"] * 3 + ["family"]]
 
 
-def test_streaming_grows_to_the_reply_of_generate(engine: Any, pool: dict[str, Any]) -> None:
+def test_streaming_grows_to_the_reply_of_generate(engine: TransformersEngine, pool: dict[str, Expert]) -> None:
     mixed = [*requests(pool["sums"]), *requests(pool["logic"], ["Write a line in Greek: καλημέρα"], tokens=12)]
-    said = {}
+    said = dict[int, list[str]]()
     streamed = engine.stream(mixed, lambda i, text: said.setdefault(i, []).append(text))
     assert streamed == engine.generate(mixed)
     for i, completion in enumerate(streamed):
@@ -94,12 +98,10 @@ def test_streaming_grows_to_the_reply_of_generate(engine: Any, pool: dict[str, A
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any]]:
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Expert]]:
     """A base of two layers; adapters of it with other ranks, other modules, and norms of its own."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
-
-    from hswarm.experts.pool import read_expert
 
     root = tmp_path_factory.mktemp("small")
     base = llama(root / "base", 0)
@@ -115,13 +117,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any]
     return base, {name: read_expert(root / name).with_base(str(base)) for name in ("two", "five", "three", "norm")}
 
 
-def test_a_mixed_batch_answers_as_each_expert_alone(small: tuple[Any, dict[str, Any]]) -> None:
+def test_a_mixed_batch_answers_as_each_expert_alone(small: tuple[Path, dict[str, Expert]]) -> None:
     """Other ranks, modules and numbers of rows; replies are those of PEFT (test_peft.py checks each alone)."""
-    from hswarm.engines import open_engine
-    from hswarm.engines.base import EngineSettings
 
     base, experts = small
-    engine = open_engine(EngineSettings(dtype="float32"), str(base))
+    engine = opened(base)
     texts = ["What is 3 + 4?", "What is the sea?", "abc"]
     asked = [r for k, name in enumerate(experts) for r in requests(experts[name], texts[: k or 3], tokens=12)]
     batches = engine.batches(asked)
@@ -132,16 +132,13 @@ def test_a_mixed_batch_answers_as_each_expert_alone(small: tuple[Any, dict[str, 
     assert len({reply.text for reply in together}) > 6
 
 
-def test_the_weights_of_the_base_stay_as_they_are(small: tuple[Any, dict[str, Any]]) -> None:
+def test_the_weights_of_the_base_stay_as_they_are(small: tuple[Path, dict[str, Expert]]) -> None:
     """LoRA on linear layers copies and changes none; what else an adapter changes is undone for the next."""
-    from hswarm.engines import open_engine
-    from hswarm.engines.base import EngineSettings
-
     base, experts = small
-    engine = open_engine(EngineSettings(dtype="float32"), str(base))
+    engine = opened(base)
     before = {name: weight.clone() for name, weight in engine._model.state_dict().items()}
 
-    def changed() -> list[Any]:
+    def changed() -> list[str]:
         return [name for name, weight in engine._model.state_dict().items() if not weight.equal(before[name])]
 
     engine.generate([r for name in ("two", "five", "three") for r in requests(experts[name], ["abc"])])
@@ -154,14 +151,12 @@ def test_the_weights_of_the_base_stay_as_they_are(small: tuple[Any, dict[str, An
 
 
 def test_factors_on_the_device_make_room_for_later_ones(
-    small: tuple[Any, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    small: tuple[Path, dict[str, Expert]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hswarm.engines import grouped_lora, open_engine
-    from hswarm.engines.base import EngineSettings
 
     base, experts = small
     monkeypatch.setattr(grouped_lora, "_KEPT_BYTES", 1)
-    engine = open_engine(EngineSettings(dtype="float32"), str(base))
+    engine = opened(base)
     asked = [r for name in ("two", "five", "three", "two") for r in requests(experts[name], ["abc"])]
     alone = [engine.generate([request])[0] for request in asked]
     assert [engine._lora.has(experts[name].digest) for name in experts] == [True, False, False, False]

@@ -1,5 +1,6 @@
 """A llama of two layers with random weights and a tokenizer of bytes, as transformers saves them: made in a moment."""
 
+from pathlib import Path
 from typing import Any
 
 CHAT = "{% for m in messages %}<s>{{ m['role'] }}: {{ m['content'] }}</s>{% endfor %}{% if add_generation_prompt %}<s>{% endif %}"
@@ -20,8 +21,8 @@ def tokenizer() -> Any:
 
 
 def llama(
-    folder: Any,
-    seed: Any,
+    folder: Path,
+    seed: int,
     hidden: int = 64,
     tied: bool = True,
     dtype: str = "float32",
@@ -29,7 +30,7 @@ def llama(
     spread: float = 0.3,
     biased: bool = False,
     heads: int = 4,
-) -> Any:
+) -> Path:
     """A whole model in `folder`; `shard` is the largest size of a file; `biased` gives linear layers random biases."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -59,7 +60,7 @@ def llama(
     return folder
 
 
-def adapter_of(base: Any, folder: Any, rank: Any, seed: Any, modules: Any) -> Any:
+def adapter_of(base: Path, folder: Path, rank: int, seed: int, modules: str | list[str]) -> Path:
     """An adapter of the model in `base`, made by PEFT, with random weights."""
     import torch
     from peft import LoraConfig, get_peft_model

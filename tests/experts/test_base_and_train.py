@@ -14,8 +14,10 @@ from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import find_base
 from hswarm.tasks.reasoning_gym import generate
 from hswarm.tasks.task import Example
-from hswarm.training.train import lesson, read_train_recipe, train_pool, training_questions
+from hswarm.training.data import lesson
+from hswarm.training.train import read_train_recipe, train_pool, training_questions
 from tests.experts.adapters import adapter
+from tests.known import form
 
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 RECIPE = """
@@ -38,7 +40,7 @@ datasets = ["leg_counting"]
 """
 
 
-def recipe(folder: Any, base: str = "somewhere", steps: int = 3, **changes: Any) -> Any:
+def recipe(folder: Path, base: str | Path = "somewhere", steps: int = 3, **changes: Any) -> Any:
     """A training recipe of two domains in `folder`; keywords replace text in it."""
     text = RECIPE.format(base=json.dumps(str(base)), out=json.dumps("pool"), steps=steps)
     for old, new in changes.get("replace", {}).items():
@@ -126,7 +128,7 @@ def test_a_base_of_the_hub_is_pinned_by_its_commit_or_warned_of(
             (folder / file).write_text(json.dumps({"commit": commit}))
     (tmp_path / "models--some--base/refs").mkdir()
     (tmp_path / "models--some--base/refs/main").write_text(new)
-    said = []
+    said = list[str]()
     assert find_base(f"some/base@{old}", say=said.append).name == old
     assert not said
     assert find_base("some/base", say=said.append).name == new
@@ -194,7 +196,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return folder
 
 
-def loaded(tiny: Any, folder: Any = None) -> Any:
+def loaded(tiny: Path, folder: Path | None = None) -> Any:
     """The tiny base in plain transformers, with the adapter in `folder` by plain PEFT."""
     import torch
     from peft import PeftModel
@@ -213,8 +215,8 @@ def logits(model: Any) -> Any:
 
 @pytest.mark.model
 @pytest.mark.filterwarnings("default")
-def test_training_writes_experts_that_plain_peft_loads(tiny: Any, tmp_path: Path) -> None:
-    said = []
+def test_training_writes_experts_that_plain_peft_loads(tiny: Path, tmp_path: Path) -> None:
+    said = list[str]()
     out = train_pool(recipe(tmp_path / "a", tiny), said.append)
     for name in ("sums", "legs"):
         assert sorted(path.name for path in (out / name).iterdir()) == [
@@ -223,7 +225,7 @@ def test_training_writes_experts_that_plain_peft_loads(tiny: Any, tmp_path: Path
             "adapter_model.safetensors",
         ]
         assert not np.allclose(logits(loaded(tiny, out / name)), logits(loaded(tiny)))
-        assert Adapter.read(out / name).form.size == 2 * 2 * (64 + 64 + 64 + 32)
+        assert form(Adapter.read(out / name)).size == 2 * 2 * (64 + 64 + 64 + 32)
     assert sorted(path.name for path in out.iterdir()) == ["legs", "sums"]
     card = (out / "sums/README.md").read_text()
     assert card.startswith("---\nbase_model:")
@@ -241,7 +243,7 @@ def test_training_writes_experts_that_plain_peft_loads(tiny: Any, tmp_path: Path
 @pytest.mark.model
 @pytest.mark.filterwarnings("default")
 def test_training_that_was_killed_half_way_is_resumed(
-    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from transformers import Trainer
 
@@ -265,7 +267,7 @@ def test_training_that_was_killed_half_way_is_resumed(
 
 @pytest.mark.model
 @pytest.mark.filterwarnings("default")
-def test_the_loss_is_that_of_the_answers_under_ordinary_padding(tiny: Any) -> None:
+def test_the_loss_is_that_of_the_answers_under_ordinary_padding(tiny: Path) -> None:
     import torch
     from transformers import AutoTokenizer
 
@@ -302,7 +304,7 @@ def test_a_written_expert_changes_the_base_in_plain_peft() -> None:
 def test_a_conversion_that_breaks_leaves_nothing_and_a_whole_one_is_kept(tmp_path: Path) -> None:
     target, made = tmp_path / "cache" / "model", []
 
-    def convert(folder: Any, whole: bool = True) -> None:
+    def convert(folder: Path, whole: bool = True) -> None:
         made.append(folder)
         (folder / "weights").touch()
         if not whole:

@@ -18,6 +18,7 @@ from hswarm.experts.checkpoint import Checkpoint
 from hswarm.experts.pool import PoolSettings, open_pool
 from tests.experts.adapters import adapter
 from tests.experts.checkpoints import TOKENIZER, checkpoint, weights
+from tests.known import of_kind
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_shards_and_one_file_are_the_same_expert(tmp_path: Path) -> None:
 def test_digest_follows_weights_config_and_tokenizer(tmp_path: Path) -> None:
     plain = Checkpoint.read(checkpoint(tmp_path / "a")).digest
     assert Checkpoint.read(checkpoint(tmp_path / "b", _name_or_path="there")).digest == plain
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"tensors": weights(1)},
         {"rope_theta": 5},
         {"tokenizer": TOKENIZER | {"added_tokens": [{"id": 2, "content": "c"}]}},
@@ -82,8 +83,8 @@ def test_an_expert_alone_is_itself_and_writing_keeps_every_byte(root: Path, tmp_
 
 def test_blends_of_blends_add_up(root: Path) -> None:
     pool = open_pool(PoolSettings(path=str(root)))
-    half = pool.blend([0.5, 0.5, 0], "half")
-    again = Checkpoint.blend([half, pool.experts[0]], [1.0, -0.5], "again")
+    half, first = (of_kind(Checkpoint, one) for one in (pool.blend([0.5, 0.5, 0], "half"), pool.experts[0]))
+    again = Checkpoint.blend([half, first], [1.0, -0.5], "again")
     assert [(weight, folder.path.name) for weight, folder in again.parts] == [(0.5, "cot")]
 
 
@@ -91,7 +92,7 @@ def test_half_precision_is_rounded_as_it_is_stored(tmp_path: Path) -> None:
     for seed in (0, 1):
         checkpoint(tmp_path / "pool" / str(seed), weights(seed, dtype=np.float16))
     made = open_pool(PoolSettings(path=str(tmp_path / "pool"))).blend([0.5, 0.5], "made")
-    for name, kind, values in made.tensors():
+    for name, kind, values in of_kind(Checkpoint, made).tensors():
         exact = (weights(0, dtype=np.float16)[name].astype(np.float32) + weights(1, dtype=np.float16)[name]) / 2
         assert kind == "F16"
         np.testing.assert_array_equal(values, exact.astype(np.float16))
@@ -119,7 +120,7 @@ def test_memory_is_bounded_by_the_largest_tensor_whatever_the_number_of_experts(
     largest = 4 * wide * wide
     tracemalloc.start()
     pool.blend(np.full(experts, 1 / experts), "soup").write(tmp_path / "soup")
-    for _ in pool.blend(np.full(experts, 1 / experts), "soup").tensors():
+    for _ in of_kind(Checkpoint, pool.blend(np.full(experts, 1 / experts), "soup")).tensors():
         pass
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -197,7 +198,7 @@ def test_adapters_and_checkpoints_together_only_if_asked_for(root: Path) -> None
 def test_a_step_out_of_the_finite_numbers_is_named(root: Path) -> None:
     made = open_pool(PoolSettings(path=str(root))).blend([3e38, 3e38, 0], "far")
     with pytest.raises(PoolError, match="are no longer finite; reduce"):
-        list(made.tensors())
+        list(of_kind(Checkpoint, made).tensors())
 
 
 def test_a_checkpoint_without_tensors(tmp_path: Path) -> None:

@@ -55,6 +55,6 @@ def test_diversity_counts_unrelated_experts(pool: ExpertPool) -> None:
 
 
 def test_vectors_of_zero() -> None:
-    pool = ExpertPool(tuple(Adapter.from_vector(name, np.zeros(3), None) for name in "ab"), "toy")
+    pool = ExpertPool(tuple(Adapter.from_vector(name, np.zeros(3, np.float32), None) for name in "ab"), "toy")
     rows = pool_table(pool, inner_products(pool))
     assert [(row.kind, row.norm, row.distance) for row in rows] == [("vector", 0.0, 0.0)] * 2

@@ -14,6 +14,7 @@ from hswarm.errors import TaskError
 from hswarm.training.data import Domain, TrainingExample, ask, make, read_rows
 from hswarm.training.train import TrainSettings, _course, _exercise, _mark, read_train_recipe
 from tests.experts.hub import COMMIT, hub
+from tests.known import known
 
 CHAT = [
     {"role": "system", "content": "Be short."},
@@ -24,15 +25,14 @@ CHAT = [
 ]
 
 
-def jsonl(path: Any, rows: Any) -> Any:
+def jsonl(path: Path, rows: Any) -> Any:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path.name
 
 
 def settings(*domains: Any, **changes: Any) -> TrainSettings:
-    return TrainSettings(
-        **({"base": "b", "out": "o", "steps": 5, "batch": 4, "held_out": 4} | changes), experts=domains
-    )
+    usual: dict[str, Any] = {"base": "b", "out": "o", "steps": 5, "batch": 4, "held_out": 4}
+    return TrainSettings(**usual | changes, experts=domains)
 
 
 def test_three_forms_of_rows(tmp_path: Path) -> None:
@@ -46,10 +46,11 @@ def test_three_forms_of_rows(tmp_path: Path) -> None:
         ],
     )
     question, prompt, chat = read_rows(Domain("d", files=(name,)), tmp_path).rows
-    assert (question.example.question, question.example.answer, question.example.domain) == ("1 + 1?", "2", "sums")
+    example = known(question.example)
+    assert (example.question, example.answer, example.domain) == ("1 + 1?", "2", "sums")
     assert prompt.lessons == (ask("Say a word.", "word"),)
     assert chat.lessons == (TrainingExample(tuple(CHAT[:2]), "Hello"), TrainingExample(tuple(CHAT[:4]), "4"))
-    assert _exercise(prompt).prompt == "Say a word."
+    assert known(_exercise(prompt)).prompt == "Say a word."
     assert _exercise(chat) is None
 
 
@@ -134,6 +135,7 @@ _CARD = """
 import sys
 from pathlib import Path
 from hswarm.training.train import Quality, _card, _course, read_train_recipe
+
 
 settings = read_train_recipe(Path(sys.argv[1]))
 for domain in settings.experts:

@@ -54,7 +54,7 @@ def test_a_chain_in_the_right_order_does_what_no_expert_can(
     by_name = {expert.name: expert for expert in pool.experts}
 
     def right(names: Any, questions: Any) -> Any:
-        experts = [by_name[name] for name in names]
+        experts = tuple(by_name[name] for name in names)
         system = System(Topology.chain(len(names)), experts, Prompts(), pool.base, settings, Sampling(14))
         replies = Executor(engine).run([system], questions, "test")[0][-1]
         return sum(reply.text.strip() == q.answer for reply, q in zip(replies, questions, strict=True)) / len(questions)

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from hswarm.errors import PoolError
 from hswarm.experts.pool import PoolSettings, open_pool
 from tests.experts.adapters import KEY, adapter, tensors
+from tests.known import form
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_the_starter_pool_is_whole_and_small() -> None:
     assert len(pool.experts) >= 6
     assert sum(path.stat().st_size for path in files) <= 15_000_000
     assert {path.name for path in files} == {"README.md", "adapter_config.json", "adapter_model.safetensors"}
-    assert KEY.format(0, "A") in pool.experts[0].form.names
+    assert KEY.format(0, "A") in form(pool.experts[0]).names
 
 
 def test_a_base_in_four_bits_is_named_with_the_original(tmp_path: Path) -> None:

@@ -2,18 +2,23 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hswarm.cli.main import main
 from hswarm.errors import PoolError, TaskError
 from hswarm.experts.adapter import Adapter
+from hswarm.experts.expert import Expert
+from hswarm.training.data import Exercise
 from hswarm.training.exam import exam
 from hswarm.training.train import train_pool
 from tests.engines.tiny import llama
+from tests.known import form, known
 
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
 
@@ -37,11 +42,11 @@ files = ["one.jsonl"]
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return llama(tmp_path_factory.mktemp("tiny") / "base", 0, spread=0.05)
 
 
-def recipe(folder: Any, base: Any, steps: int = 40, more: str = "") -> Any:
+def recipe(folder: Path, base: Path, steps: int = 40, more: str = "") -> Path:
     """Every question has the answer 7."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [{"prompt": f"What is {i}?", "response": "7"} for i in range(40)]
@@ -51,7 +56,7 @@ def recipe(folder: Any, base: Any, steps: int = 40, more: str = "") -> Any:
 
 
 def test_an_expert_is_trained_from_the_command_line(
-    base: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["experts", "train", str(recipe(tmp_path, base, more='license = "mit"'))]) == 0
     said = capsys.readouterr().out
@@ -67,29 +72,29 @@ def test_an_expert_is_trained_from_the_command_line(
     assert sorted(path.name for path in (tmp_path / "pool").iterdir()) == ["one"]
 
 
-def test_training_that_helps_no_more_ends_early_with_the_best_weights(base: Any, tmp_path: Path) -> None:
-    said = []
+def test_training_that_helps_no_more_ends_early_with_the_best_weights(base: Path, tmp_path: Path) -> None:
+    said = list[str]()
     # the learning rate is zero at once after the first steps: the loss on validation cannot fall
     out = train_pool(recipe(tmp_path, base, 200, "early_stop = 2"), said.append, exam)
-    steps = int(re.search(r"- (\d+) steps \(of at most 200; ended early\)", (out / "one/README.md").read_text())[1])
-    assert steps < 200
+    card = (out / "one/README.md").read_text()
+    assert int(known(re.search(r"- (\d+) steps \(of at most 200; ended early\)", card))[1]) < 200
     assert any("validation loss" in line for line in said)
     assert "score 0.00 -> 1.00" in said[-1]
 
 
-def test_strength_multiplies_the_finished_update(base: Any, tmp_path: Path) -> None:
+def test_strength_multiplies_the_finished_update(base: Path, tmp_path: Path) -> None:
     plain, strong = (
         Adapter.read(train_pool(recipe(tmp_path / name, base, 4, more)) / "one")
         for name, more in (("plain", ""), ("strong", "strength = 1.5"))
     )
-    assert (plain.form.scaling(""), strong.form.scaling("")) == (4, 6)
+    assert (form(plain).scaling(""), form(strong).scaling("")) == (4, 6)
     assert np.array_equal(plain.vector, strong.vector)
     card = (tmp_path / "strong/pool/one/README.md").read_text()
     assert "alpha 24" in card
     assert "then multiplied by 1.5" in card
 
 
-def test_interrupted_training_goes_on(base: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_training_goes_on(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import Trainer
 
     whole = train_pool(recipe(tmp_path / "whole", base, 20), lambda text: None, exam)
@@ -106,11 +111,11 @@ def test_interrupted_training_goes_on(base: Any, tmp_path: Path, monkeypatch: py
         train_pool(recipe(tmp_path / "cut", base, 20), lambda text: None, exam)
     (scratch,) = (tmp_path / "cut/pool").glob(".one.*")
     (scratch / "checkpoint-19").mkdir()  # as a crash in the middle of writing one leaves it
-    measured = []
+    measured = list[str]()
 
-    def counted(*arguments: Any) -> Any:
-        measured.append(arguments)
-        return exam(*arguments)
+    def counted(expert: Expert, exercises: Sequence[Exercise], scorer: str, max_new_tokens: int) -> NDArray[np.float64]:
+        measured.append(expert.name)
+        return exam(expert, exercises, scorer, max_new_tokens)
 
     out = train_pool(recipe(tmp_path / "cut", base, 20), lambda text: None, counted)
     assert trained[14:] == [14, *range(10, 20)]
@@ -121,15 +126,15 @@ def test_interrupted_training_goes_on(base: Any, tmp_path: Path, monkeypatch: py
     )[0]
 
 
-def test_lessons_that_are_too_long_are_counted_or_refused(base: Any, tmp_path: Path) -> None:
-    path, said = recipe(tmp_path, base, 2, "max_tokens = 21"), []
+def test_lessons_that_are_too_long_are_counted_or_refused(base: Path, tmp_path: Path) -> None:
+    path, said = recipe(tmp_path, base, 2, "max_tokens = 21"), list[str]()
     train_pool(path, said.append)
     assert re.search(r"one: \d+ examples, 2 steps, \d+ too long", said[0])
     with pytest.raises(TaskError, match="every lesson has more than 5 tokens; raise max_tokens"):
         train_pool(recipe(tmp_path / "x", base, 2, "max_tokens = 5"), said.append)
 
 
-def test_training_that_diverges_is_named(base: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_that_diverges_is_named(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import Trainer
 
     monkeypatch.setattr(Trainer, "evaluate", lambda self, rows=None: {"eval_loss": float("nan")})

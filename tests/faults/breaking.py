@@ -4,20 +4,19 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.faults.harness import Disk, make_recipe, result, timed
+from tests.faults.harness import Disk, Result, make_recipe, result, timed
 
 
 @pytest.fixture
-def faulty_recipe(tmp_path: Path) -> Any:
+def faulty_recipe(tmp_path: Path) -> Path:
     return make_recipe(tmp_path / "given")
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Result:
     """The result of the run that was never stopped."""
     folder = tmp_path_factory.mktemp("whole")
     timed("search", make_recipe(folder / "given"), "--run", folder / "run")

@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 
 from hswarm.engines.toy import planted_weights
 
+Result = tuple[bytes, dict[str, object], dict[str, bytes]]
 HERE = Path(__file__).parent
 SOURCE = HERE.parent.parent / "src"
 KEY = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
@@ -94,7 +95,7 @@ def run(
     return process.returncode, out, err
 
 
-def result(path: Path) -> tuple[bytes, dict[str, object], dict[str, bytes]]:
+def result(path: Path) -> Result:
     """What must be equal between equal runs: history, report less times, best system, trail and answers."""
     report = json.loads((path / "report.json").read_text())
     del report["wall_s"]

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +11,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hswarm.engines.base import Completion, Request, Sampling
+from hswarm.engines.base import Completion, EngineSettings, Request, Sampling
 from hswarm.engines.retry import Guard
-from hswarm.engines.toy import toy_pool
+from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import EngineError, PoolError
-from tests.faults.harness import result, run
+from tests.faults.harness import Result, result, run
 
 
-def test_retries_help_and_leave_no_trace(tmp_path: Path, faulty_recipe: Any, whole: Any) -> None:
+def test_retries_help_and_leave_no_trace(tmp_path: Path, faulty_recipe: Path, whole: Result) -> None:
     """A fifth of the prompts break the engine when first asked."""
     assert run("search", faulty_recipe, "--run", tmp_path / "run", faults={"flaky": 0.2})[0] == 0
     assert result(tmp_path / "run") == whole
 
 
 @pytest.mark.parametrize("most", [pytest.param(1, marks=pytest.mark.slow), 4])
-def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path: Path, faulty_recipe: Any, whole: Any, most: int) -> None:
+def test_out_of_memory_halves_the_batch_and_goes_on(
+    tmp_path: Path, faulty_recipe: Path, whole: Result, most: int
+) -> None:
     assert run("search", faulty_recipe, "--run", tmp_path / "run", faults={"memory": most})[0] == 0
     assert result(tmp_path / "run") == whole
 
 
-def test_failed_calls_are_not_scored_as_wrong_answers(tmp_path: Path, faulty_recipe: Any) -> None:
+def test_failed_calls_are_not_scored_as_wrong_answers(tmp_path: Path, faulty_recipe: Path) -> None:
     path = tmp_path / "run"
     set_all = ["--set", "engine.max_failed=1", "--set", "engine.retries=0"]
     assert run("search", faulty_recipe, "--run", path, *set_all, faults={"raise": 0.03})[0] == 0
@@ -51,7 +54,7 @@ def test_failed_calls_are_not_scored_as_wrong_answers(tmp_path: Path, faulty_rec
     ],
 )
 def test_above_the_limit_the_run_stops_resumably_and_says_why(
-    tmp_path: Path, faulty_recipe: Any, whole: Any, fault: dict[str, Any], said: str
+    tmp_path: Path, faulty_recipe: Path, whole: Result, fault: dict[str, Any], said: str
 ) -> None:
     path = tmp_path / "run"
     status, _, err = run("search", faulty_recipe, "--run", path, faults=fault)
@@ -64,7 +67,7 @@ def test_above_the_limit_the_run_stops_resumably_and_says_why(
     assert result(path) == whole
 
 
-def test_a_call_that_hangs_ends_the_search_in_time(tmp_path: Path, faulty_recipe: Any, whole: Any) -> None:
+def test_a_call_that_hangs_ends_the_search_in_time(tmp_path: Path, faulty_recipe: Path, whole: Result) -> None:
     path, began = tmp_path / "run", time.monotonic()
     status, _, err = run("search", faulty_recipe, "--run", path, "--set", "engine.timeout=2", faults={"hang": 60})
     assert status == 1
@@ -77,7 +80,7 @@ def test_a_call_that_hangs_ends_the_search_in_time(tmp_path: Path, faulty_recipe
 
 
 @pytest.mark.parametrize("kind", [pytest.param("empty", marks=pytest.mark.slow), "garbage"])
-def test_empty_and_garbage_answers_are_counted(tmp_path: Path, faulty_recipe: Any, kind: str) -> None:
+def test_empty_and_garbage_answers_are_counted(tmp_path: Path, faulty_recipe: Path, kind: str) -> None:
     path = tmp_path / "run"
     status, out, err = run("search", faulty_recipe, "--run", path, faults={kind: 1.0})
     assert status == 0, err
@@ -93,13 +96,14 @@ def test_empty_and_garbage_answers_are_counted(tmp_path: Path, faulty_recipe: An
     assert "\x1b" not in out
 
 
-class Breaking:
+class Breaking(ToyEngine):
     """Breaks on batches that hold a poisoned request, or are too large."""
 
-    def __init__(self, poison: Any = (), most: Any = 10**9, fault: Any = None) -> None:
-        self.poison, self.most, self.fault, self.asked = set(poison), most, fault, []
+    def __init__(self, poison: Iterable[str] = (), most: int = 10**9, fault: BaseException | None = None) -> None:
+        super().__init__(EngineSettings("toy"))
+        self.poison, self.most, self.fault, self.asked = set(poison), most, fault, list[int]()
 
-    def generate(self, requests: Any) -> list[Completion]:
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
         self.asked.append(len(requests))
         if len(requests) > self.most:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -108,13 +112,13 @@ class Breaking:
         return [Completion(request.prompt, "stop", 1, 1) for request in requests]
 
 
-def requests(count: Any) -> list[Request]:
+def requests(count: int) -> list[Request]:
     expert = toy_pool().experts[0]
     return [Request(expert, str(i), Sampling()) for i in range(count)]
 
 
 @given(st.integers(1, 40), st.sets(st.integers(0, 39)), st.integers(1, 50))
-def test_only_the_calls_that_break_the_engine_fail(count: Any, poison: Any, most: Any) -> None:
+def test_only_the_calls_that_break_the_engine_fail(count: int, poison: set[int], most: int) -> None:
     guard = Guard(Breaking(map(str, poison), most), retries=0, timeout=0)
     made = guard.generate(requests(count))
     assert [reply.text or None for reply in made] == [None if i in poison else str(i) for i in range(count)]
@@ -142,12 +146,13 @@ def test_interrupt_passes() -> None:
 
 
 def test_hang_is_named() -> None:
-    class Hanging:
-        def generate(self, requests: Any) -> None:
+    class Hanging(ToyEngine):
+        def generate(self, requests: Sequence[Request]) -> list[Completion]:
             time.sleep(5)
+            return super().generate(requests)
 
     with pytest.raises(EngineError, match="no answer to 2 calls in 0.05 s"):
-        Guard(Hanging(), timeout=0.05).generate(requests(2))
+        Guard(Hanging(EngineSettings("toy")), timeout=0.05).generate(requests(2))
 
 
 def test_long_searches_stay_bounded_by_choice() -> None:

@@ -8,6 +8,8 @@ import shutil
 import sqlite3
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +44,10 @@ from tests.engines.tiny import llama
 from tests.experts.adapters import adapter
 from tests.experts.checkpoints import checkpoint
 from tests.faults.harness import make_recipe
+from tests.known import adapter as known_adapter
 
-FUZZ_INPUTS = int(os.environ.get("FUZZ_INPUTS", "60"))
-DATA = {
+FUZZ_INPUTS = int(os.environ.get("FUZZ_INPUTS", "60"))  # of each kind; docs/reliability.md has what 1,600 took
+DATA: dict[str, Any] = {
     "dev": [{"question": "q", "answer": "A", "choices": {"A": "x", "B": "y"}, "context_chunks": ["c"]}],
     "test": [{"id": 1, "question": "r", "answer": "B", "choices": {"A": "x", "B": "y"}}],
     "icl_prompt": "p",
@@ -79,7 +82,7 @@ NASTY = [
 
 
 @st.composite
-def damage(draw: Any) -> Any:
+def damage(draw: st.DrawFn) -> Callable[[bytes], bytes]:
     """A function that damages bytes: cuts, flips, repeats, splices, or replaces one value of a JSON text."""
     kind = draw(st.sampled_from(["cut", "flip", "nasty", "repeat", "noise", "value", "value"]))
     rng = random.Random(draw(st.integers(0, 2**32)))
@@ -114,7 +117,7 @@ def _replace_value(content: bytes, rng: random.Random, nasty: bytes) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def whole_files(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def whole_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole run, pool and task, to be damaged."""
     folder = tmp_path_factory.mktemp("whole")
     make_recipe(folder)
@@ -140,14 +143,14 @@ def whole_files(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return folder
 
 
-def _flatten(path: Any) -> None:
+def _flatten(path: Path) -> None:
     """Everything in the database file itself."""
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA journal_mode = DELETE")
     db.close()
 
 
-def read_cache(path: Any) -> None:
+def read_cache(path: Path) -> None:
     cache = Cache(path)
     try:
         keys = [row[0] for row in cache._db.execute("SELECT key FROM calls LIMIT 5")]
@@ -160,16 +163,16 @@ def read_cache(path: Any) -> None:
         cache.close()
 
 
-def read_whole_run(path: Any) -> None:
+def read_whole_run(path: Path) -> None:
     """As `hswarm resume` does, to the end."""
     run = Run.open(path)
     run.history()
     resume(path)
 
 
-def read_task(path: Any) -> None:
+def read_task(folder: Path, name: str) -> None:
     """As `hswarm tasks check` does, and as a search scores: every gold and every question as a reply."""
-    task = load_task(TaskSettings(path=str(path)))
+    task = load_task(TaskSettings(path=str(folder / name)))
     told = verdict(check_task(task), unreadable_golds(task))
     assert told.status in (0, 1, 2)
     examples = (*task.dev, *task.test)
@@ -178,28 +181,33 @@ def read_task(path: Any) -> None:
         assert all(0 <= found.value <= 1 for found in score(examples, replies))
 
 
-def read_page(path: Any) -> None:
+def read_page(path: Path) -> None:
     html_page(gather(Run.open(path)))
 
 
-def read_adapters(path: Any) -> None:
+def read_page_and_answers(path: Path) -> None:
+    read_page(path)
+    read_answers(Run.open(path))
+
+
+def read_adapters(path: Path) -> None:
     for expert in open_pool(PoolSettings(path=str(path), mixed=True), least=1).experts:
-        assert np.isfinite(expert.vector).all()
+        assert np.isfinite(known_adapter(expert).vector).all()
 
 
-def read_checkpoint(path: Any) -> None:
+def read_checkpoint(path: Path) -> None:
     pool = open_pool(PoolSettings(path=str(path.parent), experts=("f",), mixed=True), least=1)
     assert tokenizer_digest(path) or pool
     chat_template(path)
 
 
-def read_base(path: Any) -> None:
+def read_base(path: Path) -> None:
     """As a search does before its first call."""
     pytest.importorskip("torch")
     open_engine(EngineSettings("transformers", dtype="float32"), str(path))
 
 
-def read_lessons(path: Any) -> None:
+def read_lessons(path: Path) -> None:
     settings = read_train_recipe(path / "train.toml")
     for domain in settings.experts:
         read_rows(domain, path)
@@ -239,7 +247,7 @@ files = ["rows.jsonl"]
 """
 
 # What is damaged, and what then reads it. The readers get the file's folder.
-READERS = {
+READERS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "adapter config": ("pool", "step-0/adapter_config.json", lambda f: open_pool(PoolSettings(path=str(f)))),
     "adapter weights": ("pool", "step-0/adapter_model.safetensors", lambda f: open_pool(PoolSettings(path=str(f)))),
     "recipe": ("run", "config.toml", lambda f: read_recipe(f / "config.toml")),
@@ -250,10 +258,10 @@ READERS = {
     "history": ("run", "history.jsonl", lambda f: Run.open(f).history()),
     "checkpoint": ("run", "state/state.safetensors", read_whole_run),
     "cache": ("run", "cache.sqlite", lambda f: read_cache(f / "cache.sqlite")),
-    **{f"task {name}": ("", name, lambda f, name=name: read_task(f / name)) for name in TABLES},
+    **{f"task {name}": ("", name, partial(read_task, name=name)) for name in TABLES},
     "report": ("finished", "report.json", read_page),
     "report's history": ("finished", "history.jsonl", read_page),
-    "answers": ("finished", "answers.jsonl", lambda f: (read_page(f), read_answers(Run.open(f)))),
+    "answers": ("finished", "answers.jsonl", read_page_and_answers),
     "adapter with patterns": ("patterns", "one/adapter_config.json", read_adapters),
     "checkpoint config": ("whole", "config.json", read_checkpoint),
     "checkpoint tokenizer": ("whole", "tokenizer.json", read_checkpoint),
@@ -267,7 +275,7 @@ READERS = {
 }
 
 
-def damaged(whole_files: Any, what: Any, inputs: Any) -> None:
+def damaged(whole_files: Path, what: str, inputs: int) -> None:
     place, name, read = READERS[what]
     content = (whole_files / place / name).read_bytes()
     slowest, refused = 0.0, 0
@@ -275,7 +283,7 @@ def damaged(whole_files: Any, what: Any, inputs: Any) -> None:
     @seed(0)
     @settings(max_examples=inputs, database=None, suppress_health_check=list(HealthCheck), print_blob=False)
     @given(damage())
-    def check(apply: Any) -> None:
+    def check(apply: Callable[[bytes], bytes]) -> None:
         nonlocal slowest, refused
         with tempfile.TemporaryDirectory(dir=memory) as scratch:
             folder = Path(scratch) / "f"
@@ -302,12 +310,6 @@ def damaged(whole_files: Any, what: Any, inputs: Any) -> None:
 
 
 @pytest.mark.parametrize("what", READERS)
-def test_damaged_files_are_refused_by_name(whole_files: Any, what: str) -> None:
-    damaged(whole_files, what, 15 if what == "checkpoint" else FUZZ_INPUTS)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("what", READERS)
-def test_many_damaged_files(whole_files: Any, what: Any) -> None:
-    """51,600 inputs in all; each checkpoint is resumed to the end, so there are fewer."""
-    damaged(whole_files, what, 400 if what == "checkpoint" else 1600)
+def test_damaged_files_are_refused_by_name(whole_files: Path, what: str) -> None:
+    """A checkpoint is resumed to the end each time, so there are fewer."""
+    damaged(whole_files, what, FUZZ_INPUTS // 4 if what == "checkpoint" else FUZZ_INPUTS)

@@ -179,9 +179,9 @@ def test_control_characters_do_not_reach_the_terminal(tmp_path: Path, capsys: py
     assert "[red]q" in out
 
 
-def test_keys_stay_out_of_run_folders_and_output(tmp_path: Path, faulty_recipe: Any) -> None:
+def test_keys_stay_out_of_run_folders_and_output(tmp_path: Path, faulty_recipe: Path) -> None:
     key = "sk-a-very-secret-key-0123456789"
-    secrets = dict.fromkeys(("OPENAI_API_KEY", "HF_TOKEN", "HSWARM_API_KEY", "WANDB_API_KEY"), key)
+    secrets: dict[str, Any] = dict.fromkeys(("OPENAI_API_KEY", "HF_TOKEN", "HSWARM_API_KEY", "WANDB_API_KEY"), key)
     path = tmp_path / "run"
     status, out, err = run("--debug", "search", faulty_recipe, "--run", path, **secrets)
     assert status == 0

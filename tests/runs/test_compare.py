@@ -105,7 +105,7 @@ def test_shared_calls_change_nothing_but_the_work(tmp_path: Path, root: Path) ->
     assert 0 < counts[0] < 0.8 * counts[1]
 
 
-def kept_calls(path: Any) -> Any:
+def kept_calls(path: Path) -> Any:
     with closing(sqlite3.connect(path)) as calls:
         return calls.execute("SELECT count(*) FROM calls").fetchone()[0]
 

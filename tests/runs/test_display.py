@@ -2,9 +2,9 @@
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
 
 import hswarm
+from hswarm.config.recipe import Recipe
 from hswarm.engines.base import EngineSettings
 from hswarm.engines.toy import toy_pool
 from hswarm.runs.directory import Run
@@ -19,7 +19,7 @@ def test_a_topology_shows_its_drawing() -> None:
     assert svg.tag.endswith("svg")
 
 
-def test_a_run_and_its_system_show_scores_and_drawing(toy_recipe: Any, tmp_path: Path) -> None:
+def test_a_run_and_its_system_show_scores_and_drawing(toy_recipe: Recipe, tmp_path: Path) -> None:
     run = hswarm.search(toy_recipe, tmp_path / "run")
     page = ET.fromstring(f"<div>{run._repr_html_()}</div>")
     text = " ".join("".join(page.itertext()).split())
@@ -29,12 +29,12 @@ def test_a_run_and_its_system_show_scores_and_drawing(toy_recipe: Any, tmp_path:
     assert page.find(".//{http://www.w3.org/2000/svg}svg") is not None
 
 
-def test_an_unfinished_run_says_so(toy_recipe: Any, tmp_path: Path) -> None:
+def test_an_unfinished_run_says_so(toy_recipe: Recipe, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", toy_recipe)
     assert "unfinished, 0 iterations so far" in run._repr_html_()
 
 
-def test_names_are_escaped(toy_recipe: Any, tmp_path: Path) -> None:
+def test_names_are_escaped(toy_recipe: Recipe, tmp_path: Path) -> None:
     run = Run.create(tmp_path / HOSTILE, toy_recipe)
     assert "<img" not in run._repr_html_()
     named = tuple(expert.renamed(HOSTILE) for expert in toy_pool(2).experts)

@@ -65,7 +65,7 @@ class Interrupt(Progress):
             raise KeyboardInterrupt
 
 
-def result(path: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+def result(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     report = json.loads((path / "report.json").read_text())
     files = {str(f.relative_to(path)): f.read_bytes() for f in sorted((path / "best").rglob("*")) if f.is_file()}
     return (path / "history.jsonl").read_bytes(), {k: v for k, v in report.items() if k != "wall_s"}, files

@@ -1,5 +1,7 @@
 """The report: every form of it, of finished and unfinished runs; hostile text stays text; a real browser shows it."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -8,17 +10,19 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
+from pydantic import JsonValue
 
 from hswarm import io
 from hswarm.cli.main import main
 from hswarm.config.recipe import build_recipe
+from hswarm.engines.base import Completion, Request
 from hswarm.engines.toy import ToyEngine
 from hswarm.errors import RunError
 from hswarm.experiments.compare import compare
@@ -30,10 +34,15 @@ from hswarm.report.table import tabulate
 from hswarm.runs.answers import only_together, read_answers
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
-from hswarm.runs.schema import spoken_step
+from hswarm.runs.schema import Answer, spoken_step
 from hswarm.tasks.toy import generate
 from tests.conftest import toy_content
+from tests.known import known
+from tests.known import score as score_of
 from tests.runs.reports import report, score
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 HOSTILE = [
     "<script>document.title = 'taken'</script>",
@@ -54,7 +63,7 @@ def hostile(run: Run, tmp_path: Path) -> Run:
     """The run as it would be if everybody, questions and experts, were hostile."""
     path = tmp_path / "hostile"
     subprocess.run(["cp", "-r", str(run.path), str(path)], check=True)
-    answers = read_answers(run)
+    answers = answers_of(run)
     won, _ = only_together(answers)
     for line, text in zip(won, HOSTILE, strict=False):
         line.question, line.answer, line.choices = text + line.question, text, {text: text}
@@ -68,11 +77,15 @@ def hostile(run: Run, tmp_path: Path) -> Run:
     return Run.open(path)
 
 
+def answers_of(run: Run) -> list[Answer]:
+    return known(read_answers(run))
+
+
 def test_answers_are_those_that_were_scored(run: Run) -> None:
-    answers = read_answers(run)
-    assert sum(line.score for line in answers) / len(answers) == pytest.approx(run.report.dev.score)
+    answers = answers_of(run)
+    assert sum(known(line.score) for line in answers) / len(answers) == pytest.approx(run.report.dev.score)
     for name, utility in run.report.singles.items():
-        assert sum(line.alone[name] for line in answers) / len(answers) == pytest.approx(utility)
+        assert sum(known(line.alone[name]) for line in answers) / len(answers) == pytest.approx(utility)
     sink = run.best.topology.sink
     assert all((line.replies[sink] == line.answer) == line.score for line in answers)
     assert run.best.respond([line.question for line in answers]) == [line.replies[sink] for line in answers]
@@ -82,14 +95,15 @@ def test_the_page_says_what_the_run_holds(run: Run) -> None:
     page = html_page(gather(run))
     report, history = run.report, run.history()
     for summary in (report.dev, report.test, report.best_single.test):
-        assert "{:.3f} [{:.3f}, {:.3f}]".format(summary.score, *summary.ci) in page
+        low, high = known(known(summary).ci)
+        assert f"{score_of(summary):.3f} [{low:.3f}, {high:.3f}]" in page
     for expert, jfk in history[int(report.found_at.split("/")[0])].weight.jfk.items():
         assert f"<td>{jfk:.3f}</td>" in page
         assert expert in page
     assert f"{report.calls.generated:,} generated" in page
-    won, _ = only_together(read_answers(run))
+    won, _ = only_together(answers_of(run))
     assert f"on {len(won)} of 20 questions" in page
-    failed = sum(line.score < 0.5 for line in read_answers(run))
+    failed = sum(known(line.score) < 0.5 for line in answers_of(run))
     assert page.count("<details") == min(5, len(won)) + min(5, failed) + 2
     assert f"The system fails {failed} of 20 dev questions: in " in page
     for kind in ("score on dev by iteration", "JFK-score by iteration", "4 points in a plane", "3 points in a plane"):
@@ -98,13 +112,13 @@ def test_the_page_says_what_the_run_holds(run: Run) -> None:
 
 
 def test_each_node_s_replies_are_scored_as_if_they_were_the_answer(run: Run) -> None:
-    facts, answers = gather(run), read_answers(run)
+    facts, answers = gather(run), answers_of(run)
     for node in facts.nodes:
         replies = [line.replies[node.number - 1] for line in answers]
         right = [reply == line.answer for reply, line in zip(replies, answers, strict=True)]
         assert node.score == pytest.approx(sum(right) / len(right))
-        read = [facts.nodes[int(other) - 1].score for other in node.hears.split(", ") if other != "nobody"]
-        assert node.adds == (pytest.approx(node.score - max(read)) if read else None)
+        read = [known(facts.nodes[int(other) - 1].score) for other in node.hears.split(", ") if other != "nobody"]
+        assert node.adds == (pytest.approx(known(node.score) - max(read)) if read else None)
     assert facts.nodes[run.best.topology.sink].score == pytest.approx(run.report.dev.score)
 
 
@@ -115,24 +129,30 @@ def test_numbers_that_are_read_count_from_one(run: Run, capsys: pytest.CaptureFi
         assert re.search(rf"Node {u + 1}, {names[u]}, to (\d, )*{v + 1}", page)
     assert [node.number for node in gather(run).nodes] == [1, 2, 3]
     iteration, kind = run.report.found_at.split("/")
-    assert f"found in iteration {int(iteration) + 1}, {kind}" in page
+    assert f"best system found in iteration {int(iteration) + 1} \\({kind}-step\\)" in page
     assert main(["show", str(run.path)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"found in iteration {int(iteration) + 1}, {kind}" in shown
+    assert f"best system found in iteration {int(iteration) + 1} ({kind}-step)" in shown
     assert all(f"{u + 1}:{names[u]} -> {v + 1}:{names[v]}" in shown for u, v in topology.edges)
 
 
 @pytest.mark.parametrize(
     ("step", "spoken"),
-    [("0/role", "iteration 1, role"), ("turn 3", "turn 4"), ("start", "start"), ("with gul 3", "with gul 3")],
+    [
+        ("0/role", "iteration 1 (role-step)"),
+        ("4/join", "iteration 5 (join)"),
+        ("turn 3", "turn 4"),
+        ("start", "step 'start'"),
+        ("with gul 3", "step 'with gul 3'"),
+    ],
 )
 def test_steps_are_counted_from_one(step: str, spoken: str) -> None:
     assert spoken_step(step) == spoken
 
 
 def test_failures_are_told_by_what_went_wrong(run: Run, tmp_path: Path) -> None:
-    answers = read_answers(run)[:6]
-    changes = [
+    answers = answers_of(run)[:6]
+    changes: list[dict[str, Any]] = [
         {"score": 0.0, "read": None},
         {"score": 0.0, "read": None},
         {"score": 0.0, "alone": {"step-0": 1.0}},
@@ -162,9 +182,10 @@ def test_scores_by_task(tmp_path: Path) -> None:
     run = search(build_recipe(toy_content() | {"task": {"parts": parts}}), tmp_path / "run")
     groups = run.report.groups
     assert len(groups) == 2
-    assert sum(group.found.n for group in groups.values()) == run.report.test.n
-    whole = sum(group.found.score * group.found.n for group in groups.values()) / run.report.test.n
-    assert whole == pytest.approx(run.report.test.score)
+    test = known(run.report.test)
+    assert sum(group.found.n for group in groups.values()) == test.n
+    whole = sum(score_of(group.found) * group.found.n for group in groups.values()) / test.n
+    assert whole == pytest.approx(score_of(test))
     page = html_page(gather(run))
     assert "<h3>By task</h3>" in page
     assert all(f"<td>{name}</td>" in page for name in groups)
@@ -180,13 +201,13 @@ def test_every_term_is_explained_where_it_is_used_first(run: Run) -> None:
     assert f"- **JFK-score**: {TERMS['JFK-score']}" in markdown_page(gather(run))
 
 
-def test_a_phone_shows_charts_whole_and_a_cue_where_more_is_to_come(browser: Any, run: Run, tmp_path: Path) -> None:
+def test_a_phone_shows_charts_whole_and_a_cue_where_more_is_to_come(browser: Browser, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     assert main(["report", str(run.path), "--out", str(path)]) == 0
     page = browser.new_page(viewport={"width": 375, "height": 700})
     page.goto(f"file://{path}")
     for chart in page.query_selector_all(".chart"):
-        box = chart.bounding_box()
+        box = known(chart.bounding_box())
         assert box["x"] + box["width"] <= 375
         sizes = chart.evaluate("svg => [...svg.querySelectorAll('text')].map(t => t.getBoundingClientRect().height)")
         assert min(sizes) > 8
@@ -199,9 +220,9 @@ def test_a_phone_shows_charts_whole_and_a_cue_where_more_is_to_come(browser: Any
 
 def test_intervals_hold_their_utilities(run: Run) -> None:
     for entry in run.history():
-        best = max(entry.role.utilities)
-        assert entry.role.ci[0] <= best <= entry.role.ci[1]
-        assert entry.best.ci[0] <= entry.best.utility <= entry.best.ci[1]
+        for best, interval in ((known(entry.role.highest), entry.role.ci), (known(entry.best.utility), entry.best.ci)):
+            low, high = known(interval)
+            assert low <= best <= high
 
 
 def test_nothing_is_fetched(run: Run) -> None:
@@ -229,7 +250,9 @@ def test_hostile_text_stays_text(hostile: Run) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1100])
-def test_a_browser_shows_it(browser: Any, hostile: Run, tmp_path: Path, scheme: str, width: int) -> None:
+def test_a_browser_shows_it(
+    browser: Browser, hostile: Run, tmp_path: Path, scheme: Literal["light", "dark"], width: int
+) -> None:
     path = tmp_path / "report.html"
     assert main(["report", str(hostile.path), "--out", str(path)]) == 0
     context = browser.new_context(viewport={"width": width, "height": 740}, color_scheme=scheme)
@@ -299,7 +322,10 @@ def test_warnings_name_overlap_faults_and_drop() -> None:
     assert warnings(report(dev=score(0.6)), []) == []
 
 
-def places(content: Any, path: Any = ()) -> Iterator[Any]:
+Place = tuple[str | int, ...]
+
+
+def places(content: JsonValue, path: Place = ()) -> Iterator[Place]:
     """The path of every value in a JSON document, once for all entries of a list."""
     yield path
     if isinstance(content, dict):
@@ -309,7 +335,7 @@ def places(content: Any, path: Any = ()) -> Iterator[Any]:
         yield from places(content[-1], (*path, -1))
 
 
-def altered(content: Any, path: Any, value: Any) -> Any:
+def altered(content: Any, path: Place, value: object) -> Any:
     """A copy of `content` with `value` at `path`; None: without it."""
     if not path:
         return value
@@ -368,10 +394,10 @@ def test_other_forms_are_named_in_report_and_show(run: Run, tmp_path: Path, caps
 class Look(Progress):
     """Makes the page after every iteration, from within the running search."""
 
-    def __init__(self, path: Any) -> None:
-        self.path, self.pages = path, []
+    def __init__(self, path: Path) -> None:
+        self.path, self.pages = path, list[str]()
 
-    def begin(self, phase: Any, calls: Any, ahead: Any) -> None:
+    def begin(self, phase: str, calls: int, ahead: int) -> None:
         self.pages.append(html_page(gather(Run.open(self.path)), refresh=5))
 
 
@@ -424,11 +450,13 @@ def test_without_reuse_no_answers_are_kept(tmp_path: Path) -> None:
 
 
 def test_keeping_answers_asks_the_engine_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    generate = ToyEngine.generate
-    monkeypatch.setattr(
-        ToyEngine, "generate", lambda self, requests: asked.extend(requests) or generate(self, requests)
-    )
+    asked, generate = list[Request](), ToyEngine.generate
+
+    def noted(engine: ToyEngine, requests: Sequence[Request]) -> list[Completion]:
+        asked.extend(requests)
+        return generate(engine, requests)
+
+    monkeypatch.setattr(ToyEngine, "generate", noted)
     run = search(build_recipe(toy_content()), tmp_path / "run")
     assert len(asked) == run.report.calls.generated
-    assert len(read_answers(run)) == 20
+    assert len(answers_of(run)) == 20

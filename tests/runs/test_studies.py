@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from hswarm.experiments import paper
 SMALL = ["--seeds", "1", "--budget-calls", "150", "--set", "task.dev=6", "--set", "task.test=8"]
 
 
-def study(name: str, folder: Path, *words: str) -> dict[str, dict[str, float]]:
-    """`hswarm study`; its numbers."""
+def study(name: str, folder: Path, *words: str | Path) -> Any:
+    """`hswarm study`; its numbers, which each study nests in its own way."""
     assert main(["study", name, *map(str, words), "--run", str(folder)]) == 0
     found = json.loads((folder / "study.json").read_text())
     assert (folder / "study.md").read_text().startswith(f"## {found['title']}")
@@ -24,7 +25,8 @@ def study(name: str, folder: Path, *words: str) -> dict[str, dict[str, float]]:
 
 def cell(folder: Path, *place: str) -> list[float]:
     """The test scores of one cell."""
-    return json.loads((folder.joinpath(*place) / "result.json").read_text())["test"]
+    scores: list[float] = json.loads((folder.joinpath(*place) / "result.json").read_text())["test"]
+    return scores
 
 
 @pytest.mark.model
@@ -60,7 +62,7 @@ def test_systems_are_carried_to_other_tasks(root: Path, tmp_path: Path) -> None:
     both, chain = (str(root / f"recipes/micro-tasks/{name}.toml") for name in ("both", "chain-two"))
     home = tmp_path / "home.toml"
     home.write_text(read_recipe(both, ["task.dev=6", "task.test=8"]).to_toml())
-    words = [home, "--methods", "random_search", "--seeds", "2", "--budget-calls", "150"]
+    words = [str(home), "--methods", "random_search", "--seeds", "2", "--budget-calls", "150"]
     numbers = study("transfer", tmp_path / "out", *words, "--to", home, "--to", chain)
     for method in ("best_single", "random_search"):
         scores = [cell(tmp_path, "out", "both", method, str(seed)) for seed in range(2)]

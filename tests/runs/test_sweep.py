@@ -35,11 +35,11 @@ SMALL = [
 ]
 
 
-def words(root: Path, path: Any, *more: Any) -> list[str]:
+def words(root: Path, path: Path, *more: Any) -> list[str]:
     return ["sweep", str(root / "recipes/toy.toml"), *SMALL, "--run", str(path), *more]
 
 
-def outcome(path: Any) -> tuple[Any, list[Any]]:
+def outcome(path: Path) -> tuple[Any, list[Any]]:
     content = json.loads((path / "results.json").read_text())
     return content, [(path / "trials" / f"{row['trial']:04d}/history.jsonl").read_bytes() for row in content["trials"]]
 
@@ -164,7 +164,7 @@ def test_the_papers_grid_fits_every_recipe() -> None:
     space = read_space(SPACES["paper"])
     assert len(space) == 5
     for dimension in space:
-        for value in dimension.choices:
+        for value in dimension.labels:
             assert all(text.startswith(("role.", "weight.")) for text in dimension.overrides(value))
     assert build_recipe({}).role.inertia in space[0].choices
 

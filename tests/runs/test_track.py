@@ -21,23 +21,24 @@ from hswarm.report.tracking import Tracker, metrics, outcome
 from hswarm.runs.directory import Run
 from hswarm.runs.progress import Progress
 from tests.conftest import toy_content
+from tests.known import known, score
 
 
 class Told(Progress):
     """Notes what was said."""
 
     def __init__(self) -> None:
-        self.lines = []
+        self.lines = list[str]()
 
-    def say(self, text: Any) -> None:
+    def say(self, text: str) -> None:
         self.lines.append(text)
 
 
-def tracked_recipe(to: Any, folder: Any) -> Recipe:
+def tracked_recipe(to: Any, folder: Path) -> Recipe:
     return build_recipe(toy_content() | {"track": {"to": to, "folder": str(folder)}})
 
 
-def read_tensorboard(folder: Any, name: Any) -> tuple[dict[str, Any], Any, Any]:
+def read_tensorboard(folder: Path, name: Any) -> tuple[dict[str, Any], Any, Any]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     place = folder / "tensorboard" / "hswarm" / name
@@ -48,7 +49,7 @@ def read_tensorboard(folder: Any, name: Any) -> tuple[dict[str, Any], Any, Any]:
     return scalars, config.read_text(), {path.name for path in place.iterdir()}
 
 
-def read_mlflow(folder: Any, name: Any) -> tuple[dict[str, Any], Any, Any]:
+def read_mlflow(folder: Path, name: Any) -> tuple[dict[str, Any], Any, Any]:
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
@@ -60,11 +61,11 @@ def read_mlflow(folder: Any, name: Any) -> tuple[dict[str, Any], Any, Any]:
     return scalars, json.dumps(run.data.params), {file.path for file in client.list_artifacts(run.info.run_id)}
 
 
-def read_trackio(folder: Any, name: Any) -> tuple[dict[str, Any], Any, Any]:
+def read_trackio(folder: Path, name: Any) -> tuple[dict[str, Any], Any, Any]:
     from trackio import Api
     from trackio.sqlite_storage import SQLiteStorage
 
-    scalars = {}
+    scalars = dict[str, Any]()
     for line in SQLiteStorage.get_logs("hswarm", name):
         for key, value in line.items():
             scalars.setdefault(key, {})[line["step"]] = value
@@ -89,12 +90,12 @@ def log_records(data: Any) -> Iterator[Any]:
             record = b""
 
 
-def read_wandb(folder: Any, name: Any) -> tuple[dict[str, Any], str, Any]:
+def read_wandb(folder: Path, name: Any) -> tuple[dict[str, Any], str, Any]:
     """From the one file that waits to be synced."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    scalars = {}
+    scalars = dict[str, Any]()
     for data in log_records(path.read_bytes()):
         record = Record()
         record.ParseFromString(data)
@@ -124,7 +125,7 @@ def test_a_real_tracker_holds_the_history_and_the_report(
     for entry in history:
         for name, value in metrics(entry).items():
             assert scalars[name][entry.iteration + 1] == pytest.approx(value, rel=1e-6)
-    assert scalars["test/found"] == {report.iterations: pytest.approx(report.test.score)}
+    assert scalars["test/found"] == {report.iterations: pytest.approx(score(report.test))}
     assert {"dev/best", "dev/roles", "dev/weights", "jfk/step-0", "calls/generated", "test/gain"} <= scalars.keys()
     assert "search.graphs" in config
     assert {"report.html", "report.md", "graph.svg", "graph.mmd"} <= kept
@@ -211,7 +212,9 @@ def test_a_tracker_that_fails_stops_nothing(tmp_path: Path) -> None:
     assert run.finished
 
 
-def test_a_tracker_that_hangs_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_recipe: Any) -> None:
+def test_a_tracker_that_hangs_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_recipe: Recipe
+) -> None:
     never = threading.Event()
     monkeypatch.setitem(track._OPENERS, "tensorboard", lambda *_: never.wait())
     told = Told()
@@ -232,7 +235,7 @@ def test_a_tracker_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: p
     assert run.finished
 
 
-def test_tracked_or_not_a_run_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_recipe: Any) -> None:
+def test_tracked_or_not_a_run_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_recipe: Recipe) -> None:
     monkeypatch.setitem(track._OPENERS, "mlflow", lambda *_: None)
     one = search(toy_recipe, tmp_path / "one")
     two = search(tracked_recipe("mlflow", tmp_path / "t"), tmp_path / "two")
@@ -245,7 +248,7 @@ def test_names_are_checked_before_anything_runs() -> None:
     assert build_recipe({"track": {"to": "mlflow, tensorboard,mlflow"}}).track.names == ["mlflow", "tensorboard"]
 
 
-def test_every_tracker_takes_the_names(tmp_path: Path, toy_recipe: Any) -> None:
+def test_every_tracker_takes_the_names(tmp_path: Path, toy_recipe: Recipe) -> None:
     run = search(toy_recipe, tmp_path / "run")
     entry = Run.open(run.path).history()[0]
     entry.weight.jfk = {"a+b:c%": 0.5, "none": None}
@@ -257,10 +260,9 @@ def test_every_tracker_takes_the_names(tmp_path: Path, toy_recipe: Any) -> None:
 def test_a_generation_of_growth_is_told_in_numbers(tmp_path: Path) -> None:
     run = search(build_recipe(toy_content(method="growth") | {"budget": {"calls": 300}}), tmp_path / "run")
     few, last = run.history()[1], run.history()[-1]
-    told = metrics(few)
-    assert told["growth/tried"] == few.growth.rungs[0][1] >= told["growth/finished"] == few.growth.rungs[-1][1]
-    assert told["growth/known"] == few.growth.known
-    assert told["replies/unparsed"] == few.growth.unparsed
-    assert "growth/asked" not in metrics(
-        last.model_copy(update={"growth": last.growth.model_copy(update={"asked": 0})})
-    )
+    told, growth = metrics(few), known(few.growth)
+    assert told["growth/tried"] == growth.rungs[0][1] >= told["growth/finished"] == growth.rungs[-1][1]
+    assert told["growth/known"] == growth.known
+    assert told["replies/unparsed"] == growth.unparsed
+    nothing = known(last.growth).model_copy(update={"asked": 0})
+    assert "growth/asked" not in metrics(last.model_copy(update={"growth": nothing}))

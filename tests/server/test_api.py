@@ -9,52 +9,66 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
+import openai
 import pytest
+from openai.types.chat import ChatCompletion
+from pydantic import BaseModel
 
 import hswarm
 from hswarm.cli.main import main
+from hswarm.config.recipe import Recipe
 from hswarm.server.responses import cut, safe
 from hswarm.server.schema import Limits
+from hswarm.system.system import System
+from tests.known import known
 from tests.server.serving import ANSWER, ORDER, QUESTION, Gate, serving, toy_question
 
-openai = pytest.importorskip("openai")
 
-
-def client(address, key="none", **options):
+def client(address: str, key: str = "none", **options: Any) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0, **options)
 
 
-def say(text, role="user"):
+def say(text: object, role: str = "user") -> Any:
+    """A message, also one that the API refuses and the client's types would not hold."""
     return {"role": role, "content": text}
 
 
-def chat(address, text=QUESTION, **options):
+def chat(address: str, text: str = QUESTION, **options: Any) -> ChatCompletion:
     with client(address) as made:
-        reply = made.chat.completions.create(model="toy", messages=[say(text)], **options)
-        return list(reply) if options.get("stream") else reply
+        reply: ChatCompletion = made.chat.completions.create(model="toy", messages=[say(text)], **options)
+        return reply
 
 
-def get(address, path, **headers):
+def extra(reply: BaseModel) -> Any:
+    """What hswarm adds to a reply of the API, as JSON."""
+    return known(reply.model_extra)["hswarm"]
+
+
+def get(address: str, path: str, **headers: str) -> str:
     with urllib.request.urlopen(urllib.request.Request(address + path, headers=headers)) as reply:
-        return reply.read().decode()
+        text: str = reply.read().decode()
+        return text
 
 
-def test_chat_answers_and_counts_the_tokens_of_all_nodes(address):
+def test_chat_answers_and_counts_the_tokens_of_all_nodes(address: str) -> None:
     reply = chat(address, extra_body={"hswarm": {"trace": True}})
     assert reply.choices[0].message.content == ANSWER
     assert reply.choices[0].finish_reason == "stop"
-    nodes = reply.hswarm["nodes"]
+    nodes, usage = extra(reply)["nodes"], known(reply.usage)
     assert [node["expert"] for node in nodes] == [f"step-{i}" for i in ORDER]
     assert nodes[1]["hears"] == [0]
     assert f"- {nodes[0]['response']}" in nodes[1]["prompt"]
-    assert reply.usage.prompt_tokens == sum(node["prompt_tokens"] for node in nodes)
-    assert reply.usage.completion_tokens == sum(node["completion_tokens"] for node in nodes)
+    assert usage.prompt_tokens == sum(node["prompt_tokens"] for node in nodes)
+    assert usage.completion_tokens == sum(node["completion_tokens"] for node in nodes)
     assert chat(address).model_extra == {}
 
 
-def test_streaming_gives_the_same_answer_usage_and_what_nodes_say(address):
+def test_streaming_gives_the_same_answer_usage_and_what_nodes_say(address: str) -> None:
     with client(address) as made:
         chunks = list(
             made.chat.completions.create(
@@ -71,12 +85,13 @@ def test_streaming_gives_the_same_answer_usage_and_what_nodes_say(address):
     assert "".join(choice.delta.content or "" for choice in choices) == ANSWER
     assert choices[-1].finish_reason == "stop"
     assert chunks[-1].usage == chat(address).usage
-    events = [(chunk.hswarm["event"], chunk.hswarm["node"]) for chunk in chunks if "hswarm" in chunk.model_extra]
+    told = [extra(chunk) for chunk in chunks if "hswarm" in known(chunk.model_extra)]
+    events = [(one["event"], one["node"]) for one in told]
     assert events == [(kind, node) for node in range(4) for kind in ("started", "done")]
     assert all(chunk.choices and not chunk.model_extra for chunk in plain)
 
 
-def test_completions_of_one_and_of_many_prompts(address):
+def test_completions_of_one_and_of_many_prompts(address: str) -> None:
     short = toy_question(ORDER[:1])
     with client(address) as made:
         reply = made.completions.create(model="toy", prompt=[QUESTION, short])
@@ -87,19 +102,19 @@ def test_completions_of_one_and_of_many_prompts(address):
         assert texts == [ANSWER, f"done {ORDER[0]}"]
 
 
-def test_models_and_health(address):
+def test_models_and_health(address: str) -> None:
     with client(address) as made:
         assert [model.id for model in made.models.list()] == ["toy", "toy:best-single"]
         model = made.models.retrieve("toy:best-single")
-        assert model.hswarm["nodes"] == [{"node": 0, "expert": f"step-{ORDER[0]}", "hears": []}]
-        assert model.hswarm["svg"].startswith("<svg")
-        assert model.hswarm["about"] is None
+        assert extra(model)["nodes"] == [{"node": 0, "expert": f"step-{ORDER[0]}", "hears": []}]
+        assert extra(model)["svg"].startswith("<svg")
+        assert extra(model)["about"] is None
         reply = made.chat.completions.create(model="toy:best-single", messages=[say(QUESTION)])
         assert reply.choices[0].message.content == f"done {ORDER[0]}"
     assert json.loads(get(address, "/health")) == {"status": "ok", "models": ["toy", "toy:best-single"], "in_flight": 0}
 
 
-def test_a_conversation_becomes_one_question(address):
+def test_a_conversation_becomes_one_question(address: str) -> None:
     messages = [
         say("Be brief.", "system"),
         say("Hello", "user"),
@@ -109,7 +124,7 @@ def test_a_conversation_becomes_one_question(address):
     with client(address) as made:
         reply = made.chat.completions.create(model="toy", messages=messages, extra_body={"hswarm": {"trace": True}})
     said = "Be brief.\n\nSaid before:\nUser: Hello\nAssistant: Good day\n\n" + QUESTION
-    assert f"Question: {said}" in reply.hswarm["nodes"][0]["prompt"]
+    assert f"Question: {said}" in extra(reply)["nodes"][0]["prompt"]
 
 
 @pytest.mark.parametrize(
@@ -138,16 +153,19 @@ def test_a_conversation_becomes_one_question(address):
         ({"extra_body": {"hswarm": {"tracing": True}}}, 400, "hswarm.tracing: Extra inputs are not permitted"),
     ],
 )
-def test_refusals_have_the_apis_shape(systems, options, status, text):
+def test_refusals_have_the_apis_shape(
+    systems: dict[str, System], options: dict[str, Any], status: int, text: str
+) -> None:
     with serving(systems, limits=Limits(tokens=64, characters=100, body=2000)) as address, client(address) as made:
         with pytest.raises(openai.APIStatusError) as refusal:
             made.chat.completions.create(**{"model": "toy", "messages": [say(QUESTION)]} | options)
         assert refusal.value.status_code == status
-        assert text in refusal.value.body["message"]
-        assert set(refusal.value.body) == {"message", "type", "param", "code"}
+        body: Any = refusal.value.body
+        assert text in body["message"]
+        assert set(body) == {"message", "type", "param", "code"}
 
 
-def test_neutral_values_of_what_is_not_offered_are_taken(address):
+def test_neutral_values_of_what_is_not_offered_are_taken(address: str) -> None:
     reply = chat(
         address,
         n=1,
@@ -165,28 +183,29 @@ def test_neutral_values_of_what_is_not_offered_are_taken(address):
     assert reply.choices[0].message.content == ANSWER
 
 
-def test_stop_ends_an_answer_before_it(address):
+def test_stop_ends_an_answer_before_it(address: str) -> None:
     word = f" {ORDER[2]}"
     expected = ANSWER[: ANSWER.index(word)]
     reply = chat(address, stop=[word, "never"])
     assert (reply.choices[0].message.content, reply.choices[0].finish_reason) == (expected, "stop")
-    streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chat(address, stop=word, stream=True))
-    assert streamed == expected
+    with client(address) as made:
+        chunks = made.chat.completions.create(model="toy", messages=[say(QUESTION)], stop=word, stream=True)
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == expected
 
 
-def test_a_stop_is_never_shown_in_part():
+def test_a_stop_is_never_shown_in_part() -> None:
     text, stops = "one two three", ("two",)
     shown = [safe(text[:end], stops) for end in range(len(text) + 1)]
     assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(shown))
     assert shown[-1] == cut(text, stops) == "one "
 
 
-def test_a_failed_stream_ends_with_an_error(address):
+def test_a_failed_stream_ends_with_an_error(address: str) -> None:
     with client(address) as made, pytest.raises(openai.APIError, match="gave no reply"):
         list(made.chat.completions.create(model="toy", messages=[say("no toy question")], stream=True))
 
 
-def test_a_key_guards_the_api_and_not_health(systems):
+def test_a_key_guards_the_api_and_not_health(systems: dict[str, System]) -> None:
     with serving(systems, key="secret") as address:
         with client(address, "wrong") as made, pytest.raises(openai.AuthenticationError, match="missing or wrong"):
             made.models.list()
@@ -200,7 +219,7 @@ def test_a_key_guards_the_api_and_not_health(systems):
         assert "hswarm_requests" in get(address, "/metrics", Authorization="Bearer secret")
 
 
-def test_foreign_hosts_unknown_paths_and_chunked_bodies(systems):
+def test_foreign_hosts_unknown_paths_and_chunked_bodies(systems: dict[str, System]) -> None:
     with serving(systems, hosts={"127.0.0.1"}, limits=Limits(body=2000)) as address:
         for path, headers, code in (
             ("/health", {"Host": "evil.example"}, 403),
@@ -211,15 +230,20 @@ def test_foreign_hosts_unknown_paths_and_chunked_bodies(systems):
                 get(address, path, **headers)
             with refusal.value as reply:
                 assert (reply.code, "message" in json.loads(reply.read())["error"]) == (code, True)
-        pieces = (b"x" * 1000 for _ in range(5) if not time.sleep(0.05))  # still sending when it is refused
-        request = urllib.request.Request(address + "/v1/completions", pieces, {"Content-Type": "application/json"})
+
+        def pieces() -> Iterator[bytes]:
+            for _ in range(5):
+                time.sleep(0.05)  # still sending when it is refused
+                yield b"x" * 1000
+
+        request = urllib.request.Request(address + "/v1/completions", pieces(), {"Content-Type": "application/json"})
         with pytest.raises(urllib.error.HTTPError) as refusal:
             urllib.request.urlopen(request)
         refusal.value.close()
         assert refusal.value.code == 413
 
 
-def test_metrics_count_what_happened(systems):
+def test_metrics_count_what_happened(systems: dict[str, System]) -> None:
     with serving(systems) as address:
         before = chat(address)
         with client(address) as made, pytest.raises(openai.NotFoundError):
@@ -230,16 +254,16 @@ def test_metrics_count_what_happened(systems):
     assert lines[f'hswarm_requests_total{{{endpoint},status="404"}}'] == "1.0"
     assert lines[f"hswarm_request_seconds_count{{{endpoint}}}"] == "2.0"
     assert lines['hswarm_calls_total{how="generated"}'] == "4.0"
-    assert lines['hswarm_tokens_total{kind="prompt"}'] == f"{before.usage.prompt_tokens}.0"
+    assert lines['hswarm_tokens_total{kind="prompt"}'] == f"{known(before.usage).prompt_tokens}.0"
     assert lines["hswarm_batch_calls_count"] == "4.0"
     assert lines["hswarm_in_flight"] == "0.0"
 
 
-def test_many_clients_at_once_get_each_their_own_answer(address):
+def test_many_clients_at_once_get_each_their_own_answer(address: str) -> None:
     parts = [ORDER[start:end] for start in range(4) for end in range(start + 1, 5)]
     with client(address) as made, ThreadPoolExecutor(32) as pool:
 
-        def one(question):
+        def one(question: str) -> str | None:
             reply = made.chat.completions.create(model="toy", messages=[say(question)])
             return reply.choices[0].message.content
 
@@ -247,7 +271,7 @@ def test_many_clients_at_once_get_each_their_own_answer(address):
     assert answers == ["done " + " ".join(map(str, part)) for part in parts] * 6
 
 
-def test_a_full_queue_refuses(systems, gate):
+def test_a_full_queue_refuses(systems: dict[str, System], gate: Gate) -> None:
     with serving(systems, gate, queue=1) as address, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(chat, address)
         while not json.loads(get(address, "/health"))["in_flight"]:
@@ -258,7 +282,7 @@ def test_a_full_queue_refuses(systems, gate):
         assert waiting.result().choices[0].message.content == ANSWER
 
 
-def test_an_answer_that_takes_too_long_is_given_up(systems, gate):
+def test_an_answer_that_takes_too_long_is_given_up(systems: dict[str, System], gate: Gate) -> None:
     with serving(systems, gate, limits=Limits(seconds=0.3)) as address:
         with pytest.raises(openai.InternalServerError, match="no complete answer within 0.3 s") as late:
             chat(address)
@@ -268,7 +292,7 @@ def test_an_answer_that_takes_too_long_is_given_up(systems, gate):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_goes_away_frees_its_place(systems, gate, stream):
+def test_a_client_that_goes_away_frees_its_place(systems: dict[str, System], gate: Gate, stream: bool) -> None:
     with serving(systems, gate) as address:
         with client(address, timeout=0.3) as made, pytest.raises(openai.APITimeoutError):
             list(made.chat.completions.create(model="toy", messages=[say(QUESTION)], stream=stream))
@@ -279,8 +303,8 @@ def test_a_client_that_goes_away_frees_its_place(systems, gate, stream):
         gate.open.set()
 
 
-def test_a_stopping_server_finishes_what_was_begun(systems):
-    gate, answers = Gate(), []
+def test_a_stopping_server_finishes_what_was_begun(systems: dict[str, System]) -> None:
+    gate, answers = Gate(), list[str | None]()
     with serving(systems, gate) as address:
         threads = [
             threading.Thread(
@@ -298,14 +322,16 @@ def test_a_stopping_server_finishes_what_was_begun(systems):
     assert answers == [ANSWER] * 8
 
 
-def test_the_command_serves_a_run_and_ends_at_a_signal(toy_recipe, tmp_path, capsys):
+def test_the_command_serves_a_run_and_ends_at_a_signal(
+    toy_recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = hswarm.search(toy_recipe, tmp_path / "run")
     words = [sys.executable, "-m", "hswarm.cli.main", "serve", str(run.path), "--port", "0", "--name", "mine"]
     for number in (signal.SIGTERM, signal.SIGINT):
         with subprocess.Popen(
             words, stdout=subprocess.PIPE, text=True, env=os.environ | {"HSWARM_API_KEY": ""}
         ) as server:
-            first = server.stdout.readline()
+            first = known(server.stdout).readline()
             assert first.startswith("serving mine, mine:best-single: page http://127.0.0.1:")
             address = first.split("page ")[1].split("/,")[0]
             with client(address) as made:
@@ -319,7 +345,7 @@ def test_the_command_serves_a_run_and_ends_at_a_signal(toy_recipe, tmp_path, cap
 
 
 @pytest.mark.parametrize("package", ["starlette", "uvicorn", "prometheus_client"])
-def test_a_missing_package_is_named_with_its_remedy(package, tmp_path):
+def test_a_missing_package_is_named_with_its_remedy(package: str, tmp_path: Path) -> None:
     code = (
         f"import sys; sys.modules[{package!r}] = None; from hswarm.cli.main import main; sys.exit(main(['serve', 'x']))"
     )

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion, EngineSettings, Request, Sampling
 from hswarm.engines.toy import ToyEngine
 from hswarm.experts.adapter import Adapter
-from hswarm.server.ask import FRESH, Ask
+from hswarm.server.ask import FRESH, Ask, Event
 from hswarm.server.batcher import Batcher, Busy
 from hswarm.server.turns import SLACK, Turns
 from hswarm.system.system import System
@@ -21,38 +21,47 @@ from tests.server.serving import ANSWER, ORDER, QUESTION, Gate, toy_question, to
 GREEDY = Sampling()
 
 
-def ask(system, question=QUESTION, sampling=GREEDY):
-    """A question, and the event that it has ended."""
-    ended, events = threading.Event(), []
+class Asked(Ask):
+    """A question, the events of its way through the system, and a wait for its end."""
 
-    def tell(event):
-        events.append(event)
-        if event.kind == "failed" or (event.kind == "done" and event.node == system.topology.sink):
-            ended.set()
+    def __init__(self, system: System, question: str, sampling: Sampling) -> None:
+        super().__init__(system, question, sampling, sampling, self._note)
+        self._over, self.events = threading.Event(), list[Event]()
 
-    made = Ask(system, question, sampling, sampling, tell)
-    made.wait = lambda: ended.wait(60) and events
-    return made
+    def _note(self, event: Event) -> None:
+        self.events.append(event)
+        if event.kind == "failed" or (event.kind == "done" and event.node == self.system.topology.sink):
+            self._over.set()
+
+    def wait(self) -> list[Event]:
+        """The events until the end; none if it does not come within a minute."""
+        return self.events if self._over.wait(60) else []
+
+
+def ask(system: System, question: str = QUESTION, sampling: Sampling = GREEDY) -> Asked:
+    return Asked(system, question, sampling)
 
 
 @pytest.fixture
-def chain():
+def chain() -> System:
     return toy_system(Topology.chain(4), ORDER)
 
 
 @pytest.fixture
-def batcher(gate):
+def batcher(gate: Gate) -> Iterator[Batcher]:
     made = Batcher([gate], limit=64)
     yield made
     gate.open.set()
     made.stop()
 
 
-def different(count):
+def different(count: int) -> list[str]:
     return [f"{QUESTION}; number {i}" for i in range(count)]
 
 
-def test_questions_in_flight_share_batches_across_nodes_and_systems(batcher, gate, chain):
+def test_questions_in_flight_share_batches_across_nodes_and_systems(
+    batcher: Batcher, gate: Gate, chain: System
+) -> None:
     star = toy_system(Topology.star(4), ORDER)
     asks = [ask(chain, question) for question in different(5)] + [ask(star, f"{QUESTION}; last")]
     batcher.submit(asks)
@@ -63,7 +72,7 @@ def test_questions_in_flight_share_batches_across_nodes_and_systems(batcher, gat
     assert len(gate.sizes) <= 5  # four stages, and at most one batch that began before all had come
 
 
-def test_equal_calls_are_one_unless_they_are_drawn_anew(batcher, gate, chain):
+def test_equal_calls_are_one_unless_they_are_drawn_anew(batcher: Batcher, gate: Gate, chain: System) -> None:
     asks = [ask(chain) for _ in range(6)]
     batcher.submit(asks)
     gate.open.set()
@@ -77,11 +86,11 @@ def test_equal_calls_are_one_unless_they_are_drawn_anew(batcher, gate, chain):
     assert max(gate.sizes) <= 3
 
 
-def test_a_fresh_draw_has_one_seed_a_batch_and_another_each_batch(chain):
-    seeds = []
+def test_a_fresh_draw_has_one_seed_a_batch_and_another_each_batch(chain: System) -> None:
+    seeds = list[set[int]]()
 
     class Seeing(ToyEngine):
-        def generate(self, requests):
+        def generate(self, requests: Sequence[Request]) -> list[Completion]:
             seeds.append({request.sampling.seed for request in requests})
             return super().generate(requests)
 
@@ -95,18 +104,18 @@ def test_a_fresh_draw_has_one_seed_a_batch_and_another_each_batch(chain):
     assert FRESH not in set.union(*seeds)
 
 
-def test_a_lone_call_is_not_passed_over_for_ever(chain):
+def test_a_lone_call_is_not_passed_over_for_ever(chain: System) -> None:
     """Batches of two kinds compete: many of one length of answer, one of another."""
-    order = []
+    order = list[int]()
 
     class Kinds(ToyEngine):
-        def batches(self, requests):
-            kinds = {}
+        def batches(self, requests: Sequence[Request]) -> list[list[int]]:
+            kinds = dict[Sampling, list[int]]()
             for i, request in enumerate(requests):
                 kinds.setdefault(request.sampling, []).append(i)
             return list(kinds.values())
 
-        def generate(self, requests):
+        def generate(self, requests: Sequence[Request]) -> list[Completion]:
             order.append(requests[0].sampling.max_new_tokens)
             if len(order) < 40:  # more of the many come while they are answered
                 batcher.submit([ask(alone, f"{QUESTION}; number {len(order)} {i}") for i in range(3)])
@@ -121,24 +130,26 @@ def test_a_lone_call_is_not_passed_over_for_ever(chain):
     batcher.stop()
 
 
-def test_a_failed_call_or_engine_ends_its_question_alone(batcher, gate, chain):
+def test_a_failed_call_or_engine_ends_its_question_alone(
+    batcher: Batcher, gate: Gate, chain: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bad, good = ask(chain, "no toy question"), ask(chain)
     batcher.submit([bad, good])
     gate.open.set()
     assert bad.wait()[-1].text == f"node 1 (step-{ORDER[0]}) gave no reply"
     assert good.wait()[-1].text == ANSWER
 
-    gate.batches = lambda requests: 1 / 0
-    broken = ask(chain)
-    batcher.submit([broken])
-    assert broken.wait()[-1].text == "the engine failed: ZeroDivisionError"
-    del gate.batches
+    with monkeypatch.context() as broke:
+        broke.setattr(gate, "batches", lambda requests: 1 / 0)
+        broken = ask(chain)
+        batcher.submit([broken])
+        assert broken.wait()[-1].text == "the engine failed: ZeroDivisionError"
     again = ask(chain)
     batcher.submit([again])
     assert again.wait()[-1].text == ANSWER
 
 
-def test_limit_cancel_and_stop(gate, chain):
+def test_limit_cancel_and_stop(gate: Gate, chain: System) -> None:
     batcher = Batcher([gate], limit=2)
     first = [ask(chain, question) for question in different(2)]
     batcher.submit(first)
@@ -230,7 +241,7 @@ def test_clients_have_equal_shares_of_the_engine(chain: System) -> None:
     long = sum(1 for lengths in engine.batches_made if max(lengths) > 1000)
     batcher.cancel(greedy)
     batcher.stop()
-    assert max(times) < 1.5  # one batch that had begun, not four stages behind twenty requests
+    assert max(times) < 5  # one batch that had begun; four stages behind twenty requests are 40 s
     assert long <= 9
 
 

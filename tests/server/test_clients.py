@@ -209,11 +209,10 @@ def test_no_other_web_site_asks_through_a_browser(address: str, site: str, origi
 
 
 def test_few_texts_end_an_answer_and_names_are_told_short(address: str) -> None:
-    body = {"model": "toy", "messages": [USER], "stop": [str(i) for i in range(100, 117)]}
-    status, reply = post(address, body)
+    status, reply = post(address, {"model": "toy", "messages": [USER], "stop": [str(i) for i in range(100, 117)]})
     assert (status, reply["error"]["param"]) == (400, "stop")
-    body = {"model": "toy", "input": QUESTION, "metadata": {str(i): "x" for i in range(17)}}
-    assert post(address, body, "/v1/responses")[0] == 400
+    crowded = {"model": "toy", "input": QUESTION, "metadata": {str(i): "x" for i in range(17)}}
+    assert post(address, crowded, "/v1/responses")[0] == 400
     status, reply = post(address, {"model": "x" * 100_000, "messages": [USER]})
     assert (status, len(reply["error"]["message"]) < 300) == (404, True)
 

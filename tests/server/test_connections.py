@@ -12,12 +12,12 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import hswarm
 from hswarm.config.recipe import Recipe
+from hswarm.system.system import System
 from tests.server.serving import ANSWER, QUESTION, serving
 
 pytest.importorskip("uvicorn")
@@ -47,7 +47,7 @@ def ended(connection: socket.socket, seconds: float) -> bool:
         return False
 
 
-def test_packets_are_not_held_back(systems: Any) -> None:
+def test_packets_are_not_held_back(systems: dict[str, System]) -> None:
     """The second question over one connection: 40 ms of delay would show in every one."""
     from http.client import HTTPConnection
 
@@ -64,7 +64,7 @@ def test_packets_are_not_held_back(systems: Any) -> None:
     assert min(times) < 0.03
 
 
-def test_silent_and_dripping_heads_are_closed(systems: Any) -> None:
+def test_silent_and_dripping_heads_are_closed(systems: dict[str, System]) -> None:
     from hswarm.server.listener import Patience
 
     with serving(systems, patience=Patience(head=0.5, rest=1)) as address, silent(address, 8) as connections:
@@ -78,7 +78,7 @@ def test_silent_and_dripping_heads_are_closed(systems: Any) -> None:
         assert healthy(address)
 
 
-def test_a_dripping_body_is_answered_408(systems: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dripping_body_is_answered_408(systems: dict[str, System], monkeypatch: pytest.MonkeyPatch) -> None:
     from hswarm.server.middleware import Door
 
     monkeypatch.setattr(Door, "patience", 0.5)
@@ -91,7 +91,7 @@ def test_a_dripping_body_is_answered_408(systems: Any, monkeypatch: pytest.Monke
         assert ended(connection, 5)
 
 
-def test_one_who_rests_makes_room_for_one_who_asks(systems: Any) -> None:
+def test_one_who_rests_makes_room_for_one_who_asks(systems: dict[str, System]) -> None:
     with serving(systems, most=5) as address, silent(address, 40):
         for _ in range(10):
             assert healthy(address)

@@ -1,23 +1,40 @@
 """The page in a real browser: it works by keyboard, on a phone, in the dark; fetches nothing from elsewhere; no errors."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from tests.server.serving import ANSWER, ORDER, QUESTION, serving
+from hswarm.bundle.export import export_bundle
+from hswarm.bundle.package import open_source
+from hswarm.config.recipe import Recipe
+from hswarm.core.topology import Topology
+from hswarm.experiments.search import search
+from hswarm.system.system import System
+from tests.known import known
+from tests.server.serving import ANSWER, ORDER, QUESTION, Gate, serving, toy_system
+
+Scheme = Literal["light", "dark"]
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+    from tests.conftest import WatchedPage
 
 
-def ask(page, question):
+def ask(page: Page, question: str) -> None:
     page.fill("#question", question)
     page.keyboard.press("Enter")
     page.wait_for_selector("#ask:enabled")
 
 
-def test_a_question_is_answered_node_by_node_and_compared(page, address):
+def test_a_question_is_answered_node_by_node_and_compared(page: WatchedPage, address: str) -> None:
     page.goto(address)
     page.wait_for_selector("[data-node]")
     ask(page, QUESTION)
@@ -35,7 +52,7 @@ def test_a_question_is_answered_node_by_node_and_compared(page, address):
     assert page.addresses == {address.removeprefix("http://")}
 
 
-def test_messages_travel_along_the_edges(page, address):
+def test_messages_travel_along_the_edges(page: WatchedPage, address: str) -> None:
     page.goto(address)
     page.wait_for_selector("[data-node]")
     seen = page.evaluate(
@@ -59,7 +76,7 @@ def test_messages_travel_along_the_edges(page, address):
     page.wait_for_selector(".message", state="detached")
 
 
-def test_by_keyboard_alone(page, address):
+def test_by_keyboard_alone(page: WatchedPage, address: str) -> None:
     page.goto(address)
     page.wait_for_selector("[data-node]")
     assert page.evaluate("document.activeElement.id") == "question"
@@ -80,7 +97,7 @@ def test_by_keyboard_alone(page, address):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_phone_width_and_both_schemes(browser, address, scheme, tmp_path):
+def test_phone_width_and_both_schemes(browser: Browser, address: str, scheme: Scheme, tmp_path: Path) -> None:
     context = browser.new_context(viewport={"width": 375, "height": 740}, color_scheme=scheme, reduced_motion="reduce")
     page = context.new_page()
     page.goto(address)
@@ -94,7 +111,9 @@ def test_phone_width_and_both_schemes(browser, address, scheme, tmp_path):
     context.close()
 
 
-def test_a_fault_is_said_and_a_running_answer_can_be_stopped(page, systems, gate):
+def test_a_fault_is_said_and_a_running_answer_can_be_stopped(
+    page: WatchedPage, systems: dict[str, System], gate: Gate
+) -> None:
     with serving(systems, gate) as address:
         page.goto(address)
         page.wait_for_selector("[data-node]")
@@ -114,7 +133,7 @@ def test_a_fault_is_said_and_a_running_answer_can_be_stopped(page, systems, gate
         assert page.faults == []
 
 
-def test_a_key_is_asked_for_and_kept(page, systems):
+def test_a_key_is_asked_for_and_kept(page: WatchedPage, systems: dict[str, System]) -> None:
     with serving(systems, key="secret") as address:
         page.goto(address)
         page.wait_for_selector("#key")
@@ -128,15 +147,14 @@ def test_a_key_is_asked_for_and_kept(page, systems):
         assert page.inner_text("#system-answer .answer") == ANSWER
 
 
-def test_what_a_bundle_s_system_is_for_and_questions_to_try(page, toy_recipe, tmp_path):
-    from hswarm.bundle.export import export_bundle
-    from hswarm.bundle.package import open_source
-    from hswarm.experiments.search import search
+def test_what_a_bundle_s_system_is_for_and_questions_to_try(
+    page: WatchedPage, toy_recipe: Recipe, tmp_path: Path
+) -> None:
     from hswarm.server.about import about
 
     run = search(toy_recipe, tmp_path / "run")
     export_bundle(open_source(run.path), tmp_path / "bundle")
-    test, single = run.report.test, run.report.best_single.test
+    test, single = known(run.report.test), known(run.report.best_single.test)
     shutil.rmtree(run.path)
     source = open_source(tmp_path / "bundle")
     first = source.questions[0]
@@ -154,7 +172,7 @@ def test_what_a_bundle_s_system_is_for_and_questions_to_try(page, toy_recipe, tm
         assert page.faults == []
 
 
-def test_names_times_history_sampling_and_the_trace(page, address, tmp_path):
+def test_names_times_history_sampling_and_the_trace(page: WatchedPage, address: str, tmp_path: Path) -> None:
     page.goto(address + "/#q=" + QUESTION.replace(" ", "%20"))
     page.wait_for_selector("[data-node]")
     assert page.input_value("#question") == QUESTION
@@ -179,7 +197,7 @@ def test_names_times_history_sampling_and_the_trace(page, address, tmp_path):
     assert page.faults == []
 
 
-def test_the_graph_by_keyboard_and_for_a_screen_reader(page, address):
+def test_the_graph_by_keyboard_and_for_a_screen_reader(page: WatchedPage, address: str) -> None:
     page.goto(address)
     page.wait_for_selector("[data-node]")
     ask(page, QUESTION)
@@ -195,10 +213,7 @@ def test_the_graph_by_keyboard_and_for_a_screen_reader(page, address):
     assert page.get_attribute("#system-answer", "aria-busy") is None
 
 
-def test_control_characters_in_names_are_shown_as_such(page):
-    from hswarm.core.topology import Topology
-    from tests.server.serving import toy_system
-
+def test_control_characters_in_names_are_shown_as_such(page: WatchedPage) -> None:
     system = toy_system(Topology.chain(1), ORDER[:1])
     odd = replace(system, nodes=(replace(system.experts[0], name="a\x00\x1b[31m\u202eb<i>"),))
     with serving({"toy": odd}) as address:
@@ -208,7 +223,7 @@ def test_control_characters_in_names_are_shown_as_such(page):
         assert page.faults == []
 
 
-def test_a_wide_graph_says_so_on_a_phone(browser, address):
+def test_a_wide_graph_says_so_on_a_phone(browser: Browser, address: str) -> None:
     context = browser.new_context(viewport={"width": 375, "height": 740})
     page = context.new_page()
     page.goto(address)
@@ -218,9 +233,9 @@ def test_a_wide_graph_says_so_on_a_phone(browser, address):
     context.close()
 
 
-def test_nothing_is_cut_on_a_phone_but_the_drawing_with_its_cue(browser, systems):
+def test_nothing_is_cut_on_a_phone_but_the_drawing_with_its_cue(browser: Browser, systems: dict[str, System]) -> None:
     name = "an expert with a very long name that no box of a drawing can hold"
-    long = replace(systems["toy"], nodes=tuple(one.renamed(name) for one in systems["toy"].nodes))
+    long = replace(systems["toy"], nodes=tuple(one.renamed(name) for one in systems["toy"].experts))
     with serving({"toy": long, "toy:best-single": systems["toy:best-single"]}) as address:
         context = browser.new_context(viewport={"width": 375, "height": 740})
         page = context.new_page()

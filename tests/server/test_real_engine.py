@@ -10,8 +10,8 @@ import pytest
 
 from hswarm import Topology
 from hswarm.engines import open_engine
-from hswarm.engines.base import EngineSettings, Output, Request, Sampling
-from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.engines.base import EngineSettings, LikelihoodEngine, Output, Request, Sampling
+from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from hswarm.system.system import System
 from tests.server.serving import serving
 
@@ -19,12 +19,16 @@ openai = pytest.importorskip("openai")
 pytestmark = pytest.mark.model
 
 
+def micro_pool(root: Path, *names: str) -> ExpertPool:
+    path, base = (str(root / "experts/micro" / name) for name in ("pool", "base"))
+    return open_pool(PoolSettings(path=path, base=base, experts=names), least=1)
+
+
 @pytest.fixture(scope="module")
 def address(root: Path) -> Iterator[str]:
-    micro = {"path": str(root / "experts/micro/pool"), "base": str(root / "experts/micro/base")}
-    experts = open_pool(PoolSettings(**micro, experts=("tav", "wex"))).experts
+    pool = micro_pool(root, "tav", "wex")
     settings = EngineSettings("transformers", dtype="float32", device="cpu")
-    system = System(Topology.chain(2), experts, base=micro["base"], engine=settings, sampling=Sampling(8))
+    system = System(Topology.chain(2), pool.experts, base=pool.base, engine=settings, sampling=Sampling(8))
     with serving({"micro": system}, open_engine(settings, system.bases)) as found:
         yield found
 
@@ -84,9 +88,10 @@ def test_log_probabilities_of_the_answer_at_every_endpoint(address: str) -> None
 
 
 def test_log_probabilities_are_those_of_the_model_in_a_mixed_drawn_batch(root: Path) -> None:
-    micro = {"path": str(root / "experts/micro/pool"), "base": str(root / "experts/micro/base")}
-    (expert,) = open_pool(PoolSettings(**micro, experts=("tav",)), least=1).experts
-    engine = open_engine(EngineSettings("transformers", dtype="float32", device="cpu"), micro["base"])
+    pool = micro_pool(root, "tav")
+    (expert,) = pool.experts
+    engine = open_engine(EngineSettings("transformers", dtype="float32", device="cpu"), pool.base)
+    assert isinstance(engine, LikelihoodEngine)
     drawn = Sampling(6, temperature=1.0)
     asked = [Request(expert, prompt, drawn, output=Output(logprobs=0)) for prompt in ("tav a b", "a longer one: tav c")]
     one, other, plain = engine.generate([*asked, Request(expert, "tav b", drawn)])

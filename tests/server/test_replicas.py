@@ -18,6 +18,7 @@ from hswarm.engines.base import Engine, EngineSettings, TokenLogprob, close
 from hswarm.engines.toy import ToyEngine
 from hswarm.experts.fusion import Callee
 from hswarm.server.replicas import open_replicas
+from hswarm.system.system import System
 from tests.server.serving import ANSWER, QUESTION, serving
 
 openai = pytest.importorskip("openai")
@@ -61,7 +62,7 @@ def chat(address: str, number: int) -> str:
         return str(content)
 
 
-def test_both_workers_answer_and_one_may_die(systems: Any, engines: list[Engine], tmp_path: Path) -> None:
+def test_both_workers_answer_and_one_may_die(systems: dict[str, System], engines: list[Engine], tmp_path: Path) -> None:
     with serving(systems, *engines) as address, ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda i: chat(address, i), range(16))) == [ANSWER] * 16
         workers = {int(path.name) for path in tmp_path.iterdir()}
@@ -71,7 +72,7 @@ def test_both_workers_answer_and_one_may_die(systems: Any, engines: list[Engine]
         assert [one.result() for one in asked] == [ANSWER] * 16
 
 
-def test_what_an_engine_offers_is_offered_by_its_workers(systems: Any, engines: list[Engine]) -> None:
+def test_what_an_engine_offers_is_offered_by_its_workers(systems: dict[str, System], engines: list[Engine]) -> None:
     with serving(systems, *engines) as address, openai.OpenAI(base_url=f"{address}/v1", api_key="none") as client:
         ask = {"model": "toy", "messages": [{"role": "user", "content": QUESTION}]}
         choice = client.chat.completions.create(**ask, logprobs=True).choices[0]
@@ -88,9 +89,9 @@ def test_what_devices_cannot_be_is_said_in_one_line(
     for words in (["--devices", "a"], ["--devices", "0", "--cluster", "auto"], ["--workers", "2"]):
         assert main(["serve", str(run.path), "--port", "0", *words]) == 2
         assert "--devices, --cluster, --workers: " in capsys.readouterr().err
-    for name, words in (
+    for name, said in (
         ("transformer", "did you mean 'transformers'"),
         ("openvino", "engine 'openvino' supports nothing else"),
     ):
         assert main(["serve", str(run.path), "--port", "0", "--engine", name]) == 2
-        assert words in capsys.readouterr().err
+        assert said in capsys.readouterr().err

@@ -25,7 +25,7 @@ def emergence(subject: AnalysisContext) -> AnalysisResult:
     leaders, right, touched = followed_questions(followed)
     alone = np.array([scored.scores >= SOLVED for scored in followed.scored if scored.kind == "start"])
     unsolved = ~alone.any(axis=0)
-    head = ("iteration", "best so far", "found at", "right", "turned right", "turned wrong", "some system was right")
+    head = ("iteration", "best so far", "found in", "right", "turned right", "turned wrong", "some system was right")
     rows = tuple(
         (
             str(t + 1),

@@ -84,7 +84,7 @@ class View(Progress):
             steps, at = [tried(growth)], f"{at}: {printable(growth.system)}"
         self.say(
             f"iteration {entry.iteration + 1}: {', '.join(steps)}; best so far {best.utility:.3f} "
-            f"(found at {at}); {entry.calls.generated:,} calls generated; {self._left()}"
+            f"(found in {at}); {entry.calls.generated:,} calls generated; {self._left()}"
         )
 
     def say(self, text: str) -> None:
@@ -94,7 +94,7 @@ class View(Progress):
         self._best.append(entry.best.utility)
         stalled = sum(value == self._best[-1] for value in self._best) - 1
         step = spoken_step(entry.best.step)
-        best = f"best on dev {self._best[-1]:.3f}, found at {step}; {stalled} iterations without a new one"
+        best = f"best on dev {self._best[-1]:.3f}, found in {step}; {stalled} iterations without a new one"
         self._bars.lines = (sparkline(self._best), best, *cost_so_far(entry).values())
 
     def _left(self) -> str:

@@ -157,8 +157,6 @@ class EngineSettings:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", self.device):
             raise ValueError(f"device must be 'auto', 'cpu', 'cuda', 'cuda:1', 'mps' or 'xpu', got '{self.device}'")
-        if self.batch != "auto" and not (isinstance(self.batch, int) and self.batch >= 1):
-            raise ValueError(f"batch must be a whole number of at least 1, or 'auto', got {self.batch!r}")
         if not isinstance(self.devices, str):
             object.__setattr__(self, "devices", tuple(self.devices))  # a list where it was read from JSON
         if self.devices and self.cluster:

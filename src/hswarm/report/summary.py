@@ -161,16 +161,16 @@ def came_of_it(report: Report) -> list[str]:
 
 
 def lineage(report: Report) -> list[str]:
-    """How the system that growth found came about: the moves that led to it and what each gained; whom it relies on."""
+    """The moves that led to the system that growth found and what each gained; which experts it relies on."""
     if not (growth := report.growth):
         return []
-    said = [f"{growth.tried:,} systems were scored; how the one found came about:"]
+    said = [f"{growth.tried:,} systems were scored; the moves that led to the best one:"]
     before: float | None = None
     for step in growth.lineage:
         gain = "" if before is None else f" ({step.score - before:+.3f})"
         before = step.score
         said.append(
-            f"  {spoken_step(step.step).removesuffix(f', {step.move}')}, {step.move}: {step.system} "
+            f"  {spoken_step(step.step) if step.step else step.move}: {step.system} "
             f"{step.score:.3f}{gain} on {step.questions} questions"
         )
     ranked = sorted(growth.experts.items(), key=lambda pair: -pair[1])

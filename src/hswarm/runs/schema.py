@@ -10,18 +10,19 @@ from hswarm.records import Ends, Record
 from hswarm.session.records import Fault, Growth, Tokens
 from hswarm.system.record import Graph
 
-_COUNTED = ("iteration", "step", "turn", "generation")  # what methods count from zero in a step's name
+_COUNTED = ("iteration", "step", "turn", "generation", "walk")  # what methods count from zero in a step's name
 START = "best of the first systems"
 Role = Literal["found", "start", "best_single"]
 
 
 def spoken_step(step: str) -> str:
-    """A step's name as people read it: "3/role" is "iteration 4, role", since numbers that are read count from one."""
-    number, slash, rest = step.partition("/")
+    """A step's name as people read it: "3/role" is "iteration 4 (role-step)", since numbers that are read count from
+    one."""
+    number, slash, kind = step.partition("/")
     if slash and number.isdecimal():
-        return f"iteration {int(number) + 1}, {rest}"
+        return f"iteration {int(number) + 1} ({kind}{'-step' * (kind in ('role', 'weight'))})"
     word, _, number = step.partition(" ")
-    return f"{word} {int(number) + 1}" if word in _COUNTED and number.isdecimal() else step
+    return f"{word} {int(number) + 1}" if word in _COUNTED and number.isdecimal() else f"step '{step}'"
 
 
 class Summary(Record):

@@ -11,23 +11,26 @@ import json
 import multiprocessing
 import os
 import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import Any
 
-from hswarm.engines.base import Completion
+from hswarm.engines.base import Completion, EngineSettings, Request
 from hswarm.engines.toy import ToyEngine
 
 
 class FaultyEngine(ToyEngine):
-    def __init__(self, settings, base=""):
+    def __init__(self, settings: EngineSettings, base: str = "") -> None:
         super().__init__(settings, base)
-        self.faults = json.loads(os.environ.get("FAULTS", "{}"))
-        self.seen, self.batches_made = set(), 0
-        self.worker = None
+        self.faults: dict[str, Any] = json.loads(os.environ.get("FAULTS", "{}"))
+        self.seen = set[str]()
+        self.pipe: Connection | None = None
 
     @property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         return "faulty/1"
 
-    def generate(self, requests):
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
         time.sleep(self.faults.get("slow", 0) * len(requests))
         if len(requests) > self.faults.get("memory", len(requests)):
             raise MemoryError(f"{len(requests)} calls do not fit")
@@ -38,7 +41,7 @@ class FaultyEngine(ToyEngine):
         made = [self._one(request, reply) for request, reply in zip(requests, super().generate(requests), strict=True)]
         return made[:-1] if "short" in self.faults else made
 
-    def _one(self, request, reply):
+    def _one(self, request: Request, reply: Completion) -> Completion:
         key = hashlib.sha256((request.expert.digest + request.prompt).encode())
         share = int.from_bytes(key.digest()[:4]) / 2**32
         if "by others" not in request.prompt:  # what every system asks breaks last
@@ -53,18 +56,18 @@ class FaultyEngine(ToyEngine):
             return Completion("\x1b[31m\x00\ud800<script>" + "\u202e" * 50, "stop", reply.prompt_tokens, 9)
         return reply
 
-    def _by_worker(self, requests):
-        if self.worker is None:
+    def _by_worker(self, requests: Sequence[Request]) -> list[Completion]:
+        if self.pipe is None:
             context = multiprocessing.get_context("fork")
             self.pipe, child = context.Pipe()
-            self.worker = context.Process(target=_serve, args=(child, self.faults["worker"]), daemon=True)
-            self.worker.start()
+            context.Process(target=_serve, args=(child, self.faults["worker"]), daemon=True).start()
             child.close()
         self.pipe.send(super().generate(requests))
-        return self.pipe.recv()
+        made: list[Completion] = self.pipe.recv()
+        return made
 
 
-def _serve(pipe, batches):
+def _serve(pipe: Connection, batches: int) -> None:
     for _ in range(batches):
         pipe.send(pipe.recv())
     os.kill(os.getpid(), 9)
