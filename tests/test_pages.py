@@ -31,6 +31,7 @@ from tests.conftest import ROOT, toy_content
 from tests.pages import DOCS, Block, blocks
 
 ELSEWHERE = {  # pages whose every block another test runs
+    "beyond-the-paper.md": "tests/system/test_route.py routes a run",
     "adding-a-part.md": "tests/test_parts.py",
     "adding-a-task.md": "tests/test_parts.py",
     "adding-a-scorer.md": "tests/test_parts.py",

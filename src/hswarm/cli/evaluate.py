@@ -129,7 +129,7 @@ def ask(arguments: argparse.Namespace) -> int:
     (nodes,) = executor.run([system], [example], "ask")
     said = [reply.text for (reply,) in nodes]
     reply = said[system.topology.sink]
-    trace = _trace(system)
+    trace = [(node, name, reads) for node, name, reads in _trace(system) if nodes[node][0].finish != "skipped"]
     rows = [{"node": node, "expert": name, "reads": reads, "reply": said[node]} for node, name, reads in trace]
     console = results(arguments.json, {"reply": reply, "nodes": rows})
     for node, name, reads in trace if arguments.trace else ():

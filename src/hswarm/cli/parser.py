@@ -327,6 +327,16 @@ def _serve(command: argparse.ArgumentParser) -> None:
     command.add_argument("--queue", type=int, default=256, help="most questions in progress at once")
 
 
+def _route(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", metavar="RUN", help="the folder of a finished run")
+    command.add_argument("--best", type=int, default=4, metavar="K", help="systems to choose among (default: 4)")
+    command.add_argument(
+        "--price", type=float, default=0.01, metavar="P", help="score that a call must be worth (default: 0.01)"
+    )
+    command.add_argument("--to", metavar="DIR", default="", help="the folder of the system (default: RUN/routed)")
+    _json(command)
+
+
 def _export(command: argparse.ArgumentParser) -> None:
     _system(command)
     command.add_argument("folder", metavar="DIR", nargs="?", help="the new folder (with --push it need not be kept)")
@@ -474,6 +484,7 @@ COMMANDS = {
     "list": Command(LOOK, "listing:show_list", "list runs, methods, tasks, recipe fields and more (also: ls)", _list),
     "ask": Command(USE, "evaluate:ask", "ask the system found a question", _ask),
     "evaluate": Command(USE, "evaluate:evaluate", "score the system found on a task", _evaluate),
+    "route": Command(USE, "route:route", "pick for each question among a run's systems: fewer calls", _route),
     "serve": Command(USE, "serve:serve", "serve the system found as an OpenAI-compatible API with a page", _serve),
     "export": Command(USE, "export:export", "write the system found to a folder that can be shared", _export),
     "compare": Command(COMPARE, "compare:compare", "compare methods on equal terms; repeat to continue", _compare),

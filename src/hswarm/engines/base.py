@@ -92,13 +92,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """One reply. `finish` is "stop" (complete), "length" (cut off) or "failed" (no reply: never scored).
+    """One reply. `finish` is "stop" (complete), "length" (cut off), "failed" (no reply: never scored) or "skipped" (a
+    route did not ask).
 
     A prompt that leaves no room for a reply in the base's context is not sent: its reply is empty and "length".
     """
 
     text: str
-    finish: Literal["stop", "length", "failed"]
+    finish: Literal["stop", "length", "failed", "skipped"]
     prompt_tokens: int
     completion_tokens: int
     logprobs: tuple[TokenLogprob, ...] = ()

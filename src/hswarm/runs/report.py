@@ -86,9 +86,9 @@ def final_report(
         shown = on_test | ({"best_single": alone[name]} if name in alone else {})
         report.test_faults = {role: faults([test]) for role, test in shown.items()}
     if name in alone:
-        report.gain_on_test = _gain(tests[0].scores, alone[name].scores, rng)
+        report.gain_on_test = paired_gain(tests[0].scores, alone[name].scores, rng)
     if "start" in on_test:
-        report.gain_over_start = _gain(tests[0].scores, on_test["start"].scores, rng)
+        report.gain_over_start = paired_gain(tests[0].scores, on_test["start"].scores, rng)
     if len(alone) > 1:
         report.singles_test = {expert: io.without_nan(test.utility) for expert, test in alone.items()}
     if groups := _groups(task.test if tests else evaluator.dev, shown, rng):
@@ -112,7 +112,7 @@ def _groups(
     }
 
 
-def _gain(found: Array, single: Array, rng: np.random.Generator) -> Gain | None:
+def paired_gain(found: Array, single: Array, rng: np.random.Generator) -> Gain | None:
     """The paired difference over the examples that both answered, if there are any."""
     both = ~np.isnan(found) & ~np.isnan(single)
     if not both.any():

@@ -218,7 +218,10 @@ class Evaluator:
             cut=sum(answer.finish == "length" for answer in answers),
             failed=int(np.isnan(values).sum()),
             combine=partial(self.task.utility, examples=examples),
-            calls=sum(node.calls * len(replies) for node, replies in zip(system.nodes, nodes, strict=True)),
+            calls=sum(
+                node.calls * sum(reply.finish != "skipped" for reply in replies)
+                for node, replies in zip(system.nodes, nodes, strict=True)
+            ),
             tokens=sum(reply.prompt_tokens + reply.completion_tokens for node in nodes for reply in node),
             answers=[answer.text for answer in answers],
         )

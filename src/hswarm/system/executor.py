@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from hswarm.engines.base import Completion, Engine, EngineSettings, IncrementalEngine, Request, SpreadingEngine
 from hswarm.engines.retry import Guard, storable
@@ -73,6 +74,17 @@ class Executor:
     def run(self, systems: Sequence[Wiring], examples: Sequence[Example], step: str) -> list[list[list[Completion]]]:
         """Completions as [system][node][example]. `step` names this piece of work, once in a run."""
         executions = [[Execution(plan, example) for example in examples] for plan in map(Plan, systems)]
+        self._pass(systems, executions, step)
+        turns = count(1)  # a route asks one system, then perhaps another
+        while any(execution.answer is None for row in executions for execution in row):
+            self._pass(systems, executions, f"{step}/turn{next(turns)}")
+        return [
+            [[execution.replies[node] or _SKIPPED for execution in row] for node in range(system.topology.size)]
+            for system, row in zip(systems, executions, strict=True)
+        ]
+
+    def _pass(self, systems: Sequence[Wiring], executions: Sequence[Sequence[Execution]], step: str) -> None:
+        """Make the calls that are wanted now, stage by stage."""
         for stage in range(max((len(system.topology.stages) for system in systems), default=0)):
             places = [
                 (s, node, e)
@@ -80,17 +92,14 @@ class Executor:
                 if stage < len(system.topology.stages)
                 for node in system.topology.stages[stage]
                 if system.nodes[node].calls
-                for e in range(len(examples))
+                for e, execution in enumerate(executions[s])
+                if execution.is_ready(node)
             ]
             requests = [executions[s][e].request(node) for s, node, e in places]
             salts = ["" if self.reuse else f"{step}/{s}/{node}/{e}" for s, node, e in places]
             replies = self._wave(requests, salts, f"{step}/{stage}")
             for (s, node, e), reply in zip(places, replies, strict=True):
                 executions[s][e].tell(node, reply)
-        return [
-            [_whole([execution.replies[node] for execution in row]) for node in range(system.topology.size)]
-            for system, row in zip(systems, executions, strict=True)
-        ]
 
     def answer(self, requests: Sequence[Request], step: str) -> list[Completion]:
         """Completions of calls that belong to no system's node, in order."""
@@ -192,7 +201,4 @@ def _failed(made: Iterable[Completion]) -> int:
     return sum(completion.finish == "failed" for completion in made)
 
 
-def _whole(replies: Sequence[Completion | None]) -> list[Completion]:
-    found = [reply for reply in replies if reply is not None]
-    assert len(found) == len(replies), "a node was never called"
-    return found
+_SKIPPED = Completion("", "skipped", 0, 0)

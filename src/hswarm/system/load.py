@@ -17,6 +17,7 @@ from hswarm.records import first_fault
 from hswarm.system.manifest import check_manifest
 from hswarm.system.record import ExpertRecord, NodeRecord, SystemRecord
 from hswarm.system.reference import load_reference
+from hswarm.system.route import Route, Router
 from hswarm.system.rules import Vote
 from hswarm.system.system import FORMAT, System
 
@@ -73,7 +74,10 @@ def _system(folder: Path, record: SystemRecord, base: str) -> System:
 
 
 def _node(node: NodeRecord, experts: Mapping[str, Expert]) -> Node:
-    """The expert, fusion or vote at a node, given the experts by folder."""
+    """What stands at a node, given the experts by folder."""
+    if found := node.route:
+        rows = tuple(map(tuple, found.weights))
+        return Route.by(Router(tuple(found.words), rows, found.price, found.sure), node.expert)
     if node.vote:
         return Vote.new(node.expert)
     if node.fusion:

@@ -37,10 +37,27 @@ class ExpertRecord(Record):
     base: str = ""
 
 
+class RouterRecord(Record):
+    """A router's numbers: a row of `weights` for each system it chooses among, two and one for each of `words` long."""
+
+    words: list[str]
+    weights: list[list[float]]
+    price: float
+    sure: float
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        lengths = {len(row) for row in self.weights}
+        if lengths != {len(self.words) + 2}:
+            raise ValueError(f"a router of {len(self.words)} words has rows of {sorted(lengths)} weights")
+        return self
+
+
 class NodeRecord(ExpertRecord):
-    """What stands at a node: an expert, a vote, or the parts of a fusion with their weights."""
+    """What stands at a node: an expert, a vote, a route, or the parts of a fusion with their weights."""
 
     vote: bool = False
+    route: RouterRecord | None = None
     fusion: list[ExpertRecord] = Field(default_factory=list)
     weights: list[float] | None = None
     temperature: float = 1.0
@@ -48,7 +65,7 @@ class NodeRecord(ExpertRecord):
     @property
     def experts(self) -> list[ExpertRecord]:
         """The experts that it calls."""
-        return [] if self.vote else self.fusion or [self]
+        return [] if self.vote or self.route else self.fusion or [self]
 
 
 class SystemRecord(Record):

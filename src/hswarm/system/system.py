@@ -1,8 +1,8 @@
 """A system: the one thing that is searched, saved, evaluated, compared and served.
 
 On disk: `system.json` (topology, which expert at which node, digests, prompts, base, engine, sampling) beside
-`experts/<name>/`, each a PEFT adapter. Loading verifies every digest, a bundle's base included. Fusions and votes are
-described in `system.json` alone.
+`experts/<name>/`, each a PEFT adapter. Loading verifies every digest, a bundle's base included. Fusions, votes and
+routes are described in `system.json` alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from hswarm.experts.pool import bases_of
 from hswarm.plots.graph import graph_svg
 from hswarm.prompts import Prompts
 from hswarm.system.executor import Executor
+from hswarm.system.route import Route
 from hswarm.system.rules import Vote
 from hswarm.tasks.task import Example
 
@@ -33,7 +34,7 @@ _LONGEST = 100  # characters of a folder's name
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A topology with an expert, a fusion or a vote at each node (`nodes[node]`), and all that is needed to answer.
+    """A topology with an expert, a fusion or a rule at each node (`nodes[node]`), and all that is needed to answer.
 
     `seeds`, one a node, keep samples of one expert at several nodes different; () is the sampling's own at each.
     """
@@ -52,8 +53,18 @@ class System:
         for node, held in enumerate(self.nodes[: self.topology.size]):
             if isinstance(held, Vote) and not self.topology.predecessors(node):
                 raise ValueError(f"node {node} is a vote and has no predecessors")
+            if isinstance(held, Route):
+                self._check_route(node, held)
         if len(self.nodes) != self.topology.size:
             raise ValueError(f"expected one expert a node ({self.topology.size}), got {len(self.nodes)}")
+
+    def _check_route(self, node: int, route: Route) -> None:
+        wanted, found = len(route.router.weights), len(self.topology.predecessors(node))
+        if node != self.topology.sink or not found or found != wanted:
+            raise ValueError(
+                f"node {node} routes among {wanted} systems: expected the sink and {wanted} predecessors, got {found}"
+                + (" and another sink" if node != self.topology.sink else "")
+            )
 
     @property
     def experts(self) -> tuple[Expert, ...]:
@@ -72,7 +83,7 @@ class System:
 
     @property
     def calls(self) -> int:
-        """Model calls needed for one answer."""
+        """Model calls needed for one answer, at most: a route leaves out what it can."""
         return sum(node.calls for node in self.nodes)
 
     def sampling_at(self, node: int) -> Sampling:
