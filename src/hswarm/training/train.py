@@ -393,7 +393,7 @@ class _Training:
                 "raise max_tokens"
             )
         torch.manual_seed(settings.seed)
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16 if _halves() else torch.float32)
         config = LoraConfig(
             r=settings.rank,
             lora_alpha=settings.alpha,
@@ -439,7 +439,7 @@ class _Training:
             warmup_steps=max(1, steps // 10),
             lr_scheduler_type="linear",
             weight_decay=0.0,
-            bf16=True,
+            bf16=_halves(),
             use_cpu=not torch.cuda.is_available(),
             seed=settings.seed,
             save_total_limit=1,
@@ -476,6 +476,13 @@ class _Training:
                 )
 
         return Progress()
+
+
+def _halves() -> bool:
+    """Whether the machine computes in bfloat16: processors without AVX-512 take ten times as long as in float32."""
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
 
 
 def collator(tokenizer: PreTrainedTokenizerBase) -> Callable[[Tokens], dict[str, object]]:
