@@ -80,7 +80,7 @@ def main() -> None:
             if measured >= given.share * total:
                 break
             system, examples = asked[i]
-            rival += naive(replace(system, prompts=replace(system.prompts, layout="paper")), examples, Path(folder))
+            rival += naive(system, examples, Path(folder))[0]
             measured += calls(system, examples)
     publish(
         given.name,
@@ -104,12 +104,13 @@ def calls(system: System, examples: Sequence[Example]) -> int:
     return system.calls * len(examples)
 
 
-def naive(system: System, examples: Sequence[Example], folder: Path) -> float:
-    """The seconds that one system takes over `examples`, reloading every node."""
+def naive(system: System, examples: Sequence[Example], folder: Path, batch: int = BATCH) -> tuple[float, int]:
+    """The seconds that one system takes over `examples`, reloading every node, and the tokens read and written."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    prompts_of, tokens = replace(system.prompts, layout="paper"), 0
     replies: dict[int, list[str]] = {}
     for expert in system.experts:
         if not (folder / expert.digest).exists():
@@ -121,16 +122,16 @@ def naive(system: System, examples: Sequence[Example], folder: Path) -> float:
         base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
         model = PeftModel.from_pretrained(base, folder / system.nodes[node].digest).eval()
         prompts = [
-            system.prompts.render(example, [replies[u][e] for u in system.topology.predecessors(node)])
+            prompts_of.render(example, [replies[u][e] for u in system.topology.predecessors(node)])
             for e, example in enumerate(examples)
         ]
         replies[node] = []
-        for start in range(0, len(prompts), BATCH):
+        for start in range(0, len(prompts), batch):
             chats = [
                 tokenizer.apply_chat_template(
                     [{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True
                 )
-                for p in prompts[start : start + BATCH]
+                for p in prompts[start : start + batch]
             ]
             inputs = tokenizer(chats, return_tensors="pt", padding=True, add_special_tokens=False)
             with torch.inference_mode():
@@ -140,8 +141,10 @@ def naive(system: System, examples: Sequence[Example], folder: Path) -> float:
                     do_sample=False,
                     pad_token_id=tokenizer.pad_token_id,
                 )
-            replies[node] += tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    return time.perf_counter() - began
+            written = output[:, inputs["input_ids"].shape[1] :]
+            tokens += int(inputs["attention_mask"].sum()) + int((written != tokenizer.pad_token_id).sum())
+            replies[node] += tokenizer.batch_decode(written, skip_special_tokens=True)
+    return time.perf_counter() - began, tokens
 
 
 if __name__ == "__main__":
