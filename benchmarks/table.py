@@ -1,6 +1,9 @@
-"""docs/benchmarks.md from docs/benchmarks/*.json, so that no figure is typed: python benchmarks/table.py"""
+"""docs/benchmarks.md from docs/benchmarks/*.json, so that no figure is typed: python benchmarks/table.py [--print]"""
 
 import json
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from measuring import ROOT
 
@@ -9,12 +12,8 @@ HEAD = """# Benchmarks
 Each claim is a file under `benchmarks/`, and its rival is measured in the same run. `make bench` runs the short ones
 and prints how to run the long ones. Every run replaces its JSON file under `docs/benchmarks/`, and `python
 benchmarks/table.py` makes this page from those files.
-
-A heading is the goal; the figures below it say whether the goal is met. They were measured on the machine named.
-"load" is the machine's load over the 1, 5 and 15 minutes before: where it is above the number of cores, other
-programs were running too.
-
-Goals that are missed, or met only in part:
+"""
+MISSED = """## Goals that are missed, or met only in part
 
 - The `openvino` engine should have been 2.5 times as fast as the `transformers` engine. It is not, because the
   `transformers` engine is now about twice as fast as plain generate ("transformers engine / plain generate"): it
@@ -36,20 +35,146 @@ Goals that are missed, or met only in part:
   results, take the time.
 """
 
+DETAILS = """## Every figure
+
+A heading is the goal; the figures below it say whether the goal is met. They were measured on the machine named.
+"load" is the machine's load over the 1, 5 and 15 minutes before: where it is above the number of cores, other
+programs were running too.
+"""
+Content = dict[str, Any]
+
+
+class Line(NamedTuple):
+    """A line of the first table: what is claimed, beside what, which file says so, and how its figure reads."""
+
+    claim: str
+    rival: str
+    name: str
+    figure: Callable[[Content], str]
+    arguments: str = ""
+
+
+def quality(rival: str) -> Callable[[Content], str]:
+    """Growth's score beside a rival's, with the interval of the difference."""
+
+    def figure(content: Content) -> str:
+        ours, theirs = content["methods"]["growth"], content["methods"][rival]
+        gap = theirs["first less this"]
+        low, high = gap["ci"]
+        return f"{ours['test']:.3f}, rival {theirs['test']:.3f}: {gap['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+    return figure
+
+
+def sooner(content: Content) -> str:
+    """How many times less than the naive way."""
+    spent = content["paper"]
+    return ", ".join(f"{key} / {spent[key]['times']:.0f}" for key in ("seconds", "calls", "tokens"))
+
+
+SUMMARY = (
+    Line(
+        "better systems at 20,000 calls (recipes/micro.toml), score on test",
+        "the paper's swarm",
+        "search_quality_micro_20000",
+        quality("hswarm"),
+        "micro-20000",
+    ),
+    Line(
+        "better systems at 2,000 calls, mean of six tasks",
+        "the paper's swarm, best of 27 others by mean score",
+        "search_quality_micro_tasks",
+        quality("hswarm"),
+        "micro-tasks",
+    ),
+    *(
+        Line(
+            f"as good as the naive way at its end, sooner (recipes/{name}.toml)",
+            "the paper's loop, a model from disk a node",
+            f"time_to_quality_{name}",
+            sooner,
+            name,
+        )
+        for name in ("demo", "smollm2", "micro")
+    ),
+    Line(
+        "the paper's algorithm itself, faster (N = M = 10)",
+        "the same loop, equal systems",
+        "search_vs_naive_wide",
+        lambda content: f"{content['times']:.1f} times",
+        "recipes/demo.toml ...",
+    ),
+    Line(
+        "tokens a second, SmolLM2, several experts",
+        "plain `generate` in file order",
+        "engine_speed",
+        lambda content: (
+            f"transformers {content['transformers engine / plain generate']:.1f} times, openvino "
+            f"{content['openvino: tokens/s'] / content['plain generate, batch 10, file order: tokens/s']:.1f} times"
+        ),
+    ),
+    Line(
+        "8 workers on calls of fixed length",
+        "8 times one worker",
+        "scaling",
+        lambda content: content["8 workers"].split("; ")[1].replace("speed-up ", "") + " times",
+    ),
+    Line(
+        "100,000 calls planned and deduplicated",
+        "1 s",
+        "overhead",
+        lambda content: f"{content['100,000 calls planned and deduplicated, s']:.2f} s",
+    ),
+    Line(
+        "a search's first call, SmolLM2; `hswarm ask`",
+        "5 s; 4 s",
+        "opening",
+        lambda content: f"{content['first call of a search, s']:.1f} s; {content['hswarm ask, s']:.1f} s",
+    ),
+)
+
+
+def summary(found: dict[str, Content]) -> str:
+    """The first table: one line a claim, of those that were measured."""
+    rows = ["| claim | beside | figure | command |", "|---|---|---|---|"]
+    for line in SUMMARY:
+        if line.name in found:
+            command = " ".join(filter(None, (f"python benchmarks/{script(line.name)}.py", line.arguments)))
+            rows.append(f"| {line.claim} | {line.rival} | {line.figure(found[line.name])} | `{command}` |")
+    return "\n".join(rows)
+
+
+def script(name: str) -> str:
+    """The benchmark that writes the file `name`."""
+    name = name.replace("reply_lengths", "prompt_styles")  # which writes both
+    return max((s.stem for s in ROOT.glob("benchmarks/*.py") if name.startswith(s.stem)), key=len)
+
 
 def main() -> None:
-    parts = [HEAD]
-    for path in sorted((ROOT / "docs/benchmarks").glob("*.json")):
-        content = json.loads(path.read_text())
-        machine = ", ".join(f"{key} {value}" for key, value in content.pop("machine").items())
-        name = path.stem.replace("reply_lengths", "prompt_styles")  # which writes both
-        script = max((s.stem for s in ROOT.glob("benchmarks/*.py") if name.startswith(s.stem)), key=len)
-        content.pop("anytime", None)  # a curve: docs/search.svg
-        claim = content.pop("claim")
-        heading = claim if ":" in claim.split()[0] else claim[0].upper() + claim[1:]  # not the name of a variant
-        parts.append(f"## {heading}\n\n`benchmarks/{script}.py`, `{path.name}`; {machine}\n\n| | |\n|---|---|")
-        parts[-1] += "".join(f"\n| {spoken(key)} | {shown(value)} |" for key, value in content.items())
-    (ROOT / "docs/benchmarks.md").write_text("\n\n".join(part.strip("\n") for part in parts) + "\n")
+    found = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "docs/benchmarks").glob("*.json"))}
+    if "--print" in sys.argv:
+        print(page(found), end="")
+    else:
+        (ROOT / "docs/benchmarks.md").write_text(page(found))
+
+
+def page(found: dict[str, Content]) -> str:
+    """The page, of the contents of docs/benchmarks/*.json by their names."""
+    parts = [HEAD, summary(found), MISSED, DETAILS, *(details(*each) for each in found.items())]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def details(name: str, content: Content) -> str:
+    """All figures of one file, folded."""
+    machine = ", ".join(f"{key} {value}" for key, value in content["machine"].items())
+    left_out = ("machine", "claim", "anytime")  # the last: a curve, docs/search.svg
+    claim = content["claim"]
+    heading = claim if ":" in claim.split()[0] else claim[0].upper() + claim[1:]  # not the name of a variant
+    rows = "".join(f"\n| {spoken(key)} | {shown(value)} |" for key, value in content.items() if key not in left_out)
+    return (
+        f'<details markdown="1"><summary>{heading}: {name}</summary>\n\n`benchmarks/{script(name)}.py`; {machine}\n\n'
+        f"| | |\n|---|---|{rows}\n\n</details>"
+    )
 
 
 def spoken(key: str) -> str:

@@ -103,3 +103,9 @@ def test_the_figures_are_those_of_the_measurements() -> None:
         ("transformers engine", ("transformers: tokens/s", "plain generate, batch 10, file order: tokens/s")),
     ):
         assert all(f"{speed[key]:,.0f} tokens/s" in " ".join(row(first)) for key in keys)
+
+
+def test_the_page_of_benchmarks_is_made_of_its_files() -> None:
+    command = [sys.executable, "benchmarks/table.py", "--print"]
+    made = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert made == (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")  # python benchmarks/table.py

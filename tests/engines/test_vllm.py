@@ -1,5 +1,6 @@
 """vLLM on the micro pool: all experts in one wave as transformers answers, and names that never mean other weights."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,3 +96,26 @@ def test_what_it_cannot_take_is_refused(engine: Engine, pool: Any, base: str) ->
         open_engine(EngineSettings("vllm", device="mps"), base)
     (made,) = engine.generate([Request(pool[0], "cat " * 2000, Sampling(4))])
     assert (made.text, made.finish) == ("", "length")
+
+
+def test_a_batch_finds_no_blocks_of_another(engine: Engine, pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under `prefix_cache` "batch" its salt keeps them apart; under "run" they are found."""
+    inner: Any = engine
+    asked = [list(range(300, 500)) * 3]
+    wanted = inner._sampling(Request(pool[0], "", Sampling(2)))
+
+    def cached() -> int:
+        adapters = inner._open([pool[0]])
+        inner._batch += 1
+        return int(inner._run(asked, [wanted], adapters)[0].num_cached_tokens)
+
+    assert cached() == 0
+    assert cached() > 0
+    monkeypatch.setattr(inner, "_settings", replace(inner._settings, prefix_cache="batch"))
+    assert [cached(), cached()] == [0, 0]
+
+
+def test_experts_in_a_step_fit_a_tenth_of_the_memory(engine: Engine) -> None:
+    inner: Any = engine
+    a_slot = 4 * inner._rank * sum(sum(shape) for shape in inner._linears.values())
+    assert [inner._mixed(memory) for memory in (0, 55 * a_slot, 10_000 * a_slot)] == [1, 5, 32]

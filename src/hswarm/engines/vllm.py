@@ -52,8 +52,8 @@ except ImportError as missing:
     raise MissingExtra("engine 'vllm'", "vllm") from missing
 
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # vLLM makes room for adapters in these sizes only
-_MIXED = 16  # experts in one step on a GPU; more wait for the next
-_HELD = 32  # experts in main memory and as files
+_HELD = 32  # experts in main memory and as files; at most as many in one step on a GPU
+_SHARE = 0.1  # of a GPU's memory, for the experts of a step
 _RUNNING = 256  # requests at once on a GPU, whose memory vLLM allocates itself
 
 
@@ -86,7 +86,7 @@ class VLLMEngine:
             if name.endswith(".weight")
         }
         self._adapters = Adapters()
-        self._rank = 0
+        self._rank = self._batch = 0
         self._llm: Any = None
         self._fingerprint = "/".join(
             ["vllm", vllm.__version__, torch.__version__, self._dtype, self._device, digest_of(self._folder)]
@@ -125,8 +125,7 @@ class VLLMEngine:
     def _reply(self, requests: Sequence[Request]) -> list[Completion]:
         """Completions of one batch."""
         experts = self._open([request.expert for request in requests])
-        if self._settings.prefix_cache == "batch":
-            self._llm.reset_prefix_cache()
+        self._batch += 1
 
         def reply(places: list[int], prompts: list[list[int]]) -> list[Completion]:
             samplings = [self._sampling(requests[i]) for i in places]
@@ -148,8 +147,7 @@ class VLLMEngine:
 
     def _of_endings(self, expert: Expert, prompt: list[int], endings: list[list[int]]) -> list[float]:
         adapters = self._open([expert])
-        if self._settings.prefix_cache == "batch":
-            self._llm.reset_prefix_cache()
+        self._batch += 1
         steps = [([*prompt, *ending[:k]], token) for ending in endings for k, token in enumerate(ending)]
         outputs = self._run([read for read, _ in steps], [_only(token) for _, token in steps], adapters * len(steps))
         pairs = zip(outputs, steps, strict=True)
@@ -157,10 +155,14 @@ class VLLMEngine:
         return [sum(next(logs) for _ in ending) for ending in endings]
 
     def _run(self, prompts: list[list[int]], samplings: list[object], experts: list[Adapter]) -> Any:
-        """What vLLM makes of the token ids in `prompts`, each with its sampling and its expert."""
+        """What vLLM makes of the token ids in `prompts`, each with its sampling and its expert.
+
+        A block is found again under its tokens, its expert and the salt: one a batch, unless the cache is the run's.
+        """
+        salt = {"cache_salt": str(self._batch)} if self._settings.prefix_cache == "batch" else {}
         try:
             return self._llm.generate(
-                [{"prompt_token_ids": prompt} for prompt in prompts],
+                [{"prompt_token_ids": prompt, **salt} for prompt in prompts],
                 samplings,
                 lora_request=self._adapters.requests(experts),
                 use_tqdm=False,
@@ -198,7 +200,7 @@ class VLLMEngine:
             enable_prefix_caching=True,
             enable_lora=True,
             max_lora_rank=self._rank,
-            max_loras=1 if on_cpu else _MIXED,
+            max_loras=1 if on_cpu else self._mixed(int(current_platform.get_device_total_memory())),
             max_cpu_loras=_HELD,
             max_num_seqs=self._settings.usual_batch if on_cpu else max(_RUNNING, self._settings.usual_batch),
             enforce_eager=on_cpu,
@@ -206,6 +208,12 @@ class VLLMEngine:
         )
         self._chat.context = self._llm.model_config.max_model_len
         return adapters
+
+    def _mixed(self, memory: int) -> int:
+        """Experts in one step on a GPU of `memory` bytes: vLLM makes room for both factors of every linear layer."""
+        size = 4 if self._dtype == "float32" else 2
+        room = sum(sum(shape) for shape in self._linears.values()) * self._rank * size
+        return max(1, min(_HELD, int(memory * _SHARE) // room))
 
 
 class Adapters:
