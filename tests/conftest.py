@@ -8,7 +8,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # what the tests' own recipes ask for; tests of refusals take it away
 os.environ["HSWARM_ALLOW"] = (
     "http://127.0.0.1=HSWARM_TEST_KEY http://localhost code my_scorers:shout my_scorers:whisper nowhere:shout "
-    "tests.runs.timed:Timed tests.engines.crew_parts:Pinned"
+    "tests.runs.timed:Timed tests.engines.crew_parts:Pinned tests.tools.parts:zor tests.tools.parts:slow "
+    "tests.tools.parts:number"
 )
 
 import shutil

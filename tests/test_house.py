@@ -28,6 +28,7 @@ ORDER = [
     "prompts",
     "experts",
     "scorers",
+    "tools",
     "engines",
     "system",
     "config_parts",

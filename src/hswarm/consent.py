@@ -7,7 +7,7 @@ by `hswarm.allow`, by the variable HSWARM_ALLOW (spaces between), or for good by
     "https://api.example.org"                  send questions to any port and path of this host, without a key
     "ray://10.0.0.5:10001"                     join this Ray cluster
     "my_scorers:lenient"                       import and run this Python
-    "code"                                     run replies and their tests as programs (scorer "code")
+    "code"                                     run replies as programs (scorer "code", tool "python")
     "wandb"                                    send a run's numbers to Weights & Biases
 """
 

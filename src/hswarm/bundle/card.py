@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from hswarm.bundle.package import RECIPE, Source
+from hswarm.experts.tool import ToolExpert
 from hswarm.plots.graph import graph_mermaid
 from hswarm.report.render import inline
 from hswarm.runs.schema import Report, Summary
@@ -143,7 +144,8 @@ def _graph(source: Source) -> str:
     for node, expert in enumerate(system.nodes):
         reads = ", ".join(str(heard + 1) for heard in system.topology.predecessors(node)) or "the question only"
         mark = " (answers)" if node == system.topology.sink else ""
-        rows.append([f"{node + 1}{mark}", inline(expert.name), reads, f"`{expert.digest[:16]}`"])
+        tool = f" (a tool: {inline(expert.settings.kind)})" if isinstance(expert, ToolExpert) else ""
+        rows.append([f"{node + 1}{mark}", inline(expert.name) + tool, reads, f"`{expert.digest[:16]}`"])
     return (
         f"## Topology\n\n{_code('mermaid', graph_mermaid(system.topology, system.assignment).strip())}"
         f"\n\n{_table(rows)}"

@@ -10,9 +10,11 @@ from rich.table import Table
 from hswarm.cli.common import results
 from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.engines.base import engine as engine_room
+from hswarm.engines.tools import ToolEngine
 from hswarm.errors import HSwarmError
 from hswarm.experiments.forecast import forecast, is_remote
 from hswarm.experiments.search import FORECAST
+from hswarm.experts.tool import ToolExpert
 from hswarm.prompts import Prompts
 from hswarm.session.session import Session, planned_calls, read_pool
 from hswarm.tasks import load_task
@@ -71,7 +73,9 @@ def _sizes(recipe: Recipe, missing: list[str]) -> tuple[int, int, int, Task | No
     """Experts, dev and test questions, and the task if it can be opened; else the recipe's own numbers."""
     task = None
     try:
-        experts = len(read_pool(recipe).experts)
+        pool = read_pool(recipe)
+        experts = len(pool.experts)
+        ToolEngine().check([one for one in pool.experts if isinstance(one, ToolExpert)])
     except HSwarmError as fault:
         experts = max(len(recipe.pool.experts), recipe.pool.populate)
         if not experts:

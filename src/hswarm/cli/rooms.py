@@ -10,6 +10,7 @@ from hswarm.registry import Part, Room
 PLACES = {
     "tasks": "hswarm.tasks.task:task",
     "scorers": "hswarm.scorers.base:scorer",
+    "tools": "hswarm.tools.base:tool",
     "engines": "hswarm.engines.base:engine",
     "methods": "hswarm.methods.base:method",
     "analyses": "hswarm.analysis.context:analysis",

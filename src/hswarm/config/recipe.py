@@ -198,8 +198,10 @@ def _anchor_paths(content: Mapping[str, object], folder: Path) -> None:
     """Make the relative paths in the sections of a recipe start at `folder`."""
     for section, key in (("pool", "path"), ("task", "path"), ("search", "cache"), ("track", "folder")):
         anchor_path(content.get(section), folder, key)
-    for part in _parts(content.get("task")):
+    for part in _tables(content.get("task"), "parts"):
         anchor_path(part, folder)
+    for tool in _tables(content.get("pool"), "tools"):
+        _anchor_files(tool, folder)
     _anchor_base(content.get("pool"), folder)
     for key in ("path", "recipe"):
         methods = content.get("methods")
@@ -220,9 +222,16 @@ def anchor_path(section: object, folder: Path, key: str = "path") -> None:
         section[key] = str((folder / Path(section[key]).expanduser()).resolve())
 
 
-def _parts(task: object) -> list[object]:
-    parts = task.get("parts") if isinstance(task, dict) else None
-    return parts if isinstance(parts, list) else []
+def _anchor_files(tool: object, folder: Path) -> None:
+    """Make the relative paths of a tool's files start at `folder`."""
+    files = tool.get("files") if isinstance(tool, dict) else None
+    if isinstance(tool, dict) and isinstance(files, list) and all(isinstance(file, str) for file in files):
+        tool["files"] = [str((folder / Path(file).expanduser()).resolve()) for file in files]
+
+
+def _tables(section: object, key: str) -> list[object]:
+    tables = section.get(key) if isinstance(section, dict) else None
+    return tables if isinstance(tables, list) else []
 
 
 def _override(text: str) -> dict[str, object]:

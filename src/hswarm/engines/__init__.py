@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from hswarm.engines.base import Engine, EngineSettings
 from hswarm.engines.select import fitting
-from hswarm.engines.single import by_base, open_single
+from hswarm.engines.single import WITHOUT_WEIGHTS, by_base, open_single
 from hswarm.experts.expert import Expert
-from hswarm.experts.remote import REMOTE_BASE
 
 if TYPE_CHECKING:
     from hswarm.workers.worker import Worker
@@ -19,16 +18,16 @@ if TYPE_CHECKING:
 def open_engine(settings: EngineSettings, bases: str | Sequence[str], experts: Sequence[Expert] = ()) -> Engine:
     """The engine that `settings` names, ready to answer for experts of `bases`: one, or a mixed pool's.
 
-    "auto" becomes an engine that supports `experts`. Remote experts get the engine `openai`, whatever `settings` names,
-    in this process.
+    "auto" becomes an engine that supports `experts`. Remote experts get the engine `openai` and tools their own,
+    whatever `settings` names, in this process.
     """
     settings = fitting(settings, experts)
     names = (bases,) if isinstance(bases, str) else tuple(bases)
-    local = [name for name in names if name != REMOTE_BASE]
+    local = [name for name in names if name not in WITHOUT_WEIGHTS]
     crew = open_crew(settings, local) if local else None
     if crew and len(local) == len(names):
         return crew
-    return by_base(names, lambda name: crew if crew and name != REMOTE_BASE else open_single(settings, name))
+    return by_base(names, lambda name: crew if crew and name not in WITHOUT_WEIGHTS else open_single(settings, name))
 
 
 def open_crew(settings: EngineSettings, bases: Sequence[str]) -> Engine | None:

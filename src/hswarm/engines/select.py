@@ -12,7 +12,6 @@ from hswarm.engines.base import Engine, EngineSettings, engine
 from hswarm.errors import MissingExtra, PoolError
 from hswarm.experts.compatibility import check_kinds
 from hswarm.experts.expert import Expert
-from hswarm.experts.remote import REMOTE_BASE
 
 _FAST = {"vllm": "vllm", "openvino": "openvino_genai"}  # engines that support plain LoRA only, and their packages
 
@@ -43,7 +42,7 @@ def fitting(settings: EngineSettings, experts: Sequence[Expert]) -> EngineSettin
     Otherwise the device decides, which workers on other machines detect themselves. PoolError if the engine named
     does not support an expert: before a base is loaded or converted for it.
     """
-    local = [expert for expert in experts if expert.base != REMOTE_BASE]
+    local = [expert for expert in experts if expert.has_weights]
     try:
         check_kinds(local, settings.name if settings.name != "auto" else "vllm" if find_spec("vllm") else "openvino")
     except PoolError:

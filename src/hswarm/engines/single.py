@@ -6,13 +6,20 @@ from collections.abc import Callable, Sequence
 
 from hswarm.engines.base import Engine, EngineSettings, engine
 from hswarm.engines.mixed import MixedEngine
+from hswarm.engines.tools import ToolEngine
 from hswarm.experts.base import opening
 from hswarm.experts.remote import REMOTE_BASE
+from hswarm.experts.tool import TOOL_BASE
 from hswarm.options import configured
+
+WITHOUT_WEIGHTS = (REMOTE_BASE, TOOL_BASE)  # in place of a base; called from the process that searches or serves
 
 
 def open_single(settings: EngineSettings, base: str) -> Engine:
-    """The engine that `settings` names, for experts of `base`; remote experts get the engine `openai`."""
+    """The engine that `settings` names, for experts of `base`; remote experts get the engine `openai`, tools
+    their own."""
+    if base == TOOL_BASE:
+        return ToolEngine()
     name = "openai" if base == REMOTE_BASE else settings.name
     options = settings.options if name == settings.name else {}
     with opening(base):

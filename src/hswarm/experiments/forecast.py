@@ -25,6 +25,7 @@ from hswarm.engines.base import Ask, Completion, Engine, Request
 from hswarm.engines.multiple_choice import answer
 from hswarm.experts.expert import Expert
 from hswarm.experts.remote import REMOTE_BASE
+from hswarm.experts.tool import ToolExpert
 from hswarm.methods import get_method
 from hswarm.methods.hswarm import Search
 from hswarm.runs.cost import Cost, Forecast, peak
@@ -291,4 +292,5 @@ def open_calibrated(session: Session) -> Forecast:
 
 def is_remote(session: Session) -> bool:
     """Whether a calibration would ask somebody's API, which may cost money."""
-    return REMOTE_BASE in session.pool.bases
+    asks = any(isinstance(one, ToolExpert) and one.settings.kind == "http" for one in session.pool.experts)
+    return asks or REMOTE_BASE in session.pool.bases

@@ -73,9 +73,11 @@ class Study(Protocol):
 def with_experts(recipe: Recipe, pool: ExpertPool, names: Sequence[str], label: str) -> Recipe:
     """`recipe` with the experts `names` of its `pool` alone, called <name>-<label>; at most a node an expert."""
     remote = tuple(one for one in recipe.pool.remote if one.name in names)
-    local = pool.names[: len(pool.names) - len(recipe.pool.remote)]
+    tools = tuple(one for one in recipe.pool.tools if one.name in names)
+    elsewhere = {one.name for one in recipe.pool.remote} | {one.name for one in recipe.pool.tools}
+    local = [name for name in pool.names if name not in elsewhere]
     kept = tuple(text for text, name in zip(recipe.pool.experts or local, local, strict=True) if name in names)
-    part = replace(recipe.pool, experts=kept, path=recipe.pool.path if kept else "", remote=remote)
+    part = replace(recipe.pool, experts=kept, path=recipe.pool.path if kept else "", remote=remote, tools=tools)
     nodes = recipe.search.nodes
     search = replace(recipe.search, nodes=None if nodes is None else min(nodes, len(names)))
     return recipe.model_copy(update={"name": f"{recipe.name}-{label}", "pool": part, "search": search})

@@ -35,7 +35,7 @@ class Node(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Expert(Node):
-    """A model with a name: an adapter, a checkpoint or a remote model, which are the sub-classes.
+    """A member of a pool: an adapter, a checkpoint, a remote model or a tool, which are the sub-classes.
 
     `base` names the model that an engine loads for it: an adapter's base, or the folder of a checkpoint. `form` is that
     of an adapter in PEFT's format, None for everything else.
@@ -53,6 +53,11 @@ class Expert(Node):
     @property
     def experts(self) -> tuple[Expert, ...]:
         return (self,)
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether it has weights here, which can be added to others'."""
+        return True
 
     @property
     def size(self) -> int:

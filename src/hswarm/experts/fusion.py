@@ -11,7 +11,6 @@ import numpy as np
 
 from hswarm.errors import PoolError
 from hswarm.experts.expert import Expert, Node
-from hswarm.experts.remote import RemoteExpert
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +36,10 @@ class Fusion(Node):
         temperature: float = 1.0,
         name: str = "fusion",
     ) -> Fusion:
-        """PoolError: no parts, remote parts, several bases; weights that are too few or many, negative or all zero."""
-        if far := [part.name for part in parts if isinstance(part, RemoteExpert)]:
+        """PoolError: no parts, some without weights, several bases; weights too few, too many, negative or all zero."""
+        if far := [part.name for part in parts if not part.has_weights]:
             raise PoolError(
-                f"'{name}' draws each token from its parts' distributions, which an API does not give: "
+                f"'{name}' draws each token from its parts' distributions, which APIs and tools do not give: "
                 f"leave out {', '.join(far)}"
             )
         bases = list(dict.fromkeys(part.base for part in parts))

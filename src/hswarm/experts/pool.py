@@ -29,6 +29,7 @@ from hswarm.experts.expert import Expert
 from hswarm.experts.form import AdapterForm
 from hswarm.experts.hub import fetch, is_hub_name, short_name
 from hswarm.experts.remote import REMOTE_FILE, RemoteExpert, RemoteSettings
+from hswarm.experts.tool import TOOL_FILE, ToolExpert, ToolSettings
 from hswarm.options import SETTINGS, check_ranges
 from hswarm.registry import near
 
@@ -59,6 +60,8 @@ class PoolSettings:
     """Grow the pool to this many experts by weighted sums of two; 0: leave it as it is."""
     remote: tuple[RemoteSettings, ...] = ()
     """Models behind an API, beside the folder's experts or without a folder."""
+    tools: tuple[ToolSettings, ...] = ()
+    """Tools beside the experts: a calculator, a sandbox, retrieval, Python of yours, an address."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -88,10 +91,10 @@ class ExpertPool:
 
     @cached_property
     def groups(self) -> tuple[tuple[int, ...], ...]:
-        """The positions of experts whose weights can be added, by group; remote experts are in none."""
+        """The positions of experts whose weights can be added, by group; those without weights are in none."""
         found: dict[Hashable, list[int]] = {}
         for i, expert in enumerate(self.experts):
-            if not isinstance(expert, RemoteExpert):
+            if expert.has_weights:
                 found.setdefault(_group_key(expert), []).append(i)
         return tuple(map(tuple, found.values()))
 
@@ -131,12 +134,17 @@ def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:
     """Read and check a pool of at least `least` experts. PoolError names every expert that is incompatible."""
     experts: list[Expert] = [RemoteExpert(remote) for remote in settings.remote]
     faults = _twice(settings)
+    for tool in settings.tools:
+        try:
+            experts.append(ToolExpert(tool))
+        except PoolError as fault:
+            faults.append(str(fault))
     for name, folder in expert_folders(settings).items():
         try:
             experts.append(read_expert(folder).renamed(name))
         except PoolError as fault:
             faults.append(str(fault))
-    local = [expert for expert in experts if not isinstance(expert, RemoteExpert)]
+    local = [expert for expert in experts if expert.has_weights]
     quantised = [] if settings.base else _quantised(local)
     faults += quantised or _misfits(local, settings)
     if faults:
@@ -151,13 +159,16 @@ def open_pool(settings: PoolSettings, least: int = 2) -> ExpertPool:
         raise PoolError(
             f"the adapters in {settings.path} do not name their base ({', '.join(nameless)}); set pool.base"
         )
-    return ExpertPool(tuple(experts), ", ".join(bases_of(experts)), settings.space, settings.rank)
+    base = ", ".join(bases_of([expert for expert in experts if expert.has_weights] or experts))
+    return ExpertPool(tuple(experts), base, settings.space, settings.rank)
 
 
 def read_expert(folder: Path) -> Expert:
-    """The adapter, the whole checkpoint or the remote model in `folder`. PoolError says what is wrong with it."""
+    """What `Expert.write` saved in `folder`, or an adapter or checkpoint. PoolError says what is wrong with it."""
     if (folder / REMOTE_FILE).is_file():
         return RemoteExpert.read(folder)
+    if (folder / TOOL_FILE).is_file():
+        return ToolExpert.read(folder)
     return Checkpoint.read(folder) if is_checkpoint(folder) else Adapter.read(folder)
 
 
@@ -190,11 +201,11 @@ def _largest_rank(experts: Sequence[Expert]) -> int:
 
 def _twice(settings: PoolSettings) -> list[str]:
     """Names that two experts would share."""
-    remote = [one.name for one in settings.remote]
+    elsewhere = [one.name for one in settings.remote] + [one.name for one in settings.tools]
     local = list(expert_folders(settings))
     return [
-        f"pool.remote names '{name}' twice, or like another expert of the pool; give it another name"
-        for name, count in Counter(remote + local).items()
+        f"pool.remote or pool.tools names '{name}' twice, or like another expert of the pool; give it another name"
+        for name, count in Counter(elsewhere + local).items()
         if count > 1
     ]
 

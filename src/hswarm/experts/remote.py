@@ -66,17 +66,22 @@ class RemoteSettings(ApiLimits):
         super().__post_init__()
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise ValueError("name must be letters, digits, '.', '_' or '-'")
-        if self.key and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.key):
-            raise ValueError(
-                "key must be the NAME of an environment variable that holds the key, e.g. "
-                "key = 'OPENAI_API_KEY'; take a key out of the recipe"
-            )
-        place = urlsplit(self.url)
-        strange = not re.fullmatch(r"[!-~]+", self.url) or set(self.url) & set("\\?#@")
-        if strange or place.scheme not in ("http", "https") or not place.hostname:
-            raise ValueError("url must be like http://localhost:8000/v1, without a key or password in it")
-        if self.key and place.scheme == "http" and not _loopback(place.hostname):
-            raise ValueError(f"a key goes over https or to this machine alone, and url is {self.url}; use https")
+        check_url(self.url, self.key)
+
+
+def check_url(url: str, key: str) -> None:
+    """ValueError unless `url` is a plain address and `key` the name of a variable, or "", that may be sent there."""
+    if key and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", key):
+        raise ValueError(
+            "key must be the NAME of an environment variable that holds the key, e.g. "
+            "key = 'OPENAI_API_KEY'; take a key out of the recipe"
+        )
+    place = urlsplit(url)
+    strange = not re.fullmatch(r"[!-~]+", url) or set(url) & set("\\?#@")
+    if strange or place.scheme not in ("http", "https") or not place.hostname:
+        raise ValueError("url must be like http://localhost:8000/v1, without a key or password in it")
+    if key and place.scheme == "http" and not _loopback(place.hostname):
+        raise ValueError(f"a key goes over https or to this machine alone, and url is {url}; use https")
 
 
 def _loopback(host: str) -> bool:
@@ -98,6 +103,10 @@ class RemoteExpert(Expert):
         digest = hashlib.sha256(identity.encode()).hexdigest()
         super().__init__(name or remote.name, digest, REMOTE_BASE)
         object.__setattr__(self, "remote", remote)
+
+    @property
+    def has_weights(self) -> bool:
+        return False
 
     def renamed(self, name: str) -> RemoteExpert:
         return RemoteExpert(self.remote, name)

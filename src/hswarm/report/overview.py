@@ -10,10 +10,10 @@ _FEW = 100  # test questions: below, intervals are wider than most gains
 _UNREADABLE = 0.1  # of the replies of the best single expert: above, a gain may be one of form
 
 
-def overview(report: Report) -> dict[str, str]:
-    """Sentences about a finished run by what they tell: searched, found, gain, cost, trust."""
+def overview(report: Report, tools: int = 0) -> dict[str, str]:
+    """Sentences about a finished run by what they tell: searched, found, gain, cost, trust. `tools` are in the pool."""
     told = {
-        "What was searched": _searched(report),
+        "What was searched": _searched(report, tools),
         "What was found": _found(report),
         "What it gains": _gain(report),
         "What it costs": _cost(report),
@@ -22,10 +22,12 @@ def overview(report: Report) -> dict[str, str]:
     return {key: text for key, text in told.items() if text}
 
 
-def _searched(report: Report) -> str:
-    experts = len(report.singles)
+def _searched(report: Report, tools: int) -> str:
+    experts = f"{len(report.singles) - tools} language models (the experts)"
+    if tools:
+        experts += f" and {tools} tool{'s' * (tools > 1)}"
     return (
-        f"The best way for {experts} language models (the experts) to answer the questions of “{report.task}” "
+        f"The best way for {experts} to answer the questions of “{report.task}” "
         "together: which expert is asked at which place (node), and which reads the replies of which before it replies."
     )
 

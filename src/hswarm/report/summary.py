@@ -113,7 +113,7 @@ def gather(run: Run, comparison: Path | None = None) -> RunSummary:
         name=run.recipe.name,
         state=run.state,
         searched=_searched(run, report),
-        overview=overview(report) if report else {},
+        overview=overview(report, len(run.recipe.pool.tools)) if report else {},
         came_of_it=came_of_it(report) if report else so_far(run, history),
         scores=_scores(report, history),
         iterations=history,
@@ -310,6 +310,7 @@ def _searched(run: Run, report: Report | None) -> dict[str, str]:
         "task": report.task if report else recipe.task.name or Path(recipe.task.path).name,
         "questions": f"{report.dev.n} dev" + (f", {report.test.n} test" if report.test else "") if report else "",
         "experts": ", ".join(report.singles) if report else ", ".join(recipe.pool.experts),
+        "tools": ", ".join(tool.name for tool in recipe.pool.tools),
         "method": search.method,
     }
     if search.method == "hswarm":

@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import IO, NamedTuple
 
 from hswarm.consent import check_word
 from hswarm.scorers.base import Score, scorer
@@ -66,25 +67,48 @@ def passes(program: str, tests: str, timeout_s: float, memory_mb: int) -> bool:
     """Whether `program` followed by `tests` runs to the end: leaving early, whatever the status, is no pass."""
     token = secrets.token_hex(16)
     source = f"{program}\n\n{tests}\n\n{_call(program, tests)}print({token!r})\n"
-    with tempfile.TemporaryDirectory() as folder:
+    done = run_program(source, timeout_s, memory_mb)
+    return done.status == 0 and done.output.rstrip().endswith(token)
+
+
+class Outcome(NamedTuple):
+    """How a program ended: its exit status, None if it took too long, what it printed, and its last line on stderr."""
+
+    status: int | None
+    output: str
+    fault: str
+
+
+def run_program(source: str, timeout_s: float, memory_mb: int) -> Outcome:
+    """Run the Python `source` in the sandbox, for `timeout_s` seconds and in `memory_mb` MiB at most.
+
+    Both streams go to files, which the limit on a file's size holds, unlike a pipe.
+    """
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         (Path(folder) / "program.py").write_text(source, encoding="utf-8", errors="replace")
         process = subprocess.Popen(
             [*_no_network(), sys.executable, "-I", "-B", "program.py"],
             cwd=folder,
             env={"HOME": folder},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
             start_new_session=True,
             preexec_fn=lambda: _limit(timeout_s, memory_mb),
         )
+        status: int | None = None
         try:
-            output, _ = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            return False
+            with suppress(subprocess.TimeoutExpired):
+                status = process.wait(timeout=timeout_s)
         finally:
             _end(process)
-    return process.returncode == 0 and output.decode(errors="replace").rstrip().endswith(token)
+        output, faults = _text(out), _text(err).rstrip()
+    return Outcome(status, output, faults.rpartition("\n")[2])
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def _call(program: str, tests: str) -> str:
@@ -130,8 +154,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    if process.stdout:
-        process.stdout.close()
 
 
 @lru_cache

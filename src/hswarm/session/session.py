@@ -122,7 +122,7 @@ def read_pool(recipe: Recipe) -> ExpertPool:
 
 def _engine_s_own(recipe: Recipe) -> Callable[[int], ExpertPool] | None:
     """How the recipe's engine makes a pool of its own, where the recipe names none (engines/toy.py)."""
-    if recipe.pool.path or recipe.pool.experts or recipe.pool.remote:
+    if recipe.pool.path or recipe.pool.experts or recipe.pool.remote or recipe.pool.tools:
         return None
     made: Callable[[int], ExpertPool] | None = getattr(engine_room.get(recipe.engine.name), "own_pool", None)
     return made

@@ -14,7 +14,8 @@ from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion, Request, Sampling
 from hswarm.experts.expert import Node
 from hswarm.experts.fusion import Callee
-from hswarm.prompts import Place, Prompts
+from hswarm.experts.tool import ToolExpert
+from hswarm.prompts import Place, Prompts, spoken
 from hswarm.system.route import Route
 from hswarm.system.rules import Rule, Vote
 from hswarm.tasks.task import Example
@@ -54,7 +55,7 @@ class Plan:
         ruled = {node: found for node, found in held.items() if isinstance(found, Rule)}
         self.ruled = {node: found for node, found in ruled.items() if found is not self.route}
         self.below = {end: topology.ancestors(end) for end in self.ends}
-        readers = [node for node, found in held.items() if not isinstance(found, Vote | Route)]
+        readers = [node for node, found in held.items() if not isinstance(found, Vote | Route | ToolExpert)]
         self.readers = {node: place for place, node in enumerate(readers)}
 
 
@@ -89,14 +90,18 @@ class Execution:
         system, example = self.plan.system, self.example
         heard = self._heard(node)
         assert heard is not None, f"node {node} is not ready"
+        callee = self.plan.calling[node]
+        if isinstance(callee, ToolExpert):
+            said = [spoken(reply.text, example.question) for reply in heard]
+            return Request(callee, callee.given(example.question, said), Sampling())
         chunk = _chunk(example.context, self.plan.readers[node], len(self.plan.readers))
         prompt = system.prompts.render(example, [reply.text for reply in heard], self.plan.places[node], chunk=chunk)
         sampling = self.plan.samplings[node].within(example.max_new_tokens)
         if system.prompts.thinking:
             sampling = replace(sampling, thinking=True)
         if sampling.choose and example.choices and node in self.plan.ends:
-            return Request(self.plan.calling[node], prompt, sampling, tuple(example.choices.items()))
-        return Request(self.plan.calling[node], prompt, replace(sampling, choose="") if sampling.choose else sampling)
+            return Request(callee, prompt, sampling, tuple(example.choices.items()))
+        return Request(callee, prompt, replace(sampling, choose="") if sampling.choose else sampling)
 
     def tell(self, node: int, reply: Completion) -> list[int]:
         """Record the reply of `node`; returns the nodes that could then reply without a call."""

@@ -1,0 +1,106 @@
+"""The engine for tools: runs them in this process, a few at a time, each reply bounded in time and length.
+
+What goes wrong with a text becomes the reply, since other nodes can make use of it; a tool that does not work at all
+makes the call a failed one. Replies do not depend on their batch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from threading import Thread
+
+from hswarm.engines.base import Completion, Request
+from hswarm.errors import HSwarmError, PoolError
+from hswarm.experts.expert import Expert
+from hswarm.experts.fusion import Callee
+from hswarm.experts.tool import ToolExpert
+from hswarm.tools.base import Tool, Unavailable, make
+
+_AT_ONCE = 8
+
+
+class ToolEngine:
+    """Answers for tools alone."""
+
+    fingerprint = "tools/1"
+    fault = ""  # of the last call that failed
+
+    def __init__(self) -> None:
+        self._made: dict[str, Tool] = {}
+
+    def check(self, experts: Sequence[Expert]) -> None:
+        """Makes every tool: ConfigError and ConsentError come before the first call."""
+        for expert in experts:
+            self._tool(expert)
+
+    def batches(self, requests: Sequence[Request]) -> list[list[int]]:
+        """As many as run at once, so that what was answered is kept."""
+        return [list(range(i, min(i + _AT_ONCE, len(requests)))) for i in range(0, len(requests), _AT_ONCE)]
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        return [made for batch in self.batches(requests) for made in self._at_once([requests[i] for i in batch])]
+
+    def _at_once(self, requests: Sequence[Request]) -> list[Completion]:
+        """Threads, since a tool that hangs cannot be stopped from without: it is left behind, and holds up no exit."""
+        calls = [
+            _Call(self._tool(request.expert), _tool_expert(request.expert), request.prompt) for request in requests
+        ]
+        began = time.monotonic()
+        for call in calls:
+            call.start()
+        for call in calls:
+            call.join(max(0.0, began + call.seconds - time.monotonic()))
+        self.fault = next((call.unavailable for call in calls if call.unavailable), self.fault)
+        return [call.completion() for call in calls]
+
+    def _tool(self, expert: Callee) -> Tool:
+        if expert.digest not in self._made:
+            self._made[expert.digest] = make(_tool_expert(expert))
+        return self._made[expert.digest]
+
+
+class _Call(Thread):
+    """One call of a tool."""
+
+    def __init__(self, tool: Tool, expert: ToolExpert, text: str) -> None:
+        super().__init__(daemon=True)
+        self._tool, self._expert, self._text = tool, expert, text
+        self._reply: str | None = None
+        self._own: HSwarmError | None = None
+        self.unavailable = ""
+
+    @property
+    def seconds(self) -> float:
+        """How long it may take; a tool that has the same limit itself is left to keep it."""
+        return self._expert.settings.timeout_s + 0.5
+
+    def run(self) -> None:
+        try:
+            made = self._tool(self._text)
+            self._reply = made if isinstance(made, str) else f"error: the tool gave {type(made).__name__}, not a text"
+        except Unavailable as fault:
+            self.unavailable = f"tool '{self._expert.name}': {fault}"
+        except HSwarmError as fault:
+            self._own = fault
+        except Exception as fault:  # whatever a user's Python raises
+            self._reply = (
+                f"error: {fault}" if isinstance(fault, ValueError) else f"error: {type(fault).__name__}: {fault}"
+            )
+
+    def completion(self) -> Completion:
+        """The reply, as far as there is one."""
+        if self._own:
+            raise self._own
+        if self.unavailable:
+            return Completion("", "failed", 0, 0)
+        limit, reply = self._expert.settings.longest, self._reply
+        if reply is None:
+            reply = f"error: no reply in {self._expert.settings.timeout_s:g} s"
+        return Completion(reply[:limit], "length" if len(reply) > limit else "stop", 0, 0)
+
+
+def _tool_expert(expert: Callee) -> ToolExpert:
+    if not isinstance(expert, ToolExpert):
+        raise PoolError(f"expert '{expert.name}' is no tool; its base is missing")
+    return expert
