@@ -262,15 +262,16 @@ def test_nodes_with_chunks_of_a_context_share_no_reply() -> None:
 
 def test_a_checkpoint_without_guides_goes_by_its_scores() -> None:
     """Checkpoints written before there were guides had scores alone."""
-    boards = [Scoreboard(bench(toy_pool(3))[1], range(12), 1000, partial=0.25) for _ in range(3)]
+    board = Scoreboard(bench(toy_pool(3))[1], range(12), 1000, partial=0.25)
     chain = Term.of(pure(1), [Term.of(pure(0))])
-    boards[0].extend([chain], 8, "a")
-    tensors, state = packed(boards[0], [chain])
-    assert unpacked(boards[1], tensors, state) == [chain]
-    unpacked(boards[2], {name: array for name, array in tensors.items() if name != "growth.guides"}, state)
-    for term, row in boards[0].scores.items():
-        assert np.array_equal(boards[1].guides[term], boards[0].guides[term])
-        assert np.array_equal(boards[2].guides[term], row)
+    board.extend([chain], 8, "a")
+    tensors, state = packed(board, [chain])
+    whole = unpacked(tensors, state)
+    older = unpacked({name: array for name, array in tensors.items() if name != "growth.guides"}, state)
+    assert whole.marked == [chain]
+    for term, row in board.scores.items():
+        assert np.array_equal(whole.guides[term], board.guides[term])
+        assert np.array_equal(older.guides[term], row)
 
 
 def test_equal_seeds_search_alike_and_others_do_not() -> None:

@@ -217,9 +217,29 @@ def _search(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure first, and compare the forecast with the actual cost at the end",
     )
+    _watching(command)
+
+
+def _resume(command: argparse.ArgumentParser) -> None:
+    _run(command)
+    _watching(command)
+
+
+def _watching(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--watch", action="store_true", help="serve a page on this machine that shows how far it is")
+    _page_port(command)
+
+
+def _page_port(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--port", type=port, default=8001, help="the page's port (default 8001; 0 takes a free one)")
 
 
 # Look
+
+
+def _watch(command: argparse.ArgumentParser) -> None:
+    _run(command)
+    _page_port(command)
 
 
 def _show(command: argparse.ArgumentParser) -> None:
@@ -477,8 +497,9 @@ COMMANDS = {
     "new": Command(FIND, "new:new", "write a commented recipe to start from", _new),
     "plan": Command(FIND, "plan:plan", "check a recipe; forecast calls, tokens, time and memory", _plan),
     "search": Command(FIND, "search:search", "find the best system for a recipe's task", _search),
-    "resume": Command(FIND, "search:resume", "continue an interrupted run", _run),
+    "resume": Command(FIND, "search:resume", "continue an interrupted run", _resume),
     "show": Command(LOOK, "search:show", "print what a run found and what it cost", _show),
+    "watch": Command(LOOK, "watch:watch", "serve a page about a run on this machine, live while it goes on", _watch),
     "report": Command(LOOK, "report:report", "write what a run found as a page", _report),
     "analyze": Command(LOOK, "analyze:analyze", "explain what makes the system found work", _analyze),
     "list": Command(LOOK, "listing:show_list", "list runs, methods, tasks, recipe fields and more (also: ls)", _list),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hswarm.cli.view import print_run, view
@@ -20,12 +21,14 @@ def search(arguments: argparse.Namespace) -> None:
     chosen = [f"search.method={arguments.method}"] if arguments.method else []
     recipe = read_recipe(arguments.recipe, [*arguments.overrides, *chosen], arguments.preset)
     path = Path(arguments.run or f"runs/{recipe.name}")
-    _watch(path, lambda progress: searches.search(recipe, path, progress, calibrate=arguments.forecast))
+    with page(arguments, path):
+        _follow(path, lambda progress: searches.search(recipe, path, progress, calibrate=arguments.forecast))
 
 
 def resume(arguments: argparse.Namespace) -> None:
     """Continue a run to the end and print the result."""
-    _watch(Path(arguments.run), lambda progress: searches.resume(arguments.run, progress))
+    with page(arguments, Path(arguments.run)):
+        _follow(Path(arguments.run), lambda progress: searches.resume(arguments.run, progress))
 
 
 def show(arguments: argparse.Namespace) -> None:
@@ -33,7 +36,20 @@ def show(arguments: argparse.Namespace) -> None:
     print_run(Run.open(arguments.run), arguments.json)
 
 
-def _watch(path: Path, work: Callable[[Progress], Run]) -> None:
+@contextmanager
+def page(arguments: argparse.Namespace, path: Path) -> Iterator[None]:
+    """Serve a page about the run at `path` during the block, if --watch asks for it."""
+    if not arguments.watch:
+        yield
+        return
+    from hswarm.server.watch import watching
+
+    with watching(path, arguments.port) as address:
+        print(f"watch it at {address}", file=sys.stderr, flush=True)
+        yield
+
+
+def _follow(path: Path, work: Callable[[Progress], Run]) -> None:
     """Show the search that `work` carries out and print its result; if it is interrupted, how to continue it."""
     with view() as progress:
         try:

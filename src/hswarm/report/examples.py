@@ -36,6 +36,12 @@ class Message(NamedTuple):
     score: float | None
 
 
+def told_to(topology: Topology, node: int) -> str:
+    """Who reads what `node` replies."""
+    readers = [v + 1 for u, v in sorted(topology.edges) if u == node]
+    return f"to {', '.join(map(str, readers))}" if readers else "the answer"
+
+
 @dataclass(frozen=True)
 class Example:
     """A question with the messages on the way to its answer, each expert's score alone, and why it was failed."""
@@ -137,9 +143,7 @@ def _means(answers: Sequence[Answer], size: int) -> list[float | None]:
 def _example(line: Answer, topology: Topology, names: Sequence[str], why: str = "") -> Example:
     messages = []
     for node in topology.order:
-        to = [v + 1 for u, v in sorted(topology.edges) if u == node]
-        target = f"to {', '.join(map(str, to))}" if to else "the answer"
         score = line.scores[node] if line.scores else None
-        messages.append(Message(node + 1, names[node], target, line.replies[node], score))
+        messages.append(Message(node + 1, names[node], told_to(topology, node), line.replies[node], score))
     alone = {name: score for name, score in line.alone.items() if score is not None}
     return Example(line.question, line.choices, line.answer, messages, alone, line.read, why)

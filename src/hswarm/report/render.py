@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -19,6 +19,7 @@ from markupsafe import Markup
 from hswarm import __version__, io
 from hswarm.errors import RunError, UserError
 from hswarm.report.glossary import Glossary
+from hswarm.report.messages import Question
 from hswarm.report.summary import RunSummary, tried
 
 FORMS = {".html": "one HTML page", ".md": "Markdown", ".svg": "the graph as SVG", ".mmd": "the graph as Mermaid"}
@@ -40,8 +41,8 @@ def write_page(facts: RunSummary, path: Path, refresh: int = 0) -> None:
     io.write_text(path, _clean(text))
 
 
-def html_page(facts: RunSummary, refresh: int = 0) -> str:
-    """The whole page, UTF-8."""
+def html_page(facts: RunSummary, refresh: int = 0, links: Mapping[str, str] = {}) -> str:
+    """The whole page, UTF-8, with `links` to other pages by their text."""
     charts = {name: Markup(svg) for name, svg in facts.charts.items()}  # drawn here, names in them escaped
     return (
         _templates()
@@ -51,10 +52,23 @@ def html_page(facts: RunSummary, refresh: int = 0) -> str:
             charts=charts,
             drawing=Markup(facts.drawing),
             refresh=refresh,
+            links=links,
             version=__version__,
             glossary=Glossary(),
         )
     )
+
+
+def list_page(title: str, lines: Sequence[str], links: Mapping[str, str], refresh: int = 0) -> str:
+    """A page of `lines` and of `links` by their text, in the report's style."""
+    page = _templates().get_template("list.html")
+    return page.render(title=title, lines=lines, links=links, refresh=refresh, version=__version__)
+
+
+def question_page(question: Question, links: Mapping[str, str], refresh: int = 0) -> str:
+    """The messages on the way to the answer of one question, in the report's style."""
+    page = _templates().get_template("question.html")
+    return page.render(question=question, links=links, refresh=refresh, version=__version__)
 
 
 def markdown_page(facts: RunSummary) -> str:

@@ -28,7 +28,7 @@ from hswarm.runs.comparison import Comparison
 from hswarm.runs.cost import forecast_text
 from hswarm.runs.directory import Run
 from hswarm.runs.schema import Report, Summary, spoken_step
-from hswarm.session.records import Fault, Generation, HistoryEntry
+from hswarm.session.records import Ancestor, Fault, Generation, HistoryEntry
 from hswarm.system.record import SystemRecord
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ def gather(run: Run, comparison: Path | None = None) -> RunSummary:
         state=run.state,
         searched=_searched(run, report),
         overview=overview(report, len(run.recipe.pool.tools)) if report else {},
-        came_of_it=came_of_it(report) if report else so_far(run, history),
+        came_of_it=came_of_it(report) if report else so_far(run, history) + _on_the_way(run, left_out),
         scores=_scores(report, history),
         iterations=history,
         topology=topology,
@@ -164,20 +164,38 @@ def lineage(report: Report) -> list[str]:
     """The moves that led to the system that growth found and what each gained; which experts it relies on."""
     if not (growth := report.growth):
         return []
-    said = [f"{growth.tried:,} systems were scored; the moves that led to the best one:"]
+    said = [f"{growth.tried:,} systems were scored; the moves that led to the best one:", *_moves(growth.lineage)]
+    ranked = sorted(growth.experts.items(), key=lambda pair: -pair[1])
+    said.append("gain by expert (Banzhaf): " + ", ".join(f"{name} {value:+.3f}" for name, value in ranked))
+    if growth.orders:
+        orders = ", ".join(f"{first} -> {then}" for first, then, _ in growth.orders[:5])
+        said.append(f"most promising orders: {orders}")
+    return said
+
+
+def _on_the_way(run: Run, left_out: list[str]) -> list[str]:
+    """The moves that led to the best system so far of a growth that goes on."""
+    if not run.recipe.search.method.startswith("growth"):
+        return []
+    from hswarm.methods.growth.checkpoint import GrowthState
+    from hswarm.methods.growth.story import lineage_so_far
+
+    kept = _read(left_out, lambda: run.load_state(GrowthState))
+    moves = _moves(lineage_so_far(*kept)) if kept else []
+    return ["the moves that led to the best system so far:", *moves] if moves else []
+
+
+def _moves(steps: Sequence[Ancestor]) -> list[str]:
+    """A line for each move on the way to a system."""
+    said: list[str] = []
     before: float | None = None
-    for step in growth.lineage:
+    for step in steps:
         gain = "" if before is None else f" ({step.score - before:+.3f})"
         before = step.score
         said.append(
             f"  {spoken_step(step.step) if step.step else step.move}: {step.system} "
             f"{step.score:.3f}{gain} on {step.questions} questions"
         )
-    ranked = sorted(growth.experts.items(), key=lambda pair: -pair[1])
-    said.append("gain by expert (Banzhaf): " + ", ".join(f"{name} {value:+.3f}" for name, value in ranked))
-    if growth.orders:
-        orders = ", ".join(f"{first} -> {then}" for first, then, _ in growth.orders[:5])
-        said.append(f"most promising orders: {orders}")
     return said
 
 

@@ -44,12 +44,17 @@ class Cache:
 
     `shared` is a file that other runs add calls to as well. Calls found there are copied, marked as made elsewhere, so
     that a resumed step finds the same ones in `path`. `several` says that other processes use `path` at the same time,
-    which takes a file system with locks.
+    which takes a file system with locks. `reading` opens a `path` that is there, and writes nothing.
     """
 
-    def __init__(self, path: Path | None = None, shared: Path | None = None, *, several: bool = False) -> None:
+    def __init__(
+        self, path: Path | None = None, shared: Path | None = None, *, several: bool = False, reading: bool = False
+    ) -> None:
         self._path = path
         self._shared = Cache(shared, several=True) if shared else None
+        if path and reading:
+            self._db = _opened_to_read(path)
+            return
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -141,6 +146,13 @@ def _connected(path: Path | None, *, several: bool) -> sqlite3.Connection:
         found.execute("PRAGMA locking_mode = EXCLUSIVE")  # WAL without a mapped file, which such systems lack too
     found.execute("PRAGMA journal_mode = WAL")
     return found
+
+
+def _opened_to_read(path: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, check_same_thread=False, timeout=5)
+    except sqlite3.Error as fault:
+        raise _unreadable(path, fault) from fault
 
 
 def _unreadable(path: Path | None, fault: Exception) -> RunError:

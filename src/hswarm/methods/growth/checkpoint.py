@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from hswarm.io import Array
 from hswarm.methods.growth.scoreboard import Origin, Scoreboard
@@ -36,6 +37,7 @@ class GrowthState(State):
     leaders: int
     ledger: dict[str, int]
     board: BoardState
+    names: list[str] = Field(default_factory=list)  # of the pool; none in earlier checkpoints
 
     @model_validator(mode="before")
     @classmethod
@@ -71,17 +73,28 @@ def packed(board: Scoreboard, marked: Sequence[Term]) -> tuple[dict[str, Array],
     return tensors, state
 
 
-def unpacked(board: Scoreboard, tensors: Mapping[str, Array], state: BoardState) -> list[Term]:
-    """Fill an empty `board` with what `packed` gave; the terms that were marked."""
+class Unpacked(NamedTuple):
+    """What `packed` gave: each term's scores and guides, where terms came from, the terms that were marked."""
+
+    scores: dict[Term, Array]
+    guides: dict[Term, Array]
+    origins: dict[Term, Origin]
+    marked: list[Term]
+
+
+def unpacked(tensors: Mapping[str, Array], state: BoardState) -> Unpacked:
+    """The parts of a checkpoint."""
     terms: list[Term] = []
     for mix, reads in state.terms:
         terms.append(Term.of(mix, [terms[u] for u in reads]))
     ends = np.cumsum(tensors["growth.lengths"])
     known = tensors["growth.scores"]  # which were the guides too when checkpoints had none
-    rows = [np.split(values, ends[:-1]) for values in (known, tensors.get("growth.guides", known))]
-    for i, scores, guides in zip(state.scored, *rows, strict=True):
-        board.add(terms[i], scores, guides)
-    for i, kind, parent, step in state.origins:
-        board.origins[terms[i]] = Origin(kind, None if parent is None else terms[parent], step)
-    board.spent = state.spent
-    return [terms[i] for i in state.marked]
+    scores, guides = (
+        dict(zip((terms[i] for i in state.scored), np.split(values, ends[:-1]), strict=True))
+        for values in (known, tensors.get("growth.guides", known))
+    )
+    origins = {
+        terms[i]: Origin(kind, None if parent is None else terms[parent], step)
+        for i, kind, parent, step in state.origins
+    }
+    return Unpacked(scores, guides, origins, [terms[i] for i in state.marked])

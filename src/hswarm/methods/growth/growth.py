@@ -323,12 +323,16 @@ class Search:
             ledger=asdict(ledger),
             wall_s=self._evaluator.budget.seconds,
             board=packed_board,
+            names=self._pool.names,
         )
         self._checkpointer.keep(entry, tensors, state, board.systems([leader])[0])
 
     def _restore(self, tensors: Mapping[str, Array], state: GrowthState) -> None:
-        marked, lead = unpacked(self._board, tensors, state.board), self._lead
-        lead.terms, rest = marked[: state.leaders], marked[state.leaders :]
+        kept, lead, board = unpacked(tensors, state.board), self._lead, self._board
+        for term, scores in kept.scores.items():
+            board.add(term, scores, kept.guides[term])
+        board.origins, board.spent = kept.origins, state.board.spent
+        lead.terms, rest = kept.marked[: state.leaders], kept.marked[state.leaders :]
         lead.horizon, lead.stalled = state.horizon or lead.questions, state.stalled
         self._first = rest[0] if rest else None
         self._round, self._ended = state.iteration, state.ended

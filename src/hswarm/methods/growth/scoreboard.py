@@ -35,6 +35,11 @@ class Origin(NamedTuple):
     step: str
 
 
+def mean_known(row: Array) -> float:
+    """The mean of the scores in `row`, without nan; 0 if there are none."""
+    return round(float(np.nanmean(row)), 9) if np.isfinite(row).any() else 0.0
+
+
 @dataclass
 class Scoreboard:
     """Scores terms through `evaluator`, questions in the order of the positions `order`, at most `limit` calls in all.
@@ -82,8 +87,7 @@ class Scoreboard:
 
     def mean(self, term: Term) -> float:
         """The mean of what is known of a term; 0 if nothing is."""
-        row = self.scores.get(term, np.empty(0))
-        return round(float(np.nanmean(row)), 9) if np.isfinite(row).any() else 0.0
+        return mean_known(self.scores.get(term, np.empty(0)))
 
     def utility(self, term: Term) -> float:
         """The task's mean of a term that was asked every question."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 
+from hswarm.io import Array
+from hswarm.methods.growth.checkpoint import GrowthState, unpacked
 from hswarm.methods.growth.model import Model
-from hswarm.methods.growth.scoreboard import Scoreboard
+from hswarm.methods.growth.scoreboard import Origin, Scoreboard, mean_known
 from hswarm.methods.growth.terms import Term, pure
 from hswarm.session.records import Ancestor, Growth
 
@@ -17,24 +19,34 @@ def told(board: Scoreboard, model: Model | None, found: Term, names: Sequence[st
     """The story of `found`."""
     return Growth(
         tried=len(board.scores),
-        lineage=_lineage(board, found, names),
+        lineage=_lineage(board.scores, board.origins, found, names),
         experts=_banzhaf(board, names),
         orders=_orders(model, names) if model else [],
     )
 
 
-def _lineage(board: Scoreboard, found: Term, names: Sequence[str]) -> list[Ancestor]:
+def lineage_so_far(tensors: Mapping[str, Array], state: GrowthState) -> list[Ancestor]:
+    """How the leader of a checkpoint came about; [] if the checkpoint does not name the pool's experts."""
+    if not state.names or not state.leaders:
+        return []
+    kept = unpacked(tensors, state.board)
+    return _lineage(kept.scores, kept.origins, kept.marked[state.leaders - 1], state.names)
+
+
+def _lineage(
+    scores: Mapping[Term, Array], origins: Mapping[Term, Origin], found: Term, names: Sequence[str]
+) -> list[Ancestor]:
     steps: list[Ancestor] = []
     at: Term | None = found
-    while at is not None and len(steps) <= len(board.origins):
-        origin = board.origins.get(at)
+    while at is not None and len(steps) <= len(origins):
+        origin, row = origins.get(at), scores.get(at, np.empty(0))
         steps.append(
             Ancestor(
                 step=origin.step if origin else "",
                 move=origin.kind if origin else "part",
                 system=at.text(names),
-                score=board.mean(at),
-                questions=len(board.scores.get(at, ())),
+                score=mean_known(row),
+                questions=len(row),
             )
         )
         at = origin.parent if origin else None
