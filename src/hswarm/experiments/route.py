@@ -23,7 +23,7 @@ from hswarm.core.topology import Topology
 from hswarm.engines.base import Completion
 from hswarm.errors import RunError
 from hswarm.experts.expert import Node
-from hswarm.methods.growth.checkpoint import GrowthState, unpacked
+from hswarm.methods.growth.checkpoint import GrowthState, refill
 from hswarm.methods.growth.races import question_order
 from hswarm.methods.growth.scoreboard import Scoreboard
 from hswarm.plots.points import Point, points_svg
@@ -154,7 +154,7 @@ def _scored(run: Run, evaluator: Evaluator) -> list[Evaluation]:
         tensors, state = saved
         order = question_order(evaluator.dev, stream(run.recipe.seed, "questions"))
         board = Scoreboard(evaluator, order, 0)
-        unpacked(board, tensors, state.board)
+        refill(board, tensors, state.board)
         made = [board.evaluation(term) for term in board.finished()]
         return [*made, *(one for one in alone if one.whole)]
     system = run.best

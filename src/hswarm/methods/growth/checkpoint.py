@@ -98,3 +98,13 @@ def unpacked(tensors: Mapping[str, Array], state: BoardState) -> Unpacked:
         for i, kind, parent, step in state.origins
     }
     return Unpacked(scores, guides, origins, [terms[i] for i in state.marked])
+
+
+def refill(board: Scoreboard, tensors: Mapping[str, Array], state: BoardState) -> list[Term]:
+    """Fill an empty `board` with what `packed` gave; the terms that were marked."""
+    kept = unpacked(tensors, state)
+    for term, scores in kept.scores.items():
+        board.add(term, scores, kept.guides[term])
+    board.origins |= kept.origins
+    board.spent = state.spent
+    return kept.marked

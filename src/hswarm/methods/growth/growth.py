@@ -22,7 +22,7 @@ from hswarm.errors import ConfigError, EngineError
 from hswarm.experts.pool import ExpertPool
 from hswarm.io import Array
 from hswarm.methods.base import method
-from hswarm.methods.growth.checkpoint import GrowthState, packed, unpacked
+from hswarm.methods.growth.checkpoint import GrowthState, packed, refill
 from hswarm.methods.growth.lead import Lead
 from hswarm.methods.growth.model import Model
 from hswarm.methods.growth.moves import Move, Moves
@@ -328,11 +328,8 @@ class Search:
         self._checkpointer.keep(entry, tensors, state, board.systems([leader])[0])
 
     def _restore(self, tensors: Mapping[str, Array], state: GrowthState) -> None:
-        kept, lead, board = unpacked(tensors, state.board), self._lead, self._board
-        for term, scores in kept.scores.items():
-            board.add(term, scores, kept.guides[term])
-        board.origins, board.spent = kept.origins, state.board.spent
-        lead.terms, rest = kept.marked[: state.leaders], kept.marked[state.leaders :]
+        marked, lead = refill(self._board, tensors, state.board), self._lead
+        lead.terms, rest = marked[: state.leaders], marked[state.leaders :]
         lead.horizon, lead.stalled = state.horizon or lead.questions, state.stalled
         self._first = rest[0] if rest else None
         self._round, self._ended = state.iteration, state.ended
