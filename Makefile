@@ -52,6 +52,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/table.py
+	$(BIN)/python benchmarks/results_head.py
 	$(BIN)/python benchmarks/serving.py --toy
 	@printf '%s\n' 'long ones, minutes to hours; each alone on the machine:' \
 	  '  $(BIN)/python benchmarks/pso_update.py   (8 GB of memory)' \

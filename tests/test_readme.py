@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -109,3 +110,11 @@ def test_the_page_of_benchmarks_is_made_of_its_files() -> None:
     command = [sys.executable, "benchmarks/table.py", "--print"]
     made = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert made == (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")  # python benchmarks/table.py
+
+
+def test_the_head_of_the_results_is_made_of_their_tables(tmp_path: Path) -> None:
+    for part in ("benchmarks", "docs"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    subprocess.run([sys.executable, "benchmarks/results_head.py"], cwd=tmp_path, check=True)
+    for name in ("results.md", "results.svg"):
+        assert (tmp_path / "docs" / name).read_text() == (ROOT / "docs" / name).read_text()

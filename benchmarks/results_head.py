@@ -1,0 +1,79 @@
+"""The table and the picture at the top of docs/results.md, from what was measured: python benchmarks/results_head.py
+
+The rivals' scores are those of docs/results-micro.md, growth's of docs/benchmarks/search_quality_micro_tasks.json.
+"""
+
+import json
+
+import numpy as np
+from measuring import ROOT
+
+from hswarm import io
+from hswarm.plots.bars import bars_svg
+
+MARK = "<!-- table: benchmarks/results_head.py -->"
+OURS = ("growth", "growth_roles", "growth_weights")
+CONTROLS = ("best_single", "random_search")
+Scores = dict[str, dict[str, float]]
+
+
+def rivals() -> Scores:
+    """Mean test scores by task and method, of all methods that are not growth."""
+    found: Scores = {}
+    for part in (ROOT / "docs/results-micro.md").read_text(encoding="utf-8").split("\n## ")[1:]:
+        name, *lines = part.splitlines()
+        rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+        if name != "over all tasks":
+            found[name] = {row[0]: float(row[1]) for row in rows[2:] if row[0] not in OURS}
+    return found
+
+
+def table(scores: Scores, ours: dict[str, float]) -> list[str]:
+    """A row a task: the best expert alone, the paper's swarm, the best of all rivals afterwards, growth."""
+    rows = [
+        "| task | best expert alone | the paper's swarm | best rival, seen afterwards | growth, the default |",
+        "|---|---|---|---|---|",
+    ]
+    for task in sorted(scores, key=lambda task: -scores[task]["best_single"]):
+        best = max((method for method in scores[task] if method != "hswarm"), key=lambda method: scores[task][method])
+        cells = (f"{scores[task][name]:.3f}" for name in ("best_single", "hswarm"))
+        rows.append(f"| {task} | {' | '.join(cells)} | {scores[task][best]:.3f} ({best}) | **{ours[task]:.3f}** |")
+    means = mean(scores)
+    best = max((method for method in means if method != "hswarm"), key=means.__getitem__)
+    rows.append(
+        f"| mean | {means['best_single']:.3f} | {means['hswarm']:.3f} | {means[best]:.3f} ({best}, best on average) | "
+        f"**{np.mean(list(ours.values())):.3f}** |"
+    )
+    return rows
+
+
+def mean(scores: Scores) -> dict[str, float]:
+    """By method, the mean over tasks."""
+    tasks = list(scores.values())
+    return {method: float(np.mean([task[method] for task in tasks])) for method in tasks[0]}
+
+
+def main() -> None:
+    content = json.loads((ROOT / "docs/benchmarks/search_quality_micro_tasks.json").read_text(encoding="utf-8"))
+    ours, scores = content["methods"]["growth"], rivals()
+    means = mean(scores) | {"growth, the default": ours["test"]}
+    shown = sorted(means, key=lambda method: -means[method])[:12]
+    shown += [name for name in CONTROLS if name not in shown]
+    names = ["the paper's swarm" if name == "hswarm" else name for name in shown]
+    title = "Mean score on test over the six micro tasks, 2,000 calls a search"
+    bars = bars_svg(
+        names,
+        [means[name] for name in shown],
+        title,
+        [tuple(ours["ci"]) if name == shown[0] else None for name in shown],
+    )
+    io.write_text(ROOT / "docs/results.svg", bars)
+    page = ROOT / "docs/results.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition(MARK)
+    after = rest.partition(MARK)[2]
+    text = "\n".join(table(scores, ours["tasks"]))
+    io.write_text(page, f"{before}{MARK}\n\n{text}\n\n![{title}](results.svg)\n\n{MARK}{after}")
+
+
+if __name__ == "__main__":
+    main()
