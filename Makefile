@@ -7,7 +7,7 @@ export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test test-slow coverage check docs audit bench clean
+.PHONY: setup demo test test-slow coverage check lines docs audit bench clean
 
 setup: $(READY)
 
@@ -38,6 +38,9 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+lines:  # of Python in src, by room
+	@for room in src/hswarm/*/ src/hswarm; do printf '%6d  %s\n' $$(find $$room -name '*.py' -exec cat {} + | wc -l) $$room; done | sort -rn
 
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(READY)  # the site in build/site; a broken link fails

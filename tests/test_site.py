@@ -61,15 +61,15 @@ def test_the_reference_holds_all_that_the_code_has(site: Path) -> None:
     assert 'id="hswarm.runs.schema.Report"' in (site / "reference/records/index.html").read_text()
 
 
-@pytest.mark.parametrize("link", ["gone.md", "quickstart.md#gone"])
-def test_a_broken_link_fails(link: str, root: Path, tmp_path: Path) -> None:
+def test_broken_links_fail(root: Path, tmp_path: Path) -> None:
+    links = ("gone.md", "quickstart.md#gone")
     for name in ("docs", "scripts", "src"):
         shutil.copytree(root / name, tmp_path / name)
     for name in ("mkdocs.yml", "README.md"):
         shutil.copy(root / name, tmp_path)
     page = tmp_path / "docs/gpu.md"
-    page.write_text(page.read_text() + f"\n[x]({link})\n")
+    page.write_text(page.read_text() + "".join(f"\n[x]({link})\n" for link in links))
     done = build(tmp_path / "mkdocs.yml", tmp_path / "site")
     assert done.returncode != 0
     assert "gpu.md" in done.stderr
-    assert link in done.stderr
+    assert all(link in done.stderr for link in links)

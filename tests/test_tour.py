@@ -16,6 +16,7 @@ RUN = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_the_tour_runs(root: Path, tmp_path: Path) -> None:
     pytest.importorskip("nbclient")

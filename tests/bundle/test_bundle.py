@@ -187,6 +187,7 @@ def test_another_base_tokenizer_or_template_is_refused(starter: System, tmp_path
         (other / file).write_bytes(content)
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_one_expert_can_leave_as_adapter_or_merged_and_answers_alike(starter: System, tmp_path: Path) -> None:
     import torch

@@ -215,6 +215,7 @@ def test_sigterm_ends_a_sweep_that_can_go_on(jobs: str, root: Path, tmp_path: Pa
     assert f"kept in {tmp_path / 'sweep'}; the same command continues" in said
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_sigterm_ends_a_training_that_can_go_on(root: Path, tmp_path: Path) -> None:
     rows = [{"prompt": f"What is {i}?", "response": str(i % 7)} for i in range(400)]

@@ -16,7 +16,7 @@ from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.prompts import Prompts
 from hswarm.tasks.task import Example
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"

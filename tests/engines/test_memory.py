@@ -49,6 +49,7 @@ def made(root: Path) -> dict[str, tuple[list[int], int | None, int]]:
     return found
 
 
+@pytest.mark.slow
 def test_batches_follow_free_memory_and_fit(made: dict[str, tuple[list[int], int | None, int]]) -> None:
     little, much = made["little"], made["much"]
     assert (*little[1:], *much[1:]) == (None, 0, None, 0)  # none was too large

@@ -27,6 +27,7 @@ from tests.known import of_kind
 from tests.server.serving import ANSWER, ORDER, QUESTION, serving, toy_system
 
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

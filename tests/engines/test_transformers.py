@@ -17,7 +17,7 @@ from hswarm.tasks.task import Example
 from tests.engines.tiny import adapter_of, llama
 from tests.known import of_kind
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 QUESTIONS = [

@@ -20,7 +20,7 @@ from hswarm.training.train import train_pool
 from tests.engines.tiny import llama
 from tests.known import form, known
 
-pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 RECIPE = """
 base = "{base}"

@@ -56,7 +56,7 @@ def test_same_seed_same_system_saved_and_loaded_equal(method: Any, tmp_path: Pat
 
 @pytest.mark.parametrize("experts", [2, 12])
 def test_works_with_few_and_many_experts(method: Any, experts: int) -> None:
-    system, evaluator = made(method, experts, budget={"calls": 1500})
+    system, evaluator = made(method, experts, budget={"calls": 500})
     (found,) = evaluator.final([system])
     assert found.failed == 0
     assert 0 <= found.utility <= 1

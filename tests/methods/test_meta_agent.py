@@ -57,6 +57,7 @@ def recipe(root: Path, url: str) -> Recipe:
     )
 
 
+@pytest.mark.slow
 def test_a_live_judge_designs_and_scores(root: Path, tmp_path: Path, judge: Server) -> None:
     run = search(recipe(root, judge.url), tmp_path / "run")
     with closing(sqlite3.connect(run.path / "cache.sqlite")) as database:

@@ -35,7 +35,7 @@ def result(path: Path) -> tuple[Any, Any, dict[str, Any]]:
     return (path / "history.jsonl").read_bytes(), report, best
 
 
-@pytest.mark.parametrize("seed", [0, 2, 4])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 4))])
 def test_finds_the_planted_system(tmp_path: Path, root: Path, seed: int) -> None:
     report = search(read_recipe(root / "recipes/toy.toml", [f"seed={seed}"]), tmp_path / "run").report
     assert score(report.start.dev) < 0.6  # no lucky draw: the steps find it
@@ -44,6 +44,7 @@ def test_finds_the_planted_system(tmp_path: Path, root: Path, seed: int) -> None
     assert score(report.best_single.test) < 0.5
 
 
+@pytest.mark.slow
 def test_weights_and_roles_together_beat_either_alone(tmp_path: Path, root: Path) -> None:
     mean = {}
     for steps in ("role", "weight", "role weight"):
