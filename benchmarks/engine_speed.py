@@ -7,8 +7,10 @@ of a batch.
 """
 
 import argparse
+import tempfile
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,7 @@ def main() -> None:
     requests = [[Request(expert, prompt, sampling) for prompt in prompts] for expert in experts]
     figures: dict[str, Any] = {"questions": len(prompts), "new tokens at most": given.tokens, "dtype": given.dtype}
     for name in given.engines.split(","):
-        engine = open_engine(EngineSettings(name, dtype=given.dtype), pool.base)
+        engine = open_engine(EngineSettings(name, dtype=given.dtype, prefix_cache="batch"), pool.base)
         engine.generate(requests[0])
         seconds, made = clock(partial(engine.generate, requests[0]))
         figures[f"{name}: tokens/s"] = tokens_of(made) / seconds
@@ -109,8 +111,12 @@ def raw(engine: Any, requests: Sequence[Request], with_expert: bool = False) -> 
     config = genai.GenerationConfig(max_new_tokens=requests[0].sampling.max_new_tokens)
     config.stop_token_ids = set(engine._chat.stops)
     if with_expert:
-        config.adapters = properties["adapters"] = engine._config(requests, requests[0].expert).adapters
-    pipeline = genai.ContinuousBatchingPipeline(engine._model, scheduler, "CPU", properties)
+        expert: Any = requests[0].expert
+        with tempfile.TemporaryDirectory() as folder:
+            expert.write(Path(folder) / "expert")
+            adapter = genai.Adapter(Path(folder) / "expert" / "adapter_model.safetensors")
+        config.adapters = properties["adapters"] = genai.AdapterConfig([(adapter, expert.form.scaling(""))])
+    pipeline = genai.ContinuousBatchingPipeline(engine._folder, scheduler, "CPU", properties)
     prompts = engine._chat.encode([request.prompt for request in requests])
     chats = [ov.Tensor(np.array([ids], dtype=np.int64)) for ids in prompts]
     pipeline.generate(chats, [config] * len(chats))

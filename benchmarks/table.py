@@ -23,9 +23,8 @@ MISSED = """## Goals that are missed, or met only in part
 - A whole search is more than ten times as fast as the naive way with ten graphs and ten assignments (the paper's N
   and M), but less than ten times with the demo's three and four. A small search repeats fewer calls: the demo has to
   generate 55 % of its calls, the wide search 31 %. Nearly all of the time is spent in the engine: everything else,
-  apart from opening task, pool and engine, is under 1 % of the demo. To be faster, a search must compute less. The
-  prefix cache holds blocks of 32 tokens, and `engine.prefix_cache = "run"` would keep them longer, but then a resumed
-  run would no longer repeat bit by bit (determinism.md).
+  apart from opening task, pool and engine, is under 1 % of the demo. To be faster, a search must compute less:
+  prefixes are read once in a whole run ("each prefix once"), so what is left is mostly the replies.
 - A search's first call on SmolLM2 should have been answered within 5 s of the command, and `hswarm ask` within 4 s.
   Both take a little longer, mostly because OpenVINO compiles the model. OpenVINO's cache of compiled models made it
   slower still.

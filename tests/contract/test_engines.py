@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
-NEEDS = {"transformers": "torch", "openvino": "openvino_genai", "vllm": "vllm"}
+NEEDS = {"transformers": "torch", "openvino": "openvino", "vllm": "vllm"}
 TEXTS = [f"State the final answer to the following arithmetic problem: {a} + {b} =" for a, b in ((3, 4), (21, 57))]
 # Longer than two blocks of any prefix cache, so that a block kept for another expert would be used.
 LONG = " ".join(f"Item {i} has weight {i * 7 % 13}." for i in range(12))

@@ -123,7 +123,7 @@ def test_pack_of_llms_from_the_command_line(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     if name == "openvino":
-        pytest.importorskip("openvino_genai")
+        pytest.importorskip("openvino")
     assert (
         main(
             [

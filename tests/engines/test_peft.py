@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 PAGE = (Path(__file__).parents[2] / "docs/adapters.md").read_text(encoding="utf-8")
-NEEDS = {"transformers": "torch", "openvino": "openvino_genai", "vllm": "vllm"}
+NEEDS = {"transformers": "torch", "openvino": "openvino", "vllm": "vllm"}
 QUESTIONS = ["What is 3 + 4?", "abc"]
 TOKENS = 12
 

@@ -82,6 +82,15 @@ def start(*words: object, faults: Mapping[str, object] | None = None, **environm
     )
 
 
+def begun(path: Path, lines: int = 1) -> None:
+    """Wait until the run at `path` has so many lines of history."""
+    for _ in range(3000):
+        if (path / "history.jsonl").exists() and (path / "history.jsonl").read_bytes().count(b"\n") >= lines:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{path} did not get so far")
+
+
 def run(
     *words: object, faults: Mapping[str, object] | None = None, seconds: float = 120, **environment: object
 ) -> tuple[int, str, str]:

@@ -8,24 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults.harness import HERE, Disk, Result, go_on, kill_after, make_recipe, result, run, start, timed
+from tests.faults.harness import HERE, Disk, Result, begun, go_on, kill_after, make_recipe, result, run, start, timed
 
 ISOLATED = ["unshare", "--map-root-user", "--mount"]  # a mount that no other process sees
-
-
-def begun(path: Path, lines: int = 1) -> None:
-    """Wait until the run at `path` has so many lines of history."""
-    for _ in range(3000):
-        if (path / "history.jsonl").exists() and (path / "history.jsonl").read_bytes().count(b"\n") >= lines:
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"{path} did not get so far")
 
 
 def test_killed_at_random_moments(tmp_path: Path, faulty_recipe: Path, whole: Result) -> None:

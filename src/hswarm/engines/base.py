@@ -122,6 +122,9 @@ class SamplingSettings:
     character; "": by generating text."""
 
 
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
 @dataclass(frozen=True)
 class EngineSettings:
     """`[engine]`: what runs the models. Fields that an engine has no use for must stay at their defaults."""
@@ -130,15 +133,17 @@ class EngineSettings:
 
     name: str = "transformers"
     """The engine: a name of `hswarm list engines`, or "auto"."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: Dtype = "auto"
     """Number format of the weights."""
     device: str = "auto"
     """Where models run: "auto", "cpu", "cuda", "cuda:1", "mps" ..."""
     batch: Annotated[int, Ge(1)] | Literal["auto"] = _USUAL
     """Prompts computed at a time; "auto": as many as fit into free memory (transformers; other engines take 32)."""
-    prefix_cache: Literal["batch", "run"] = "batch"
-    """openvino, vllm: a shared prefix is computed once within a "batch", so that a reply depends on its batch alone, or
-    over the whole "run": faster, but repeated bit for bit only if nothing is interrupted."""
+    prefix_cache: Literal["auto", "batch", "run"] = "auto"
+    """openvino, vllm: a shared prefix is computed once within a "batch", or over the whole "run"; "auto": over the run
+    where replies do not depend on it (openvino), else within a batch."""
+    prefix_bytes: Annotated[int, Ge(0)] = 2**30
+    """openvino: memory for keys and values of prompts that were read, those unused for longest make room."""
     retries: Annotated[int, Ge(0)] = 2
     """A batch that fails is tried again this often; then its calls count as failed."""
     timeout: Annotated[float, Ge(0), Lt(1e8)] = 3600.0
@@ -274,6 +279,36 @@ def group_batches(
         group.sort(key=lambda i: order(requests[i]))
         batches += [group[i : i + size] for i in range(0, len(group), size)]
     return batches
+
+
+def mixed_batches(
+    requests: Sequence[Request],
+    size: int,
+    order: Callable[[Request], str | tuple[int, str]],
+    mixes: Callable[[Callee], bool],
+    experts: int | None = None,
+) -> list[list[int]]:
+    """As group_batches, but experts that `mixes` is true of share a batch, `experts` of them at most.
+
+    An expert's full batches are its own. What is left of each is never split, and the largest of it come first, so
+    that experts of a batch have about equally many rows.
+    """
+    whole: list[list[int]] = []
+    left: dict[str, list[list[int]]] = {}
+    for batch in group_batches(requests, size, order):
+        first = requests[batch[0]]
+        shares = len(batch) < size and mixes(first.expert)
+        (left.setdefault(first.sampling.text(), []) if shares else whole).append(batch)
+    for groups in left.values():
+        groups.sort(key=lambda batch: (-len(batch), order(requests[batch[0]])))
+        made: list[list[list[int]]] = []
+        for group in groups:
+            if made and sum(map(len, made[-1])) + len(group) <= size and len(made[-1]) != experts:
+                made[-1].append(group)
+            else:
+                made.append([group])
+        whole += [[i for group in batch for i in group] for batch in made]
+    return whole
 
 
 def answer_by_batches(

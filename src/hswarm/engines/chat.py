@@ -113,19 +113,24 @@ class Chat:
                 made[i] = completion
         return made
 
-    def likelihoods(
-        self, request: Request, of_endings: Callable[[Expert, list[int], list[list[int]]], list[float]]
-    ) -> Likelihoods:
-        """How likely the endings of `request` are by `of_endings(expert, prompt, endings)`, each tokenised by itself;
-        none where they do not fit into the base's context."""
+    def endings(self, request: Request) -> tuple[list[int], list[list[int]]]:
+        """Token ids of the prompt of `request` and of its endings, each by itself; none of these if the base's context
+        has no room for them."""
         if not isinstance(request.expert, Expert):
             raise PoolError(
                 f"'{request.expert.name}' is a fusion, which gives no likelihoods; leave sampling.choose empty"
             )
         (prompt,) = self.encode([request.prompt], request.sampling.thinking)
         endings: list[list[int]] = self.tokenizer(request.endings, add_special_tokens=False)["input_ids"]
-        fits = len(prompt) + max(map(len, endings)) <= self.context
-        return Likelihoods(of_endings(request.expert, prompt, endings) if fits else [], len(prompt))
+        return prompt, endings if len(prompt) + max(map(len, endings)) <= self.context else []
+
+    def likelihoods(
+        self, request: Request, of_endings: Callable[[Expert, list[int], list[list[int]]], list[float]]
+    ) -> Likelihoods:
+        """How likely the endings of `request` are by `of_endings(expert, prompt, endings)`."""
+        prompt, endings = self.endings(request)
+        assert isinstance(request.expert, Expert)
+        return Likelihoods(of_endings(request.expert, prompt, endings) if endings else [], len(prompt))
 
     def completion(self, tokens: Sequence[int], prompt_tokens: int) -> Completion:
         """The reply in `tokens`, which end at a stop token or are cut off."""

@@ -1,13 +1,11 @@
-"""The engine on OpenVINO GenAI: the fastest on a CPU. Prompts of any length run together, without padding.
+"""The engine on OpenVINO: the fastest on a CPU. Prompts of any length and experts of any pool run together.
 
-The pipeline holds one adapter at a time, so a batch holds one expert; switching copies two small matrices a layer.
-Prefix caching: GenAI finds cached blocks by token ids alone, so an expert would go on from another's keys and values
-(measured: wrong answers, no warning). The exported model takes ids modulo the vocabulary, and each batch writes its
-first token in a multiple of its own: the same text to the model, other blocks to the cache. The prefix that a batch
-shares is computed first, since requests that arrive together do not wait for each other's blocks.
+What an expert has read is kept: the keys and values of every prompt's tokens stay in memory, and a later prompt of the
+same expert goes on from the longest beginning that it shares with one of them (engines/prefix_tree.py). A reply is the
+same whatever was kept and whatever else is in its batch, so a run that was interrupted repeats. Where a processor's
+products depend on the shape of a batch after all, which is tried once, nothing is kept from one batch to the next.
 
-GenAI gives no next-token distributions: the replies of a fusion are made by the transformers engine beside it, and
-options are chosen by a second compiled model (engines/openvino_likelihood.py).
+The replies of a fusion are made by the transformers engine beside it.
 """
 
 from __future__ import annotations
@@ -17,53 +15,51 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
-from itertools import pairwise, takewhile
-from typing import Any
 
 import numpy as np
-from safetensors.numpy import save
+from numpy.typing import NDArray
 
 from hswarm.engines.base import (
     Completion,
+    Dtype,
     Engine,
     EngineSettings,
     Likelihoods,
     Request,
+    Sampling,
     answer_by_batches,
     engine,
-    group_batches,
+    mixed_batches,
 )
 from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.engines.openvino_export import exported
 from hswarm.errors import ConfigError, MissingExtra
 from hswarm.experts.adapter import Adapter
 from hswarm.experts.base import find_base
-from hswarm.experts.blend import module_sizes, plain
+from hswarm.experts.blend import module_sizes
 from hswarm.experts.compatibility import check_adapters
 from hswarm.experts.expert import Expert, Node
-from hswarm.experts.form import Vector
 from hswarm.experts.fusion import Fusion
 
 try:
     import openvino as ov
-    import openvino_genai as genai
 
-    from hswarm.engines.openvino_likelihood import LikelihoodModel
+    from hswarm.engines.openvino_model import PagedModel, is_exact
+    from hswarm.engines.openvino_reader import Reader, Text
 except ImportError as missing:
     raise MissingExtra("engine 'openvino'", "cpu") from missing
 
-_BLOCK = 32  # tokens of a block of the prefix cache on a CPU
-_TOKENS = 512  # room in the key-value cache for each request of a batch; longer ones wait for each other
-_LEAST_TOKENS = 8192  # of the whole cache, so that one long request has room
-_STEP_TOKENS = 1024  # computed at once: more is no faster and takes gigabytes for the vocabulary's logits
-_KEPT_BYTES = 2**30  # of the cache of a whole run
+_TOKENS = 512  # room for each request of a batch beside what is kept; longer ones wait for each other
+_LEAST_TOKENS = 8192  # so that one long request has room
+_EXPERTS = 8  # of a batch: each adds its products to every row
+_AT_ONCE = 8  # requests whose endings are read together: a distribution over the vocabulary for each token
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 @engine(
     "openvino",
-    "OpenVINO GenAI, the fastest on a CPU",
-    paper="https://github.com/openvinotoolkit/openvino.genai",
+    "OpenVINO, the fastest on a CPU",
+    paper="https://github.com/openvinotoolkit/openvino",
     extras=("cpu",),
 )
 class OpenVINOEngine:
@@ -78,18 +74,22 @@ class OpenVINOEngine:
                 ]
             )
         folder, self._base = find_base(base), base
-        self._chat, self._model = Chat(folder, base), exported(folder)
-        self._shape = json.loads((self._model / "shape.json").read_text())
+        self._chat, self._folder = Chat(folder, base), exported(folder)
+        self._shape = json.loads((self._folder / "shape.json").read_text())
         self._settings, self._dtype = settings, _dtype(settings.dtype)
         self._modules: frozenset[str] = frozenset()
-        self._pipeline: Any = None
-        self._likelihood: LikelihoodModel | None = None
-        self._spaces: dict[str, int] = {}
-        self._fingerprint = "/".join(["openvino", version("openvino-genai"), self._dtype, digest_of(folder)])
+        self._reader: Reader | None = None
+        self._keeps = True
+        self._fingerprint = "/".join(["openvino", version("openvino"), self._dtype, digest_of(folder)])
 
     @property
     def fingerprint(self) -> str:
         return self._fingerprint
+
+    @property
+    def tokens_computed(self) -> int:
+        """Tokens that went through the model so far, of prompts and of replies."""
+        return self._reader.computed if self._reader else 0
 
     def check(self, experts: Sequence[Expert]) -> None:
         self._fitting(experts)
@@ -98,8 +98,14 @@ class OpenVINOEngine:
         return check_adapters(experts, self._shape["linears"], self._base, "openvino")
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
-        """One expert and one sampling a batch, prompts with the same prefix side by side."""
-        return group_batches(requests, self._settings.usual_batch, lambda request: request.prompt)
+        """One sampling a batch, prompts of the same expert with the same prefix side by side."""
+        return mixed_batches(
+            requests,
+            self._settings.usual_batch,
+            lambda request: request.prompt,
+            lambda expert: not isinstance(expert, Fusion),
+            _EXPERTS,
+        )
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         def reply(batch: list[int]) -> list[Completion]:
@@ -114,103 +120,83 @@ class OpenVINOEngine:
 
         return TransformersEngine(replace(self._settings, device="cpu", dtype=self._dtype), self._base)
 
-    def loglikelihood(self, requests: Sequence[Request]) -> list[Likelihoods]:
-        """A request's prompt is read once, and its endings after it in one batch."""
-        return [self._chat.likelihoods(request, self._of_endings) for request in requests]
-
-    def _of_endings(self, expert: Expert, prompt: list[int], endings: list[list[int]]) -> list[float]:
-        (adapter,) = self._fitting([expert])
-        held = self._likelihood.modules if self._likelihood else frozenset()
-        if self._likelihood is None or not _modules(adapter) <= held:
-            linears = {module: self._shape["linears"][module] for module in sorted(held | _modules(adapter))}
-            self._likelihood = LikelihoodModel(self._model, linears, _PRECISIONS[self._dtype])
-        self._likelihood.put(adapter)
-        return self._likelihood.of_endings(prompt, endings)
-
     def _reply(self, requests: Sequence[Request]) -> list[Completion]:
-        (expert,) = self._fitting([requests[0].expert])
-        self._open(_modules(expert))
-        config, first = self._config(requests, expert), self._space(expert) * self._shape["vocabulary"]
+        reader, places = self._put([request.expert for request in requests])
+        sampling = requests[0].sampling
 
-        def reply(_: list[int], prompts: list[list[int]]) -> list[Completion]:
-            written = [[prompt[0] + first, *prompt[1:]] for prompt in prompts]
-            for beginnings in shared_beginnings(written, _BLOCK):
-                self._run(beginnings, config, 1)
-            results = self._run(written, config, requests[0].sampling.max_new_tokens)
-            return [
-                self._chat.completion(result.m_generation_ids[0], len(prompt))
-                for result, prompt in zip(results, prompts, strict=True)
+        def reply(kept: list[int], prompts: list[list[int]]) -> list[Completion]:
+            texts = [
+                Text(requests[i].expert.digest, places[i], list(ids)) for i, ids in zip(kept, prompts, strict=True)
             ]
+            seeds = {text: seed_of([requests[i]]) for text, i in zip(texts, kept, strict=True)}
+            for part in reader.parts(texts, sampling.max_new_tokens):
+                self._write(reader, part, sampling, seeds)
+            pairs = zip(texts, map(len, prompts), strict=True)
+            return [self._chat.completion(text.ids[length:], length) for text, length in pairs]
 
         return self._chat.answer(requests, reply)
 
-    def _run(self, prompts: Sequence[Sequence[int]], config: genai.GenerationConfig, max_new_tokens: int) -> Any:
-        config.max_new_tokens = max_new_tokens
-        tensors = [ov.Tensor(np.array([prompt], dtype=np.int64)) for prompt in prompts]
-        return self._pipeline.generate(tensors, [config] * len(prompts))
+    def _write(self, reader: Reader, texts: Sequence[Text], sampling: Sampling, seeds: Mapping[Text, int]) -> None:
+        """Add new tokens to `texts`, each until one ends it or there are as many as `sampling` allows."""
+        draws = {text: np.random.default_rng(seeds[text]) for text in texts}
+        with reader.reading(texts) as first:
+            logits, going = np.concatenate(first), list(texts)
+            for left in range(sampling.max_new_tokens, 0, -1):
+                for text, row in zip(going, logits, strict=True):
+                    text.ids.append(_drawn(row, sampling, draws[text]))
+                going = [text for text in going if text.ids[-1] not in self._chat.stops]
+                if left == 1 or not going:
+                    return
+                logits = reader.go_on(going)
 
-    def _config(self, requests: Sequence[Request], expert: Adapter) -> object:
-        sampling = requests[0].sampling
-        config = genai.GenerationConfig()
-        config.stop_token_ids = set(self._chat.stops)
-        config.adapters = genai.AdapterConfig([_with_scaling(expert)])
-        if sampling.temperature > 0:
-            config.do_sample, config.temperature, config.top_p = True, sampling.temperature, sampling.top_p
-            config.rng_seed = seed_of(requests) % 2**32
-        return config
+    def loglikelihood(self, requests: Sequence[Request]) -> list[Likelihoods]:
+        """Prompts are read once, and the endings of a few requests after them together."""
+        reader, places = self._put([request.expert for request in requests])
+        found = []
+        for start in range(0, len(requests), _AT_ONCE):
+            few = list(zip(requests, places, strict=True))[start : start + _AT_ONCE]
+            asked = [(*self._chat.endings(request), request.expert.digest, place) for request, place in few]
+            texts = {
+                (i, tuple(ending[:-1])): Text(space, place, [*prompt, *ending[:-1]], len(ending))
+                for i, (prompt, endings, space, place) in enumerate(asked)
+                for ending in endings
+            }
+            logs: dict[Text, NDArray[np.float32]] = {}
+            for part in reader.parts(list(texts.values()), 0):
+                with reader.reading(part) as logits:
+                    logs.update(zip(part, map(_log_softmax, logits), strict=True))
+            for i, (prompt, endings, *_) in enumerate(asked):
+                rows = [logs[texts[i, tuple(ending[:-1])]] for ending in endings]
+                sums = [float(row[range(len(e)), e].sum()) for row, e in zip(rows, endings, strict=True)]
+                found.append(Likelihoods(sums, len(prompt)))
+        return found
 
-    def _space(self, expert: Expert) -> int:
-        """Which multiple of the vocabulary the first token is written in: nothing else shares its cached blocks."""
-        if self._settings.prefix_cache == "batch":
-            self._spaces[""] = self._spaces.get("", 0) + 1
-            return self._spaces[""]
-        return self._spaces.setdefault(expert.digest, len(self._spaces) + 1)
+    def _put(self, experts: Sequence[Node]) -> tuple[Reader, list[int]]:
+        """The reader, with the distinct ones of `experts` put beside the weights, and the place of each.
 
-    def _open(self, modules: frozenset[str]) -> None:
-        """The pipeline, rebuilt if an expert changes modules that none before it did."""
-        if self._pipeline is not None and modules <= self._modules:
-            return
-        self._modules |= modules
-        places = {}  # zeros of rank one: declares where adapters may be added
-        for module in self._modules:
-            rows, columns = self._shape["linears"][module]
-            places[f"base_model.model.{module}.lora_A.weight"] = np.zeros((1, columns), np.float32)
-            places[f"base_model.model.{module}.lora_B.weight"] = np.zeros((rows, 1), np.float32)
-        scheduler = genai.SchedulerConfig()
-        scheduler.enable_prefix_caching = True
-        scheduler.max_num_seqs = self._settings.usual_batch
-        scheduler.max_num_batched_tokens = _STEP_TOKENS
-        tokens = max(_LEAST_TOKENS, self._settings.usual_batch * _TOKENS)
-        if self._settings.prefix_cache == "run":  # keep the blocks computed before
-            size = self._shape["cache_values"] * (4 if self._dtype == "float32" else 2)
-            tokens = max(tokens, _KEPT_BYTES // size)
-        scheduler.num_kv_blocks = tokens // _BLOCK
-        precision = _PRECISIONS[self._dtype]
-        properties = {
-            "INFERENCE_PRECISION_HINT": precision,
-            "KV_CACHE_PRECISION": precision,
-            "adapters": genai.AdapterConfig([_adapter(places)]),
-        }
-        self._pipeline = genai.ContinuousBatchingPipeline(self._model, scheduler, "CPU", properties)
+        The model is made again if one changes modules that none before it did.
+        """
+        adapters = self._fitting(list({expert.digest: expert for expert in experts}.values()))
+        modules = frozenset(module for adapter in adapters for module in _modules(adapter))
+        if self._reader is None or not modules <= self._modules:
+            self._modules |= modules
+            self._reader = self._open(adapters)
+        elif not self._keeps:
+            self._reader.forget()
+        self._reader.model.put(adapters)
+        places = {adapter.digest: place for place, adapter in enumerate(adapters)}
+        return self._reader, [places[expert.digest] for expert in experts]
 
-
-def shared_beginnings(prompts: Sequence[Sequence[int]], block: int) -> list[list[list[int]]]:
-    """Prefixes that several of `prompts` share (neighbours share most), in whole blocks, in the order to compute them.
-
-    First the prefix of them all, then longer ones that neighbours share.
-    """
-    if len(prompts) < 2:
-        return []
-    common = [_common(*pair) // block * block for pair in pairwise(prompts)]
-    whole = min(common)
-    longer = sorted({tuple(prompt[:length]) for prompt, length in zip(prompts, common, strict=False) if length > whole})
-    leaves = [one for one, other in zip(longer, [*longer[1:], ()], strict=False) if other[: len(one)] != one]
-    layers = [[list(prompts[0][:whole])]] if whole else []
-    return layers + ([[list(leaf) for leaf in leaves]] if leaves else [])
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    def _open(self, adapters: Sequence[Adapter]) -> Reader:
+        """A reader with room for what was asked for, which keeps what it read if that changes nothing."""
+        linears = {module: self._shape["linears"][module] for module in sorted(self._modules)}
+        size = self._shape["cache_values"] * (4 if self._dtype == "float32" else 2)
+        tokens = max(_LEAST_TOKENS, self._settings.usual_batch * _TOKENS) + self._settings.prefix_bytes // size
+        model = PagedModel(self._folder, linears, _PRECISIONS[self._dtype], tokens)
+        model.put(adapters)
+        cache = self._settings.prefix_cache
+        self._keeps = is_exact(model) if cache == "auto" else cache == "run"
+        return Reader(model)
 
 
 def _modules(expert: Adapter) -> frozenset[str]:
@@ -219,18 +205,24 @@ def _modules(expert: Adapter) -> frozenset[str]:
     return frozenset(module_sizes(expert.form))
 
 
-def _with_scaling(expert: Adapter) -> tuple[object, float]:
-    """Scale the factors themselves, since GenAI has one scaling for all modules of an adapter."""
-    expert = plain(expert)
-    assert expert.form is not None
-    return _adapter(expert.form.tensors(expert.vector)), expert.form.scaling("")
+def _drawn(logits: NDArray[np.float32], sampling: Sampling, rng: np.random.Generator) -> int:
+    """The likeliest token, or one sampled as `sampling` says; `logits` of shape (vocabulary,)."""
+    if not sampling.temperature:
+        return int(logits.argmax())
+    shares = np.exp(_log_softmax(logits[None] / sampling.temperature)[0].astype(np.float64))
+    order = np.argsort(-shares, kind="stable")
+    sums = shares[order].cumsum()
+    count = int(np.searchsorted(sums, sampling.top_p)) + 1  # the smallest set whose share reaches top_p
+    return int(order[np.searchsorted(sums[:count], rng.random() * sums[:count][-1], side="right")])
 
 
-def _adapter(tensors: Mapping[str, Vector]) -> genai.Adapter:
-    return genai.Adapter(ov.Tensor(np.frombuffer(save(dict(tensors)), dtype=np.uint8)))
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    logits = logits - logits.max(-1, keepdims=True)
+    found: NDArray[np.float32] = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    return found
 
 
-def _dtype(name: str) -> Any:
+def _dtype(name: Dtype) -> Dtype:
     """bfloat16 where the processor multiplies in it, else float32."""
     if name != "auto":
         return name

@@ -1,9 +1,7 @@
 """A base as an OpenVINO model, converted once and kept in the user's cache.
 
-Torch traces one forward pass with the key-value cache as inputs and outputs; OpenVINO then turns these into state. Two
-things differ from a plain conversion: `beam_idx` (GenAI's pipelines expect it), and token ids taken modulo the
-vocabulary. The second keeps experts apart in the pipeline's prefix cache, whose blocks are found by token ids
-alone: the engine writes each expert's prompts in a range of ids of their own (engines/openvino.py).
+Torch traces one forward pass with the key-value cache as inputs and outputs; OpenVINO then turns these into state, with
+`beam_idx`, by which its transformation to paged attention finds them.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 # OpenVINO's converter reports its use to an analytics service, unless this package is missing.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-_FORMAT = 1
+_FORMAT = 2
 _TOLERANCE = 2e-3  # of logits in float32; a wrong mask or position is off by more than one
 
 
@@ -81,7 +79,7 @@ def _convert(folder: Path, target: Path) -> None:
         name: list(module.weight.shape) for name, module in source.named_modules() if type(module).__name__ == "Linear"
     }
     cache_values = sum(np.prod(tensor.shape[1::2]) for tensor in example[3:])
-    shape = {"linears": linears, "vocabulary": source.config.vocab_size, "cache_values": int(cache_values)}
+    shape = {"linears": linears, "cache_values": int(cache_values)}
     (target / "shape.json").write_text(json.dumps(shape))
 
 
@@ -104,7 +102,7 @@ def _step(source: PreTrainedModel) -> torch.nn.Module:
             own = places[attention_mask.shape[1] - input_ids.shape[1] :]
             seen = (places[None, :] <= own[:, None])[None, None] & (attention_mask[:, None, None, :] > 0)
             output = source(
-                input_ids=input_ids % source.config.vocab_size,
+                input_ids=input_ids,
                 attention_mask=seen,
                 position_ids=position_ids,
                 past_key_values=cache,
@@ -128,7 +126,7 @@ def _example(source: PreTrainedModel) -> tuple[Tensor, ...]:
 
 
 def _name(model: ov.Model, names: list[str], shape: ov.PartialShape) -> None:
-    """The names and open shapes that GenAI expects of inputs and outputs."""
+    """The names and open shapes that OpenVINO expects of inputs and outputs."""
     import openvino as ov
 
     inputs = ["input_ids", "attention_mask", "position_ids", *(f"past_key_values.{name}" for name in names)]
@@ -171,16 +169,15 @@ def _make_stateful(model: ov.Model, names: list[str]) -> None:
 
 
 def _compare(compiled: ov.CompiledModel, source: PreTrainedModel, folder: Path) -> None:
-    """EngineError unless logits agree, with the cache used and ids beyond the vocabulary."""
+    """EngineError unless logits agree, with the cache used."""
     import torch
 
-    size = source.config.vocab_size
-    ids = np.random.default_rng(0).integers(0, size, (1, 12))
+    ids = np.random.default_rng(0).integers(0, source.config.vocab_size, (1, 12))
     request = compiled.create_infer_request()
     for start, end in ((0, 7), (7, 12)):
         result = request.infer(
             {
-                "input_ids": ids[:, start:end] + 3 * size,
+                "input_ids": ids[:, start:end],
                 "attention_mask": np.ones((1, end), np.int64),
                 "position_ids": np.arange(start, end)[None],
                 "beam_idx": np.zeros(1, np.int32),

@@ -13,7 +13,7 @@ from hswarm.errors import MissingExtra, PoolError
 from hswarm.experts.compatibility import check_kinds
 from hswarm.experts.expert import Expert
 
-_FAST = {"vllm": "vllm", "openvino": "openvino_genai"}  # engines that support plain LoRA only, and their packages
+_FAST = {"vllm": "vllm", "openvino": "openvino"}  # engines that support plain LoRA only, and their packages
 
 _GPUS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd", "/dev/nvhost-ctrl-gpu")  # Linux: NVIDIA, in WSL, AMD, Jetson
 

@@ -26,7 +26,7 @@ from hswarm.engines.base import (
     Request,
     answer_by_batches,
     engine,
-    group_batches,
+    mixed_batches,
 )
 from hswarm.engines.chat import Chat, digest_of, seed_of
 from hswarm.engines.select import fastest_device
@@ -142,28 +142,9 @@ class TransformersEngine:
         return frozenset({"logprobs", "json"} if self._guided else {"logprobs"})
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
-        """One sampling a batch, the longest prompts first; experts that stand beside the weights share one.
-
-        An expert's full batches are its own. What is left of each is never split, and the largest of it come first, so
-        that experts of a batch have about equally many rows.
-        """
+        """One sampling a batch, the longest prompts first; experts that stand beside the weights share one."""
         size = self._fitting(requests) if self._batch == "auto" else self._batch
-        whole: list[list[int]] = []
-        left: dict[str, list[list[int]]] = {}
-        for batch in group_batches(requests, size, lambda request: (-len(request.prompt), request.prompt)):
-            first = requests[batch[0]]
-            shares = len(batch) < size and self._is_beside(first.expert)
-            (left.setdefault(first.sampling.text(), []) if shares else whole).append(batch)
-        for groups in left.values():
-            groups.sort(key=lambda batch: (-len(batch), -len(requests[batch[0]].prompt)))
-            made: list[list[int]] = []
-            for group in groups:
-                if made and len(made[-1]) + len(group) <= size:
-                    made[-1] += group
-                else:
-                    made.append(group)
-            whole += made
-        return whole
+        return mixed_batches(requests, size, lambda request: (-len(request.prompt), request.prompt), self._is_beside)
 
     def _fitting(self, requests: Sequence[Request]) -> int:
         """How many of `requests` fit into memory at once, each as long as the longest."""

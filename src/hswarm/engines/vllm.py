@@ -159,7 +159,7 @@ class VLLMEngine:
 
         A block is found again under its tokens, its expert and the salt: one a batch, unless the cache is the run's.
         """
-        salt = {"cache_salt": str(self._batch)} if self._settings.prefix_cache == "batch" else {}
+        salt = {"cache_salt": str(self._batch)} if self._settings.prefix_cache != "run" else {}
         try:
             return self._llm.generate(
                 [{"prompt_token_ids": prompt, **salt} for prompt in prompts],

@@ -1,0 +1,100 @@
+"""The engine openvino: a reply is the same whatever was read before it, whatever is beside it and however little room
+there is; what was read is not read again."""
+
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hswarm.engines import open_engine
+from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.errors import EngineError
+from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
+from hswarm.prompts import Prompts
+from hswarm.tasks.task import Example
+from tests.faults.harness import begun, result, run, start
+
+pytest.importorskip("openvino")
+pytestmark = pytest.mark.model
+
+QUESTIONS = [f"tav gul on {color} cat {verb} twice here" for color in ("red", "blue") for verb in ("sleeps", "runs")]
+
+
+@pytest.fixture(scope="module")
+def pool(root: Path) -> ExpertPool:
+    micro = root / "experts/micro"
+    return open_pool(PoolSettings(path=str(micro / "pool"), base=str(micro / "base")))
+
+
+def requests(pool: ExpertPool, **sampling: Any) -> list[Request]:
+    """Six experts, blends among them, and what each is asked as the first, the second and the fourth to answer."""
+    blends = pool.blends([[0.5, 0.5, *[0.0] * 8], [0.0, 0.25, 0.75, *[0.0] * 7]], ["one", "other"])
+    said = ["tav on blue cat runs badly outside", "blue cat sleeps twice here", "red crow runs above"]
+    return [
+        Request(expert, Prompts().render(Example("", question, ""), said[:count]), Sampling(14, **sampling))
+        for expert in [*pool.experts[:4], *blends]
+        for question in QUESTIONS[:2]
+        for count in (0, 1, 3)
+    ]
+
+
+def opened(pool: ExpertPool, **settings: Any) -> Any:
+    return open_engine(EngineSettings("openvino", dtype="float32", **settings), pool.base)
+
+
+@pytest.mark.parametrize("sampling", [{}, {"temperature": 1.5, "top_p": 0.9}])
+def test_replies_depend_on_neither_order_nor_batch_nor_what_was_read(pool: ExpertPool, sampling: Any) -> None:
+    asked = requests(pool, **sampling)
+    expected = opened(pool, batch=200).generate(asked)
+    assert len({made.text for made in expected}) > 5
+    others: list[dict[str, Any]] = [
+        {"batch": 1, "prefix_cache": "batch"},
+        {"batch": 7},
+        {"batch": 64, "prefix_bytes": 0},
+        {"prefix_bytes": 200_000},
+    ]
+    for seed, settings in enumerate(others):
+        engine, order = opened(pool, **settings), random.Random(seed).sample(range(len(asked)), len(asked))
+        for few in (order[:20], order[20:]):
+            assert engine.generate([asked[i] for i in few]) == [expected[i] for i in few], settings
+        assert engine.generate(asked) == expected, settings
+
+
+def test_what_was_read_is_not_read_again(pool: ExpertPool) -> None:
+    engine, without = opened(pool), opened(pool, prefix_cache="batch")
+    expert = pool.experts[0]
+
+    def new(engine: Any, prompt: str) -> int:
+        before = engine.tokens_computed
+        (made,) = engine.generate([Request(expert, prompt, Sampling(1))])
+        assert made.prompt_tokens > 50
+        return int(engine.tokens_computed - before)
+
+    worked = "\n\n".join(f"Question: tav on red cat runs {word}\nAnswer: red cat runs" for word in ("here", "above"))
+    one, other = (Prompts(icl=worked).render(Example("", question, "")) for question in QUESTIONS[:2])
+    assert new(engine, one) == new(without, one)
+    assert new(without, other) > 50
+    assert new(engine, other) < 20  # worked examples and instruction were read with the first question
+    assert new(engine, one) == 2
+
+
+def test_a_prompt_without_room_is_refused(pool: ExpertPool) -> None:
+    with pytest.raises(EngineError, match=r"set a larger engine\.prefix_bytes"):
+        opened(pool, prefix_bytes=0).generate([Request(pool.experts[0], QUESTIONS[0], Sampling(100_000))])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kill -9")
+def test_a_killed_search_ends_as_one_that_was_not(root: Path, tmp_path: Path) -> None:
+    """What was read before the kill is gone after it, and the end is equal byte for byte."""
+    words = [root / "recipes/demo.toml", "--set", "budget.calls=250", "--set", "task.test=20"]
+    words += ["--set", "engine.name=openvino"]
+    assert run("search", *words, "--run", tmp_path / "whole", seconds=500)[0] == 0
+    process = start("search", *words, "--run", tmp_path / "killed")
+    begun(tmp_path / "killed", 2)
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "killed" / "report.json").exists()
+    assert run("resume", tmp_path / "killed", seconds=500)[0] == 0
+    assert result(tmp_path / "killed") == result(tmp_path / "whole")
