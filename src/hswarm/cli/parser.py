@@ -357,6 +357,21 @@ def _route(command: argparse.ArgumentParser) -> None:
     _json(command)
 
 
+def _distil(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", metavar="RUN", help="the folder of a finished run")
+    command.add_argument(
+        "--questions", type=int, default=3000, metavar="N", help="questions for the system to answer (default: 3000)"
+    )
+    command.add_argument(
+        "--data", metavar="FILE", default="", help="a file of questions (default: generated, where the task can)"
+    )
+    command.add_argument("--steps", type=int, default=300, metavar="N", help="training steps (default: 300)")
+    command.add_argument("--rank", type=int, default=8, metavar="R", help="the adapter's rank (default: 8)")
+    command.add_argument("--learning-rate", type=float, default=3e-3, metavar="X", help="(default: 0.003)")
+    command.add_argument("--to", metavar="DIR", default="", help="the expert's pool (default: RUN/distilled)")
+    _json(command)
+
+
 def _export(command: argparse.ArgumentParser) -> None:
     _system(command)
     command.add_argument("folder", metavar="DIR", nargs="?", help="the new folder (with --push it need not be kept)")
@@ -506,6 +521,7 @@ COMMANDS = {
     "ask": Command(USE, "evaluate:ask", "ask the system found a question", _ask),
     "evaluate": Command(USE, "evaluate:evaluate", "score the system found on a task", _evaluate),
     "route": Command(USE, "route:route", "pick for each question among a run's systems: fewer calls", _route),
+    "distil": Command(USE, "distil:distil", "train one adapter on the answers of the system found", _distil),
     "serve": Command(USE, "serve:serve", "serve the system found as an OpenAI-compatible API with a page", _serve),
     "export": Command(USE, "export:export", "write the system found to a folder that can be shared", _export),
     "compare": Command(COMPARE, "compare:compare", "compare methods on equal terms; repeat to continue", _compare),
