@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 CASES = {"little": ("auto", 600), "much": ("auto", 2400), "too large": (256, 300)}  # batch, megabytes that may be taken
 CODE = """
@@ -49,7 +49,6 @@ def made(root: Path) -> dict[str, tuple[list[int], int | None, int]]:
     return found
 
 
-@pytest.mark.slow
 def test_batches_follow_free_memory_and_fit(made: dict[str, tuple[list[int], int | None, int]]) -> None:
     little, much = made["little"], made["much"]
     assert (*little[1:], *much[1:]) == (None, 0, None, 0)  # none was too large
