@@ -65,6 +65,8 @@ bench: $(READY)
 	  '  $(BIN)/python benchmarks/search_vs_naive.py recipes/smollm2.toml --share 0.1 --set search.graphs=10 --set search.assignments=10 --set search.nodes=6 --set search.iterations=4 --name search_vs_naive_wide' \
 	  '  $(BIN)/python benchmarks/time_to_quality.py demo smollm2 micro  (hours; goes on where it was broken off)' \
 	  '  $(BIN)/python benchmarks/prompt_layout.py recipes/smollm2.toml' \
+	  '  $(BIN)/python benchmarks/prefixes.py recipes/demo.toml' \
+	  '  $(BIN)/python benchmarks/choices.py' \
 	  '  $(BIN)/python benchmarks/pool_table.py' \
 	  '  $(BIN)/python benchmarks/tasks_table.py FOLDER   (of task files; goes on where it was broken off)' \
 	  '  $(BIN)/python benchmarks/search_quality.py recipes/micro.toml       (and recipes/micro-plain.toml)' \

@@ -3,6 +3,7 @@ there is; what was read is not read again."""
 
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,20 @@ def test_replies_depend_on_neither_order_nor_batch_nor_what_was_read(pool: Exper
         for few in (order[:20], order[20:]):
             assert engine.generate([asked[i] for i in few]) == [expected[i] for i in few], settings
         assert engine.generate(asked) == expected, settings
+
+
+def test_likelihoods_depend_on_no_other_request(pool: ExpertPool) -> None:
+    options = (("red", "red cat runs"), ("red cat sleeps twice", "red cat sleeps twice here"), ("red c", "blue cat"))
+    asked = [
+        replace(request, sampling=Sampling(choose=choose), options=options)
+        for request in requests(pool)[:12]
+        for choose in ("letter", "text")
+    ]
+    together = opened(pool).loglikelihood(asked)
+    engine = opened(pool, prefix_bytes=0)
+    engine.generate([replace(request, options=()) for request in asked[::5]])
+    assert [engine.loglikelihood([request])[0] for request in asked[::-1]][::-1] == together
+    assert all(len(made.logs) == 3 and max(made.logs) < 0 for made in together)
 
 
 def test_what_was_read_is_not_read_again(pool: ExpertPool) -> None:

@@ -47,11 +47,14 @@ class PagedModel:
     def __init__(self, folder: Path, linears: Mapping[str, Sequence[int]], precision: str, tokens: int) -> None:
         model = ov.Core().read_model(folder / "openvino_model.xml")
         products = {node.get_friendly_name(): node for node in model.get_ops() if node.get_type_name() == "MatMul"}
-        mask = _input(model, "mask", [-1, 1, -1])
-        last = _keep(model, mask)
+        head = model.output("logits").get_node().input_value(0).get_node()
+        mask, kept = _input(model, "mask", [-1, 1, -1]), _input(model, "kept", [-1], ov.Type.i64)
+        head.input(0).replace_source_output(_rows(head.input_value(0), kept))
         for module, (rows, columns) in linears.items():
             product = products[f"__module.{module}/aten::linear/MatMul"]
-            _put_beside(model, product, module, rows, columns, last if module == "lm_head" else mask)
+            at_end = product.get_friendly_name() == head.get_friendly_name()
+            own = _rows(mask.output(0), kept) if at_end else mask.output(0)
+            _put_beside(model, product, module, rows, columns, own)
         model.validate_nodes_and_infer_types()
         paged_attention_transformation(model)
         options = {"INFERENCE_PRECISION_HINT": precision, "KV_CACHE_PRECISION": precision}
@@ -159,15 +162,12 @@ def _steps(rows: Sequence[Row]) -> list[list[Row]]:
     return steps
 
 
-def _keep(model: ov.Model, mask: ov.Node) -> ov.Node:
-    """Logits of those tokens alone that the new input `kept` names; their part of `mask`."""
-    head = model.output("logits").get_node().input_value(0).get_node()
-    kept = _input(model, "kept", [-1], ov.Type.i64)
-    head.input(0).replace_source_output(op.gather(head.input_value(0), kept, op.constant(0)).output(0))
-    return op.gather(mask, kept, op.constant(0))
+def _rows(source: ov.Output, places: ov.Node) -> ov.Output:
+    """Those of the rows of `source` that `places` names: of the last layer no others are wanted."""
+    return op.gather(source, places, op.constant(0)).output(0)
 
 
-def _put_beside(model: ov.Model, product: ov.Node, module: str, rows: int, columns: int, mask: ov.Node) -> None:
+def _put_beside(model: ov.Model, product: ov.Node, module: str, rows: int, columns: int, mask: ov.Output) -> None:
     """Add the adapters' products to the output of `product`, the linear layer `module`."""
     readers = product.output(0).get_target_inputs()
     down, up = _input(model, f"{module}.down", [-1, columns]), _input(model, f"{module}.up", [rows, -1])
