@@ -213,6 +213,12 @@ def _search(command: argparse.ArgumentParser) -> None:
     completed(method, lambda: room("methods").names)
     command.add_argument("--run", metavar="DIR", help="the new run's folder (default: runs/<name of the recipe>)")
     command.add_argument(
+        "--from",
+        metavar="RUN",
+        dest="start",
+        help="go on from another run of the task, e.g. with more experts: its scores and calls are taken over",
+    )
+    command.add_argument(
         "--forecast",
         action="store_true",
         help="measure first, and compare the forecast with the actual cost at the end",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from hswarm.runs.progress import Progress
 def search(arguments: argparse.Namespace) -> None:
     """Run a recipe to the end and print the result."""
     chosen = [f"search.method={arguments.method}"] if arguments.method else []
+    chosen += [f"search.start={json.dumps(arguments.start)}"] if arguments.start else []
     recipe = read_recipe(arguments.recipe, [*arguments.overrides, *chosen], arguments.preset)
     path = Path(arguments.run or f"runs/{recipe.name}")
     with page(arguments, path):

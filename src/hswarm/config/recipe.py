@@ -196,7 +196,13 @@ def _without(content: Mapping[str, object], place: Sequence[str | int]) -> dict[
 
 def _anchor_paths(content: Mapping[str, object], folder: Path) -> None:
     """Make the relative paths in the sections of a recipe start at `folder`."""
-    for section, key in (("pool", "path"), ("task", "path"), ("search", "cache"), ("track", "folder")):
+    for section, key in (
+        ("pool", "path"),
+        ("task", "path"),
+        ("search", "cache"),
+        ("search", "start"),
+        ("track", "folder"),
+    ):
         anchor_path(content.get(section), folder, key)
     for part in _tables(content.get("task"), "parts"):
         anchor_path(part, folder)

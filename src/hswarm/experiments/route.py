@@ -152,7 +152,7 @@ def _scored(run: Run, evaluator: Evaluator) -> list[Evaluation]:
     alone = evaluator.evaluate([evaluator.alone(expert) for expert in evaluator.pool.experts], "route/experts")
     if run.recipe.search.method.startswith("growth") and (saved := run.load_state(GrowthState)):
         tensors, state = saved
-        order = question_order(evaluator.dev, stream(run.recipe.seed, "questions"))
+        order = state.order or question_order(evaluator.dev, stream(run.recipe.seed, "questions"))
         board = Scoreboard(evaluator, order, 0)
         refill(board, tensors, state.board)
         made = [board.evaluation(term) for term in board.finished()]

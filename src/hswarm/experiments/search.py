@@ -170,6 +170,16 @@ class RunCheckpointer(Checkpointer):
         self._progress.start(self._run)
         return saved
 
+    def earlier(self, form: type[S]) -> tuple[dict[str, Array], S] | None:
+        start = self._run.recipe.search.start
+        if not start or (own := self._run.load_state(form)):
+            return own if start else None  # once begun, it stands on its own
+        found = Run.open(start).load_state(form)
+        if found is None:
+            raise RunError(f"{start} has no checkpoint to go on from (search.clean_up removes it); search again")
+        self._evaluator.executor.cache.take(Path(start) / "cache.sqlite")
+        return found
+
     def end(self, findings: Findings) -> None:
         self.findings = findings
 

@@ -59,6 +59,10 @@ class Checkpointer:
         """`tensors` and `state` of the last iteration kept, the latter as a `form`; None at a fresh start."""
         return None
 
+    def earlier(self, form: type[S]) -> tuple[dict[str, Array], S] | None:
+        """`tensors` and `state` of the run that the recipe starts from, if it names one; its own, once it has some."""
+        return None
+
     def resumed(self, form: type[S], restore: Callable[[Mapping[str, Array], S], None]) -> bool:
         """Let `restore` take over what was kept, if anything was. RunError if it does not fit."""
         if (saved := self.kept(form)) is None:

@@ -47,6 +47,8 @@ class SearchSettings:
     and random ones."""
     cache: str = ""
     """A file of calls that several runs share, beside each run's own."""
+    start: str = ""
+    """A run of growth to go on from, e.g. with a larger pool: its scores and calls are taken over."""
     keep_calls: Annotated[int, Ge(0)] = 0
     """A run keeps the calls of this many last iterations; 0: of all."""
     threshold: float | None = None
@@ -75,6 +77,8 @@ class SearchSettings:
             raise ValueError("steps must name 'role', 'weight' or both")
         if self.weight_topology == "iteration" and "role" not in self.steps:
             raise ValueError("weight_topology = 'iteration' needs the role-step")
+        if self.start and not self.method.startswith("growth"):
+            raise ValueError(f"start is for the methods of growth, the method is {self.method!r}")
 
 
 @dataclass(frozen=True)

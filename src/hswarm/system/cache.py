@@ -10,6 +10,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -114,6 +115,22 @@ class Cache:
         try:
             with self._db:
                 self._db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", rows)
+        except sqlite3.Error as fault:
+            raise _unwritable(fault) from fault
+
+    def take(self, path: Path) -> None:
+        """Take over the calls in the cache `path` of another run, as made elsewhere."""
+        if not path.is_file():
+            return
+        with closing(_opened_to_read(path)) as other:
+            try:
+                rows = other.execute("SELECT key, text, finish, prompt_tokens, completion_tokens FROM calls").fetchall()
+            except (sqlite3.Error, UnicodeDecodeError) as fault:
+                raise _unreadable(path, fault) from fault
+        try:
+            with self._db:
+                values = [(*row, _ELSEWHERE) for row in rows]
+                self._db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", values)
         except sqlite3.Error as fault:
             raise _unwritable(fault) from fault
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +15,7 @@ from hswarm.methods.growth.scoreboard import Origin, Scoreboard
 from hswarm.methods.growth.terms import Mix, Term
 from hswarm.records import Record
 from hswarm.session.records import State
+from hswarm.tasks.task import Example
 
 
 class BoardState(Record):
@@ -37,7 +40,9 @@ class GrowthState(State):
     leaders: int
     ledger: dict[str, int]
     board: BoardState
-    names: list[str] = Field(default_factory=list)  # of the pool; none in earlier checkpoints
+    experts: dict[str, str] = Field(default_factory=dict)  # of the pool, name -> digest; {} in earlier checkpoints
+    order: list[int] = Field(default_factory=list)  # of the dev questions
+    questions: str = ""  # the digest of dev
 
     @model_validator(mode="before")
     @classmethod
@@ -71,6 +76,23 @@ def packed(board: Scoreboard, marked: Sequence[Term]) -> tuple[dict[str, Array],
         spent=board.spent,
     )
     return tensors, state
+
+
+def digest_of(dev: Sequence[Example]) -> str:
+    """What tells whether two searches ask the same dev questions."""
+    told = json.dumps([[one.question, one.answer, sorted(one.choices.items())] for one in dev])
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def moved(term: Term, places: Mapping[int, int]) -> Term | None:
+    """`term` with its experts at other `places` of a pool; None if one of them is at none."""
+    if any(expert not in places for node in term.nodes for expert, _ in node.mix):
+        return None
+    made: dict[Term, Term] = {}
+    for node in term.nodes:
+        mix = tuple(sorted((places[expert], share) for expert, share in node.mix))
+        made[node] = Term.of(mix, [made[read] for read in node.reads])
+    return made[term]
 
 
 class Unpacked(NamedTuple):

@@ -22,7 +22,7 @@ from hswarm.errors import ConfigError, EngineError
 from hswarm.experts.pool import ExpertPool
 from hswarm.io import Array
 from hswarm.methods.base import method
-from hswarm.methods.growth.checkpoint import GrowthState, packed, refill
+from hswarm.methods.growth.checkpoint import GrowthState, digest_of, moved, packed, refill, unpacked
 from hswarm.methods.growth.lead import Lead
 from hswarm.methods.growth.model import Model
 from hswarm.methods.growth.moves import Move, Moves
@@ -108,7 +108,8 @@ class Search:
             raise ConfigError(["search.keep_calls: growth builds on all earlier calls; leave it out (0)"])
         self._pool, self._evaluator, self._settings = pool, evaluator, settings or Growth()
         self._checkpointer, self._seed = evaluator.checkpointer, seed_of(rng)
-        order = question_order(evaluator.dev, stream(self._seed, "questions"))
+        earlier = evaluator.checkpointer.earlier(GrowthState)
+        order = earlier[1].order if earlier else question_order(evaluator.dev, stream(self._seed, "questions"))
         self._board = Scoreboard(evaluator, order, self._limit(), self._settings.free, self._settings.partial)
         self._singles = [Term.of(pure(i)) for i in range(len(pool.experts))]
         groups = pool.groups if self._settings.blends else ()
@@ -120,6 +121,22 @@ class Search:
         self._lead = Lead(self._board, few)
         self._round, self._ended = 0, ""
         self._first: Term | None = None
+        if earlier:
+            self._take_over(*earlier)
+
+    def _take_over(self, tensors: Mapping[str, Array], state: GrowthState) -> None:
+        """What an earlier search scored, as far as this pool has its experts. ConfigError: it asked other questions."""
+        if state.questions != digest_of(self._evaluator.dev):
+            raise ConfigError(
+                ["search.start: that run searched other dev questions, or is of an earlier version; take its task"]
+            )
+        places = {expert.digest: i for i, expert in enumerate(self._pool.experts)}
+        kept = {old: places[digest] for old, digest in enumerate(state.experts.values()) if digest in places}
+        earlier = unpacked(tensors, state.board)
+        for term, scores in earlier.scores.items():
+            if (same := moved(term, kept)) and same.size <= self._evaluator.nodes:
+                self._board.add(same, scores, earlier.guides[term])
+                self._board.origins[same] = Origin("earlier run", None, "0/earlier")
 
     def _limit(self) -> int:
         """Calls that the search may make: the budget's, else as many as the swarm of this recipe would ask for."""
@@ -323,7 +340,9 @@ class Search:
             ledger=asdict(ledger),
             wall_s=self._evaluator.budget.seconds,
             board=packed_board,
-            names=self._pool.names,
+            experts={expert.name: expert.digest for expert in self._pool.experts},
+            order=list(board.order),
+            questions=digest_of(self._evaluator.dev),
         )
         self._checkpointer.keep(entry, tensors, state, board.systems([leader])[0])
 

@@ -27,10 +27,10 @@ def told(board: Scoreboard, model: Model | None, found: Term, names: Sequence[st
 
 def lineage_so_far(tensors: Mapping[str, Array], state: GrowthState) -> list[Ancestor]:
     """How the leader of a checkpoint came about; [] if the checkpoint does not name the pool's experts."""
-    if not state.names or not state.leaders:
+    if not state.experts or not state.leaders:
         return []
     kept = unpacked(tensors, state.board)
-    return _lineage(kept.scores, kept.origins, kept.marked[state.leaders - 1], state.names)
+    return _lineage(kept.scores, kept.origins, kept.marked[state.leaders - 1], list(state.experts))
 
 
 def _lineage(
