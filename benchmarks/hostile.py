@@ -34,7 +34,7 @@ from hswarm.session.session import Session
 ROOM = "gul"  # the expert that makes room: no question of the tasks needs it
 HOSTILE = ("liar", "injector")
 CLAIMS = {
-    "search": "a hostile expert in the pool does not lower the score of what growth finds",
+    "search": "how a hostile expert in the pool changes the score of what a search finds",
     "named": "the analysis harm names hostile experts",
     "placed": "how much harm a hostile expert does to a system found",
 }

@@ -11,7 +11,7 @@ import pytest
 from hswarm import Topology, load
 from hswarm.cli.main import main
 from hswarm.engines import open_engine
-from hswarm.engines.base import Completion
+from hswarm.engines.base import Completion, Sampling
 from hswarm.engines.toy import toy_pool
 from hswarm.errors import RunError
 from hswarm.experiments.route import union
@@ -83,6 +83,16 @@ def test_a_failed_call_fails_the_answer() -> None:
     execution.tell(1, said(""))
     assert execution.answer is not None
     assert execution.answer.finish == "failed"
+
+
+def test_what_a_client_asks_of_the_answer_is_asked_of_those_who_may_give_it() -> None:
+    weights = tuple((weight, 0.0) for weight in (0.3, 0.5, 0.6))
+    system = union([CHEAP, RED, COSTLY], Route.by(Router((), weights)))
+    ask = Ask(system, QUESTION.question, Sampling(1), Sampling(9))
+    assert ask.ready() == [0]
+    ask.reply(0, said("red"))
+    assert [ask.request(node).sampling.max_new_tokens for node in (0, 2)] == [9, 9]
+    assert system.ends == (0, 1, 2)
 
 
 def test_a_router_learns_the_words_that_decide_and_no_others() -> None:

@@ -21,8 +21,9 @@ _LEVEL = 0.05
 def harm(context: AnalysisContext) -> AnalysisResult:
     """Each expert of the pool as a further node that the sink reads, on test by default.
 
-    Any further message may confuse a node, so an expert harms if the answer loses by its reply, and more than by the
-    others' on average (Holm's p-value). A search that avoids an expert asks it little, and so says little of it.
+    Any further message may confuse a node, so an expert harms if the answer loses by its reply, and more than by most
+    others': than the median of their scores, question by question (Holm's p-value). A search that avoids an expert asks
+    it little, and so says little of it.
     """
     split, experts = context.split("test"), context.session.pool.experts
     systems = [context.system, *(with_message(context.system, expert) for expert in experts)]
@@ -31,14 +32,14 @@ def harm(context: AnalysisContext) -> AnalysisResult:
     scores = scores[:, whole(scores)]
     alone, added = scores[0], scores[1:]
     lost = [paired_test(row, alone, np.random.default_rng(0)) for row in added]
-    others = [(added.sum(axis=0) - row) / (len(added) - 1) for row in added]
+    others = [np.median(np.delete(added, i, axis=0), axis=0) for i in range(len(added))]
     apart = [paired_test(row, mean, np.random.default_rng(0)) for row, mean in zip(added, others, strict=True)]
     corrected = holm([gap.p_value for gap in apart])
     told = sorted(zip(experts, lost, apart, corrected, strict=True), key=lambda one: one[1].difference)
     harmful = [one for one in told if one[1].high < 0 and one[2].difference < 0 and one[3] < _LEVEL]
     says = [f"{one.name} harms: {_text(loss)}, against the other experts {_text(gap)}" for one, loss, gap, _ in harmful]
     rows = tuple((one.name, _text(loss), _text(gap), f"{p:.3f}") for one, loss, gap, p in told)
-    head = ("expert", "with its reply", "less the others' mean", "p (Holm)")
+    head = ("expert", "with its reply", "less the others' median", "p (Holm)")
     return AnalysisResult(
         "harm",
         "Whose reply harms",

@@ -23,7 +23,8 @@ class Event(NamedTuple):
 
 
 class Ask:
-    """A question in flight in a system. `last` and `output` are for the sink, `sampling` is for the other nodes.
+    """A question in flight in a system: `last` is for the nodes that may answer, `sampling` for the others, `output`
+    for the sink.
 
     If the system has a seed for each node, it is added to the request's, so samples of one expert stay different.
     """
@@ -41,7 +42,7 @@ class Ask:
         self.output = output or Output()
         self.client, self.request_id = "", 0
         nodes = range(system.topology.size)
-        drawn = [_at(system, node, last if node == system.topology.sink else sampling) for node in nodes]
+        drawn = [_at(system, node, last if node in system.ends else sampling) for node in nodes]
         self._execution = Execution(Plan(system, drawn), Example(id="", question=question, answer=""))
         self.ready_at: dict[int, int] = {}
         self.asked: set[int] = set()  # nodes whose calls an engine has

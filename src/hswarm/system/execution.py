@@ -29,6 +29,8 @@ class Wiring(Protocol):
     @property
     def nodes(self) -> Sequence[Node]: ...
     @property
+    def ends(self) -> tuple[int, ...]: ...
+    @property
     def prompts(self) -> Prompts: ...
     def sampling_at(self, node: int) -> Sampling: ...
 
@@ -48,7 +50,7 @@ class Plan:
         self.predecessors = tuple(map(topology.predecessors, nodes))
         last = system.nodes[topology.sink]
         self.route = last if isinstance(last, Route) else None
-        self.ends = self.predecessors[topology.sink] if self.route else (topology.sink,)
+        self.ends = system.ends
         self.places = tuple(_place(bool(self.predecessors[node]), node in self.ends) for node in nodes)
         held = {node: system.nodes[node] for node in topology.order}
         self.calling = {node: found for node, found in held.items() if isinstance(found, Callee)}

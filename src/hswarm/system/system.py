@@ -67,6 +67,12 @@ class System:
             )
 
     @property
+    def ends(self) -> tuple[int, ...]:
+        """The nodes that may give the answer: the sink, or those that a route there chooses among."""
+        sink = self.topology.sink
+        return self.topology.predecessors(sink) if isinstance(self.nodes[sink], Route) else (sink,)
+
+    @property
     def experts(self) -> tuple[Expert, ...]:
         """The experts that answer, node by node; a fusion's parts stand in its place."""
         return tuple(expert for node in self.nodes for expert in node.experts)
