@@ -8,7 +8,7 @@ import pytest
 from hswarm.cli.main import main
 from hswarm.runs.directory import Run
 
-pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 
 def words(*changes: str) -> list[str]:

@@ -116,6 +116,7 @@ def test_a_route_stands_at_the_sink_over_as_many_as_it_knows(place: int) -> None
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_a_run_is_routed_evaluated_exported_and_served(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
