@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from hswarm.engines import open_engine
-from hswarm.engines.base import EngineSettings, Request, Sampling
+from hswarm.engines.base import EngineSettings, Request, Sampling, close
+from hswarm.engines.parallel import divided
 from hswarm.errors import EngineError
 from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from hswarm.prompts import Prompts
@@ -98,6 +99,25 @@ def test_what_was_read_is_not_read_again(pool: ExpertPool) -> None:
 def test_a_prompt_without_room_is_refused(pool: ExpertPool) -> None:
     with pytest.raises(EngineError, match=r"set a larger engine\.prefix_bytes"):
         opened(pool, prefix_bytes=0).generate([Request(pool.experts[0], QUESTIONS[0], Sampling(100_000))])
+
+
+def test_a_wave_is_divided_among_workers(pool: ExpertPool) -> None:
+    """Once they know that no reply depends on its batch; the replies are those of one process."""
+    asked = requests(pool)
+    expected = opened(pool).generate(asked)
+    engine = opened(pool, devices=(0, 1), batch=200)
+    try:
+        assert engine.generate(asked) == expected
+        assert [len(batch) for batch in engine.batches(asked)] == [18, 18]
+        assert engine.generate(asked) == expected
+    finally:
+        close(engine)
+
+
+def test_pieces_are_even() -> None:
+    assert divided([range(10), range(10, 13)], 2) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11, 12]]
+    assert divided([range(5)], 4) == [[0, 1], [2, 3, 4]]
+    assert divided([], 4) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="kill -9")

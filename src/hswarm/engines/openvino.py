@@ -80,6 +80,8 @@ class OpenVINOEngine:
         self._modules: frozenset[str] = frozenset()
         self._reader: Reader | None = None
         self._keeps = True
+        self.divisible = False
+        """Whether no reply depends on its batch; known once a model was opened."""
         self._fingerprint = "/".join(["openvino", version("openvino"), self._dtype, digest_of(folder)])
 
     @property
@@ -195,7 +197,8 @@ class OpenVINOEngine:
         model = PagedModel(self._folder, linears, _PRECISIONS[self._dtype], tokens)
         model.put(adapters)
         cache = self._settings.prefix_cache
-        self._keeps = is_exact(model) if cache == "auto" else cache == "run"
+        self.divisible = is_exact(model)
+        self._keeps = self.divisible if cache == "auto" else cache == "run"
         return Reader(model)
 
 

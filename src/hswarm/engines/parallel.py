@@ -1,7 +1,8 @@
 """One engine in several worker processes, each with its own copy of the base model, so several devices act as one.
 
-Batches are those that the engine itself proposes, so replies equal those of one process; which worker gets a batch is
-the router's business. An expert is sent to a worker when first needed there and kept until memory is short.
+Batches are those that the engine itself proposes, so replies equal those of one process; where no reply depends on its
+batch they are divided, so that no worker waits while another has many calls. Which worker gets a batch is the router's
+business. An expert is sent to a worker when first needed there and kept until memory is short.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,13 +23,14 @@ from hswarm.engines.single import by_base, open_single
 from hswarm.errors import EngineError
 from hswarm.experts.adapter import Adapter
 from hswarm.experts.expert import Expert
-from hswarm.experts.fusion import Callee
+from hswarm.experts.fusion import Callee, Fusion
 from hswarm.workers.pool import WorkerPool
 from hswarm.workers.router import Work
 from hswarm.workers.worker import Worker, WorkerLost
 
 _ROOM = 4 * 2**30  # bytes of experts that a worker keeps
 _NOTHING = np.zeros(0, dtype=np.float32)
+_FEW = 4  # calls that are not divided any more
 
 Call = tuple[str, str, Sampling, tuple[tuple[str, str], ...], Output]  # a request, its expert by digest alone
 
@@ -39,6 +42,7 @@ class ParallelEngine:
         self._team = WorkerPool(workers)
         weakref.finalize(self, self._team.close)
         self._held: dict[Worker, _Held] = {worker: _Held() for worker in workers}
+        self._divides = False
         self._replies: dict[str, tuple[int, int]] = {}  # by expert's name: calls and their completion tokens so far
         self._fingerprint: str = self._ask_any("fingerprint")
 
@@ -74,7 +78,10 @@ class ParallelEngine:
             return []
         experts = {r.expert.digest: _outline(r.expert) for r in requests}
         batches: list[list[int]] = self._ask_any("batches", list(experts.values()), [_call(r) for r in requests])
-        return batches
+        if not self._divides:
+            return batches
+        whole = [batch for batch in batches if isinstance(requests[batch[0]].expert, Fusion)]  # another engine's
+        return whole + divided([batch for batch in batches if batch not in whole], self.workers)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         batches = self.batches(requests)
@@ -108,7 +115,8 @@ class ParallelEngine:
         experts = {request.expert.digest: request.expert for request in requests}
         drop = held.make_room(experts, worker.lives)
         new = {digest: expert for digest, expert in experts.items() if digest not in held.sizes}
-        made: list[Completion] = worker.call("answer", [_call(r) for r in requests], drop, shared=new)
+        made: list[Completion]
+        made, self._divides = worker.call("answer", [_call(r) for r in requests], drop, shared=new)
         held.take(experts)
         return made
 
@@ -192,11 +200,26 @@ class EngineWorker:
         known = {expert.digest: expert for expert in experts}
         return self._engine.batches([Request(known[call[0]], *call[1:]) for call in calls])
 
-    def answer(self, calls: Sequence[Call], drop: Sequence[str], shared: Mapping[str, Callee]) -> list[Completion]:
+    def answer(
+        self, calls: Sequence[Call], drop: Sequence[str], shared: Mapping[str, Callee]
+    ) -> tuple[list[Completion], bool]:
+        """The completions, and whether they depend on nothing else in their batch."""
         for digest in drop:
             del self._experts[digest]
         self._experts.update(shared)
-        return list(answer(self._engine, [Request(self._experts[call[0]], *call[1:]) for call in calls]))
+        made = answer(self._engine, [Request(self._experts[call[0]], *call[1:]) for call in calls])
+        return list(made), getattr(self._engine, "divisible", False)
+
+
+def divided(batches: Sequence[Sequence[int]], workers: int) -> list[list[int]]:
+    """`batches` in even pieces, none with more than a worker's share of the calls, unless these are few."""
+    most = max(_FEW, -(-sum(map(len, batches)) // workers))
+    found: list[list[int]] = []
+    for batch in batches:
+        pieces = -(-len(batch) // most)
+        ends = [len(batch) * k // pieces for k in range(pieces + 1)]
+        found += [list(batch[start:end]) for start, end in pairwise(ends)]
+    return found
 
 
 def open_bench(settings: EngineSettings, bases: Sequence[str]) -> EngineWorker:
