@@ -178,6 +178,11 @@ def test_a_route_is_refused_where_it_cannot_be(tmp_path: Path, root: Path, capsy
         capsys.readouterr()
         assert main(["route", str(run), *more]) == 2
         assert told in capsys.readouterr().err
+    few = tmp_path / "few"
+    assert main(["search", str(root / "recipes/toy.toml"), *words, "--set", "task.dev=5", "--run", str(few)]) == 0
+    capsys.readouterr()
+    assert main(["route", str(few)]) == 2
+    assert "at least, the run has 5" in capsys.readouterr().err
     (run / "report.json").unlink()
     assert main(["route", str(run)]) == 2
     assert "hswarm resume" in capsys.readouterr().err

@@ -86,7 +86,11 @@ def route(run: Run, best: int, price: float, folder: Path, progress: Progress) -
         evaluator = context.evaluator
         if any(len(example.context) > 1 for example in evaluator.dev):
             raise RunError("questions with a context in parts cannot be routed: a system deals them out to its nodes")
+        if len(evaluator.dev) < _FOLDS:
+            raise RunError(f"a route is learnt from {_FOLDS} dev questions at least, the run has {len(evaluator.dev)}")
         scored = _scored(run, evaluator)
+        if identity(context.system) not in [identity(one.system) for one in scored]:
+            scored.append(evaluator.seen(context.system))
         chosen = _complementary(scored, context.system, best, price)
         trial = Trial(evaluator, chosen, stream(run.recipe.seed, "route"))
         front = [trial.routed(setting, sure) for setting in _PRICES for sure in _SURE]
@@ -166,12 +170,12 @@ def _scored(run: Run, evaluator: Evaluator) -> list[Evaluation]:
 def _complementary(scored: Sequence[Evaluation], found: System, best: int, price: float) -> list[System]:
     """The system found and those that add most to it, if the best were known for each question; smallest first."""
     values = np.array([one.scores - price * one.system.calls for one in scored])
-    chosen = [i for i, one in enumerate(scored) if identity(one.system) == identity(found)][:1]
+    chosen = [[identity(one.system) for one in scored].index(identity(found))]
     while len(chosen) < best:
-        so_far = values[chosen].max(axis=0) if chosen else np.full(values.shape[1], -np.inf)
+        so_far = values[chosen].max(axis=0)
         means = np.maximum(values, so_far).mean(axis=1)
         new = int(np.argmax(means))
-        if chosen and means[new] <= so_far.mean() + 1e-9:
+        if means[new] <= so_far.mean() + 1e-9:
             break
         chosen.append(new)
     return sorted((scored[i].system for i in chosen), key=lambda system: system.topology.size)
