@@ -69,6 +69,7 @@ def test_a_search_with_the_expert_goes_on_from_there(first: Run, tmp_path: Path)
     assert run.report.growth.tried > first.history()[-1].growth.known  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_without_the_first_run_it_ends_the_same(first: Run, tmp_path: Path) -> None:
     shutil.copytree(first.path, tmp_path / "first")
     content = recipe("tav", "wex", "zor", search={"start": str(tmp_path / "first")}, budget={"calls": 150})

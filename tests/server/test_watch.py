@@ -74,6 +74,7 @@ def test_a_search_is_watched_while_it_goes_on(page: Any, searched: Any) -> None:
     assert page.addresses == {address.split("/")[2]}
 
 
+@pytest.mark.slow
 def test_watching_changes_nothing_and_the_terminal_stays_as_it_is(searched: Any, tmp_path: Path) -> None:
     run, _, process = searched
     said, told = process.communicate(timeout=300)

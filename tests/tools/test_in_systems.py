@@ -58,6 +58,7 @@ def test_growth_puts_the_tool_where_it_belongs(run: Path) -> None:
     assert saved["tool"] == "tests.tools.parts:zor"
 
 
+@pytest.mark.slow
 def test_a_bundle_answers_and_its_python_needs_consent(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
