@@ -1,8 +1,9 @@
 """Tokens really computed under the two prompt layouts: a prefix cache computes what prompts begin with alike only once.
 
 python benchmarks/prompt_layout.py RECIPE [--systems 10] [--nodes 4] [--questions 17] [--tokens 8] [--engine auto]
-Counts a step's distinct prompts by expert: all tokens, and those outside of blocks that an earlier prompt of the same
-batch (prefix_cache = "batch") or of the same expert (prefix_cache = "run") has filled. Scores of both layouts beside.
+Counts a step's distinct prompts by expert: all tokens, and those outside of blocks of 32 (as vLLM has them; the engine
+openvino shares to the token) that an earlier prompt of the same batch (prefix_cache = "batch") or of the same expert
+(prefix_cache = "run") has filled. Scores of both layouts beside.
 """
 
 import argparse
