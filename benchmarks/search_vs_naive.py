@@ -110,6 +110,9 @@ def naive(system: System, examples: Sequence[Example], folder: Path, batch: int 
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    capable = torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
+    dtype = torch.bfloat16 if capable else torch.float32  # what is faster here
+
     prompts_of, tokens = replace(system.prompts, layout="paper"), 0
     replies: dict[int, list[str]] = {}
     for expert in system.experts:
@@ -119,7 +122,7 @@ def naive(system: System, examples: Sequence[Example], folder: Path, batch: int 
     for node in system.topology.order:
         source = find_base(system.base)
         tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
-        base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
+        base = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
         model = PeftModel.from_pretrained(base, folder / system.nodes[node].digest).eval()
         prompts = [
             prompts_of.render(example, [replies[u][e] for u in system.topology.predecessors(node)])

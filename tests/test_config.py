@@ -236,7 +236,7 @@ GRID = {  # the hyper-parameters are drawn from these
 }
 FREE = {  # no source speaks of them: wording, what changes no result, what a constant step or no restart leaves unread
     *("general", "previous", "last", "first", "middle", "sink"),
-    *("reuse", "cache", "keep_calls", "start_on_test", "clean_up"),
+    *("reuse", "cache", "keep_calls", "start", "start_on_test", "clean_up"),
     *("min_step_length", "restart_patience", "bound"),
 }
 

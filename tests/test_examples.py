@@ -27,6 +27,7 @@ def run(name: str, tmp_path: Path, *words: str, **environment: str) -> list[str]
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.model if model else []) for name, model in PARTS]
 )
+@pytest.mark.slow
 def test_an_example_runs(name: str, tmp_path: Path) -> None:
     assert run(name, tmp_path)
 

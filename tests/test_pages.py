@@ -153,7 +153,7 @@ class Sandbox:
             subprocess.run([sys.executable, *words], check=True)
             return
         assert program == "hswarm", f"{program}: neither hswarm nor python; CANNOT would say why it does not run"
-        if words[0] == "serve":
+        if words[0] in ("serve", "watch"):
             self._serve(words)
             return
         if words[0] == "search" and "--run" not in words:  # the page before left one
@@ -162,6 +162,8 @@ class Sandbox:
             (self.folder / words[1] / "report.json").unlink()
         if words[:2] == ["search", "recipes/paper/nlgraph.toml"]:
             words += [word for setting in SMALL_PAPER for word in ("--set", setting)]
+        if "--watch" in words:
+            words += ["--port", "0"]
         assert main([*words, *SMALLER.get(words[0], [])]) == 0, f"hswarm {shlex.join(words)}"
 
     def _serve(self, words: list[str]) -> None:
@@ -169,7 +171,7 @@ class Sandbox:
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.servers.append(server)
         assert server.stdout
-        found = re.search(r"API http://127\.0\.0\.1:(\d+)/v1", server.stdout.readline())
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/", server.stdout.readline())
         assert found
         self.port = found[1]
 

@@ -24,6 +24,7 @@ def test_the_message_reaches_the_last_node_or_all() -> None:
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_an_expert_that_lies_is_named(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for part in ("pool/tav", "pool/wex", "hostile/liar"):
         shutil.copytree(root / "experts/micro" / part, tmp_path / "pool" / Path(part).name)

@@ -169,6 +169,7 @@ def starter(request: pytest.FixtureRequest) -> System:
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_another_base_tokenizer_or_template_is_refused(starter: System, tmp_path: Path) -> None:
     export_bundle(Source("two", starter, None, "", None), tmp_path / "bundle")
     assert load(tmp_path / "bundle").assignment == ["sums", "sisters"]

@@ -199,7 +199,7 @@ def test_keys_come_from_the_environment_alone(server: Server, tmp_path: Path, mo
 
 
 def test_a_fusion_takes_no_remote_expert(server: Server) -> None:
-    with pytest.raises(PoolError, match="which an API does not give: leave out the-first"):
+    with pytest.raises(PoolError, match="which APIs and tools do not give: leave out the-first"):
         Fusion.join([expert(server, "first")])
 
 

@@ -47,6 +47,7 @@ def opened(pool: ExpertPool, **settings: Any) -> Any:
 
 
 @pytest.mark.parametrize("sampling", [{}, {"temperature": 1.5, "top_p": 0.9}])
+@pytest.mark.slow
 def test_replies_depend_on_neither_order_nor_batch_nor_what_was_read(pool: ExpertPool, sampling: Any) -> None:
     asked = requests(pool, **sampling)
     expected = opened(pool, batch=200).generate(asked)
@@ -121,6 +122,7 @@ def test_pieces_are_even() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="kill -9")
+@pytest.mark.slow
 def test_a_killed_search_ends_as_one_that_was_not(root: Path, tmp_path: Path) -> None:
     """What was read before the kill is gone after it, and the end is equal byte for byte."""
     words = [root / "recipes/demo.toml", "--set", "budget.calls=250", "--set", "task.test=20"]

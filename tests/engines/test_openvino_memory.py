@@ -27,6 +27,7 @@ for k in range(240):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.slow
 def test_memory_stays_as_batches_and_experts_pass(root: Path) -> None:
     pytest.importorskip("openvino")
     said = subprocess.run(

@@ -84,6 +84,7 @@ def whole(micro: dict[str, Any], server: Server, tmp_path_factory: pytest.TempPa
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_a_search_over_local_and_served_experts(whole: Any) -> None:
     history, report = result(whole)
     assert history.count(b"\n") == 2
@@ -103,6 +104,7 @@ def test_a_search_over_local_and_served_experts(whole: Any) -> None:
     assert all(name in done.stdout for name in report["topology"]["assignment"])
 
 
+@pytest.mark.slow
 def test_a_server_killed_and_started_again_changes_nothing(
     micro: dict[str, Any], server: Server, whole: Any, tmp_path: Path
 ) -> None:

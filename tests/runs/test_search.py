@@ -128,6 +128,7 @@ def _steps(path: Path) -> Any:
         return {step.split("/")[0] for (step,) in database.execute("SELECT step FROM calls")}
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_ends_byte_equal(tmp_path: Path, root: Path) -> None:
     changes = ["--set", "search.iterations=6", "--set", "search.patience=6", "--set", "engine.batch=20"]
     command = [sys.executable, "-m", "hswarm.cli.main"]

@@ -111,6 +111,7 @@ def test_reference_is_the_tasks_own() -> None:
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_reward_model(tmp_path: Path) -> None:
     """A real classifier of one output, tiny and untrained: its own output must come back, whatever the batch."""
     import torch

@@ -112,6 +112,7 @@ def smollm2(root: Path) -> Iterator[str]:
         yield found
 
 
+@pytest.mark.slow
 def test_an_answer_in_json_is_an_object_however_it_is_drawn(smollm2: str) -> None:
     pytest.importorskip("llguidance")
     with openai.OpenAI(base_url=f"{smollm2}/v1", api_key="none", max_retries=0) as client:

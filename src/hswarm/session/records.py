@@ -41,11 +41,6 @@ class Best(Record):
 class Counting(Record):
     """A record with a number for each kind of fault."""
 
-    unparsed: int = 0
-    empty: int = 0
-    cut: int = 0
-    failed: int = 0
-
     def counting(self, counted: Mapping[Fault, int]) -> Self:
         """The same record with these numbers."""
         return self.model_copy(update={str(kind): count for kind, count in counted.items()})
@@ -61,6 +56,10 @@ class Step(Counting):
     ci: Ends | None = None
     edges: list[list[int]] = Field(default_factory=list)
     dropped: int = 0
+    unparsed: int = 0
+    empty: int = 0
+    cut: int = 0
+    failed: int = 0
 
     @property
     def highest(self) -> float | None:
@@ -79,6 +78,10 @@ class Generation(Counting):
     known: int
     system: str
     asked: int = 0
+    unparsed: int = 0
+    empty: int = 0
+    cut: int = 0
+    failed: int = 0
 
 
 class HistoryEntry(Record):
