@@ -17,8 +17,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "faults"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
+sys.path.insert(0, str(Path(__file__).parent.parent))  # for tests.faults
 
 from tests.faults.harness import Disk, go_on, kill_after, make_recipe, phase, result, run, start, timed
 

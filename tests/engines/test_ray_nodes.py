@@ -37,6 +37,9 @@ def test_a_machine_is_lost_and_another_joins(tmp_path: Path, monkeypatch: pytest
         while made.ready < 2:
             time.sleep(0.1)
 
+        # A node sets signal handlers, which only the main thread may; this one joins from another.
+        monkeypatch.setattr("ray._private.utils.set_sigterm_handler", lambda handler: None)
+
         def lose(stop: threading.Event) -> None:
             stop.wait(1)
             cluster.remove_node(other)
