@@ -62,7 +62,6 @@ bench: $(READY)
 	  '  $(BIN)/python benchmarks/overhead.py --up-to 1000000' \
 	  '  $(BIN)/python benchmarks/engine_speed.py recipes/smollm2.toml --questions 200 --tokens 32' \
 	  '  $(BIN)/python benchmarks/search_vs_naive.py recipes/smollm2.toml' \
-	  '  $(BIN)/python benchmarks/search_vs_naive.py recipes/smollm2.toml --share 0.1 --set search.graphs=10 --set search.assignments=10 --set search.nodes=6 --set search.iterations=4 --name search_vs_naive_wide' \
 	  '  $(BIN)/python benchmarks/time_to_quality.py demo smollm2 micro  (hours; goes on where it was broken off)' \
 	  '  $(BIN)/python benchmarks/prompt_layout.py recipes/smollm2.toml' \
 	  '  $(BIN)/python benchmarks/prefixes.py recipes/demo.toml' \

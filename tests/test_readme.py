@@ -94,8 +94,8 @@ def test_the_figures_are_those_of_the_measurements() -> None:
     for first, methods in (("ten experts", large), ("the same", long), ("six smaller", small)):
         shown = [f"{methods[name]['test']:.3f}" for name in ("growth", "hswarm", "random_search")]
         assert row(first)[2:] == shown
-    wide, speed = figures("benchmarks/search_vs_naive_wide"), figures("benchmarks/engine_speed")
-    cells = " ".join(row("a search of"))
+    wide, speed = figures("benchmarks/search_vs_naive"), figures("benchmarks/engine_speed")
+    cells = " ".join(row("a search by"))
     for text in (f"{wide['calls']:,} calls", f"{wide['ours, s']:.0f} s", f"{wide['naive, s']:,.0f} s"):
         assert text in cells
     assert f"{wide['times']:.1f} times" in cells
