@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import ROOT, finished, publish
+from measuring import ROOT, fill, finished, publish
 from studies import interval
 
 from hswarm import io
@@ -122,10 +122,8 @@ def main() -> None:
             "more edges, compared with a search over in-trees",
             {"test questions": 200, **rows},
         )
-        page, mark = ROOT / "docs/beyond-the-tree.md", "<!-- tables: benchmarks/beyond_the_tree.py -->"
-        before, _, after = page.read_text().split(mark)
         body = "\n\n".join(table(task, found) for task, found in tables.items())
-        page.write_text(f"{before}{mark}\n\n{body}\n\n{mark}{after}")
+        fill(ROOT / "docs/beyond-the-tree.md", "<!-- tables: benchmarks/beyond_the_tree.py -->", body)
 
 
 if __name__ == "__main__":

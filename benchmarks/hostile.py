@@ -97,8 +97,7 @@ def compared(scores: Mapping[str, Sequence[float]], control: str) -> Rows:
     for name, row in scores.items():
         low, high = bootstrap_interval(row, np.random.default_rng(0))
         gap = paired_test(row, scores[control], np.random.default_rng(0))
-        told = f"{gap.difference:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
-        rows.append({"what": name, "score": f"{np.mean(row):.3f} [{low:.3f}, {high:.3f}]", f"less {control}": told})
+        rows.append({"what": name, "score": f"{np.mean(row):.3f} [{low:.3f}, {high:.3f}]", f"less {control}": str(gap)})
         print(rows[-1], flush=True)
     return rows
 

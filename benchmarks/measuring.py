@@ -54,6 +54,12 @@ def publish(name: str, claim: str, figures: Mapping[str, object]) -> None:
         print(f"  {key}: {value if not isinstance(value, float) else round(value, 4)}")
 
 
+def fill(page: Path, mark: str, text: str) -> None:
+    """Put `text` between the two lines `mark` of `page`."""
+    before, _, after = page.read_text(encoding="utf-8").split(mark)
+    page.write_text(f"{before}{mark}\n\n{text}\n\n{mark}{after}", encoding="utf-8")
+
+
 def finished(recipe: Recipe, folder: Path) -> Run:
     """The run of `recipe` at `folder`, searched to its end."""
     if not folder.exists():

@@ -14,9 +14,9 @@ import json
 import random
 from collections.abc import Sequence
 from itertools import count, islice
-from pathlib import Path
 
 import numpy as np
+from measuring import ROOT, fill
 from pool_table import cell, rows
 
 from hswarm.engines.base import EngineSettings, Request, Sampling
@@ -29,7 +29,6 @@ from hswarm.scorers.exact import stated_answer
 from hswarm.tasks.micro import SKILLS, TrainingExample, generate, lesson
 from hswarm.tasks.task import Example
 
-ROOT = Path(__file__).parents[1]
 SEED, QUESTIONS = 5, 100
 COMPOSITE = ("tav+lun+wex+zor", "qib+gul", "ras+nix+tav", "yam+vop+lun+qib")
 MARK = "<!-- table: benchmarks/micro_table.py -->"
@@ -71,10 +70,7 @@ def main() -> None:
         "alone": table,
     }
     (ROOT / "docs/micro-pool.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    page = ROOT / "docs/micro-pool.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition(MARK)
-    _, _, after = rest.partition(MARK)
-    page.write_text("\n".join([before + MARK, "", *rows(table), "", MARK]) + after, encoding="utf-8")
+    fill(ROOT / "docs/micro-pool.md", MARK, "\n".join(rows(table)))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ The rivals' scores are those of docs/results-micro.md, growth's of docs/benchmar
 import json
 
 import numpy as np
-from measuring import ROOT
+from measuring import ROOT, fill
 
 from hswarm import io
 from hswarm.plots.bars import bars_svg
@@ -68,11 +68,8 @@ def main() -> None:
         [tuple(ours["ci"]) if name == shown[0] else None for name in shown],
     )
     io.write_text(ROOT / "docs/results.svg", bars)
-    page = ROOT / "docs/results.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition(MARK)
-    after = rest.partition(MARK)[2]
     text = "\n".join(table(scores, ours["tasks"]))
-    io.write_text(page, f"{before}{MARK}\n\n{text}\n\n![{title}](results.svg)\n\n{MARK}{after}")
+    fill(ROOT / "docs/results.md", MARK, f"{text}\n\n![{title}](results.svg)")
 
 
 if __name__ == "__main__":

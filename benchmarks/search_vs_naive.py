@@ -28,6 +28,7 @@ from hswarm.session.session import Session
 from hswarm.system.executor import Executor
 from hswarm.system.system import System
 from hswarm.tasks.task import Example
+from hswarm.training.train import cpu_halves
 
 BATCH = 3
 asked: list[tuple[System, Sequence[Example]]] = []
@@ -110,8 +111,7 @@ def naive(system: System, examples: Sequence[Example], folder: Path, batch: int 
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    capable = torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
-    dtype = torch.bfloat16 if capable else torch.float32  # what is faster here
+    dtype = torch.bfloat16 if cpu_halves() else torch.float32  # what is faster here
 
     prompts_of, tokens = replace(system.prompts, layout="paper"), 0
     replies: dict[int, list[str]] = {}

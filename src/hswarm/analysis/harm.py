@@ -8,7 +8,7 @@ import numpy as np
 
 from hswarm.analysis.context import AnalysisContext, analysis, whole
 from hswarm.analysis.result import AnalysisResult, Table
-from hswarm.core.stats import Paired, holm, paired_test
+from hswarm.core.stats import holm, paired_test
 from hswarm.core.topology import Topology
 from hswarm.experts.expert import Expert
 from hswarm.plots.bars import bars_svg
@@ -37,8 +37,8 @@ def harm(context: AnalysisContext) -> AnalysisResult:
     corrected = holm([gap.p_value for gap in apart])
     told = sorted(zip(experts, lost, apart, corrected, strict=True), key=lambda one: one[1].difference)
     harmful = [one for one in told if one[1].high < 0 and one[2].difference < 0 and one[3] < _LEVEL]
-    says = [f"{one.name} harms: {_text(loss)}, against the other experts {_text(gap)}" for one, loss, gap, _ in harmful]
-    rows = tuple((one.name, _text(loss), _text(gap), f"{p:.3f}") for one, loss, gap, p in told)
+    says = [f"{one.name} harms: {loss}, against the other experts {gap}" for one, loss, gap, _ in harmful]
+    rows = tuple((one.name, str(loss), str(gap), f"{p:.3f}") for one, loss, gap, p in told)
     head = ("expert", "with its reply", "less the others' median", "p (Holm)")
     return AnalysisResult(
         "harm",
@@ -54,10 +54,6 @@ def harm(context: AnalysisContext) -> AnalysisResult:
         {"split": split, "harmful": [one.name for one, *_ in harmful]},
         context.spent(),
     )
-
-
-def _text(gap: Paired) -> str:
-    return f"{gap.difference:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
 
 
 def with_message(system: System, expert: Expert, everywhere: bool = False) -> System:

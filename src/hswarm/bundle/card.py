@@ -122,11 +122,7 @@ def _scores(report: Report) -> str:
         rows.append([name, _score(row.dev), _score(row.test)])
     text = f"## Scores\n\nTask {inline(report.task)}, mean score with 95 % bootstrap interval.\n\n{_table(rows)}"
     if gain := report.gain_on_test:
-        low, high = gain.ci
-        text += (
-            f"\n\nFound less best single on test: {gain.difference:+.3f} [{low:+.3f}, {high:+.3f}], "
-            f"p = {gain.p_value:.4f} (paired)."
-        )
+        text += f"\n\nFound less best single on test: {gain}, p = {gain.p_value:.4f} (paired)."
     if report.overlap:
         text += f"\n\n{report.overlap} test questions occur in dev too."
     if pruned := report.pruned:

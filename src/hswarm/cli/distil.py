@@ -33,8 +33,7 @@ def distil(arguments: argparse.Namespace) -> None:
     console.print(table)
     for name, gain in (("the system", report.less_system), ("the best single expert", report.less_single)):
         if gain:
-            told = f"{gain.difference:+.3f} [{gain.ci[0]:+.3f}, {gain.ci[1]:+.3f}]"
-            console.print(f"distilled less {name}: {told}")
+            console.print(f"distilled less {name}: {gain}")
     if report.kept is not None:
         console.print(f"{report.kept:.0%} of the system's gain over the best single expert is kept")
     console.print(printable(f"{folder / 'distilled'}: an expert for any pool, with its card"), soft_wrap=True)

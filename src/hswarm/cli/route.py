@@ -35,5 +35,5 @@ def route(arguments: argparse.Namespace) -> None:
         told = ", ".join(f"{word} {weight:+.2f}" for word, weight in weights.items() if weight)
         console.print(printable(f"{name}: expected score {told or 0}"), soft_wrap=True)
     if gain := report.over_found:
-        console.print(f"route less found system on test: {gain.difference:+.3f} [{gain.ci[0]:+.3f}, {gain.ci[1]:+.3f}]")
+        console.print(f"route less found system on test: {gain}")
     console.print(printable(f"{folder}: hswarm evaluate, ask, serve and export take it"), soft_wrap=True)

@@ -29,6 +29,9 @@ class Paired(NamedTuple):
     high: float
     p_value: float
 
+    def __str__(self) -> str:
+        return f"{self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
 
 def bootstrap_interval(
     scores: ArrayLike, rng: np.random.Generator, level: float = 0.95, resamples: int = 10_000

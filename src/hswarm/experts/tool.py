@@ -19,6 +19,7 @@ from annotated_types import Ge, Gt
 from hswarm import io
 from hswarm.errors import PoolError
 from hswarm.experts.expert import Expert
+from hswarm.experts.file_digest import file_digest
 from hswarm.options import SETTINGS, check_ranges
 
 TOOL_BASE = "(tools)"  # in place of a base model; no folder and no model of the hub has this name
@@ -113,7 +114,6 @@ class ToolExpert(Expert):
 
 def _sha256(file: str) -> str:
     try:
-        with open(file, "rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+        return file_digest(Path(file)).hex()
     except OSError as fault:
         raise PoolError(f"pool.tools: {file} cannot be read ({fault.strerror})") from fault

@@ -151,10 +151,7 @@ def came_of_it(report: Report) -> list[str]:
         if gain:
             low, high = gain.ci
             verdict = "a gain" if low > 0 else "a loss" if high < 0 else "no difference that this many questions show"
-            said.append(
-                f"found - {name} on test: {gain.difference:+.3f} [{low:+.3f}, {high:+.3f}], "
-                f"p {_p(gain.p_value)}: {verdict}"
-            )
+            said.append(f"found - {name} on test: {gain}, p {_p(gain.p_value)}: {verdict}")
     if unread := unparsed(report):
         said.append(unread)
     return said + lineage(report)

@@ -77,6 +77,9 @@ class Gain(Record):
     ci: Ends
     p_value: float
 
+    def __str__(self) -> str:
+        return f"{self.difference:+.3f} [{self.ci[0]:+.3f}, {self.ci[1]:+.3f}]"
+
 
 class Predicted(Record):
     """What was forecast of a cost, what it was, and by which share the forecast was above."""

@@ -479,10 +479,17 @@ class _Training:
 
 
 def _halves() -> bool:
-    """Whether the machine computes in bfloat16: processors without AVX-512 take ten times as long as in float32."""
+    """Whether training computes in bfloat16."""
     import torch
 
-    return torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
+    return torch.cuda.is_available() or cpu_halves()
+
+
+def cpu_halves() -> bool:
+    """Whether the processor computes in bfloat16: those without AVX-512 take ten times as long as in float32."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
 
 
 def collator(tokenizer: PreTrainedTokenizerBase) -> Callable[[Tokens], dict[str, object]]:

@@ -108,6 +108,7 @@ class Search:
             raise ConfigError(["search.keep_calls: growth builds on all earlier calls; leave it out (0)"])
         self._pool, self._evaluator, self._settings = pool, evaluator, settings or Growth()
         self._checkpointer, self._seed = evaluator.checkpointer, seed_of(rng)
+        self._questions = digest_of(evaluator.dev)
         earlier = evaluator.checkpointer.earlier(GrowthState)
         order = earlier[1].order if earlier else question_order(evaluator.dev, stream(self._seed, "questions"))
         self._board = Scoreboard(evaluator, order, self._limit(), self._settings.free, self._settings.partial)
@@ -126,7 +127,7 @@ class Search:
 
     def _take_over(self, tensors: Mapping[str, Array], state: GrowthState) -> None:
         """What an earlier search scored, as far as this pool has its experts. ConfigError: it asked other questions."""
-        if state.questions != digest_of(self._evaluator.dev):
+        if state.questions != self._questions:
             raise ConfigError(
                 ["search.start: that run searched other dev questions, or is of an earlier version; take its task"]
             )
@@ -342,7 +343,7 @@ class Search:
             board=packed_board,
             experts={expert.name: expert.digest for expert in self._pool.experts},
             order=list(board.order),
-            questions=digest_of(self._evaluator.dev),
+            questions=self._questions,
         )
         self._checkpointer.keep(entry, tensors, state, board.systems([leader])[0])
 
