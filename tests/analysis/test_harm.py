@@ -10,6 +10,9 @@ from hswarm import Topology
 from hswarm.analysis.harm import with_message
 from hswarm.cli.main import main
 from hswarm.engines.toy import toy_pool
+from hswarm.report.render import html_page, markdown_page
+from hswarm.report.summary import gather
+from hswarm.runs.directory import Run
 from hswarm.system.system import System
 
 
@@ -35,7 +38,16 @@ def test_an_expert_that_lies_is_named(root: Path, tmp_path: Path, capsys: pytest
     report = json.loads((run / "report.json").read_text())
     assert report["test"]["score"] > 0.9  # the search gets by without it, or where it is overruled
     capsys.readouterr()
+    page = markdown_page(gather(Run.open(run)))
+    assert f"hswarm analyze {run} --only harm" in page.replace("\\", "")
+    assert "Whom to keep out" not in page
     assert main(["analyze", str(run), "--only", "harm"]) == 0
     told = json.loads((run / "analysis/harm.json").read_text())
     assert told["numbers"]["harmful"] == ["liar"]
     assert "liar harms" in capsys.readouterr().out
+    facts = gather(Run.open(run))
+    assert facts.overview["Whom to keep out"].startswith("liar: the answer gets worse")
+    credits = next(i for i, line in enumerate(facts.came_of_it) if line.startswith("gain by expert"))
+    assert any(line.startswith("liar harms: -") for line in facts.came_of_it[credits + 1 :])
+    assert "not asked yet" not in " ".join(facts.came_of_it)
+    assert "liar: the answer gets worse" in html_page(facts).partition('<section id="scores">')[0]

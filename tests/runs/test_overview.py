@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from hswarm.analysis.result import AnalysisResult
 from hswarm.report.overview import overview
 from tests.runs.reports import report, score
 
@@ -53,3 +54,18 @@ def test_what_is_not_known_is_left_out() -> None:
     assert "What it gains" not in told
     assert told["What was found"] == "A single expert, a, is best asked alone."
     assert "one" in told["What it costs"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ({"harmful": ["x", "y"]}, "x and y: the answer gets worse"),
+        ({"harmful": []}, ""),
+        ({"harmful": 3}, ""),
+        ({}, ""),
+    ],
+)
+def test_harmful_experts_are_named(numbers: dict[str, Any], words: str) -> None:
+    told = overview(report(), harm=AnalysisResult("harm", "Whose reply harms", (), numbers=numbers))
+    assert told.get("Whom to keep out", "").startswith(words)
+    assert ("Whom to keep out" in told) == bool(words)

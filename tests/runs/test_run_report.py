@@ -136,6 +136,18 @@ def test_numbers_that_are_read_count_from_one(run: Run, capsys: pytest.CaptureFi
     assert all(f"{u + 1}:{names[u]} -> {v + 1}:{names[v]}" in shown for u, v in topology.edges)
 
 
+def test_whether_a_reply_harms_is_told_or_how_to_ask(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(run.path, path)
+    asked = f"not asked yet: whether an expert's reply harms the system (hswarm analyze {path} --only harm)"
+    assert gather(Run.open(path)).came_of_it[-1] == asked
+    assert main(["analyze", str(path), "--only", "harm"]) == 0
+    facts = gather(Run.open(path))
+    assert facts.came_of_it[-1] == "no expert's reply harms more than the others'"
+    assert "Whom to keep out" not in facts.overview
+    assert asked not in html_page(facts)
+
+
 @pytest.mark.parametrize(
     ("step", "spoken"),
     [

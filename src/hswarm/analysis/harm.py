@@ -37,7 +37,10 @@ def harm(context: AnalysisContext) -> AnalysisResult:
     corrected = holm([gap.p_value for gap in apart])
     told = sorted(zip(experts, lost, apart, corrected, strict=True), key=lambda one: one[1].difference)
     harmful = [one for one in told if one[1].high < 0 and one[2].difference < 0 and one[3] < _LEVEL]
-    says = [f"{one.name} harms: {loss}, against the other experts {gap}" for one, loss, gap, _ in harmful]
+    says = [
+        f"{one.name} harms: {loss} if the last node reads its reply too, {gap} against the others' replies"
+        for one, loss, gap, _ in harmful
+    ]
     rows = tuple((one.name, str(loss), str(gap), f"{p:.3f}") for one, loss, gap, p in told)
     head = ("expert", "with its reply", "less the others' median", "p (Holm)")
     return AnalysisResult(

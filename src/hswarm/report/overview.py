@@ -4,20 +4,25 @@ and whether to believe it.
 
 from __future__ import annotations
 
+from hswarm.analysis.result import AnalysisResult
 from hswarm.runs.schema import Report
 
 _FEW = 100  # test questions: below, intervals are wider than most gains
 _UNREADABLE = 0.1  # of the replies of the best single expert: above, a gain may be one of form
 
 
-def overview(report: Report, tools: int = 0) -> dict[str, str]:
-    """Sentences about a finished run by what they tell: searched, found, gain, cost, trust. `tools` are in the pool."""
+def overview(report: Report, tools: int = 0, harm: AnalysisResult | None = None) -> dict[str, str]:
+    """Sentences about a finished run by what they tell: searched, found, gain, cost, trust, whom to keep out.
+
+    `tools` are in the pool; `harm` is what the analysis of that name found, if it was made.
+    """
     told = {
         "What was searched": _searched(report, tools),
         "What was found": _found(report),
         "What it gains": _gain(report),
         "What it costs": _cost(report),
         "Whether to trust it": _trust(report),
+        "Whom to keep out": _harmful(harm) if harm else "",
     }
     return {key: text for key, text in told.items() if text}
 
@@ -109,6 +114,16 @@ def _trust(report: Report) -> str:
     if not doubts:
         return "Yes, for questions like these: the search never saw them, and the interval of the gain is above zero."
     return f"With care: {'; '.join(doubts)}."
+
+
+def _harmful(harm: AnalysisResult) -> str:
+    names = harm.numbers.get("harmful")
+    if not names or not isinstance(names, list):
+        return ""
+    return (
+        f"{_listed([str(name) for name in names])}: the answer gets worse where the last node reads such a reply "
+        "too, by more than with most other experts'. To be rid of it, leave it out of pool.experts and search again."
+    )
 
 
 def _listed(names: list[str]) -> str:

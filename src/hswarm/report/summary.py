@@ -108,13 +108,16 @@ def gather(run: Run, comparison: Path | None = None) -> RunSummary:
     notes = [node.role if node.score is None else f"{node.role}, {node.score:.2f}" for node in nodes]
     paths = _read(left_out, lambda: _paths(run, history, report)) if history else {}
     table = _table(run, comparison) if comparison else _read(left_out, lambda: _table(run, None))
-    findings = _read(left_out, lambda: read_findings(run.path))
+    findings = _read(left_out, lambda: read_findings(run.path)) or []
+    harm = next((finding for finding in findings if finding.name == "harm"), None)
     return RunSummary(
         name=run.recipe.name,
         state=run.state,
         searched=_searched(run, report),
-        overview=overview(report, len(run.recipe.pool.tools)) if report else {},
-        came_of_it=came_of_it(report) if report else so_far(run, history) + _on_the_way(run, left_out),
+        overview=overview(report, len(run.recipe.pool.tools), harm) if report else {},
+        came_of_it=[*came_of_it(report), *_harm(run, harm)]
+        if report
+        else so_far(run, history) + _on_the_way(run, left_out),
         scores=_scores(report, history),
         iterations=history,
         topology=topology,
@@ -130,7 +133,7 @@ def gather(run: Run, comparison: Path | None = None) -> RunSummary:
         commands=_commands(run),
         recipe=(run.path / "config.toml").read_text(encoding="utf-8"),
         versions=report.versions if report else {},
-        findings=findings or [],
+        findings=findings,
     )
 
 
@@ -168,6 +171,12 @@ def lineage(report: Report) -> list[str]:
         orders = ", ".join(f"{first} -> {then}" for first, then, _ in growth.orders[:5])
         said.append(f"most promising orders: {orders}")
     return said
+
+
+def _harm(run: Run, found: AnalysisResult | None) -> Sequence[str]:
+    """Whose reply harms, or which command asks that: an expert's value to the search does not tell."""
+    command = f"hswarm analyze {shlex.quote(str(run.path))} --only harm"
+    return found.says if found else [f"not asked yet: whether an expert's reply harms the system ({command})"]
 
 
 def _on_the_way(run: Run, left_out: list[str]) -> list[str]:
