@@ -9,11 +9,14 @@ import pytest
 
 import hswarm
 from hswarm.config.recipe import build_recipe, read_recipe
+from hswarm.engines import open_engine
 from hswarm.errors import ConfigError, PoolError
 from hswarm.experiments.search import search
 from hswarm.experts.pool import open_pool
+from hswarm.tasks import micro
 from tests.conftest import ROOT
 from tests.engines.served import HSWARM
+from tests.server.serving import serving
 
 pytestmark = pytest.mark.model
 
@@ -56,6 +59,22 @@ def test_growth_puts_the_tool_where_it_belongs(run: Path) -> None:
     assert report["calls"]["failed"] == 0
     saved = json.loads((run / "best/experts/zor/tool.json").read_text())
     assert saved["tool"] == "tests.tools.parts:zor"
+
+
+def test_a_served_system_answers_rightly(run: Path) -> None:
+    openai = pytest.importorskip("openai")
+    system = hswarm.load(run / "best")
+    questions, right = micro.generate(["tav+zor"], 8, seed=5), 0
+    with (
+        serving({"tools": system}, open_engine(system.engine, system.bases, system.experts)) as address,
+        openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client,
+    ):
+        for one in questions:
+            ask = [{"role": "user", "content": one.question}]
+            right += (
+                client.chat.completions.create(model="tools", messages=ask).choices[0].message.content == one.answer
+            )
+    assert right >= 7
 
 
 @pytest.mark.slow

@@ -1,0 +1,57 @@
+"""A tool at a node of a system that `hswarm serve` serves: over HTTP comes what the tool says, whole and streamed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hswarm.core.topology import Topology
+from hswarm.engines.base import EngineSettings, Sampling
+from hswarm.experts.pool import PoolSettings, open_pool
+from hswarm.experts.tool import ToolSettings
+from hswarm.system.system import System
+from tests.engines.served import HSWARM, Server
+
+openai = pytest.importorskip("openai")
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="module")
+def url(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An expert, and a calculator that reads the question and the expert's reply."""
+    path, base = (str(root / "experts/micro" / name) for name in ("pool", "base"))
+    tools = (ToolSettings("calculator", reads="both"),)
+    calculator, tav = open_pool(PoolSettings(path=path, base=base, experts=("tav",), tools=tools)).experts
+    settings = EngineSettings("transformers", dtype="float32", device="cpu")
+    system = System(Topology.chain(2), (tav, calculator), base=base, engine=settings, sampling=Sampling(8))
+    folder = tmp_path_factory.mktemp("tools") / "sums"
+    system.save(folder)
+    server = Server(*HSWARM, "serve", folder)
+    server.start()
+    yield server.url
+    server.kill()
+
+
+@pytest.mark.parametrize(
+    ("calculation", "value"),
+    [("983 * 385", "378455"), ("1,234 + 1", "1235"), ("7 / 3", "2.33333333333"), ("1 / 0", "error: division by zero")],
+)
+def test_a_calculator_answers_over_http(url: str, calculation: str, value: str) -> None:
+    with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+        ask = {"model": "sums", "messages": [{"role": "user", "content": f"What is {calculation}?"}]}
+        reply = client.chat.completions.create(**ask, extra_body={"hswarm": {"trace": True}})
+        assert reply.choices[0].message.content == value
+        assert reply.choices[0].finish_reason == "stop"
+        expert, calculator = reply.model_extra["hswarm"]["nodes"]
+        assert calculator["prompt"] == f"What is {calculation}?\n{expert['response']}"
+        assert reply.usage.completion_tokens == expert["completion_tokens"] > 0  # a tool has no tokens
+        streamed = client.chat.completions.create(**ask, stream=True)
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in streamed) == value
+        assert client.responses.create(model="sums", input=f"What is {calculation}?").output_text == value
+
+
+def test_a_tool_cannot_be_kept_to_json(url: str) -> None:
+    with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+        ask = {"model": "sums", "messages": [{"role": "user", "content": "What is 1 + 1?"}]}
+        with pytest.raises(openai.BadRequestError, match="'calculator', the last node, cannot keep a reply to JSON"):
+            client.chat.completions.create(**ask, response_format={"type": "json_object"})
