@@ -76,6 +76,18 @@ def distil(
 
     RunError if the system is not of adapters of one base.
     """
+    system, lessons, asked = _answered(run, settings, progress)
+    io.write_text(folder / RECIPE, _recipe(run.recipe.seed, system, settings, min(64, len(lessons) // 4)))
+    io.write_text(folder / LESSONS, "".join(json.dumps(row) + "\n" for row in lessons))
+    train_pool(folder / RECIPE, say, exam)
+    return _report(run, system, folder, len(lessons), asked, progress)
+
+
+def _answered(run: Run, settings: DistilSettings, progress: Progress) -> tuple[System, list[dict[str, str]], int]:
+    """The system, its answers as lessons, and the calls made for them.
+
+    The engine is let go at the end and opened again for the report: training between needs the memory.
+    """
     with AnalysisContext.open(run, Options(), progress) as context:
         system = context.system
         if len(system.adapter_bases) != 1:
@@ -91,17 +103,13 @@ def distil(
         ]
         if len(lessons) < _FEWEST:
             raise RunError(f"the system answered {len(lessons)} of {len(questions)} questions; {_FEWEST} are needed")
-        asked = context.made
-    io.write_text(folder / RECIPE, _recipe(run.recipe.seed, system, settings, min(64, len(lessons) // 4)))
-    io.write_text(folder / LESSONS, "".join(json.dumps(row) + "\n" for row in lessons))
-    train_pool(folder / RECIPE, say, exam)
-    return _report(run, system, folder, len(lessons), asked, progress)
+        return system, lessons, context.made
 
 
 def _questions(task: TaskSettings, context: AnalysisContext, settings: DistilSettings) -> Sequence[Example]:
     """Questions that are neither dev nor test of the run."""
     if settings.data:
-        found = load_task(TaskSettings(path=settings.data, instruction=task.instruction, test=0))
+        found = load_task(TaskSettings(path=settings.data, instruction=task.instruction))
         candidates = (*found.dev, *found.test)
     elif task.name and not (task.path or task.hub or task.parts):
         candidates = load_task(replace(task, dev=settings.questions, test=0, seed=TRAIN_SEED)).dev
