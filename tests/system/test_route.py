@@ -11,8 +11,8 @@ import pytest
 from hswarm import Topology, load
 from hswarm.cli.main import main
 from hswarm.engines import open_engine
-from hswarm.engines.base import Completion, Sampling
-from hswarm.engines.toy import toy_pool
+from hswarm.engines.base import Completion, EngineSettings, Sampling
+from hswarm.engines.toy import ToyEngine, toy_pool
 from hswarm.errors import RunError
 from hswarm.experiments.route import union
 from hswarm.server.ask import Ask, Event
@@ -22,6 +22,7 @@ from hswarm.system.executor import Executor
 from hswarm.system.route import Route, Router
 from hswarm.system.system import System
 from hswarm.tasks.task import Example
+from hswarm.tasks.toy import generate
 
 POOL = toy_pool(3).experts
 CHEAP, RED, COSTLY = (
@@ -76,6 +77,19 @@ def test_who_is_not_sure_asks_on_until_two_agree() -> None:
     torn.tell(2, said("red"))
     assert torn.answer is not None
     assert torn.answer.text == "red"  # 0.3 + 0.6
+
+
+def test_the_executor_asks_a_longer_system_after_a_shorter_one_from_its_beginning() -> None:
+    longer = System(Topology.chain(3), (POOL[1], POOL[2], POOL[0]))
+    always = Router((), ((0.6, 0.0), (0.5, 0.0)), sure=2.0)  # sure only where both agree, and not even then
+    system = union([CHEAP, longer], Route.by(always))
+    questions = generate(6, 0, 3)
+    executor = Executor(ToyEngine(EngineSettings("toy")))
+    (nodes,) = executor.run([system], questions, "step")
+    assert all(reply.finish == "stop" for replies in nodes for reply in replies)
+    assert executor.ledger.requested == 4 * 6
+    ((*_, last),) = executor.run([longer], questions, "alone")
+    assert nodes[-2] == last
 
 
 def test_a_failed_call_fails_the_answer() -> None:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from itertools import filterfalse, pairwise
 from typing import Any
 
 import numpy as np
@@ -80,8 +80,11 @@ class ParallelEngine:
         batches: list[list[int]] = self._ask_any("batches", list(experts.values()), [_call(r) for r in requests])
         if not self._divides:
             return batches
-        whole = [batch for batch in batches if isinstance(requests[batch[0]].expert, Fusion)]  # another engine's
-        return whole + divided([batch for batch in batches if batch not in whole], self.workers)
+
+        def fused(batch: Sequence[int]) -> bool:
+            return isinstance(requests[batch[0]].expert, Fusion)  # another engine's
+
+        return [*filter(fused, batches), *divided([*filterfalse(fused, batches)], self.workers)]
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         batches = self.batches(requests)
