@@ -133,6 +133,23 @@ def test_what_takes_too_long_or_is_too_long_is_cut_off() -> None:
     assert (cut.text, cut.finish) == ("x" * 10, "length")
 
 
+def test_a_tool_that_hangs_again_and_again_is_not_called_any_more_until_it_has_ended() -> None:
+    expert = ToolExpert(ToolSettings("slow", tool="tests.tools.parts:slow", timeout_s=0.1))
+    other = ToolExpert(ToolSettings("calculator"))
+    engine, before = ToolEngine(), threading.active_count()
+    made = engine.generate([Request(expert, "5", Sampling()) for _ in range(40)])
+    assert [(one.finish, one.text) for one in made[:8]] == [("stop", "error: no reply in 0.1 s")] * 8
+    assert [one.finish for one in made[8:]] == ["failed"] * 32
+    assert threading.active_count() <= before + 8
+    assert "tool 'slow': 8 calls still run past its limit of 0.1 s, so no more are begun" in engine.fault
+    assert engine.generate([Request(other, "1 + 1", Sampling())])[0].text == "2"
+    end = time.monotonic() + 60
+    while threading.active_count() > before:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert engine.generate([Request(expert, "0", Sampling())])[0].text == "done"
+
+
 @pytest.mark.parametrize(
     ("settings", "word"),
     [

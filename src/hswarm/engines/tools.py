@@ -7,6 +7,7 @@ makes the call a failed one. Replies do not depend on their batch.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from threading import Thread
 
@@ -18,6 +19,7 @@ from hswarm.experts.tool import ToolExpert
 from hswarm.tools.base import Tool, Unavailable, make
 
 _AT_ONCE = 8
+_LATE = 8  # calls of a tool that run past its limit, with which no more are begun
 
 
 class ToolEngine:
@@ -28,6 +30,7 @@ class ToolEngine:
 
     def __init__(self) -> None:
         self._made: dict[str, Tool] = {}
+        self._late: list[_Call] = []  # those that were given up and still run
 
     def check(self, experts: Sequence[Expert]) -> None:
         """Makes every tool: ConfigError and ConsentError come before the first call."""
@@ -46,11 +49,14 @@ class ToolEngine:
         calls = [
             _Call(self._tool(request.expert), _tool_expert(request.expert), request.prompt) for request in requests
         ]
+        self._late = [call for call in self._late if call.is_alive()]
+        late = Counter(call.expert.digest for call in self._late)
         began = time.monotonic()
         for call in calls:
-            call.start()
+            call.begin(late[call.expert.digest])
         for call in calls:
-            call.join(max(0.0, began + call.seconds - time.monotonic()))
+            call.wait(max(0.0, began + call.seconds - time.monotonic()))
+        self._late += [call for call in calls if call.is_alive()]
         self.fault = next((call.unavailable for call in calls if call.unavailable), self.fault)
         return [call.completion() for call in calls]
 
@@ -65,7 +71,7 @@ class _Call(Thread):
 
     def __init__(self, tool: Tool, expert: ToolExpert, text: str) -> None:
         super().__init__(daemon=True)
-        self._tool, self._expert, self._text = tool, expert, text
+        self._tool, self.expert, self._text = tool, expert, text
         self._reply: str | None = None
         self._own: HSwarmError | None = None
         self.unavailable = ""
@@ -73,14 +79,30 @@ class _Call(Thread):
     @property
     def seconds(self) -> float:
         """How long it may take; a tool that has the same limit itself is left to keep it."""
-        return self._expert.settings.timeout_s + 0.5
+        return self.expert.settings.timeout_s + 0.5
+
+    def begin(self, late: int) -> None:
+        """Start, unless `late` calls of the tool, too many, still run past its limit."""
+        if late < _LATE:
+            self.start()
+            return
+        self.unavailable = (
+            f"tool '{self.expert.name}': {late} calls still run past its limit of "
+            f"{self.expert.settings.timeout_s:g} s, so no more are begun; make the tool keep the limit, "
+            "which it gets as timeout_s, or raise it, then start again"
+        )
+
+    def wait(self, seconds: float) -> None:
+        """Until it has ended, if it was started, at most so long."""
+        if self.is_alive():
+            self.join(seconds)
 
     def run(self) -> None:
         try:
             made = self._tool(self._text)
             self._reply = made if isinstance(made, str) else f"error: the tool gave {type(made).__name__}, not a text"
         except Unavailable as fault:
-            self.unavailable = f"tool '{self._expert.name}': {fault}"
+            self.unavailable = f"tool '{self.expert.name}': {fault}"
         except HSwarmError as fault:
             self._own = fault
         except Exception as fault:  # whatever a user's Python raises
@@ -94,9 +116,9 @@ class _Call(Thread):
             raise self._own
         if self.unavailable:
             return Completion("", "failed", 0, 0)
-        limit, reply = self._expert.settings.longest, self._reply
+        limit, reply = self.expert.settings.longest, self._reply
         if reply is None:
-            reply = f"error: no reply in {self._expert.settings.timeout_s:g} s"
+            reply = f"error: no reply in {self.expert.settings.timeout_s:g} s"
         return Completion(reply[:limit], "length" if len(reply) > limit else "stop", 0, 0)
 
 
