@@ -10,7 +10,7 @@ between waves included. Whole batches are those of one process, divided ones tho
 import argparse
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ workers = [1]  # that batches are divided among
 class Noting(Executor):
     """Notes the processor's time of each batch, wave by wave, and when the first wave began."""
 
-    def _wave(self, requests: Sequence[Request], salts: Sequence[str], step: str) -> list[Completion]:
+    def _wave(
+        self, requests: Sequence[Request], salts: Sequence[str], step: str, tell: Callable[[int, Completion], None]
+    ) -> None:
         waves.append([])
         began.append(time.process_time())
         if "generate" not in vars(self.engine):
@@ -46,7 +48,7 @@ class Noting(Executor):
 
             vars(self.engine)["generate"] = timed
             vars(self.engine)["batches"] = lambda asked: divided(batches(asked), workers[-1])
-        return super()._wave(requests, salts, step)
+        super()._wave(requests, salts, step, tell)
 
 
 def main() -> None:

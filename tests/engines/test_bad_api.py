@@ -196,6 +196,13 @@ def test_a_server_that_is_away_ends_the_step(api: Api, fault: str, said: str) ->
         ask(api.url, ["x"])
 
 
+def test_a_pace_is_kept_from_wave_to_wave(api: Api) -> None:
+    began = time.monotonic()
+    for prompt in ("x", "y", "z"):
+        assert ask(api.url, [prompt], per_minute=150)[0] == ["fine"]
+    assert time.monotonic() - began >= 0.8
+
+
 def test_nobody_there(api: Api) -> None:
     with pytest.raises(EngineError, match=r"cannot be reached \(no connection, 2 attempts\)"):
         ask("http://127.0.0.1:9/v1", ["x"])

@@ -118,8 +118,10 @@ class _GivenUp(Exception):
 class _Door:
     """One remote model during one wave: its client, its concurrency limit and its rate limit."""
 
+    _next: ClassVar[dict[tuple[str, str], float]] = {}  # when a model's next call may begin: it holds over all waves
+
     def __init__(self, remote: RemoteSettings) -> None:
-        self.remote, self._next = remote, 0.0
+        self.remote = remote
         self.places = asyncio.Semaphore(remote.concurrency)
         self.client = openai.AsyncOpenAI(
             base_url=remote.url,
@@ -133,9 +135,9 @@ class _Door:
     async def turn(self) -> None:
         """Wait until the rate limit allows one more call."""
         if self.remote.per_minute:
-            now = time.monotonic()
-            start = max(now, self._next)
-            self._next = start + 60 / self.remote.per_minute
+            now, model = time.monotonic(), (self.remote.url, self.remote.model)
+            start = max(now, self._next.get(model, now))
+            self._next[model] = start + 60 / self.remote.per_minute
             await asyncio.sleep(start - now)
 
     async def ask(self, request: Request) -> Completion:

@@ -26,6 +26,7 @@ from hswarm.session.archive import Archive, Selection
 from hswarm.session.budget import Budget
 from hswarm.session.checkpoint import Checkpointer
 from hswarm.session.evaluation import Evaluation
+from hswarm.system.early_judge import judged_early
 from hswarm.system.executor import Executor
 from hswarm.system.scoring import executor_for, score_replies
 from hswarm.system.system import System
@@ -195,7 +196,8 @@ class Evaluator:
         return self._score(systems, self.task.test, "test")
 
     def _score(self, systems: Sequence[System], examples: Sequence[Example], step: str) -> list[Evaluation]:
-        transcripts = self.executor.run(systems, examples, step)
+        with judged_early(self.task, self.executor, systems, step) as answered:
+            transcripts = self.executor.run(systems, examples, step, answered)
         scores = score_replies(self._scorer, self.executor, systems, transcripts, examples, step)
         return [self._evaluation(*row, examples, step) for row in zip(systems, transcripts, scores, strict=True)]
 

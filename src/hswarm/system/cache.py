@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from threading import RLock
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -52,6 +53,7 @@ class Cache:
         self, path: Path | None = None, shared: Path | None = None, *, several: bool = False, reading: bool = False
     ) -> None:
         self._path = path
+        self._lock = RLock()  # a commit of one thread would keep half of what another is adding
         self._shared = Cache(shared, several=True) if shared else None
         if path and reading:
             self._db = _opened_to_read(path)
@@ -80,7 +82,8 @@ class Cache:
                 f"SELECT key, text, finish, prompt_tokens, completion_tokens, step FROM calls WHERE key IN ({marks})"
             )
             try:
-                rows = self._db.execute(question, part).fetchall()
+                with self._lock:
+                    rows = self._db.execute(question, part).fetchall()
             except (sqlite3.Error, UnicodeDecodeError) as fault:
                 raise _unreadable(self._path, fault) from fault
             for key, text, finish, prompt, completion, step in rows:
@@ -113,7 +116,7 @@ class Cache:
             for key, made in completions.items()
         ]
         try:
-            with self._db:
+            with self._lock, self._db:
                 self._db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", rows)
         except sqlite3.Error as fault:
             raise _unwritable(fault) from fault
@@ -128,7 +131,7 @@ class Cache:
             except (sqlite3.Error, UnicodeDecodeError) as fault:
                 raise _unreadable(path, fault) from fault
         try:
-            with self._db:
+            with self._lock, self._db:
                 values = [(*row, _ELSEWHERE) for row in rows]
                 self._db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", values)
         except sqlite3.Error as fault:
@@ -137,7 +140,7 @@ class Cache:
     def forget(self, iteration: int) -> None:
         """Drop the calls that iterations before `iteration` made; their room is used again."""
         try:
-            with self._db:
+            with self._lock, self._db:
                 self._db.execute("DELETE FROM calls WHERE step GLOB '[0-9]*' AND CAST(step AS INT) < ?", (iteration,))
         except sqlite3.Error as fault:
             raise _unwritable(fault) from fault
@@ -146,7 +149,8 @@ class Cache:
         """Release the file."""
         if self._shared:
             self._shared.close()
-        self._db.close()
+        with self._lock:
+            self._db.close()
 
 
 def _connected(path: Path | None, *, several: bool) -> sqlite3.Connection:

@@ -8,9 +8,9 @@ it is made again when it is next needed.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 from hswarm.engines.base import Completion, Engine, EngineSettings, IncrementalEngine, Request, SpreadingEngine
@@ -71,19 +71,34 @@ class Executor:
             or "an answer marked as failed or a rating that cannot be read"
         )
 
-    def run(self, systems: Sequence[Wiring], examples: Sequence[Example], step: str) -> list[list[list[Completion]]]:
-        """Completions as [system][node][example]. `step` names this piece of work, once in a run."""
+    def run(
+        self,
+        systems: Sequence[Wiring],
+        examples: Sequence[Example],
+        step: str,
+        answered: Callable[[Example, str], None] = lambda example, answer: None,
+    ) -> list[list[list[Completion]]]:
+        """Completions as [system][node][example]. `step` names this piece of work, once in a run.
+
+        `answered` is called with each system's answer to each example as soon as it is there, if a call led to it.
+        """
         executions = [[Execution(plan, example) for example in examples] for plan in map(Plan, systems)]
-        self._pass(systems, executions, step)
+        self._pass(systems, executions, step, answered)
         turns = count(1)  # a route asks one system, then perhaps another
         while any(execution.answer is None for row in executions for execution in row):
-            self._pass(systems, executions, f"{step}/turn{next(turns)}")
+            self._pass(systems, executions, f"{step}/turn{next(turns)}", answered)
         return [
             [[execution.replies[node] or _SKIPPED for execution in row] for node in range(system.topology.size)]
             for system, row in zip(systems, executions, strict=True)
         ]
 
-    def _pass(self, systems: Sequence[Wiring], executions: Sequence[Sequence[Execution]], step: str) -> None:
+    def _pass(
+        self,
+        systems: Sequence[Wiring],
+        executions: Sequence[Sequence[Execution]],
+        step: str,
+        answered: Callable[[Example, str], None],
+    ) -> None:
         """Make the calls that are wanted now, stage by stage."""
         for stage in range(max((len(system.topology.stages) for system in systems), default=0)):
             places = [
@@ -97,42 +112,61 @@ class Executor:
             ]
             requests = [executions[s][e].request(node) for s, node, e in places]
             salts = ["" if self.reuse else f"{step}/{s}/{node}/{e}" for s, node, e in places]
-            replies = self._wave(requests, salts, f"{step}/{stage}")
-            for (s, node, e), reply in zip(places, replies, strict=True):
-                executions[s][e].tell(node, reply)
+            waiting = [(executions[s][e], node) for s, node, e in places]
+            self._wave(requests, salts, f"{step}/{stage}", partial(_tell, waiting, answered))
 
     def answer(self, requests: Sequence[Request], step: str) -> list[Completion]:
         """Completions of calls that belong to no system's node, in order."""
-        return self._wave(requests, ["" if self.reuse else f"{step}/{i}" for i in range(len(requests))], step)
+        made: dict[int, Completion] = {}
+        salts = ["" if self.reuse else f"{step}/{i}" for i in range(len(requests))]
+        self._wave(requests, salts, step, made.__setitem__)
+        return [made[i] for i in range(len(requests))]
 
-    def _wave(self, requests: Sequence[Request], salts: Sequence[str], step: str) -> list[Completion]:
+    def _wave(
+        self, requests: Sequence[Request], salts: Sequence[str], step: str, tell: Callable[[int, Completion], None]
+    ) -> None:
+        """`tell(i, completion)` is called once for each request i, as soon as its completion is known and kept."""
         keys = [call_key(self.engine.fingerprint, *pair) for pair in zip(requests, salts, strict=True)]
         distinct = dict(zip(keys, requests, strict=True))
         known = self.cache.get(list(distinct))
         # Calls that this step has made count as its own, so a resumed step batches and counts as an unbroken one.
         own = [key for key in distinct if key not in known or known[key].step == step]
+        places: dict[bytes, list[int]] = {}
+        for i, key in enumerate(keys):
+            places.setdefault(key, []).append(i)
         completions = {key: entry.completion for key, entry in known.items()}
-        asked = Counter(keys)
+
+        def take(found: Mapping[bytes, Completion]) -> None:
+            completions.update(found)
+            for key, completion in found.items():
+                for i in places[key]:
+                    tell(i, completion)
+
+        take({key: entry.completion for key, entry in known.items() if entry.step != step})
         widths = {key: request.expert.calls for key, request in distinct.items()}
-        self.progress(len(keys) - sum(asked[key] for key in own))
+        self.progress(len(keys) - sum(len(places[key]) for key in own))
         missing, failed = [], 0
         for batch in self.engine.batches([distinct[key] for key in own]):
             batch_keys = [own[i] for i in batch]
+            kept = {key: completions[key] for key in batch_keys if key in completions}
             if isinstance(self.engine, IncrementalEngine) and self.engine.arriving(distinct[batch_keys[0]]):
-                self._arrive({key: distinct[key] for key in batch_keys}, completions, step, (failed, len(own)))
+                take(kept)
+                left = {key: distinct[key] for key in batch_keys if key not in kept}
+                self._arrive(left, take, step, (failed, len(own)))
                 failed += _failed([completions[key] for key in batch_keys])
-            elif any(key not in completions for key in batch_keys):
-                missing.append(batch_keys)
+            elif len(kept) < len(batch_keys):
+                missing.append(batch_keys)  # all of them are made again
                 continue
-            self.progress(sum(asked[key] for key in batch_keys))
+            else:
+                take(kept)
+            self.progress(sum(len(places[key]) for key in batch_keys))
         for made in self._made(missing, distinct, step):
             self.cache.put(made, step)
-            completions |= made
+            take(made)
             failed += _failed(made.values())
             self._stop_if_dead(failed, len(own), step)
-            self.progress(sum(asked[key] for key in made))
+            self.progress(sum(len(places[key]) for key in made))
         self._account(sum(widths[key] for key in keys), {key: completions[key] for key in own}, widths)
-        return [completions[key] for key in keys]
 
     def _made(
         self, batches: list[list[bytes]], calls: Mapping[bytes, Request], step: str
@@ -169,25 +203,30 @@ class Executor:
             )
 
     def _arrive(
-        self, calls: Mapping[bytes, Request], completions: dict[bytes, Completion], step: str, so_far: tuple[int, int]
+        self,
+        missing: Mapping[bytes, Request],
+        take: Callable[[Mapping[bytes, Completion]], None],
+        step: str,
+        so_far: tuple[int, int],
     ) -> None:
-        """Make those of `calls` that are still missing, and keep each as it arrives.
+        """Make the calls of `missing`, and keep and `take` each as it arrives.
 
         `so_far` is how many of the wave's calls have failed before, and how many it has.
         """
-        missing = [key for key in calls if key not in completions]
+        keys = list(missing)
         failed, count = so_far
 
         def keep(i: int, completion: Completion) -> None:
             nonlocal failed
-            completions[missing[i]] = completion = storable(completion)
-            self.cache.put({missing[i]: completion}, step)
+            arrived = {keys[i]: storable(completion)}
+            self.cache.put(arrived, step)
+            take(arrived)
             failed += completion.finish == "failed"
             self._stop_if_dead(failed, count, step)
 
         if missing:
             assert isinstance(self.engine, IncrementalEngine)
-            self.engine.arrive([calls[key] for key in missing], keep)
+            self.engine.arrive(list(missing.values()), keep)
 
     def _account(self, requested: int, made: Mapping[bytes, Completion], widths: Mapping[bytes, int]) -> None:
         self.ledger.requested += requested
@@ -195,6 +234,15 @@ class Executor:
         self.ledger.failed += _failed(made.values())
         self.ledger.prompt_tokens += sum(completion.prompt_tokens for completion in made.values())
         self.ledger.completion_tokens += sum(completion.completion_tokens for completion in made.values())
+
+
+def _tell(
+    waiting: Sequence[tuple[Execution, int]], answered: Callable[[Example, str], None], i: int, reply: Completion
+) -> None:
+    execution, node = waiting[i]
+    execution.tell(node, reply)
+    if execution.answer is not None:
+        answered(execution.example, execution.answer.text)
 
 
 def _failed(made: Iterable[Completion]) -> int:
