@@ -68,6 +68,7 @@ bench: $(READY)
 	  '  $(BIN)/python benchmarks/choices.py' \
 	  '  $(BIN)/python benchmarks/int8.py' \
 	  '  $(BIN)/python benchmarks/waves.py recipes/demo.toml --set budget.calls=400' \
+	  '  $(BIN)/python benchmarks/waves.py recipes/demo.toml --set task.dev=40 --judge 5' \
 	  '  $(BIN)/python benchmarks/pool_table.py' \
 	  '  $(BIN)/python benchmarks/tasks_table.py FOLDER   (of task files; goes on where it was broken off)' \
 	  '  $(BIN)/python benchmarks/search_quality.py recipes/micro.toml       (and recipes/micro-plain.toml)' \

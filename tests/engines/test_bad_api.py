@@ -198,9 +198,9 @@ def test_a_server_that_is_away_ends_the_step(api: Api, fault: str, said: str) ->
 
 def test_a_pace_is_kept_from_wave_to_wave(api: Api) -> None:
     began = time.monotonic()
-    for prompt in ("x", "y", "z"):
-        assert ask(api.url, [prompt], per_minute=150)[0] == ["fine"]
-    assert time.monotonic() - began >= 0.8
+    for prompt in ("x", "y"):
+        assert ask(api.url, [prompt], per_minute=20)[0] == ["fine"]
+    assert time.monotonic() - began >= 60 / 20
 
 
 def test_nobody_there(api: Api) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from queue import SimpleQueue
 from threading import Event, Thread
 
@@ -27,9 +28,9 @@ Answered = Callable[[Example, str], None]
 def judged_early(task: Task, executor: Executor, systems: Sequence[System], step: str) -> Iterator[Answered]:
     """Within this, the judge of `task` is asked about the answers of `systems` that it is told of, in a thread.
 
-    At the end the calls in progress, at most as many as the judge's `concurrency`, are waited for, and no more begin;
-    after an exception (Ctrl-C) they are not waited for. Nothing happens where no judge behind an API scores the task,
-    where one of the systems' own experts is the judge, or without reuse of calls.
+    It is asked about as many at a time as its `concurrency` allows. At the end the calls in progress are waited for,
+    and no more begin; after an exception (Ctrl-C) they are not waited for. Nothing happens where no judge behind an API
+    scores the task, where one of the systems' own experts is the judge, or without reuse of calls.
     """
     judge = judge_of_task(task)
     experts = {expert.digest for system in systems for expert in system.experts}
@@ -58,11 +59,7 @@ def judged_early(task: Task, executor: Executor, systems: Sequence[System], step
     thread.join()
 
 
-def _next(answers: SimpleQueue[tuple[Example, str] | None], most: int) -> list[tuple[Example, str]]:
-    """The answers that wait, at least one and at most so many; none at the end."""
-    some: list[tuple[Example, str]] = []
-    while len(some) < most and (not some or not answers.empty()):
-        if (answer := answers.get()) is None:
-            return []
-        some.append(answer)
-    return some
+def _next(answers: SimpleQueue[tuple[Example, str] | None], count: int) -> list[tuple[Example, str]]:
+    """The next `count` answers, so that the judge is always asked for as many at a time as it may; none at the end."""
+    some = list(islice(iter(answers.get, None), count))
+    return some if len(some) == count else []
