@@ -41,7 +41,9 @@ load = Session.load  # opened() stands in its place
 class Noting(Executor):
     """Notes which systems answer which questions, and how long the engine takes over a batch."""
 
-    def run(self, systems: Sequence[Any], examples: Sequence[Example], step: str) -> list[list[list[Completion]]]:
+    def run(
+        self, systems: Sequence[Any], examples: Sequence[Example], step: str, *more: Any, **named: Any
+    ) -> list[list[list[Completion]]]:
         asked.extend((system, examples) for system in systems)
         if "generate" not in vars(self.engine):
             generate = self.engine.generate
@@ -52,7 +54,7 @@ class Noting(Executor):
                 return made
 
             vars(self.engine)["generate"] = timed
-        return super().run(systems, examples, step)
+        return super().run(systems, examples, step, *more, **named)
 
 
 def opened(recipe: Recipe) -> Session:

@@ -72,9 +72,11 @@ class Noting(Executor):
 
     asked: list[tuple[System, Sequence[Example]]] = field(default_factory=list)
 
-    def run(self, systems: Sequence[Any], examples: Sequence[Example], step: str) -> list[list[list[Completion]]]:
+    def run(
+        self, systems: Sequence[Any], examples: Sequence[Example], step: str, *more: Any, **named: Any
+    ) -> list[list[list[Completion]]]:
         self.asked.extend((system, examples) for system in systems)
-        return super().run(systems, examples, step)
+        return super().run(systems, examples, step, *more, **named)
 
 
 class Moment(NamedTuple):
