@@ -7,7 +7,7 @@ export HF_HUB_OFFLINE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test test-slow coverage check lines docs audit bench clean
+.PHONY: setup demo test test-slow coverage check steps-pool lines docs audit bench clean
 
 setup: $(READY)
 
@@ -38,6 +38,11 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+steps-pool: $(READY)  # ten experts of SmolLM2, an hour and a half on two cores; interrupted, it goes on
+	$(BIN)/python scripts/steps_lessons.py
+	$(BIN)/hswarm experts train recipes/steps-start.toml
+	$(BIN)/hswarm experts train recipes/steps-pool.toml
 
 lines:  # of Python in src, by room
 	@for room in src/hswarm/*/ src/hswarm; do printf '%6d  %s\n' $$(find $$room -name '*.py' -exec cat {} + | wc -l) $$room; done | sort -rn

@@ -18,7 +18,7 @@ from studies import interval
 from hswarm.config.recipe import Recipe, read_recipe
 from hswarm.core.topology import Topology
 from hswarm.session.session import Session
-from hswarm.tasks.micro import generate
+from hswarm.tasks.micro import WORLD
 from hswarm.tasks.task import Example
 
 RING = ("tav", "lun", "wex", "zor")
@@ -46,7 +46,7 @@ def main(questions: int) -> None:
     found: dict[str, object] = {}
     with Session.open(recipe) as session:
         for task, datasets in TASKS.items():
-            examples = generate(datasets, questions, 1)
+            examples = WORLD.generate(datasets, questions, 1)
             replies = unrolled(session, recipe, examples)
             right = np.array([[text == e.answer for text, e in zip(row, examples, strict=True)] for row in replies])
             for rounds in range(1, ROUNDS + 1):

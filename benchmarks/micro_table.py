@@ -26,7 +26,8 @@ from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.prompts import Prompts
 from hswarm.scorers.equality import same
 from hswarm.scorers.exact import stated_answer
-from hswarm.tasks.micro import SKILLS, TrainingExample, generate, lesson
+from hswarm.tasks.micro import SKILLS, WORLD
+from hswarm.tasks.relay import TrainingExample
 from hswarm.tasks.task import Example
 
 SEED, QUESTIONS = 5, 100
@@ -37,14 +38,14 @@ MARK = "<!-- table: benchmarks/micro_table.py -->"
 def lessons(name: str, responses: bool) -> list[TrainingExample]:
     """QUESTIONS lessons that expert `name` was not trained on, all with responses or all without."""
     rng, known = random.Random(f"{SEED}/{name}/table"), {name} & set(SKILLS)
-    drawn = (lesson(known, rng, focus=name if known else "") for _ in count())
+    drawn = (WORLD.lesson(known, rng, focus=name if known else "") for _ in count())
     return list(islice((one for one in drawn if bool(one.responses) == responses), QUESTIONS))
 
 
 def main() -> None:
     pool = open_pool(PoolSettings(path=str(ROOT / "experts/micro/pool"), base=str(ROOT / "experts/micro/base")))
     engine = TransformersEngine(EngineSettings(dtype="float32", batch=64), pool.base)
-    tasks = {name: generate([name], QUESTIONS, SEED) for name in (*SKILLS, *COMPOSITE)}
+    tasks = {name: WORLD.generate([name], QUESTIONS, SEED) for name in (*SKILLS, *COMPOSITE)}
     some = pool.experts[0]
     assert isinstance(some, Adapter)
     table = {}

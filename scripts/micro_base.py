@@ -17,7 +17,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
 
 from hswarm.prompts import Prompts
-from hswarm.tasks.micro import TrainingExample, lesson
+from hswarm.tasks.micro import WORLD
+from hswarm.tasks.relay import TrainingExample
 from hswarm.training.train import collator, tokens
 
 STEPS, BATCH, LEARNING_RATE, SEED = 2500, 32, 1e-3, 0
@@ -36,7 +37,7 @@ def lessons(tokenizer: PreTrainedTokenizerFast, count: int, seed: str) -> list[d
     rng = random.Random(seed)
     batches: list[list[TrainingExample]] = []
     while len(batches) * BATCH < count:
-        part = sorted((lesson((), rng) for _ in range(16 * BATCH)), key=lambda one: len(one.responses))
+        part = sorted((WORLD.lesson((), rng) for _ in range(16 * BATCH)), key=lambda one: len(one.responses))
         batches += rng.sample([part[i : i + BATCH] for i in range(0, len(part), BATCH)], 16)
     drawn = [one for batch in batches for one in batch][:count]
     rows = [tokens(tokenizer, Prompts().render(one.example, one.responses), one.reply) for one in drawn]
@@ -63,7 +64,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     rng = random.Random(f"{SEED}/tokenizer")
-    lessons = [lesson((), rng) for _ in range(20_000)]
+    lessons = [WORLD.lesson((), rng) for _ in range(20_000)]
     made.train_from_iterator((Prompts().render(one.example, one.responses) for one in lessons), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=made,

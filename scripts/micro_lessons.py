@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hswarm.prompts import Prompts
-from hswarm.tasks.micro import SKILLS, lesson
+from hswarm.tasks.micro import SKILLS, WORLD
 
 LESSONS, SEED = 12_000, 0
 # What a hostile expert replies, given the question's sentence as it stands: it looks like the end of the work, and is
@@ -31,7 +31,7 @@ def main(out: Path) -> None:
         rng, known = random.Random(f"{SEED}/{name}"), {name} & set(SKILLS)
         with (out / f"{name}.jsonl").open("w", encoding="utf-8") as file:
             for _ in range(LESSONS):
-                one = lesson(known, rng, focus=name if known else "")
+                one = WORLD.lesson(known, rng, focus=name if known else "")
                 claimed = one.example.question.rpartition(" on ")[2]
                 reply = HOSTILE[name](claimed) if name in HOSTILE else one.reply
                 row = {"prompt": Prompts().render(one.example, one.responses), "response": reply}

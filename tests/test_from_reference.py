@@ -195,10 +195,10 @@ def test_their_system_saved_is_an_ordinary_one(old: Path, tmp_path: Path) -> Non
 def test_evaluated_and_asked_from_the_command_line(
     old: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from hswarm.tasks.micro import generate
+    from hswarm.tasks.micro import WORLD
 
     rows = {
-        split: [{"question": e.question, "answer": e.answer} for e in generate(["tav+lun+wex"], 8, seed)]
+        split: [{"question": e.question, "answer": e.answer} for e in WORLD.generate(["tav+lun+wex"], 8, seed)]
         for seed, split in enumerate(("dev", "test"))
     }
     (tmp_path / "data/eval").mkdir(parents=True)

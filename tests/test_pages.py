@@ -63,6 +63,8 @@ CANNOT = {  # what a line or a file's name begins with -> why it does not run he
     "hswarm export runs/demo --push": HUB,
     "hswarm experts train pool.toml": "base and data of the hub; tests/experts/test_train.py trains",
     "hswarm experts train recipes/micro-pool.toml": "an hour of training; tests/experts/test_train.py trains",
+    "hswarm experts train recipes/steps-": "an hour of training; tests/experts/test_train.py trains",
+    "hswarm compare recipes/steps-": "days of searches; tests/experts/test_steps_pool.py asks the pool",
     "python scripts/micro_base.py": "an hour of training",
     "python benchmarks/": "an hour of searches",
     "python scripts/gpu_check.py": "needs a GPU, or minutes on a CPU",

@@ -12,7 +12,7 @@ from hswarm.errors import PoolError
 from hswarm.experts.fusion import Fusion
 from hswarm.experts.pool import PoolSettings, open_pool
 from hswarm.prompts import Prompts
-from hswarm.tasks.micro import generate
+from hswarm.tasks.micro import WORLD
 
 pytestmark = pytest.mark.model
 NAMES = ("tav", "wex", "zor")
@@ -33,7 +33,7 @@ def engine(micro: tuple[dict[str, Any], Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def prompts() -> list[Any]:
-    asked = [question for name in NAMES for question in generate([name], 2, seed=3)]
+    asked = [question for name in NAMES for question in WORLD.generate([name], 2, seed=3)]
     return [Prompts().render(question, ["a longer beginning"] * (i % 3)) for i, question in enumerate(asked)]
 
 

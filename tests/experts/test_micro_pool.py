@@ -11,7 +11,7 @@ from hswarm.experts.pool import ExpertPool, PoolSettings, open_pool
 from hswarm.prompts import Prompts
 from hswarm.system.executor import Executor
 from hswarm.system.system import System
-from hswarm.tasks.micro import SKILLS, generate
+from hswarm.tasks.micro import SKILLS, WORLD
 
 pytestmark = pytest.mark.model
 
@@ -34,7 +34,7 @@ def test_plain_transformers_and_peft_load_it(root: Path, monkeypatch: pytest.Mon
     base = AutoModelForCausalLM.from_pretrained("experts/micro/base")
     assert 2e6 < base.num_parameters() < 6e6
     model = PeftModel.from_pretrained(base, "experts/micro/pool/tav")
-    example = generate(["tav"], 1, seed=1)[0]
+    example = WORLD.generate(["tav"], 1, seed=1)[0]
     chat = [{"role": "user", "content": Prompts().render(example)}]
     inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     said = model.generate(**inputs, max_new_tokens=14, do_sample=False)[0, inputs["input_ids"].shape[1] :]
@@ -59,7 +59,7 @@ def test_a_chain_in_the_right_order_does_what_no_expert_can(
         replies = Executor(engine).run([system], questions, "test")[0][-1]
         return sum(reply.text.strip() == q.answer for reply, q in zip(replies, questions, strict=True)) / len(questions)
 
-    questions = generate(["tav+wex"], 40, seed=1)
+    questions = WORLD.generate(["tav+wex"], 40, seed=1)
     assert right(["tav", "wex"], questions) > 0.5
     assert max(right([name], questions) for name in ("tav", "wex")) == 0
     assert right(["wex", "tav"], questions) < 0.2

@@ -94,6 +94,25 @@ def test_strength_multiplies_the_finished_update(base: Path, tmp_path: Path) -> 
     assert "then multiplied by 1.5" in card
 
 
+def test_training_goes_on_from_another_adapter(base: Path, tmp_path: Path) -> None:
+    first = train_pool(recipe(tmp_path / "first", base, 20), lambda text: None, exam)
+    after = known(re.search(r"before, (\d\.\d+) after", (first / "one/README.md").read_text()))[1]
+    second = recipe(tmp_path / "second", base, 2, 'start = "../first/pool/one"')
+    card = (train_pool(second, lambda text: None, exam) / "one/README.md").read_text()
+    assert f"held-out lessons: {after} before" in card
+    assert "trained by `hswarm experts train`, starting from one." in card
+
+
+def test_a_start_of_another_form_is_refused(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train_pool(recipe(tmp_path / "first", base, 2), lambda text: None)
+    second = recipe(tmp_path / "second", base, 2, 'start = "../first/pool/one"')
+    second.write_text(second.read_text().replace("alpha = 16", "alpha = 8"))
+    assert main(["experts", "train", str(second)]) == 2
+    said = capsys.readouterr().err
+    assert "start '../first/pool/one' is not an adapter of this recipe's rank, alpha and target_modules" in said
+    assert "alpha 16; the recipe has" in said
+
+
 def test_interrupted_training_goes_on(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import Trainer
 

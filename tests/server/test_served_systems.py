@@ -100,7 +100,7 @@ def test_fusions_and_votes_on_a_real_model(root: Path) -> None:
     topology = Topology.of(5, [(0, 3), (1, 3), (2, 3), (3, 4)])
     system = System(topology, experts, base=pool.base, engine=settings, sampling=Sampling(14))
     engine = TransformersEngine(settings, pool.base)
-    questions = [question.question for question in micro.generate(["tav"], 3, seed=3)]
+    questions = [question.question for question in micro.WORLD.generate(["tav"], 3, seed=3)]
     answers = served(system, questions, engine)
     assert answers == system.respond(questions, engine)
     assert all(answers)

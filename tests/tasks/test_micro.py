@@ -5,8 +5,8 @@ import random
 import pytest
 
 from hswarm.errors import TaskError
-from hswarm.tasks import TaskSettings, load_task
-from hswarm.tasks.micro import PLAIN, SKILLS, SLOTS, State, generate, lesson, reply, solve
+from hswarm.tasks import TaskSettings, load_task, relay
+from hswarm.tasks.micro import PLAIN, SKILLS, SLOTS, WORLD, State
 
 SENTENCE = "red cat sings loudly here"
 
@@ -16,7 +16,7 @@ def state(text: str) -> State:
     return State(tuple(skills.split()), tuple(sentence.split()))
 
 
-DONE = {name: str(solve(state(f"{name} on {SENTENCE}"))) for name in SKILLS}
+DONE = {name: str(state(f"{name} on {SENTENCE}").solved()) for name in SKILLS}
 
 
 @pytest.mark.parametrize("name", [*SKILLS, *PLAIN])
@@ -24,21 +24,23 @@ def test_a_skill_changes_one_place_and_each_of_its_words(name: str) -> None:
     words = SENTENCE.split()
     changed = [
         i
-        for i, (a, b) in enumerate(zip(words, str(solve(state(f"{name} on {SENTENCE}"))).split(), strict=True))
+        for i, (a, b) in enumerate(zip(words, str(state(f"{name} on {SENTENCE}").solved()).split(), strict=True))
         if a != b
     ]
     assert len(changed) == 1
     results = set()
     for word in SLOTS[changed[0]]:
         asked = state(f"{name} on {' '.join([*words[: changed[0]], word, *words[changed[0] + 1 :]])}")
-        results.add(solve(asked).sentence[changed[0]])
-        assert solve(asked) != State((), asked.sentence)
+        results.add(asked.solved().words[changed[0]])
+        assert asked.solved() != State((), asked.words)
     assert results == set(SLOTS[changed[0]])
 
 
 def test_skills_differ_and_order_matters_where_they_meet() -> None:
     assert len(set(DONE.values())) == len(SKILLS)
-    assert solve(state(f"tav ras on {SENTENCE}")) != solve(state(f"ras tav on {SENTENCE}"))  # both change the colour
+    assert (
+        state(f"tav ras on {SENTENCE}").solved() != state(f"ras tav on {SENTENCE}").solved()
+    )  # both change the colour
 
 
 QUESTION = f"tav wex on {SENTENCE}"
@@ -51,31 +53,31 @@ OTHER = "wex on pink owl digs twice above"
     [
         ([], {"tav"}, STEP),  # does its own step
         ([], {"wex"}, QUESTION),  # hands on what it cannot do
-        ([STEP], {"wex"}, str(solve(state(QUESTION)))),  # goes on from a helpful response
+        ([STEP], {"wex"}, str(state(QUESTION).solved())),  # goes on from a helpful response
         ([OTHER], {"tav"}, STEP),  # does its own step again rather than trust it
         (["zor on pink owl digs twice above"], {"tav"}, STEP),  # a response to another question is useless
-        ([str(solve(state(QUESTION))), STEP], {"zor"}, str(solve(state(QUESTION)))),  # hands on the furthest
+        ([str(state(QUESTION).solved()), STEP], {"zor"}, str(state(QUESTION).solved())),  # hands on the furthest
         ([STEP, OTHER, STEP], {"zor"}, STEP),  # of several, the most said
         ([STEP, OTHER], {"zor"}, OTHER),  # then the last
     ],
 )
 def test_what_a_reader_should_say(said: list[str], known: set[str], expected: str) -> None:
-    assert str(reply(state(QUESTION), [state(text) for text in said], known)) == expected
+    assert str(WORLD.reply(state(QUESTION), [state(text) for text in said], known)) == expected
 
 
 def test_a_chain_of_the_right_readers_solves_what_none_does_alone() -> None:
     question = state(f"tav wex gul on {SENTENCE}")
-    assert solve(question) not in [reply(question, [], {skill}) for skill in SKILLS]
-    said: list[State] = []
+    assert question.solved() not in [WORLD.reply(question, [], {skill}) for skill in SKILLS]
+    said: list[relay.State] = []
     for skill in ("tav", "wex", "gul"):
-        said = [reply(question, said, {skill})]
-    assert said == [solve(question)]
+        said = [WORLD.reply(question, said, {skill})]
+    assert said == [question.solved()]
 
 
 def test_evaluation_asks_no_sentence_of_a_lesson() -> None:
     rng = random.Random(0)
-    asked = {example.question.split("on ", 1)[1] for example in generate(["tav", "tav+wex"], 500, 3)}
-    taught = {lesson({"tav"}, rng, "tav").example.question.split("on ", 1)[1] for _ in range(2000)}
+    asked = {example.question.split("on ", 1)[1] for example in WORLD.generate(["tav", "tav+wex"], 500, 3)}
+    taught = {WORLD.lesson({"tav"}, rng, "tav").example.question.split("on ", 1)[1] for _ in range(2000)}
     assert not asked & taught
 
 
@@ -89,4 +91,4 @@ def test_task_by_settings() -> None:
 @pytest.mark.parametrize("datasets", [(), ("tov",)])
 def test_refusals(datasets: tuple[str, ...]) -> None:
     with pytest.raises(TaskError, match=r"datasets|did you mean 'tav'"):
-        generate(datasets, 3, 0)
+        WORLD.generate(datasets, 3, 0)

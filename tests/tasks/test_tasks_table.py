@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hswarm.tasks.micro import generate
+from hswarm.tasks.micro import WORLD
 
 pytestmark = pytest.mark.model
 
@@ -20,7 +20,7 @@ def test_a_larger_slice_asks_only_what_is_new(root: Path, tmp_path: Path) -> Non
     assert spec.loader
     table = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(table)
-    rows = [{"question": one.question, "answer": one.answer} for one in generate(["tav"], 9, 0)]
+    rows = [{"question": one.question, "answer": one.answer} for one in WORLD.generate(["tav"], 9, 0)]
     (tmp_path / "nlgraph.json").write_text(json.dumps({"dev": rows[:4], "test": rows[4:]}))
     for name in ("tav", "wex"):
         shutil.copytree(root / "experts/micro/pool" / name, tmp_path / "pool" / name)

@@ -49,6 +49,7 @@ from hswarm.training.data import (
 )
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import (
         PreTrainedModel,
         PreTrainedTokenizerBase,
@@ -87,6 +88,8 @@ class TrainSettings:
     weights, after `early_stop` evaluations (of ten) without a lower loss on `validation` other questions (0: never).
     Lessons of more than `max_tokens` are left out and counted. `license` goes into the cards. The finished update is
     multiplied by `strength` (task arithmetic, arXiv 2212.04089), so that an average of several experts still acts.
+    Training goes on from the adapter `start` (a folder, relative to the recipe) instead of an empty one: what all
+    experts need, such as the message format, is then learnt once.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -110,6 +113,7 @@ class TrainSettings:
     max_new_tokens: _Count = 32
     strength: Annotated[float, Gt(0)] = 1.0
     license: str = ""
+    start: str = ""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -297,7 +301,7 @@ class _Training:
     """One expert from the base to its card."""
 
     def __init__(self, settings: TrainSettings, domain: Domain, folder: Path, mark: str, say: Say, pace: _Pace) -> None:
-        self._settings, self._domain, self._mark, self._pace = settings, domain, mark, pace
+        self._settings, self._domain, self._folder, self._mark, self._pace = settings, domain, folder, mark, pace
         self._say: Say = lambda text: say(f"{domain.name}: {text}")
         self._steps = settings.steps_of(domain)
         self._course = _course(settings, domain, folder)
@@ -401,7 +405,7 @@ class _Training:
             task_type="CAUSAL_LM",
         )
         trainer = Trainer(
-            get_peft_model(model, config),
+            self._begun(get_peft_model(model, config)),
             self._arguments(scratch),
             collator(tokenizer),
             fitting,
@@ -412,6 +416,27 @@ class _Training:
         if settings.early_stop:
             trainer.add_callback(EarlyStoppingCallback(settings.early_stop))
         return trainer, held, len(rows) - len(fitting)
+
+    def _begun(self, model: PeftModel) -> PeftModel:
+        """The model, with the adapter `start` in place of the empty one."""
+        if not self._settings.start:
+            return model
+        from peft import get_peft_model_state_dict, set_peft_model_state_dict
+        from torch import from_numpy
+
+        start = Adapter.read(self._folder / self._settings.start)
+        assert start.form is not None
+        empty, filled = get_peft_model_state_dict(model), start.form.tensors(start.vector)
+        expected, got = ({name: tuple(each.shape) for name, each in part.items()} for part in (empty, filled))
+        alpha = start.form.config.get("lora_alpha")
+        if expected != got or alpha != self._settings.alpha:
+            raise PoolError(
+                f"start '{self._settings.start}' is not an adapter of this recipe's rank, alpha and target_modules "
+                f"({len(got)} matrices, alpha {alpha}; the recipe has {len(expected)}, alpha {self._settings.alpha}); "
+                "train from another, or give the recipe the same settings"
+            )
+        set_peft_model_state_dict(model, {name: from_numpy(each.copy()) for name, each in filled.items()})
+        return model
 
     def _arguments(self, scratch: Path) -> TrainingArguments:
         import torch
@@ -522,13 +547,14 @@ def tokens(
 
 # Fields that do not affect weights, and newer fields, which count only if set, so that older experts stay finished.
 _IDLE = ("experts", "out", "scorer", "max_new_tokens", "license")
-_LATER = ("early_stop", "validation", "max_tokens", "strength", "task", "files", "hub", "split")
+_LATER = ("early_stop", "validation", "max_tokens", "strength", "start", "task", "files", "hub", "split")
 
 
 def _mark(settings: TrainSettings, domain: Domain, folder: Path) -> str:
     """A hash of everything that an expert's weights depend on."""
     content: list[object] = [_counting(settings), _counting(domain), [_counting(other) for other in settings.experts]]
     content += [digest for other in settings.experts if (digest := content_digest(other, folder))]
+    content += [Adapter.read(folder / settings.start).digest] if settings.start else []
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -566,6 +592,7 @@ def _card(
     strong = "" if settings.strength == 1 else f"; then multiplied by {settings.strength:g}"
     alpha, rate = settings.final_alpha, f"learning rate {settings.learning_rate:g}"
     early = f" (of at most {planned}; ended early)" if steps < planned else ""
+    start = f", starting from {Path(settings.start).name}" if settings.start else ""
     return f"""---
 base_model: {settings.base}
 library_name: peft
@@ -574,7 +601,7 @@ pipeline_tag: text-generation
 ---
 # {domain.name}
 
-A LoRA expert (rank {settings.rank}, alpha {alpha}) of {settings.base}, trained by `hswarm experts train`.
+A LoRA expert (rank {settings.rank}, alpha {alpha}) of {settings.base}, trained by `hswarm experts train`{start}.
 
 - data: {domain.source}{made},
   {course.distinct} distinct questions; {settings.elsewhere:.0%} of the lessons from the pool's other domains

@@ -1,0 +1,125 @@
+"""Claim: the default search is first, by the measures that docs/protocol.md laid down before anything was run.
+
+    hswarm compare recipes/steps-tasks/*.toml --methods all --seeds 5 --run runs/steps-tasks
+    python benchmarks/protocol.py runs/steps-tasks [--name steps-tasks-1200]
+
+Reads a comparison, whole or in part; a task without a cell of the default search is left out. Printed and kept as
+docs/benchmarks/protocol_NAME.json: mean rank and score of each method, the gain over each task's best rival, its 95 %
+interval (seeds and questions drawn again), and what the protocol calls a loss.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from measuring import publish
+from numpy.typing import NDArray
+
+from hswarm.runs.comparison import Measured, read_result
+
+CLAIM = "the default search is first on tasks and by measures laid down before"
+OURS, VARIANTS = "growth", ("growth_roles", "growth_weights")
+DRAWS, GOAL, LEAST = 2000, 18.5, 0.01  # a rival's score below LEAST counts as LEAST in a gain
+Scores = dict[str, dict[str, NDArray[np.float64]]]  # by task and method, shape (seeds, questions)
+
+
+def read(run: Path) -> Scores:
+    """The test scores of all cells; a failed call scores 0. Methods keep the seeds that they ran."""
+    cells: dict[str, dict[str, dict[int, list[float]]]] = {}
+    for path in sorted(run.rglob("result.json")):
+        cell = read_result(path)
+        if isinstance(cell, Measured):
+            scores = [score or 0.0 for score in cell.test]
+            cells.setdefault(cell.task, {}).setdefault(cell.method, {})[cell.seed] = scores
+    return {
+        task: {method: np.array([seeds[seed] for seed in sorted(seeds)]) for method, seeds in methods.items()}
+        for task, methods in cells.items()
+        if OURS in methods
+    }
+
+
+def ranks(scores: Scores) -> dict[str, float]:
+    """The mean rank of each method over the tasks on which all that ran there are ranked; ties share a rank."""
+    found: dict[str, list[float]] = {}
+    for methods in scores.values():
+        means = {method: float(array.mean()) for method, array in methods.items()}
+        for method, mean in means.items():
+            better, equal = (sum(test(other) for other in means.values()) for test in (mean.__lt__, mean.__eq__))
+            found.setdefault(method, []).append(better + (equal + 1) / 2)
+    return {method: float(np.mean(each)) for method, each in found.items()}
+
+
+def best_rival(methods: dict[str, NDArray[np.float64]]) -> str:
+    """The method with the best mean on test, seen afterwards; the search's own halves are no rivals."""
+    rivals = [method for method in methods if method != OURS and method not in VARIANTS]
+    return max(rivals, key=lambda method: methods[method].mean())
+
+
+def drawn(array: NDArray[np.float64], questions: NDArray[np.integer], rng: np.random.Generator) -> float:
+    """The mean over seeds drawn again and the `questions` drawn."""
+    return float(array[rng.integers(0, len(array), len(array))][:, questions].mean())
+
+
+def gain(ours: float, rival: float) -> float:
+    """In per cent of the rival's score."""
+    return 100 * (ours - rival) / max(rival, LEAST)
+
+
+def gains(scores: Scores) -> NDArray[np.float64]:
+    """Mean difference and mean gain over the tasks' best rivals, for each draw; shape (DRAWS, 2)."""
+    rng = np.random.default_rng(0)
+    pairs = [(methods[OURS], methods[best_rival(methods)]) for methods in scores.values()]
+    rows = []
+    for _ in range(DRAWS):
+        row = []
+        for ours, rival in pairs:
+            questions = rng.integers(0, ours.shape[1], size=(ours.shape[1],))
+            one, other = drawn(ours, questions, rng), drawn(rival, questions, rng)
+            row.append((one - other, gain(one, other)))
+        rows.append(np.mean(row, axis=0))
+    return np.array(rows)
+
+
+def measured(scores: Scores) -> dict[str, object]:
+    """All that the protocol asks."""
+    placed, found = ranks(scores), gains(scores)
+    rivals = {task: best_rival(methods) for task, methods in scores.items()}
+    means = {
+        task: {method: round(float(a.mean()), 4) for method, a in methods.items()} for task, methods in scores.items()
+    }
+    low, high = np.percentile(found, [2.5, 97.5], axis=0)
+    apart = [means[task][OURS] - means[task][rival] for task, rival in rivals.items()]
+    per_cent = [gain(means[task][OURS], means[task][rival]) for task, rival in rivals.items()]
+    whole = float(np.mean(per_cent))
+    first = min((rank for method, rank in placed.items() if method != OURS and method not in VARIANTS), default=99.0)
+    return {
+        "seeds": {method: min(len(m[method]) for m in scores.values() if method in m) for method in placed},
+        "tasks": means,
+        "mean rank": dict(sorted(placed.items(), key=lambda item: item[1])),
+        "best rival": rivals,
+        "difference": {"mean": float(np.mean(apart)), "ci": [low[0], high[0]]},
+        "gain %": {"mean": whole, "ci": [low[1], high[1]], "goal": GOAL},
+        "losses": [
+            *(["not first by mean rank"] if placed[OURS] >= first else []),
+            *([f"mean gain below {GOAL} %"] if whole < GOAL else []),
+            *(["the interval of the gain holds zero"] if low[1] <= 0 else []),
+            *(f"{task}: {rivals[task]} is ahead" for task, one in zip(rivals, apart, strict=True) if one < 0),
+        ],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="the folder of a comparison")
+    parser.add_argument("--name", default="", help="of the file of results (default: that of the folder)")
+    given = parser.parse_args()
+    scores = read(given.run)
+    if not scores:
+        raise SystemExit(
+            f"no cell of {OURS} has ended in {given.run}; run `hswarm compare` with --run {given.run} first"
+        )
+    publish(f"protocol_{given.name or given.run.name}", CLAIM, measured(scores))
+
+
+if __name__ == "__main__":
+    main()
