@@ -84,7 +84,7 @@ def test_a_run_is_distilled_once(
 def test_killed_in_training_it_goes_on_and_never_learns_a_question_of_the_task(run: Path, tmp_path: Path) -> None:
     task = load_task(Run.open(run).recipe.task)
     known = [*task.dev, *task.test]
-    new = micro.generate(["lun", "wex"], 40, seed=77, without={example.question for example in known})
+    new = micro.WORLD.generate(["lun", "wex"], 40, seed=77, without={example.question for example in known})
     rows = [{"question": one.question, "answer": one.answer} for one in (*known, *new)]
     data, folder = tmp_path / "data.jsonl", tmp_path / "distilled"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -64,7 +64,7 @@ def test_growth_puts_the_tool_where_it_belongs(run: Path) -> None:
 def test_a_served_system_answers_rightly(run: Path) -> None:
     openai = pytest.importorskip("openai")
     system = hswarm.load(run / "best")
-    questions, right = micro.generate(["tav+zor"], 8, seed=5), 0
+    questions, right = micro.WORLD.generate(["tav+zor"], 8, seed=5), 0
     with (
         serving({"tools": system}, open_engine(system.engine, system.bases, system.experts)) as address,
         openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client,
