@@ -1,7 +1,7 @@
 """The micro pool's world: sentences of five words and ten skills that rewrite them, each known by a made-up name.
 
 "tav wex on red cat sings loudly here" asks two of them (tasks/relay.py says how experts work on it). The base learns a
-few skills under plain names and to hand on what it cannot do; an expert learns what one made-up name means.
+few skills under plain names and to pass on what it cannot do; an expert learns what one made-up name means.
 """
 
 from __future__ import annotations
