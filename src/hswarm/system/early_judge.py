@@ -15,7 +15,6 @@ from queue import SimpleQueue
 from threading import Event, Thread
 
 from hswarm.scorers import task_scorer
-from hswarm.scorers.judge import judge_of_task
 from hswarm.system.executor import Executor, Ledger
 from hswarm.system.scoring import ScoringContext
 from hswarm.system.system import System
@@ -32,6 +31,8 @@ def judged_early(task: Task, executor: Executor, systems: Sequence[System], step
     and no more begin; after an exception (Ctrl-C) they are not waited for. Nothing happens where no judge behind an API
     scores the task, where one of the systems' own experts is the judge, or without reuse of calls.
     """
+    from hswarm.scorers.judge import judge_of_task  # a part, imported when it is used
+
     judge = judge_of_task(task)
     experts = {expert.digest for system in systems for expert in system.experts}
     if judge is None or judge.digest in experts or not executor.reuse:
