@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -132,14 +133,21 @@ BROKEN = ("500", "half", "mute", "cut", *WRONG)  # of one call
 AWAY = ("429", "later", "503")  # of the server
 
 
-@pytest.fixture
-def api() -> Iterator[Api]:
+@contextmanager
+def serving() -> Iterator[Api]:
+    """A server that answers, in a thread of its own."""
     with Api() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with serving() as server:
+        yield server
 
 
 def ask(url: str, prompts: Sequence[str], **more: Any) -> tuple[list[str], Engine]:

@@ -20,19 +20,15 @@ from hswarm.session.session import Session
 from hswarm.system.scoring import score_replies
 from hswarm.system.system import System
 from tests.engines.served import HSWARM
-from tests.engines.test_bad_api import Api, judged
+from tests.engines.test_bad_api import Api, judged, serving
 
 _LONG = 30  # seconds, after which a test that waits has failed
 
 
 @pytest.fixture
 def server() -> Iterator[Api]:
-    with Api() as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with serving() as made:
         yield made
-        made.shutdown()
-        thread.join()
 
 
 def slowly(api: Api, **task: Any) -> Recipe:
