@@ -9,11 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hswarm.config.recipe import Recipe
 from hswarm.experiments.search import resume, search
 from hswarm.runs.directory import Run
 
 T = TypeVar("T")
+Array = NDArray[np.float64]
 ROOT = Path(__file__).parent.parent
 
 
@@ -65,3 +69,8 @@ def finished(recipe: Recipe, folder: Path) -> Run:
     if not folder.exists():
         return search(recipe, folder)
     return run if (run := Run.open(folder)).finished else resume(folder)
+
+
+def ranks(means: Array) -> list[float]:
+    """The mean rank of each method from scores of shape (methods, tasks); equal ones share theirs."""
+    return [float(((means > row).sum(axis=0) + ((means == row).sum(axis=0) + 1) / 2).mean()) for row in means]

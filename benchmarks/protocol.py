@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from measuring import publish
+from measuring import publish, ranks
 from numpy.typing import NDArray
 
 from hswarm.runs.comparison import Measured, read_result
@@ -38,14 +38,13 @@ def read(run: Path) -> Scores:
     }
 
 
-def ranks(scores: Scores) -> dict[str, float]:
-    """The mean rank of each method over the tasks on which all that ran there are ranked; ties share a rank."""
+def mean_ranks(scores: Scores) -> dict[str, float]:
+    """The mean rank of each method over the tasks, among those that ran there; ties share a rank."""
     found: dict[str, list[float]] = {}
     for methods in scores.values():
-        means = {method: float(array.mean()) for method, array in methods.items()}
-        for method, mean in means.items():
-            better, equal = (sum(test(other) for other in means.values()) for test in (mean.__lt__, mean.__eq__))
-            found.setdefault(method, []).append(better + (equal + 1) / 2)
+        places = ranks(np.array([[array.mean()] for array in methods.values()]))
+        for method, place in zip(methods, places, strict=True):
+            found.setdefault(method, []).append(place)
     return {method: float(np.mean(each)) for method, each in found.items()}
 
 
@@ -82,7 +81,7 @@ def gains(scores: Scores) -> NDArray[np.float64]:
 
 def measured(scores: Scores) -> dict[str, object]:
     """All that the protocol asks."""
-    placed, found = ranks(scores), gains(scores)
+    placed, found = mean_ranks(scores), gains(scores)
     rivals = {task: best_rival(methods) for task, methods in scores.items()}
     means = {
         task: {method: round(float(a.mean()), 4) for method, a in methods.items()} for task, methods in scores.items()

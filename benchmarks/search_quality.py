@@ -31,8 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import ROOT, clock, publish
-from numpy.typing import NDArray
+from measuring import ROOT, Array, clock, publish, ranks
 
 from hswarm import io
 from hswarm.config.recipe import Recipe, read_recipe
@@ -83,7 +82,6 @@ WORLDS: dict[str, Sequence[str | tuple[str, ...]]] = {
 CURVE = 200  # test questions that the anytime curve is drawn from
 
 
-Array = NDArray[np.float64]
 Result = dict[str, Any]
 Results = dict[str, dict[str, list[Result]]]  # by task and method
 
@@ -240,11 +238,6 @@ def beside(told: dict[str, Any], earlier: Result, draws: int = 4000) -> None:
     means = np.array([[row["tasks"][task] for task in first["tasks"]] for row in rows.values()])
     for row, rank in zip(rows.values(), ranks(means), strict=True):
         row["mean rank"] = rank
-
-
-def ranks(means: Array) -> list[float]:
-    """The mean rank of each method from scores of shape (methods, tasks); equal ones share theirs."""
-    return [float(((means > row).sum(axis=0) + ((means == row).sum(axis=0) + 1) / 2).mean()) for row in means]
 
 
 def curves(results: Results, methods: Sequence[str], budget: int, points: int = 40) -> dict[str, list[float]]:

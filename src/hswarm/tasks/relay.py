@@ -65,7 +65,8 @@ class TrainingExample(NamedTuple):
 class World:
     """`skills` are the steps that one expert knows each, `plain` those that all know.
 
-    `draw` gives words on which the steps named can be done.
+    `draw` gives words on which the steps named can be done. In a share `ready` of the lessons with messages in which a
+    reader's own step is asked, the furthest message leaves it to be done next.
     """
 
     name: str
@@ -73,6 +74,7 @@ class World:
     skills: Words
     plain: Words
     draw: Callable[[random.Random, Sequence[str]], Words]
+    ready: float = 0.0
 
     def generate(
         self, datasets: Sequence[str], count: int, seed: int, *, without: Collection[str] = ()
@@ -110,7 +112,7 @@ class World:
             names[rng.randrange(len(names))] = focus
         question = self._drawn(tuple(names), rng, lesson=True)
         count = 0 if rng.random() < 0.5 else rng.choice((1, 1, 1, 2, 2, 3, 4))
-        said = self._responses(question, count, rng)
+        said = self._responses(question, count, rng, focus)
         example = Example("lesson", str(question), str(question.solved()))
         return TrainingExample(example, tuple(map(str, said)), str(self.reply(question, said, known)))
 
@@ -138,12 +140,14 @@ class World:
             if (crc32(" ".join(words).encode()) % 5 > 0) == lesson:
                 return self.state(steps, words)
 
-    def _responses(self, question: State, count: int, rng: random.Random) -> list[State]:
-        """Helpful, useless and wrong responses to `question`."""
+    def _responses(self, question: State, count: int, rng: random.Random, focus: str) -> list[State]:
+        """Helpful, useless and wrong responses to `question`; `ready` says how often they lead to `focus`."""
         reached = [question]
         while reached[-1].steps:
             reached.append(reached[-1].after())
         furthest = rng.randrange(len(reached))  # so that the next step is often still to be done
+        if self.ready and focus in question.steps and rng.random() < self.ready:
+            furthest = question.steps.index(focus)
         said = []
         for _ in range(count):
             state = reached[furthest] if rng.random() < 0.5 else reached[rng.randint(0, furthest)]

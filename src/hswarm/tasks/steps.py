@@ -100,7 +100,7 @@ def _list(rng: random.Random, steps: Sequence[str]) -> relay.Words:
     return tuple(rng.sample(items, len(items)))
 
 
-WORLD = relay.World("steps", State, SKILLS, PLAIN, _list)
+WORLD = relay.World("steps", State, SKILLS, PLAIN, _list, ready=0.5)
 
 
 @task("steps", "Everyday steps, and chains of them, on a short list: word forms, numerals, units, clock, calendar")

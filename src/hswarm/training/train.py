@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 _Count = Annotated[int, Gt(0)]
+_SHORT = 256  # tokens of a lesson
 Tokens = list[dict[str, list[int]]]  # of an example: input_ids, attention_mask, labels
 
 
@@ -397,7 +398,13 @@ class _Training:
                 "raise max_tokens"
             )
         torch.manual_seed(settings.seed)
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16 if _halves() else torch.float32)
+        # on a CPU in bfloat16 plain attention takes four fifths of the time of torch's own, but the square of the length
+        plain = cpu_halves() and not torch.cuda.is_available() and settings.max_tokens <= _SHORT
+        model = AutoModelForCausalLM.from_pretrained(
+            base,
+            dtype=torch.bfloat16 if _halves() else torch.float32,
+            attn_implementation="eager" if plain else None,
+        )
         config = LoraConfig(
             r=settings.rank,
             lora_alpha=settings.alpha,
@@ -518,7 +525,11 @@ def cpu_halves() -> bool:
 
 
 def collator(tokenizer: PreTrainedTokenizerBase) -> Callable[[Tokens], dict[str, object]]:
-    """Pads on the left and computes logits only at the answers, since a large vocabulary makes them costly."""
+    """Pads on the left and computes logits only at the answers, since a large vocabulary makes them costly.
+
+    On a CPU the positions are named one by one: for a slice of them torch copies the vocabulary's weights once a row.
+    """
+    import torch
     from transformers import DataCollatorForSeq2Seq
 
     pad = DataCollatorForSeq2Seq(tokenizer, padding=True)
@@ -526,7 +537,8 @@ def collator(tokenizer: PreTrainedTokenizerBase) -> Callable[[Tokens], dict[str,
     def collate(rows: Tokens) -> dict[str, object]:
         keep = 1 + max(sum(label != -100 for label in row["labels"]) for row in rows)
         batch = dict(pad(rows))
-        return {**batch, "labels": batch["labels"][:, -keep:], "logits_to_keep": keep}
+        kept = keep if torch.cuda.is_available() else torch.arange(batch["labels"].shape[1])[-keep:]
+        return {**batch, "labels": batch["labels"][:, -keep:], "logits_to_keep": kept}
 
     return collate
 
