@@ -1,6 +1,6 @@
 """The paper's studies as searches over variants x seeds: what changes with one setting, all else equal.
 
-python benchmarks/studies.py [--only experts,top_p] [--seeds 3] [--minutes M] [--toy] [--runs FOLDER]     (resumes)
+python benchmarks/studies.py [--on micro|toy|steps] [--only experts,top_p] [--seeds 3] [--minutes M]     (resumes)
 
 Writes docs/studies.json and the tables of docs/studies.md. Runs are kept under runs/studies; equal recipes of different
 studies are one run, and all share their calls. After `--minutes` no new search is begun; tables take what is there.
@@ -13,6 +13,7 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,29 +29,19 @@ from hswarm.session.session import Session
 from hswarm.system.cache import Cache
 from hswarm.system.scoring import score_replies
 
-ORDER = (
-    "tav",
-    "lun",
-    "wex",
-    "zor",
-    "ras",
-    "nix",
-    "yam",
-    "vop",
-    "qib",
-    "gul",
-)  # pairs of skills that one question needs
+# the ten experts of a pool, in pairs whose steps one question needs
+ORDERS: dict[str, tuple[str, ...]] = {
+    "micro": ("tav", "lun", "wex", "zor", "ras", "nix", "yam", "vop", "qib", "gul"),
+    "steps": ("digits", "roman", "past", "plural", "clock", "next", "grams", "capital", "opposite", "partner"),
+}
+POOLS = {"micro": "experts/micro/pool", "steps": "experts/steps"}
 FOUR = (
-    'pool.experts=["tav", "lun", "wex", "zor"]',
-    'task.datasets=["tav+lun+wex+zor"]',
     "search.graphs=6",
     "search.assignments=6",
     "task.dev=60",
     "search.iterations=12",
     "search.patience=12",
 )
-
-
 # The studies of the paper's own settings: its decoding, at most 2,000 distinct calls a search.
 SHORT = ("decode.edges=independent", "decode.top_p=0.8", "budget.calls=2000")
 
@@ -68,127 +59,148 @@ class Study:
     copies: dict[str, tuple[int, int]] = field(default_factory=dict)  # distinct experts, copies of each
 
 
-def experts(count: int) -> str:
-    return f"pool.experts={json.dumps(ORDER[:count])}"
-
-
-def four(name: str, values: dict[str, str], *more: str) -> dict[str, tuple[str, ...]]:
-    """Variants of the small task: value -> `name` set to it; "" sets nothing."""
-    return {shown: (*FOUR, *more, *((f"{name}={value}",) if value else ())) for shown, value in values.items()}
-
-
 Figures = dict[str, Any]
-STUDIES = {
-    "experts": Study(
-        "Number of experts",
-        "ten experts score 27.1 % more than two",
-        {str(n): (experts(n),) for n in (2, 4, 6, 8, 10)},
-        "10",
-        1,
+
+
+def studies(order: Sequence[str]) -> dict[str, Study]:
+    """All studies, on experts in this order."""
+
+    def experts(count: int) -> str:
+        return f"pool.experts={json.dumps(order[:count])}"
+
+    def four(name: str, values: dict[str, str], *more: str) -> dict[str, tuple[str, ...]]:
+        """Variants of a task of four experts: value -> `name` set to it; "" sets nothing."""
+        of_four = (experts(4), f'task.datasets=["{"+".join(order[:4])}"]', *FOUR)
+        return {shown: (*of_four, *more, *((f"{name}={value}",) if value else ())) for shown, value in values.items()}
+
+    return {
+        "experts": Study(
+            "Number of experts",
+            "ten experts score 27.1 % more than two",
+            {str(n): (experts(n),) for n in (2, 4, 6, 8, 10)},
+            "10",
+            1,
+        ),
+        "diversity": Study(
+            "Diversity a x b: a different experts, b copies of each",
+            "10 x 1 scores 89 % more than 1 x 10",
+            {f"{a} x {b}": (experts(10),) * (b == 1) for a, b in ((1, 10), (2, 5), (5, 2), (10, 1))},
+            "10 x 1",
+            1,
+            {f"{a} x {b}": (a, b) for a, b in ((1, 10), (2, 5), (5, 2), (10, 1))},
+        ),
+        "threshold": Study(
+            "Sparsity by threshold",
+            "K-Cross .450 falls to .438, .392, .352 at thresholds .05, .1, .2, with 3.8, 12.4, 36.1 % of the edges "
+            "gone (table 3)",
+            four("search.threshold", {"none": "", "0.05": "0.05", "0.1": "0.1", "0.2": "0.2"}, *SHORT),
+            "0.2",
+            0,
+        ),
+        "l1": Study(
+            "Sparsity by an L1 term",
+            "K-Cross .450 falls to .436, .425, .426 at .01, .05, .1, with 1.2, 3.5, 7.1 % of the edges gone (table 3)",
+            four("search.l1", {"0": "", "0.01": "0.01", "0.05": "0.05", "0.1": "0.1"}, *SHORT),
+            "0.1",
+            0,
+        ),
+        "dropout_role": Study(
+            "Dropout-R: role-steps left out",
+            "a minor loss on Knowledge Crosswords and COM2 (figure 9)",
+            four("search.dropout_role", {"0": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}, *SHORT),
+            "0.5",
+            0,
+        ),
+        "dropout_weight": Study(
+            "Dropout-W: weight-steps left out",
+            "a minor loss on Knowledge Crosswords and COM2 (figure 9)",
+            four("search.dropout_weight", {"0": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}, *SHORT),
+            "0.5",
+            0,
+        ),
+        "drop_k": Study(
+            "Drop-K: iterations left out",
+            "not in the paper, but a flag of its code; expected: fewer calls at a small loss",
+            four("search.drop_k", {"0": "", "0.3": "0.3"}),
+            "0.3",
+            0,
+        ),
+        "drop_n": Study(
+            "Drop-N: evaluations left out",
+            "not in the paper, but a flag of its code; expected: fewer calls at a small loss",
+            four("search.drop_n", {"0": "", "0.3": "0.3"}),
+            "0.3",
+            0,
+        ),
+        "graphs": Study(
+            "Number of graphs",
+            "gives no figure; expected: more graphs find better systems",
+            four("search.graphs", {"2": "2", "6": "", "10": "10"}),
+            "6",
+            1,
+        ),
+        "assignments": Study(
+            "Number of assignments",
+            "gives no figure; expected: more assignments find better systems",
+            four("search.assignments", {"2": "2", "6": ""}),
+            "6",
+            1,
+        ),
+        "top_p": Study(
+            "Top-p in G-Decode",
+            "draws with 0.8; the published code takes the most likely (0)",
+            four("decode.top_p", {"0": "", "0.8": "0.8"}),
+            "0.8",
+            0,
+        ),
+    }
+
+
+ON: dict[str, tuple[str, ...]] = {  # what a pool sets, after what a study sets
+    "micro": (),
+    "toy": (
+        "task.name=toy",
+        "task.datasets=[]",
+        "engine.name=toy",
+        "pool.path=''",
+        "pool.base=''",
+        "pool.experts=[]",
+        "search.nodes=4",
+        "task.dev=30",
+        "task.options.toy.steps=4",
+        "search.iterations=10",
+        "search.patience=10",
+        "weight.step_length=0.3",
     ),
-    "diversity": Study(
-        "Diversity a x b: a different experts, b copies of each",
-        "10 x 1 scores 89 % more than 1 x 10",
-        {f"{a} x {b}": (experts(10),) * (b == 1) for a, b in ((1, 10), (2, 5), (5, 2), (10, 1))},
-        "10 x 1",
-        1,
-        {f"{a} x {b}": (a, b) for a, b in ((1, 10), (2, 5), (5, 2), (10, 1))},
-    ),
-    "threshold": Study(
-        "Sparsity by threshold",
-        "K-Cross .450 falls to .438, .392, .352 at thresholds .05, .1, .2, with 3.8, 12.4, 36.1 % of the edges gone "
-        "(table 3)",
-        four("search.threshold", {"none": "", "0.05": "0.05", "0.1": "0.1", "0.2": "0.2"}, *SHORT),
-        "0.2",
-        0,
-    ),
-    "l1": Study(
-        "Sparsity by an L1 term",
-        "K-Cross .450 falls to .436, .425, .426 at .01, .05, .1, with 1.2, 3.5, 7.1 % of the edges gone (table 3)",
-        four("search.l1", {"0": "", "0.01": "0.01", "0.05": "0.05", "0.1": "0.1"}, *SHORT),
-        "0.1",
-        0,
-    ),
-    "dropout_role": Study(
-        "Dropout-R: role-steps left out",
-        "a minor loss on Knowledge Crosswords and COM2 (figure 9)",
-        four("search.dropout_role", {"0": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}, *SHORT),
-        "0.5",
-        0,
-    ),
-    "dropout_weight": Study(
-        "Dropout-W: weight-steps left out",
-        "a minor loss on Knowledge Crosswords and COM2 (figure 9)",
-        four("search.dropout_weight", {"0": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}, *SHORT),
-        "0.5",
-        0,
-    ),
-    "drop_k": Study(
-        "Drop-K: iterations left out",
-        "not in the paper, but a flag of its code; expected: fewer calls at a small loss",
-        four("search.drop_k", {"0": "", "0.3": "0.3"}),
-        "0.3",
-        0,
-    ),
-    "drop_n": Study(
-        "Drop-N: evaluations left out",
-        "not in the paper, but a flag of its code; expected: fewer calls at a small loss",
-        four("search.drop_n", {"0": "", "0.3": "0.3"}),
-        "0.3",
-        0,
-    ),
-    "graphs": Study(
-        "Number of graphs",
-        "gives no figure; expected: more graphs find better systems",
-        four("search.graphs", {"2": "2", "6": "", "10": "10"}),
-        "6",
-        1,
-    ),
-    "assignments": Study(
-        "Number of assignments",
-        "gives no figure; expected: more assignments find better systems",
-        four("search.assignments", {"2": "2", "6": ""}),
-        "6",
-        1,
-    ),
-    "top_p": Study(
-        "Top-p in G-Decode",
-        "draws with 0.8; the published code takes the most likely (0)",
-        four("decode.top_p", {"0": "", "0.8": "0.8"}),
-        "0.8",
-        0,
+    "steps": (
+        f"pool.path={ROOT / POOLS['steps']}",
+        "pool.base=''",
+        "task.name=steps",
+        "task.max_new_tokens=24",
+        "engine.dtype=auto",
+        "budget.calls=1200",
     ),
 }
-TOY = (
-    "task.name=toy",
-    "task.datasets=[]",
-    "engine.name=toy",
-    "pool.path=''",
-    "pool.base=''",
-    "pool.experts=[]",
-    "search.nodes=4",
-    "task.dev=30",
-    "task.options.toy.steps=4",
-    "search.iterations=10",
-    "search.patience=10",
-    "weight.step_length=0.3",
-)
-NEEDS_MICRO = ("experts", "diversity")
+OF_POOLS = ("experts", "diversity")  # not for the toy engine; on `steps` searched by growth
 
 
 def main() -> None:
     """Run what is missing, then write the tables of what is there."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default=",".join(STUDIES))
+    parser.add_argument("--on", choices=list(ON), default="micro", help="the pool; toy: the toy engine, 10 iterations")
+    parser.add_argument("--only", default="", help="studies by name (default: all)")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--toy", action="store_true", help="studies of settings on the toy engine, 10 iterations")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs/studies")
     given = parser.parse_args()
-    until, names = time.monotonic() + 60 * given.minutes, given.only.split(",")
-    names = [name for name in names if not (given.toy and name in NEEDS_MICRO)]
+    given.studies = studies(ORDERS.get(given.on, ORDERS["micro"]))
+    until, names = time.monotonic() + 60 * given.minutes, given.only.split(",") if given.only else list(given.studies)
+    names = [name for name in names if not (given.on == "toy" and name in OF_POOLS)]
     cells = [
-        (seed, name, variant) for seed in range(given.seeds) for name in names for variant in STUDIES[name].variants
+        (seed, name, variant)
+        for seed in range(given.seeds)
+        for name in names
+        for variant in given.studies[name].variants
     ]
     for seed, name, variant in cells:
         folder = place(given, name, variant, seed)
@@ -197,25 +209,31 @@ def main() -> None:
             print(f"{name} {variant}, seed {seed}: test {np.mean(made['test']):.3f}, {made['calls']} calls", flush=True)
     found = {name: table for name in names if (table := tabulate(given, name))}
     for name, table in found.items():
-        print(markdown(STUDIES[name], table))
-    publish(found, "toy" if given.toy else "micro")
+        print(markdown(given.studies[name], table))
+    publish(found, given.on, given.studies)
 
 
 def changes(given: argparse.Namespace, name: str, variant: str, seed: int) -> list[str]:
     """What a variant of a study sets."""
-    study = STUDIES[name]
-    pool = [f"pool.path={copied(given.runs, *study.copies[variant])}"] if variant in study.copies else []
+    study, steps = given.studies[name], given.on == "steps"
+    copies = study.copies.get(variant)
+    pool = [f"pool.path={copied(given.runs, given.on, *copies)}"] if copies else []
     shared = [f"seed={seed}", f"search.cache={given.runs / 'calls.sqlite'}"]
-    return [*pool, *study.variants[variant], *shared, *(TOY if given.toy else ())]
+    if not steps:
+        return [*pool, *study.variants[variant], *shared, *ON[given.on]]
+    order = ORDERS["steps"]
+    pairs = [f"{first}+{second}" for first, second in zip(order[::2], order[1::2], strict=True)]
+    searched = [f"task.datasets={json.dumps(pairs)}", "search.method=growth"] if name in OF_POOLS else []
+    return [*ON["steps"], *searched, *pool, *study.variants[variant], *shared]
 
 
-def copied(runs: Path, distinct: int, copies: int) -> Path:
+def copied(runs: Path, on: str, distinct: int, copies: int) -> Path:
     """A pool of several different experts, each repeated; the experts' own pool if each occurs once."""
-    own = ROOT / "experts/micro/pool"
-    if copies == 1 and distinct == len(ORDER):
+    own, order = ROOT / POOLS[on], ORDERS[on]
+    if copies == 1 and distinct == len(order):
         return own
-    folder = runs / "pools" / f"{distinct}x{copies}"
-    for expert in ORDER[:distinct]:
+    folder = runs / "pools" / f"{on}-{distinct}x{copies}"
+    for expert in order[:distinct]:
         for k in range(copies):
             target = folder / (expert if not k else f"{expert}-{k + 1}")
             if not target.is_dir():
@@ -228,7 +246,8 @@ def place(given: argparse.Namespace, name: str, variant: str, seed: int) -> Path
     recipe = read_recipe(ROOT / "recipes/studies.toml", changes(given, name, variant, seed))
     content = recipe.model_dump_json()
     runs: Path = given.runs
-    return runs / ("toy" if given.toy else "micro") / hashlib.sha256(content.encode()).hexdigest()[:12]
+    on: str = given.on
+    return runs / on / hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def measure(given: argparse.Namespace, name: str, variant: str, seed: int, folder: Path) -> Figures:
@@ -264,7 +283,7 @@ def opened(content: str) -> Session:
 def tabulate(given: argparse.Namespace, name: str) -> Figures:
     """A row a variant that has a run, over the seeds it has; differences over those that the first variant has too.
     {} without the first variant and the judged one."""
-    study, made = STUDIES[name], {}
+    study, made = given.studies[name], {}
     for variant in study.variants:
         paths = {seed: place(given, name, variant, seed) / "test.json" for seed in range(given.seeds)}
         made[variant] = {seed: json.loads(path.read_text()) for seed, path in paths.items() if path.is_file()}
@@ -374,17 +393,17 @@ def span(ends: list[float], form: str) -> str:
     return f"{ends[0]:{form}} to {ends[1]:{form}}"
 
 
-def publish(found: dict[str, Figures], pool: str) -> None:
+def publish(found: dict[str, Figures], pool: str, known: dict[str, Study]) -> None:
     """docs/studies.json; tables of `pool` and the summary in docs/studies.md. Studies not found stay as they are."""
     path = ROOT / "docs/studies.json"
     content = json.loads(path.read_text()) if path.is_file() else {}
     kept = content.get(pool, {}).get("studies", {})
-    every = {name: found.get(name) or kept[name] for name in STUDIES if name in found or name in kept}
+    every = {name: found.get(name) or kept[name] for name in known if name in found or name in kept}
     content |= {pool: {"machine": machine(), "studies": every}}
     path.write_text(json.dumps(content, indent=1) + "\n")
-    between(pool, "\n".join(markdown(STUDIES[name], table) for name, table in every.items()))
+    between(pool, "\n".join(markdown(known[name], table) for name, table in every.items()))
     lines = ["| study | paper | on | here |", "|---|---|---|---|"]
-    for name, study in STUDIES.items():
+    for name, study in known.items():
         lines += [
             f"| {study.title} | {study.paper} | {kind} | {of['studies'][name]['verdict']} |"
             for kind, of in sorted(content.items())
