@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hswarm.cli.main import main
 from hswarm.engines import open_engine
 from hswarm.engines.base import EngineSettings, Request, Sampling, close
 from hswarm.engines.parallel import divided
@@ -135,3 +136,27 @@ def test_a_killed_search_ends_as_one_that_was_not(root: Path, tmp_path: Path) ->
     assert not (tmp_path / "killed" / "report.json").exists()
     assert run("resume", tmp_path / "killed", seconds=500)[0] == 0
     assert result(tmp_path / "killed") == result(tmp_path / "whole")
+
+
+def test_weights_of_eight_bits_are_made_once_and_answer_as_float32_does(
+    pool: ExpertPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = requests(pool)
+    expected = opened(pool, batch=64).generate(asked)
+    engine = open_engine(EngineSettings("openvino", dtype="int8"), pool.base)
+    got = engine.generate(asked)
+    same = sum(one.text == other.text for one, other in zip(got, expected, strict=True))
+    assert same >= 0.8 * len(asked)  # they round, so a near tie may go the other way
+    assert got != expected or engine.fingerprint != opened(pool).fingerprint
+    (folder,) = (tmp_path / "hswarm/models").glob("*-int8")
+    made = (folder / "shape.json").stat().st_mtime_ns
+    again = open_engine(EngineSettings("openvino", dtype="int8"), pool.base)
+    assert again.generate(asked[:4]) == got[:4]
+    assert (folder / "shape.json").stat().st_mtime_ns == made
+
+
+def test_other_engines_refuse_int8_on_one_line(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = str(root / "recipes/micro.toml")
+    assert main(["search", recipe, "--set", "engine.name=transformers", "--set", "engine.dtype=int8"]) == 2
+    assert "engine.dtype = 'int8' is for engine.name = 'openvino'" in capsys.readouterr().err

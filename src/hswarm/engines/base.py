@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol, runtime_checka
 
 from annotated_types import Ge, Le, Lt
 
+from hswarm.errors import ConfigError
 from hswarm.experts.expert import Expert
 from hswarm.experts.fusion import Callee
 from hswarm.options import SETTINGS, check_ranges
@@ -122,7 +123,7 @@ class SamplingSettings:
     character; "": by generating text."""
 
 
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class EngineSettings:
     name: str = "transformers"
     """The engine: a name of `hswarm list engines`, or "auto"."""
     dtype: Dtype = "auto"
-    """Number format of the weights."""
+    """Number format of the weights; "int8" is for engine openvino on processors that have VNNI and no bfloat16."""
     device: str = "auto"
     """Where models run: "auto", "cpu", "cuda", "cuda:1", "mps" ..."""
     batch: Annotated[int, Ge(1)] | Literal["auto"] = _USUAL
@@ -177,6 +178,16 @@ class EngineSettings:
     def usual_batch(self) -> int:
         """Prompts at a time where memory does not decide."""
         return _USUAL if self.batch == "auto" else self.batch
+
+    def refuse_int8(self) -> None:
+        """ConfigError where weights of 8 bits are asked of an engine that has none."""
+        if self.dtype == "int8":
+            raise ConfigError(
+                [
+                    "engine.dtype = 'int8' is for engine.name = 'openvino' on a CPU, other engines take "
+                    "'float32', 'bfloat16' or 'float16'; change one of the two"
+                ]
+            )
 
     def alone(self) -> EngineSettings:
         """The same engine in one process: the settings that a worker opens and that a system is saved with."""

@@ -44,6 +44,7 @@ from hswarm.experts.fusion import Fusion
 try:
     import openvino as ov
 
+    from hswarm.engines.openvino_int8 import in_bytes
     from hswarm.engines.openvino_model import PagedModel, is_exact
     from hswarm.engines.openvino_reader import Reader, Text
 except ImportError as missing:
@@ -53,7 +54,7 @@ _TOKENS = 512  # room for each request of a batch beside what is kept; longer on
 _LEAST_TOKENS = 8192  # so that one long request has room
 _EXPERTS = 8  # of a batch: each adds its products to every row
 _AT_ONCE = 8  # requests whose endings are read together: a distribution over the vocabulary for each token
-_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+_PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # of what is not weights
 
 
 @engine(
@@ -69,14 +70,16 @@ class OpenVINOEngine:
         if settings.device not in ("auto", "cpu") or settings.dtype == "float16":
             raise ConfigError(
                 [
-                    f"engine 'openvino' runs on a CPU in float32 or bfloat16, got engine.device = "
+                    f"engine 'openvino' runs on a CPU in float32, bfloat16 or int8, got engine.device = "
                     f"'{settings.device}', engine.dtype = '{settings.dtype}'"
                 ]
             )
         folder, self._base = find_base(base), base
-        self._chat, self._folder = Chat(folder, base), exported(folder)
-        self._shape = json.loads((self._folder / "shape.json").read_text())
         self._settings, self._dtype = settings, _dtype(settings.dtype)
+        self._chat, self._folder = Chat(folder, base), exported(folder)
+        if self._dtype == "int8":
+            self._folder = in_bytes(self._folder)
+        self._shape = json.loads((self._folder / "shape.json").read_text())
         self._modules: frozenset[str] = frozenset()
         self._reader: Reader | None = None
         self._keeps = True
@@ -120,7 +123,8 @@ class OpenVINOEngine:
     def _beside(self) -> Engine:
         from hswarm.engines.transformers import TransformersEngine
 
-        return TransformersEngine(replace(self._settings, device="cpu", dtype=self._dtype), self._base)
+        dtype: Dtype = "float32" if self._dtype == "int8" else self._dtype
+        return TransformersEngine(replace(self._settings, device="cpu", dtype=dtype), self._base)
 
     def _reply(self, requests: Sequence[Request]) -> list[Completion]:
         reader, places = self._put([request.expert for request in requests])
@@ -192,7 +196,7 @@ class OpenVINOEngine:
     def _open(self, adapters: Sequence[Adapter]) -> Reader:
         """A reader with room for what was asked for, which keeps what it read if that changes nothing."""
         linears = {module: self._shape["linears"][module] for module in sorted(self._modules)}
-        size = self._shape["cache_values"] * (4 if self._dtype == "float32" else 2)
+        size = self._shape["cache_values"] * (2 if self._dtype == "bfloat16" else 4)
         tokens = max(_LEAST_TOKENS, self._settings.usual_batch * _TOKENS) + self._settings.prefix_bytes // size
         model = PagedModel(self._folder, linears, _PRECISIONS[self._dtype], tokens)
         model.put(adapters)

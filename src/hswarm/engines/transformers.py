@@ -69,6 +69,7 @@ class TransformersEngine:
     """Greedy or sampled replies of one causal language model under many LoRA experts."""
 
     def __init__(self, settings: EngineSettings, base: str) -> None:
+        settings.refuse_int8()
         folder, self._base = find_base(base), base
         self._folder, self._replaced = folder, False
         self._batch = settings.batch

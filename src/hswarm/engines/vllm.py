@@ -64,6 +64,7 @@ class VLLMEngine:
     """Greedy or sampled replies of one causal language model under many LoRA experts."""
 
     def __init__(self, settings: EngineSettings, base: str) -> None:
+        settings.refuse_int8()
         self._device = str(current_platform.device_type)
         if not self._device:
             raise ConfigError(

@@ -398,7 +398,7 @@ class _Training:
                 "raise max_tokens"
             )
         torch.manual_seed(settings.seed)
-        # on a CPU in bfloat16 plain attention takes four fifths of the time of torch's own, but the square of the length
+        # on a CPU in bfloat16 plain attention takes four fifths of the time of torch's own, and much more memory
         plain = cpu_halves() and not torch.cuda.is_available() and settings.max_tokens <= _SHORT
         model = AutoModelForCausalLM.from_pretrained(
             base,
