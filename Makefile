@@ -39,7 +39,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-steps-pool: $(READY)  # ten experts of SmolLM2, an hour and a half on two cores; interrupted, it goes on
+steps-pool: $(READY)  # ten experts of SmolLM2, an hour on two cores with bfloat16; interrupted, it goes on
 	$(BIN)/python scripts/steps_lessons.py
 	$(BIN)/hswarm experts train recipes/steps-start.toml
 	$(BIN)/hswarm experts train recipes/steps-pool.toml
