@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def batched(wave: Sequence[Request]) -> list[list[Request]]:
-    size = engines[-1]._settings.usual_batch
+    size = engines[-1]._settings.usual_batch()
     return [[wave[i] for i in batch] for batch in group_batches(wave, size, lambda request: request.prompt)]
 
 

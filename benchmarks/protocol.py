@@ -3,17 +3,20 @@
     hswarm compare recipes/steps-tasks/*.toml --methods all --seeds 5 --run runs/steps-tasks
     python benchmarks/protocol.py runs/steps-tasks [--name steps-tasks-1200]
 
-Reads a comparison, whole or in part; a task without a cell of the default search is left out. Printed and kept as
-docs/benchmarks/protocol_NAME.json: mean rank and score of each method, the gain over each task's best rival, its 95 %
-interval (seeds and questions drawn again), and what the protocol calls a loss.
+Reads a comparison, whole or in part; a task without a cell of the default search is left out. Printed, kept as
+docs/benchmarks/protocol_NAME.json, and with --page written into docs/results.md as a table: mean rank and score of each
+method, the gain over each task's best rival, its 95 % interval (seeds and questions drawn again), and what the protocol
+calls a loss.
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from measuring import publish, ranks
+from measuring import ROOT, fill, publish, ranks
 from numpy.typing import NDArray
+from results_head import table
 
 from hswarm.runs.comparison import Measured, read_result
 
@@ -79,7 +82,7 @@ def gains(scores: Scores) -> NDArray[np.float64]:
     return np.array(rows)
 
 
-def measured(scores: Scores) -> dict[str, object]:
+def measured(scores: Scores) -> dict[str, Any]:
     """All that the protocol asks."""
     placed, found = mean_ranks(scores), gains(scores)
     rivals = {task: best_rival(methods) for task, methods in scores.items()}
@@ -111,13 +114,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="the folder of a comparison")
     parser.add_argument("--name", default="", help="of the file of results (default: that of the folder)")
+    parser.add_argument("--page", default="", metavar="MARK", help="write the table there in docs/results.md")
     given = parser.parse_args()
     scores = read(given.run)
     if not scores:
         raise SystemExit(
             f"no cell of {OURS} has ended in {given.run}; run `hswarm compare` with --run {given.run} first"
         )
-    publish(f"protocol_{given.name or given.run.name}", CLAIM, measured(scores))
+    found = measured(scores)
+    publish(f"protocol_{given.name or given.run.name}", CLAIM, found)
+    if given.page:
+        fill(ROOT / "docs/results.md", f"<!-- table: benchmarks/protocol.py {given.page} -->", shown(found))
+
+
+def shown(found: dict[str, Any]) -> str:
+    """The table of docs/results.md, and what the protocol asks in words."""
+    ours = {task: means[OURS] for task, means in found["tasks"].items()}
+    rivals = {
+        task: {method: mean for method, mean in means.items() if method not in (OURS, *VARIANTS)}
+        for task, means in found["tasks"].items()
+    }
+    (low, high), gained = found["gain %"]["ci"], found["difference"]
+    placed = ", ".join(f"{method} {rank:.2f}" for method, rank in found["mean rank"].items())
+    return "\n".join(
+        [
+            *table(rivals, ours),
+            "",
+            f"Mean rank: {placed}. Over each task's best rival, seen afterwards: {gained['mean']:+.3f} "
+            f"[{gained['ci'][0]:+.3f}, {gained['ci'][1]:+.3f}], in per cent {found['gain %']['mean']:+.0f} "
+            f"[{low:+.0f}, {high:+.0f}]. Losses: {'; '.join(found['losses']) or 'none'}.",
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -29,28 +29,32 @@ def rivals() -> Scores:
 
 
 def table(scores: Scores, ours: dict[str, float]) -> list[str]:
-    """A row a task: the best expert alone, the paper's swarm, the best of all rivals afterwards, growth."""
+    """A row a task: the best expert alone, the paper's swarm, the best rival afterwards, growth; the highest bold."""
     rows = [
         "| task | best expert alone | the paper's swarm | best rival, seen afterwards | growth, the default |",
         "|---|---|---|---|---|",
     ]
     for task in sorted(scores, key=lambda task: -scores[task]["best_single"]):
         best = max((method for method in scores[task] if method != "hswarm"), key=lambda method: scores[task][method])
-        cells = (f"{scores[task][name]:.3f}" for name in ("best_single", "hswarm"))
-        rows.append(f"| {task} | {' | '.join(cells)} | {scores[task][best]:.3f} ({best}) | **{ours[task]:.3f}** |")
+        rows.append(row(task, scores[task], best, best, ours[task]))
     means = mean(scores)
     best = max((method for method in means if method != "hswarm"), key=means.__getitem__)
-    rows.append(
-        f"| mean | {means['best_single']:.3f} | {means['hswarm']:.3f} | {means[best]:.3f} ({best}, best on average) | "
-        f"**{np.mean(list(ours.values())):.3f}** |"
-    )
+    rows.append(row("mean", means, best, f"{best}, best on average", float(np.mean(list(ours.values())))))
     return rows
 
 
+def row(name: str, scores: dict[str, float], best: str, called: str, ours: float) -> str:
+    """One row, with the highest scores in bold."""
+    values = [scores["best_single"], scores["hswarm"], scores[best], ours]
+    single, swarm, rival, mine = (f"**{value:.3f}**" if value == max(values) else f"{value:.3f}" for value in values)
+    return f"| {name} | {single} | {swarm} | {rival} ({called}) | {mine} |"
+
+
 def mean(scores: Scores) -> dict[str, float]:
-    """By method, the mean over tasks."""
+    """By method, the mean over tasks, of those that ran on all."""
     tasks = list(scores.values())
-    return {method: float(np.mean([task[method] for task in tasks])) for method in tasks[0]}
+    everywhere = [method for method in tasks[0] if all(method in task for task in tasks)]
+    return {method: float(np.mean([task[method] for task in tasks])) for method in everywhere}
 
 
 def main() -> None:

@@ -29,8 +29,8 @@ MISSED = """## Goals that are missed, or met only in part
   long. By letter the pool's experts do no better than chance: they were never taught letters. So writing stays the
   default.
 - Weights of 8 bits (`engine.dtype = "int8"`) should have been 1.5 times as fast as float32 on processors that do not
-  multiply in bfloat16. With VNNI they are a third faster, with equal replies ("int8 weights"); with AVX2 and no VNNI the
-  speed was level (0.95). So they are for those who ask for them.
+  multiply in bfloat16. With VNNI they are a third faster, with equal replies ("int8 weights"); with AVX2 and no VNNI
+  the speed was level (0.95). So they are for those who ask for them.
 - Each prefix once should have made a search on the demo faster too. It computes half of the tokens, but takes no less
   of the processor's time than with prefixes shared within a batch ("each prefix once", both runs with others at work):
   for a model of two million parameters a step costs more than its tokens do.

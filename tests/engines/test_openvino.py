@@ -160,3 +160,20 @@ def test_other_engines_refuse_int8_on_one_line(root: Path, capsys: pytest.Captur
     recipe = str(root / "recipes/micro.toml")
     assert main(["search", recipe, "--set", "engine.name=transformers", "--set", "engine.dtype=int8"]) == 2
     assert "engine.dtype = 'int8' is for engine.name = 'openvino'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "sizes"),
+    [
+        ("openvino", 0, [128, 72]),
+        ("openvino", "auto", [128, 72]),
+        ("openvino", 150, [150, 50]),
+        ("transformers", 0, [32] * 6 + [8]),
+    ],
+)
+def test_batches_are_larger_than_those_of_other_engines(
+    pool: ExpertPool, name: str, batch: Any, sizes: list[int]
+) -> None:
+    engine = open_engine(EngineSettings(name, dtype="float32", batch=batch), pool.base)
+    asked = [Request(pool.experts[0], f"Question: {i} red cats", Sampling(4)) for i in range(200)]
+    assert list(map(len, engine.batches(asked))) == sizes

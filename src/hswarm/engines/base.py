@@ -20,7 +20,7 @@ from hswarm.registry import Part, Room
 engine = Room("engines", "hswarm.engines", "engine", Part)
 
 
-_USUAL = 32  # prompts at a time
+_USUAL = 32  # prompts at a time, with most engines
 LEAST = 1e-4  # of temperature (or 0) and top_p: smaller values give NaN in 16 or 32 bits
 
 
@@ -138,8 +138,9 @@ class EngineSettings:
     """Number format of the weights; "int8" is for engine openvino on processors that have VNNI and no bfloat16."""
     device: str = "auto"
     """Where models run: "auto", "cpu", "cuda", "cuda:1", "mps" ..."""
-    batch: Annotated[int, Ge(1)] | Literal["auto"] = _USUAL
-    """Prompts computed at a time; "auto": as many as fit into free memory (transformers; other engines take 32)."""
+    batch: Annotated[int, Ge(0)] | Literal["auto"] = 0
+    """Prompts computed at a time; 0: 128 with openvino, 32 with other engines; "auto": as many as fit into free memory
+    (transformers; other engines as with 0)."""
     prefix_cache: Literal["auto", "batch", "run"] = "auto"
     """openvino, vllm: a shared prefix is computed once within a "batch", or over the whole "run"; "auto": over the run
     where replies do not depend on it (openvino), else within a batch."""
@@ -174,10 +175,9 @@ class EngineSettings:
             raise ValueError(f"workers is a number of actors on a cluster, got {self.workers}")
         check_ranges(self)
 
-    @property
-    def usual_batch(self) -> int:
-        """Prompts at a time where memory does not decide."""
-        return _USUAL if self.batch == "auto" else self.batch
+    def usual_batch(self, usual: int = _USUAL) -> int:
+        """Prompts at a time where memory does not decide: those of the setting, else an engine's `usual` number."""
+        return usual if self.batch == "auto" or not self.batch else self.batch
 
     def refuse_int8(self) -> None:
         """ConfigError where weights of 8 bits are asked of an engine that has none."""

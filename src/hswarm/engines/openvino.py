@@ -50,6 +50,7 @@ try:
 except ImportError as missing:
     raise MissingExtra("engine 'openvino'", "cpu") from missing
 
+_USUAL = 128  # requests of a batch: reading the weights once a token takes most of the time
 _TOKENS = 512  # room for each request of a batch beside what is kept; longer ones wait for each other
 _LEAST_TOKENS = 8192  # so that one long request has room
 _EXPERTS = 8  # of a batch: each adds its products to every row
@@ -106,7 +107,7 @@ class OpenVINOEngine:
         """One sampling a batch, prompts of the same expert with the same prefix side by side."""
         return mixed_batches(
             requests,
-            self._settings.usual_batch,
+            self._settings.usual_batch(_USUAL),
             lambda request: request.prompt,
             lambda expert: not isinstance(expert, Fusion),
             _EXPERTS,
@@ -197,7 +198,7 @@ class OpenVINOEngine:
         """A reader with room for what was asked for, which keeps what it read if that changes nothing."""
         linears = {module: self._shape["linears"][module] for module in sorted(self._modules)}
         size = self._shape["cache_values"] * (2 if self._dtype == "bfloat16" else 4)
-        tokens = max(_LEAST_TOKENS, self._settings.usual_batch * _TOKENS) + self._settings.prefix_bytes // size
+        tokens = max(_LEAST_TOKENS, self._settings.usual_batch(_USUAL) * _TOKENS) + self._settings.prefix_bytes // size
         model = PagedModel(self._folder, linears, _PRECISIONS[self._dtype], tokens)
         model.put(adapters)
         cache = self._settings.prefix_cache

@@ -41,7 +41,7 @@ class ToyEngine:
     """Answers toy questions in microseconds, the same on every machine."""
 
     def __init__(self, settings: EngineSettings, base: str = "") -> None:
-        self._batch = settings.usual_batch
+        self._batch = settings.usual_batch()
 
     @staticmethod
     def own_pool(experts: int) -> ExpertPool:

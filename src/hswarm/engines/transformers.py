@@ -72,7 +72,7 @@ class TransformersEngine:
         settings.refuse_int8()
         folder, self._base = find_base(base), base
         self._folder, self._replaced = folder, False
-        self._batch = settings.batch
+        self._fits, self._usual = settings.batch == "auto", settings.usual_batch()
         self._device = torch.device(_device(settings.device))
         self._dtype = _dtype(settings.dtype, self._device)
         self._chat = Chat(folder, base)
@@ -144,7 +144,7 @@ class TransformersEngine:
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """One sampling a batch, the longest prompts first; experts that stand beside the weights share one."""
-        size = self._fitting(requests) if self._batch == "auto" else self._batch
+        size = self._fitting(requests) if self._fits else self._usual
         return mixed_batches(requests, size, lambda request: (-len(request.prompt), request.prompt), self._is_beside)
 
     def _fitting(self, requests: Sequence[Request]) -> int:

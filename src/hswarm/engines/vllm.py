@@ -114,7 +114,7 @@ class VLLMEngine:
 
     def batches(self, requests: Sequence[Request]) -> list[list[int]]:
         """On a GPU one batch, ordered by expert and then by prefix; on a CPU one expert a batch."""
-        size = self._settings.usual_batch if self._device == "cpu" else max(1, len(requests))
+        size = self._settings.usual_batch() if self._device == "cpu" else max(1, len(requests))
         grouped = group_batches(requests, size, lambda request: request.prompt)
         return grouped if self._device == "cpu" or not grouped else [[i for batch in grouped for i in batch]]
 
@@ -203,7 +203,7 @@ class VLLMEngine:
             max_lora_rank=self._rank,
             max_loras=1 if on_cpu else self._mixed(int(current_platform.get_device_total_memory())),
             max_cpu_loras=_HELD,
-            max_num_seqs=self._settings.usual_batch if on_cpu else max(_RUNNING, self._settings.usual_batch),
+            max_num_seqs=self._settings.usual_batch() if on_cpu else max(_RUNNING, self._settings.usual_batch()),
             enforce_eager=on_cpu,
             disable_log_stats=True,
         )

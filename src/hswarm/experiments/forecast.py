@@ -92,7 +92,7 @@ class _Meter:
         """Two experts' answers to a whole batch of `dev`: the most memory. The first also compiles and allocates."""
         sampling, took = replace(evaluator.sampling, choose=""), []
         for name, expert in zip(("cold", "warm"), evaluator.pool.experts, strict=False):
-            prompts = [evaluator.alone(expert).prompts.render(e) for e in dev[: evaluator.recipe.engine.usual_batch]]
+            prompts = [evaluator.alone(expert).prompts.render(e) for e in dev[: evaluator.recipe.engine.usual_batch()]]
             self.begin(name, 0)
             self.generate([Request(expert, prompt, sampling) for prompt in prompts])
             took.append(self._phase.batches[-1].seconds)
@@ -215,7 +215,7 @@ def _scaled(session: Session, meter: _Meter, count: int, calibration_s: float, w
     def cost(name: str, questions: int) -> Cost:
         if name not in phases:
             return Cost()
-        return _cost(phases[name], questions / count, recipe.engine.usual_batch, rates, beside, workers)
+        return _cost(phases[name], questions / count, recipe.engine.usual_batch(), rates, beside, workers)
 
     def iteration(t: int) -> Cost:
         roles, weights = (cost(f"iteration {t}: {step}", len(session.task.dev) - held) for step in ("roles", "weights"))

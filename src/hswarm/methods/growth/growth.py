@@ -160,7 +160,7 @@ class Search:
         """Terms that a generation tries: as many as fill the engine's batch on the first rung, if the budget is large
         enough for forty such generations; 32 at least."""
         settings = self._settings
-        fitting = min(self._evaluator.recipe.engine.usual_batch, self._board.limit // 40) // settings.rung
+        fitting = min(self._evaluator.recipe.engine.usual_batch(), self._board.limit // 40) // settings.rung
         return settings.candidates or max(32, fitting)
 
     def go(self) -> Findings:
