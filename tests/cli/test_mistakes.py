@@ -160,7 +160,7 @@ def test_a_damaged_history_is_refused_by_all_who_read_it(
     ("change", "words"),
     [
         ('engine.devices="all"', "engine.devices: expected a list or 'auto', got \"all\""),
-        ("engine.batch=0", "engine.batch: must be at least 1 or 'auto', got 0"),
+        ("engine.batch=-1", "engine.batch: must be at least 0 or 'auto', got -1"),
         ('engine.devices=["cpu"]', 'engine.devices.0: expected a whole number, got "cpu"'),
         ("task.columns={choices=3}", "task.columns.choices: expected text in quotes or a list, got 3"),
         (
