@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from measuring import ROOT, fill, finished, publish
-from studies import interval
+from studies import TOY, interval
 
 from hswarm import io
 from hswarm.config.recipe import Recipe, read_recipe
@@ -26,14 +26,7 @@ from hswarm.system.cache import Cache
 
 SIZES = ("search.nodes=4", "task.dev=60", "task.test=200", "search.iterations=10", "search.patience=10")
 TASKS = {
-    "toy": (
-        "task.name=toy",
-        "task.datasets=[]",
-        "engine.name=toy",
-        "pool.path=''",
-        "pool.base=''",
-        "task.options.toy.steps=4",
-    ),
+    "toy": TOY,
     "composite": ('pool.experts=["tav", "lun", "wex", "zor"]', 'task.datasets=["tav+lun+wex+zor"]'),
     "plain": ('pool.experts=["tav", "lun", "wex", "zor"]', 'task.datasets=["tav", "lun", "wex", "zor"]'),
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import ROOT, fill, publish, ranks
+from measuring import ROOT, Array, fill, publish, ranks
 from numpy.typing import NDArray
 from results_head import table
 
@@ -23,7 +23,7 @@ from hswarm.runs.comparison import Measured, read_result
 CLAIM = "the default search is first on tasks and by measures laid down before"
 OURS, VARIANTS = "growth", ("growth_roles", "growth_weights")
 DRAWS, GOAL, LEAST = 2000, 18.5, 0.01  # a rival's score below LEAST counts as LEAST in a gain
-Scores = dict[str, dict[str, NDArray[np.float64]]]  # by task and method, shape (seeds, questions)
+Scores = dict[str, dict[str, Array]]  # by task and method, shape (seeds, questions)
 
 
 def read(run: Path) -> Scores:
@@ -51,13 +51,17 @@ def mean_ranks(scores: Scores) -> dict[str, float]:
     return {method: float(np.mean(each)) for method, each in found.items()}
 
 
-def best_rival(methods: dict[str, NDArray[np.float64]]) -> str:
-    """The method with the best mean on test, seen afterwards; the search's own halves are no rivals."""
-    rivals = [method for method in methods if method != OURS and method not in VARIANTS]
-    return max(rivals, key=lambda method: methods[method].mean())
+def is_rival(method: str) -> bool:
+    """The search's own halves are no rivals."""
+    return method not in (OURS, *VARIANTS)
 
 
-def drawn(array: NDArray[np.float64], questions: NDArray[np.integer], rng: np.random.Generator) -> float:
+def best_rival(methods: dict[str, Array]) -> str:
+    """The method with the best mean on test, seen afterwards."""
+    return max(filter(is_rival, methods), key=lambda method: methods[method].mean())
+
+
+def drawn(array: Array, questions: NDArray[np.integer], rng: np.random.Generator) -> float:
     """The mean over seeds drawn again and the `questions` drawn."""
     return float(array[rng.integers(0, len(array), len(array))][:, questions].mean())
 
@@ -67,7 +71,7 @@ def gain(ours: float, rival: float) -> float:
     return 100 * (ours - rival) / max(rival, LEAST)
 
 
-def gains(scores: Scores) -> NDArray[np.float64]:
+def gains(scores: Scores) -> Array:
     """Mean difference and mean gain over the tasks' best rivals, for each draw; shape (DRAWS, 2)."""
     rng = np.random.default_rng(0)
     pairs = [(methods[OURS], methods[best_rival(methods)]) for methods in scores.values()]
@@ -93,7 +97,7 @@ def measured(scores: Scores) -> dict[str, Any]:
     apart = [means[task][OURS] - means[task][rival] for task, rival in rivals.items()]
     per_cent = [gain(means[task][OURS], means[task][rival]) for task, rival in rivals.items()]
     whole = float(np.mean(per_cent))
-    first = min((rank for method, rank in placed.items() if method != OURS and method not in VARIANTS), default=99.0)
+    first = min((rank for method, rank in placed.items() if is_rival(method)), default=99.0)
     return {
         "seeds": {method: min(len(m[method]) for m in scores.values() if method in m) for method in placed},
         "tasks": means,
@@ -108,6 +112,26 @@ def measured(scores: Scores) -> dict[str, Any]:
             *(f"{task}: {rivals[task]} is ahead" for task, one in zip(rivals, apart, strict=True) if one < 0),
         ],
     }
+
+
+def shown(found: dict[str, Any]) -> str:
+    """The table of docs/results.md, and what the protocol asks in words."""
+    ours = {task: means[OURS] for task, means in found["tasks"].items()}
+    rivals = {
+        task: {method: mean for method, mean in means.items() if is_rival(method)}
+        for task, means in found["tasks"].items()
+    }
+    (low, high), gained = found["gain %"]["ci"], found["difference"]
+    placed = ", ".join(f"{method} {rank:.2f}" for method, rank in found["mean rank"].items())
+    return "\n".join(
+        [
+            *table(rivals, ours),
+            "",
+            f"Mean rank: {placed}. Over each task's best rival, seen afterwards: {gained['mean']:+.3f} "
+            f"[{gained['ci'][0]:+.3f}, {gained['ci'][1]:+.3f}], in per cent {found['gain %']['mean']:+.0f} "
+            f"[{low:+.0f}, {high:+.0f}]. Losses: {'; '.join(found['losses']) or 'none'}.",
+        ]
+    )
 
 
 def main() -> None:
@@ -125,26 +149,6 @@ def main() -> None:
     publish(f"protocol_{given.name or given.run.name}", CLAIM, found)
     if given.page:
         fill(ROOT / "docs/results.md", f"<!-- table: benchmarks/protocol.py {given.page} -->", shown(found))
-
-
-def shown(found: dict[str, Any]) -> str:
-    """The table of docs/results.md, and what the protocol asks in words."""
-    ours = {task: means[OURS] for task, means in found["tasks"].items()}
-    rivals = {
-        task: {method: mean for method, mean in means.items() if method not in (OURS, *VARIANTS)}
-        for task, means in found["tasks"].items()
-    }
-    (low, high), gained = found["gain %"]["ci"], found["difference"]
-    placed = ", ".join(f"{method} {rank:.2f}" for method, rank in found["mean rank"].items())
-    return "\n".join(
-        [
-            *table(rivals, ours),
-            "",
-            f"Mean rank: {placed}. Over each task's best rival, seen afterwards: {gained['mean']:+.3f} "
-            f"[{gained['ci'][0]:+.3f}, {gained['ci'][1]:+.3f}], in per cent {found['gain %']['mean']:+.0f} "
-            f"[{low:+.0f}, {high:+.0f}]. Losses: {'; '.join(found['losses']) or 'none'}.",
-        ]
-    )
 
 
 if __name__ == "__main__":

@@ -104,34 +104,26 @@ def studies(order: Sequence[str]) -> dict[str, Study]:
             "0.1",
             0,
         ),
-        "dropout_role": Study(
-            "Dropout-R: role-steps left out",
-            "a minor loss on Knowledge Crosswords and COM2 (figure 9)",
-            four("search.dropout_role", {"0": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}, *SHORT),
-            "0.5",
-            0,
-        ),
-        "dropout_weight": Study(
-            "Dropout-W: weight-steps left out",
-            "a minor loss on Knowledge Crosswords and COM2 (figure 9)",
-            four("search.dropout_weight", {"0": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}, *SHORT),
-            "0.5",
-            0,
-        ),
-        "drop_k": Study(
-            "Drop-K: iterations left out",
-            "not in the paper, but a flag of its code; expected: fewer calls at a small loss",
-            four("search.drop_k", {"0": "", "0.3": "0.3"}),
-            "0.3",
-            0,
-        ),
-        "drop_n": Study(
-            "Drop-N: evaluations left out",
-            "not in the paper, but a flag of its code; expected: fewer calls at a small loss",
-            four("search.drop_n", {"0": "", "0.3": "0.3"}),
-            "0.3",
-            0,
-        ),
+        **{
+            f"dropout_{step}": Study(
+                f"Dropout-{step[0].upper()}: {step}-steps left out",
+                "a minor loss on Knowledge Crosswords and COM2 (figure 9)",
+                four(f"search.dropout_{step}", {"0": "", "0.2": "0.2", "0.5": "0.5", "0.8": "0.8"}, *SHORT),
+                "0.5",
+                0,
+            )
+            for step in ("role", "weight")
+        },
+        **{
+            f"drop_{letter}": Study(
+                f"Drop-{letter.upper()}: {what} left out",
+                "not in the paper, but a flag of its code; expected: fewer calls at a small loss",
+                four(f"search.drop_{letter}", {"0": "", "0.3": "0.3"}),
+                "0.3",
+                0,
+            )
+            for letter, what in (("k", "iterations"), ("n", "evaluations"))
+        },
         "graphs": Study(
             "Number of graphs",
             "gives no figure; expected: more graphs find better systems",
@@ -156,18 +148,21 @@ def studies(order: Sequence[str]) -> dict[str, Study]:
     }
 
 
+TOY = (
+    "task.name=toy",
+    "task.datasets=[]",
+    "engine.name=toy",
+    "pool.path=''",
+    "pool.base=''",
+    "task.options.toy.steps=4",
+)
 ON: dict[str, tuple[str, ...]] = {  # what a pool sets, after what a study sets
     "micro": (),
     "toy": (
-        "task.name=toy",
-        "task.datasets=[]",
-        "engine.name=toy",
-        "pool.path=''",
-        "pool.base=''",
+        *TOY,
         "pool.experts=[]",
         "search.nodes=4",
         "task.dev=30",
-        "task.options.toy.steps=4",
         "search.iterations=10",
         "search.patience=10",
         "weight.step_length=0.3",
@@ -215,16 +210,15 @@ def main() -> None:
 
 def changes(given: argparse.Namespace, name: str, variant: str, seed: int) -> list[str]:
     """What a variant of a study sets."""
-    study, steps = given.studies[name], given.on == "steps"
-    copies = study.copies.get(variant)
-    pool = [f"pool.path={copied(given.runs, given.on, *copies)}"] if copies else []
-    shared = [f"seed={seed}", f"search.cache={given.runs / 'calls.sqlite'}"]
-    if not steps:
-        return [*pool, *study.variants[variant], *shared, *ON[given.on]]
-    order = ORDERS["steps"]
-    pairs = [f"{first}+{second}" for first, second in zip(order[::2], order[1::2], strict=True)]
-    searched = [f"task.datasets={json.dumps(pairs)}", "search.method=growth"] if name in OF_POOLS else []
-    return [*ON["steps"], *searched, *pool, *study.variants[variant], *shared]
+    study = given.studies[name]
+    found = [*study.variants[variant], f"seed={seed}", f"search.cache={given.runs / 'calls.sqlite'}", *ON[given.on]]
+    if given.on == "steps" and name in OF_POOLS:
+        order = ORDERS["steps"]
+        pairs = [f"{first}+{second}" for first, second in zip(order[::2], order[1::2], strict=True)]
+        found += [f"task.datasets={json.dumps(pairs)}", "search.method=growth"]
+    if copies := study.copies.get(variant):
+        found.append(f"pool.path={copied(given.runs, given.on, *copies)}")
+    return found
 
 
 def copied(runs: Path, on: str, distinct: int, copies: int) -> Path:
