@@ -1,15 +1,17 @@
 """Claim: the default search is first, by the measures that docs/protocol.md laid down before anything was run.
 
     hswarm compare recipes/steps-tasks/*.toml --methods all --seeds 5 --run runs/steps-tasks
-    python benchmarks/protocol.py runs/steps-tasks [--name steps-tasks-1200]
+    python benchmarks/protocol.py steps-tasks --run runs/steps-tasks
 
-Reads a comparison, whole or in part; a task without a cell of the default search is left out. Printed, kept as
-docs/benchmarks/protocol_NAME.json, and with --page written into docs/results.md as a table: mean rank and score of each
-method, the gain over each task's best rival, its 95 % interval (seeds and questions drawn again), and what the protocol
-calls a loss.
+Reads the cells kept under a name in docs/protocol-cells.json, and with --run a comparison, whole or in part, whose
+cells it keeps there too: so seeds may be run on several machines. A task without a cell of the default search is left
+out. Printed, kept as docs/benchmarks/protocol_NAME.json, and with --page written into docs/results.md as a table: mean
+rank and score of each method, the gain over each task's best rival, its 95 % interval (seeds and questions drawn
+again), and what the protocol calls a loss.
 """
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +20,38 @@ from measuring import ROOT, Array, fill, publish, ranks
 from numpy.typing import NDArray
 from results_head import table
 
+from hswarm import io
 from hswarm.runs.comparison import Measured, read_result
 
 CLAIM = "the default search is first on tasks and by measures laid down before"
 OURS, VARIANTS = "growth", ("growth_roles", "growth_weights")
 DRAWS, GOAL, LEAST = 2000, 18.5, 0.01  # a rival's score below LEAST counts as LEAST in a gain
+KEPT = ROOT / "docs/protocol-cells.json"
+Cells = dict[str, dict[str, dict[str, str]]]  # by task, method and seed: a 1 for each question answered, else a 0
 Scores = dict[str, dict[str, Array]]  # by task and method, shape (seeds, questions)
 
 
-def read(run: Path) -> Scores:
-    """The test scores of all cells; a failed call scores 0. Methods keep the seeds that they ran."""
-    cells: dict[str, dict[str, dict[int, list[float]]]] = {}
-    for path in sorted(run.rglob("result.json")):
+def kept_cells(name: str, run: Path | None) -> Cells:
+    """The cells kept under `name`, with those of `run` from now on; a failed call scores 0."""
+    kept: dict[str, Cells] = io.read_json(KEPT, "cells") if KEPT.is_file() else {}
+    cells = kept.setdefault(name, {})
+    for path in sorted(run.rglob("result.json")) if run else ():
         cell = read_result(path)
         if isinstance(cell, Measured):
-            scores = [score or 0.0 for score in cell.test]
-            cells.setdefault(cell.task, {}).setdefault(cell.method, {})[cell.seed] = scores
+            answered = "".join(str(int(score or 0)) for score in cell.test)
+            cells.setdefault(cell.task, {}).setdefault(cell.method, {})[str(cell.seed)] = answered
+    if run:
+        io.write_text(KEPT, json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    return cells
+
+
+def scores_of(cells: Cells) -> Scores:
+    """The test scores by task and method. Methods keep the seeds that they ran."""
     return {
-        task: {method: np.array([seeds[seed] for seed in sorted(seeds)]) for method, seeds in methods.items()}
+        task: {
+            method: np.array([[float(one) for one in seeds[seed]] for seed in sorted(seeds)])
+            for method, seeds in methods.items()
+        }
         for task, methods in cells.items()
         if OURS in methods
     }
@@ -136,17 +152,17 @@ def shown(found: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="the folder of a comparison")
-    parser.add_argument("--name", default="", help="of the file of results (default: that of the folder)")
+    parser.add_argument("name", help="of the cells, and of the file of results")
+    parser.add_argument("--run", type=Path, help="the folder of a comparison")
     parser.add_argument("--page", default="", metavar="MARK", help="write the table there in docs/results.md")
     given = parser.parse_args()
-    scores = read(given.run)
+    scores = scores_of(kept_cells(given.name, given.run))
     if not scores:
         raise SystemExit(
-            f"no cell of {OURS} has ended in {given.run}; run `hswarm compare` with --run {given.run} first"
+            f"no cell of {OURS} is kept as {given.name}; run `hswarm compare`, then name its folder by --run"
         )
     found = measured(scores)
-    publish(f"protocol_{given.name or given.run.name}", CLAIM, found)
+    publish(f"protocol_{given.name}", CLAIM, found)
     if given.page:
         fill(ROOT / "docs/results.md", f"<!-- table: benchmarks/protocol.py {given.page} -->", shown(found))
 

@@ -1,6 +1,7 @@
 """A tool at a node of a system that `hswarm serve` serves: over HTTP comes what the tool says, whole and streamed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,20 +17,28 @@ openai = pytest.importorskip("openai")
 pytestmark = pytest.mark.model
 
 
-@pytest.fixture(scope="module")
-def url(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An expert, and a calculator that reads the question and the expert's reply."""
+@contextmanager
+def served(root: Path, folder: Path, order: Sequence[str]) -> Iterator[str]:
+    """The address of a chain in this order of the expert tav and a calculator that reads all there is."""
     path, base = (str(root / "experts/micro" / name) for name in ("pool", "base"))
     tools = (ToolSettings("calculator", reads="both"),)
-    calculator, tav = open_pool(PoolSettings(path=path, base=base, experts=("tav",), tools=tools)).experts
+    pool = open_pool(PoolSettings(path=path, base=base, experts=("tav",), tools=tools))
+    named = {expert.name: expert for expert in pool.experts}
     settings = EngineSettings("transformers", dtype="float32", device="cpu")
-    system = System(Topology.chain(2), (tav, calculator), base=base, engine=settings, sampling=Sampling(8))
-    folder = tmp_path_factory.mktemp("tools") / "sums"
-    system.save(folder)
+    nodes = tuple(named[name] for name in order)
+    System(Topology.chain(2), nodes, base=base, engine=settings, sampling=Sampling(8)).save(folder)
     server = Server(*HSWARM, "serve", folder)
     server.start()
-    yield server.url
-    server.kill()
+    try:
+        yield server.url
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def url(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(root, tmp_path_factory.mktemp("tools") / "sums", ("tav", "calculator")) as address:
+        yield address
 
 
 @pytest.mark.parametrize(
@@ -55,3 +64,16 @@ def test_a_tool_cannot_be_kept_to_json(url: str) -> None:
         ask = {"model": "sums", "messages": [{"role": "user", "content": "What is 1 + 1?"}]}
         with pytest.raises(openai.BadRequestError, match="'calculator', the last node, cannot keep a reply to JSON"):
             client.chat.completions.create(**ask, response_format={"type": "json_object"})
+
+
+def test_an_expert_beside_tools_is_streamed_as_it_writes(root: Path, tmp_path: Path) -> None:
+    ask = {"model": "words", "messages": [{"role": "user", "content": "tav on red green blue gold"}]}
+    with (
+        served(root, tmp_path / "words", ("calculator", "tav")) as url,
+        openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client,
+    ):
+        whole = client.chat.completions.create(**ask).choices[0].message.content
+        chunks = [chunk.choices[0].delta.content for chunk in client.chat.completions.create(**ask, stream=True)]
+    said = [text for text in chunks if text]
+    assert "".join(said) == whole
+    assert len(said) > 1

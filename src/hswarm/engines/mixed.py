@@ -13,6 +13,7 @@ from hswarm.engines.base import (
     OutputEngine,
     Request,
     SpreadingEngine,
+    StreamingEngine,
     close,
 )
 from hswarm.engines.multiple_choice import answer
@@ -51,6 +52,18 @@ class MixedEngine:
         made: dict[int, Completion] = {}
         for base, places in self._by_base([request.expert for request in requests]).items():
             made.update(zip(places, answer(self._engines[base], [requests[i] for i in places]), strict=True))
+        return [made[i] for i in range(len(requests))]
+
+    def stream(self, requests: Sequence[Request], tell: Callable[[int, str], None]) -> list[Completion]:
+        """As `generate`; replies of engines that can stream are told as they grow."""
+        made: dict[int, Completion] = {}
+        for base, places in self._by_base([request.expert for request in requests]).items():
+            engine, own = self._engines[base], [requests[i] for i in places]
+            if isinstance(engine, StreamingEngine):
+                replies = engine.stream(own, lambda i, text, places=places: tell(places[i], text))
+            else:
+                replies = answer(engine, own)
+            made.update(zip(places, replies, strict=True))
         return [made[i] for i in range(len(requests))]
 
     def spread(
