@@ -59,10 +59,11 @@ class MixedEngine:
         made: dict[int, Completion] = {}
         for base, places in self._by_base([request.expert for request in requests]).items():
             engine, own = self._engines[base], [requests[i] for i in places]
-            if isinstance(engine, StreamingEngine):
-                replies = engine.stream(own, lambda i, text, places=places: tell(places[i], text))
-            else:
-                replies = answer(engine, own)
+
+            def tell_own(i: int, text: str, places: Sequence[int] = places) -> None:
+                tell(places[i], text)
+
+            replies = engine.stream(own, tell_own) if isinstance(engine, StreamingEngine) else answer(engine, own)
             made.update(zip(places, replies, strict=True))
         return [made[i] for i in range(len(requests))]
 
