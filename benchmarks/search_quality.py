@@ -159,7 +159,7 @@ def made(session: Session, method: str, seed: int, folder: Path, own: str = "") 
         made_by = get_method(name, settings or recipe.methods.get(name))
         seconds, found = clock(lambda: run_method(made_by, session.pool, evaluator, np.random.default_rng(seed)))
         calls, dev = evaluator.budget.ledger.generated, evaluator.seen(found).utility
-        curve = [point for point in watch.curve if point[0] <= calls]
+        curve = [point for point in watch.curve if point[0] <= calls] or [(calls, found)]
         (test,) = evaluator.final([found])
         few = evaluator._score([system for _, system in curve], session.task.test[:CURVE], "curve")
         result = {
