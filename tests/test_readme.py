@@ -99,6 +99,12 @@ def test_the_figures_are_those_of_the_measurements() -> None:
     for text in (f"{wide['calls']:,} calls", f"{wide['ours, s']:.0f} s", f"{wide['naive, s']:,.0f} s"):
         assert text in cells
     assert f"{wide['times']:.1f} times" in cells
+    cells = " ".join(row("until a system"))
+    seconds = figures("benchmarks/time_to_quality_micro")["paper"]["seconds"]
+    for text in (f"{seconds['ours']:.0f} s", f"{seconds['naive']:,.0f} s", f"{seconds['times']:.0f} times"):
+        assert text in cells
+    for name in ("smollm2", "demo"):
+        assert f"{figures(f'benchmarks/time_to_quality_{name}')['paper']['seconds']['times']:.0f}" in cells
     for first, keys in (
         ("OpenVINO engine", ("openvino: tokens/s", "raw pipeline: tokens/s")),
         ("transformers engine", ("transformers: tokens/s", "plain generate, batch 10, file order: tokens/s")),
