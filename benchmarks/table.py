@@ -45,10 +45,10 @@ MISSED = """## Goals that are missed, or met only in part
 - A search's first call on SmolLM2 should be answered within 5 s of the command, and `hswarm ask` within 4 s. Both are,
   on the processor of the table; on one with AVX2 alone they took 5.4 s and 4.7 s. Most of it is OpenVINO compiling the
   model, and its cache of compiled models made it slower still.
-- One PSO update of a model's parameters takes 7 times as long as reading and writing them with five million
-  parameters, 16 times with fifty million, because it is the formula in plain numpy on one core. No search does this: a search moves shares of experts, as many numbers as the
-  square of the pool's size, and then adds up the experts by these shares. That sum, and the fingerprints of its
-  results, take the time.
+- One PSO update of a model's parameters takes 7 times as long as reading and writing them with five million parameters,
+  16 times with fifty million, because it is the formula in plain numpy on one core. No search does this: a search moves
+  shares of experts, as many numbers as the square of the pool's size, and then adds up the experts by these shares.
+  That sum, and the fingerprints of its results, take the time.
 """
 
 DETAILS = """## Every figure
