@@ -49,22 +49,28 @@ class MixedEngine:
         ]
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        made: dict[int, Completion] = {}
-        for base, places in self._by_base([request.expert for request in requests]).items():
-            made.update(zip(places, answer(self._engines[base], [requests[i] for i in places]), strict=True))
-        return [made[i] for i in range(len(requests))]
+        return self._each(requests, lambda engine, own, places: answer(engine, own))
 
     def stream(self, requests: Sequence[Request], tell: Callable[[int, str], None]) -> list[Completion]:
         """As `generate`; replies of engines that can stream are told as they grow."""
+
+        def reply(engine: Engine, own: Sequence[Request], places: Sequence[int]) -> list[Completion]:
+            if not isinstance(engine, StreamingEngine):
+                return answer(engine, own)
+            return engine.stream(own, lambda i, text: tell(places[i], text))
+
+        return self._each(requests, reply)
+
+    def _each(
+        self,
+        requests: Sequence[Request],
+        reply: Callable[[Engine, Sequence[Request], Sequence[int]], list[Completion]],
+    ) -> list[Completion]:
+        """What `reply` gives for each engine, its own requests and their places, in the order of `requests`."""
         made: dict[int, Completion] = {}
         for base, places in self._by_base([request.expert for request in requests]).items():
-            engine, own = self._engines[base], [requests[i] for i in places]
-
-            def tell_own(i: int, text: str, places: Sequence[int] = places) -> None:
-                tell(places[i], text)
-
-            replies = engine.stream(own, tell_own) if isinstance(engine, StreamingEngine) else answer(engine, own)
-            made.update(zip(places, replies, strict=True))
+            own = [requests[i] for i in places]
+            made.update(zip(places, reply(self._engines[base], own, places), strict=True))
         return [made[i] for i in range(len(requests))]
 
     def spread(
