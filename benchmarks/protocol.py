@@ -5,13 +5,15 @@
 
 Reads the cells kept under a name in docs/protocol-cells.json, and with --run a comparison, whole or in part, whose
 cells it keeps there too: so seeds may be run on several machines. A task without a cell of the default search is left
-out. Printed, kept as docs/benchmarks/protocol_NAME.json, and with --page written into docs/results.md as a table: mean
-rank and score of each method, the gain over each task's best rival, its 95 % interval (seeds and questions drawn
-again), and what the protocol calls a loss.
+out. With --alone each expert is asked the comparison's test questions by itself too, which C-Gain needs. Printed, kept
+as docs/benchmarks/protocol_NAME.json, and with --page MARK written into docs/results.md as a table, with a picture
+docs/results-MARK.svg: mean rank and score of each method, the gain over each task's best rival, its 95 % interval
+(seeds and questions drawn again), C-Gain, and what the protocol calls a loss.
 """
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,12 @@ from numpy.typing import NDArray
 from results_head import table
 
 from hswarm import io
+from hswarm.config.recipe import read_recipe
+from hswarm.core.gain import collaborative_gain
+from hswarm.experiments.study import StudyPlan
+from hswarm.plots.bars import bars_svg
 from hswarm.runs.comparison import Measured, read_result
+from hswarm.scorers.base import SOLVED
 
 CLAIM = "the default search is first on tasks and by measures laid down before"
 OURS, VARIANTS = "growth", ("growth_roles", "growth_weights")
@@ -31,18 +38,28 @@ Cells = dict[str, dict[str, dict[str, str]]]  # by task, method and seed: a 1 fo
 Scores = dict[str, dict[str, Array]]  # by task and method, shape (seeds, questions)
 
 
-def kept_cells(name: str, run: Path | None) -> Cells:
-    """The cells kept under `name`, with those of `run` from now on; a failed call scores 0."""
+def kept_cells(name: str, run: Path | None, ask_alone: bool) -> tuple[Cells, Cells]:
+    """The cells kept under `name`, with those of `run` from now on, and those of experts alone (seed "0"); a failed
+    call scores 0."""
     kept: dict[str, Cells] = io.read_json(KEPT, "cells") if KEPT.is_file() else {}
-    cells = kept.setdefault(name, {})
-    for path in sorted(run.rglob("result.json")) if run else ():
+    cells, alone = kept.setdefault(name, {}), kept.setdefault(f"{name}, experts alone", {})
+    if not run:
+        return cells, alone
+    for path in sorted(run.rglob("result.json")):
         cell = read_result(path)
         if isinstance(cell, Measured):
-            answered = "".join(str(int(score or 0)) for score in cell.test)
-            cells.setdefault(cell.task, {}).setdefault(cell.method, {})[str(cell.seed)] = answered
-    if run:
-        io.write_text(KEPT, json.dumps(kept, indent=1, sort_keys=True) + "\n")
-    return cells
+            cells.setdefault(cell.task, {}).setdefault(cell.method, {})[str(cell.seed)] = marks(cell.test)
+    for path in sorted((run / "recipes").glob("*.toml")) if ask_alone else ():
+        recipe = read_recipe(path)
+        for single in StudyPlan(run).alone(recipe, "test"):
+            alone.setdefault(recipe.name, {})[single.system.assignment[0]] = {"0": marks(single.scores)}
+    io.write_text(KEPT, json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    return cells, alone
+
+
+def marks(scores: Iterable[float | None]) -> str:
+    """A 1 for each question answered, else a 0."""
+    return "".join(str(int(score is not None and score >= SOLVED)) for score in scores)
 
 
 def scores_of(cells: Cells) -> Scores:
@@ -53,7 +70,6 @@ def scores_of(cells: Cells) -> Scores:
             for method, seeds in methods.items()
         }
         for task, methods in cells.items()
-        if OURS in methods
     }
 
 
@@ -102,7 +118,35 @@ def gains(scores: Scores) -> Array:
     return np.array(rows)
 
 
-def measured(scores: Scores) -> dict[str, Any]:
+def collaboration(scores: Scores, alone: Scores) -> dict[str, Any]:
+    """C-Gain by task and method, its mean over the tasks, and the share that a method's systems solve of the questions
+    that no expert solves (null without any); of the tasks whose experts were asked alone."""
+    found: dict[str, Any] = {"tasks": {}, "mean": {}, "nobody": {}}
+    for task in sorted(scores.keys() & alone.keys()):
+        experts = np.concatenate(list(alone[task].values()))
+        for method, answers in scores[task].items():
+            made = collaborative_gain(answers.mean(axis=0), experts >= SOLVED, np.random.default_rng(0))
+            share = made.nobody.accuracy if made.nobody.questions else None
+            found["tasks"].setdefault(task, {})[method] = round(made.value, 4)
+            found["nobody"].setdefault(task, {"questions": made.nobody.questions})[method] = share
+    for method in {method for row in found["tasks"].values() for method in row}:
+        found["mean"][method] = float(np.mean([row[method] for row in found["tasks"].values() if method in row]))
+    found["mean"] = dict(sorted(found["mean"].items(), key=lambda item: -item[1]))
+    return found
+
+
+def spread(scores: Scores, method: str) -> tuple[float, float]:
+    """95 % interval of a method's mean over the tasks, with seeds and questions drawn again."""
+    rng, arrays = np.random.default_rng(0), [methods[method] for methods in scores.values() if method in methods]
+    means = [
+        np.mean([drawn(array, rng.integers(0, array.shape[1], size=(array.shape[1],)), rng) for array in arrays])
+        for _ in range(DRAWS)
+    ]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def measured(scores: Scores, alone: Scores) -> dict[str, Any]:
     """All that the protocol asks."""
     placed, found = mean_ranks(scores), gains(scores)
     rivals = {task: best_rival(methods) for task, methods in scores.items()}
@@ -121,6 +165,12 @@ def measured(scores: Scores) -> dict[str, Any]:
         "best rival": rivals,
         "difference": {"mean": float(np.mean(apart)), "ci": [low[0], high[0]]},
         "gain %": {"mean": whole, "ci": [low[1], high[1]], "goal": GOAL},
+        "mean over tasks": {
+            method: {"test": float(np.mean([each[method] for each in means.values()])), "ci": spread(scores, method)}
+            for method in placed
+            if all(method in each for each in means.values())
+        },
+        "C-Gain": collaboration(scores, alone),
         "losses": [
             *(["not first by mean rank"] if placed[OURS] >= first else []),
             *([f"mean gain below {GOAL} %"] if whole < GOAL else []),
@@ -130,8 +180,16 @@ def measured(scores: Scores) -> dict[str, Any]:
     }
 
 
-def shown(found: dict[str, Any]) -> str:
-    """The table of docs/results.md, and what the protocol asks in words."""
+def picture(found: dict[str, Any], title: str) -> str:
+    """Mean scores over the tasks of the methods that ran on all, with their intervals, as SVG."""
+    means = found["mean over tasks"]
+    names = sorted(means, key=lambda method: -means[method]["test"])
+    called = ["the paper's swarm" if name == "hswarm" else name for name in names]
+    return bars_svg(called, [means[name]["test"] for name in names], title, [means[name]["ci"] for name in names])
+
+
+def shown(found: dict[str, Any], image: str, title: str) -> str:
+    """The table of docs/results.md, the picture, and what the protocol asks in words."""
     ours = {task: means[OURS] for task, means in found["tasks"].items()}
     rivals = {
         task: {method: mean for method, mean in means.items() if is_rival(method)}
@@ -139,13 +197,17 @@ def shown(found: dict[str, Any]) -> str:
     }
     (low, high), gained = found["gain %"]["ci"], found["difference"]
     placed = ", ".join(f"{method} {rank:.2f}" for method, rank in found["mean rank"].items())
+    collaborated = [f"{method} {value:.3f}" for method, value in found["C-Gain"]["mean"].items()]
+    c_gain = f" C-Gain, mean over tasks: {', '.join(collaborated)}." if collaborated else ""
     return "\n".join(
         [
             *table(rivals, ours),
             "",
+            f"![{title}]({image})",
+            "",
             f"Mean rank: {placed}. Over each task's best rival, seen afterwards: {gained['mean']:+.3f} "
             f"[{gained['ci'][0]:+.3f}, {gained['ci'][1]:+.3f}], in per cent {found['gain %']['mean']:+.0f} "
-            f"[{low:+.0f}, {high:+.0f}]. Losses: {'; '.join(found['losses']) or 'none'}.",
+            f"[{low:+.0f}, {high:+.0f}]. Losses: {'; '.join(found['losses']) or 'none'}.{c_gain}",
         ]
     )
 
@@ -154,17 +216,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="of the cells, and of the file of results")
     parser.add_argument("--run", type=Path, help="the folder of a comparison")
+    parser.add_argument("--alone", action="store_true", help="with --run: ask each expert alone too")
     parser.add_argument("--page", default="", metavar="MARK", help="write the table there in docs/results.md")
+    parser.add_argument("--title", default="Mean score on test over the twelve tasks, 1,200 calls a search")
     given = parser.parse_args()
-    scores = scores_of(kept_cells(given.name, given.run))
+    cells, alone = kept_cells(given.name, given.run, given.alone)
+    scores = scores_of({task: methods for task, methods in cells.items() if OURS in methods})
     if not scores:
         raise SystemExit(
             f"no cell of {OURS} is kept as {given.name}; run `hswarm compare`, then name its folder by --run"
         )
-    found = measured(scores)
+    found = measured(scores, scores_of(alone))
     publish(f"protocol_{given.name}", CLAIM, found)
     if given.page:
-        fill(ROOT / "docs/results.md", f"<!-- table: benchmarks/protocol.py {given.page} -->", shown(found))
+        image = f"results-{given.page}.svg"
+        io.write_text(ROOT / "docs" / image, picture(found, given.title))
+        mark = f"<!-- table: benchmarks/protocol.py {given.page} -->"
+        fill(ROOT / "docs/results.md", mark, shown(found, image, given.title))
 
 
 if __name__ == "__main__":

@@ -124,5 +124,5 @@ def test_the_head_of_the_results_is_made_of_their_tables(tmp_path: Path) -> None
     protocol = ["benchmarks/protocol.py", "steps-tasks-1200", "--page", "steps"]
     for command in (["benchmarks/results_head.py"], protocol):
         subprocess.run([sys.executable, *command], cwd=tmp_path, check=True)
-    for name in ("results.md", "results.svg"):
+    for name in ("results.md", "results.svg", "results-steps.svg"):
         assert (tmp_path / "docs" / name).read_text() == (ROOT / "docs" / name).read_text()
