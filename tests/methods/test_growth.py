@@ -315,6 +315,15 @@ def test_the_model_keeps_no_rows_of_candidates_of_old() -> None:
     assert set(model._rows) == {Term.of(pure(0)), *pairs}
 
 
+def test_the_best_alone_is_blended_with_each_other_at_once() -> None:
+    search, _ = grown(4)
+    search._next_round()
+    blends = [move for move in search._first_graphs() if move.kind == "blend"]
+    (best,) = {move.parent for move in blends}
+    assert search._board.mean(best) == max(map(search._board.mean, search._singles))
+    assert {move.term for move in blends} == {Term.of(mixed(best.mix, i, 0.5)) for i in range(4) if pure(i) != best.mix}
+
+
 def test_roles_and_weights_alone() -> None:
     pool, evaluator = bench(toy_pool(3))
     graph = get_method("growth_roles")(pool, evaluator, np.random.default_rng(0))

@@ -212,14 +212,17 @@ class Search:
         return tried
 
     def _first_graphs(self) -> list[Move]:
-        """A chain and a star by score, the best alone answering; then as many ordered pairs as their part allows."""
+        """A chain and a star by score, the best alone answering; the best alone, blended with each other expert; then
+        as many ordered pairs as their part allows."""
         rng, board = stream(self._seed, "first graphs"), self._board
         drawn = [self._singles[i] for i in rng.permutation(len(self._singles))]
         row = sorted(drawn, key=board.mean)[-self._evaluator.nodes :]
-        chain = row[0]
+        chain, best = row[0], row[-1]
         for term in row[1:]:
             chain = Term.of(term.mix, [chain])
-        graphs = [Move(chain, "chain", row[-1]), Move(Term.of(row[-1].mix, row[:-1]), "star", row[-1])]
+        graphs = [Move(chain, "chain", best), Move(Term.of(best.mix, row[:-1]), "star", best)]
+        if self._settings.roles:
+            graphs += [Move(Term.of(mix), "blend", best) for mix in self._moves.blends(best.mix)]
         if self._settings.roles and self._settings.pairs and self._evaluator.nodes > 1:
             room = int(self._settings.pairs * board.limit / self._settings.rung / self._evaluator.calls(2, 1))
             pairs = [Move(Term.of(v.mix, [u]), "pair", v) for u, v in permutations(drawn, 2)]

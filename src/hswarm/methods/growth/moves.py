@@ -91,6 +91,10 @@ class Moves:
         """Other experts that may stand where `mix` stands."""
         if self._roles:
             yield from (pure(expert) for expert in self._experts if pure(expert) != mix)
+        yield from self.blends(mix)
+
+    def blends(self, mix: Mix) -> Iterator[Mix]:
+        """`mix` with a share of another expert, for all others whose weights can be added to it."""
         group = self._group.get(mix[0][0], ())
         for expert in group:
             if any(i != expert for i, _ in mix):
