@@ -1,9 +1,9 @@
 """Growth: the search that hswarm uses by default.
 
-It begins with the experts alone, a chain, a star and all ordered pairs. Then generations: around the best terms so far,
-the moves that a model finds promising are raced against the leader. Whatever is scored tells about all its sub-terms.
-Few questions decide at first, more as the budget is spent. It ends when the budget is spent, after `patience`
-generations without a new leader, or at a perfect score.
+It begins with the experts alone, a chain, a star, blends of the best alone and all ordered pairs. Then generations:
+around the best terms so far, the moves that a model finds promising are raced against the leader. Whatever is scored
+tells about all its sub-terms. Few questions decide at first, more as the budget is spent. It ends when the budget is
+spent, after `patience` generations without a new leader, or at a perfect score.
 """
 
 from __future__ import annotations
