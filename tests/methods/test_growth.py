@@ -321,7 +321,16 @@ def test_the_best_alone_is_blended_with_each_other_at_once() -> None:
     blends = [move for move in search._first_graphs() if move.kind == "blend"]
     (best,) = {move.parent for move in blends}
     assert search._board.mean(best) == max(map(search._board.mean, search._singles))
-    assert {move.term for move in blends} == {Term.of(mixed(best.mix, i, 0.5)) for i in range(4) if pure(i) != best.mix}
+    others = [i for i in range(4) if pure(i) != best.mix]
+    assert {move.term for move in blends} == {Term.of(mixed(best.mix, i, 0.5)) for i in others}
+
+
+def test_experts_that_answer_nothing_alone_are_not_blended_at_once() -> None:
+    _, evaluator = bench(toy_pool(4), [question([0, 1, 2, 3], 0.9, i) for i in range(12)])
+    search = Search(toy_pool(4), evaluator, np.random.default_rng(0))
+    search._next_round()
+    assert max(map(search._board.mean, search._singles)) == 0
+    assert {move.kind for move in search._first_graphs()} == {"chain", "star", "pair"}
 
 
 def test_roles_and_weights_alone() -> None:

@@ -212,8 +212,8 @@ class Search:
         return tried
 
     def _first_graphs(self) -> list[Move]:
-        """A chain and a star by score, the best alone answering; the best alone, blended with each other expert; then
-        as many ordered pairs as their part allows."""
+        """A chain and a star by score, the best alone answering; the best alone, if it answers anything, blended with
+        each other expert; then as many ordered pairs as their part allows."""
         rng, board = stream(self._seed, "first graphs"), self._board
         drawn = [self._singles[i] for i in rng.permutation(len(self._singles))]
         row = sorted(drawn, key=board.mean)[-self._evaluator.nodes :]
@@ -221,7 +221,7 @@ class Search:
         for term in row[1:]:
             chain = Term.of(term.mix, [chain])
         graphs = [Move(chain, "chain", best), Move(Term.of(best.mix, row[:-1]), "star", best)]
-        if self._settings.roles:
+        if self._settings.roles and board.mean(best) > 0:  # what answers nothing is no better blended
             graphs += [Move(Term.of(mix), "blend", best) for mix in self._moves.blends(best.mix)]
         if self._settings.roles and self._settings.pairs and self._evaluator.nodes > 1:
             room = int(self._settings.pairs * board.limit / self._settings.rung / self._evaluator.calls(2, 1))
