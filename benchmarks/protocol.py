@@ -6,9 +6,9 @@
 Reads the cells kept under a name in docs/protocol-cells.json, and with --run a comparison, whole or in part, whose
 cells it keeps there too: so seeds may be run on several machines. A task without a cell of the default search is left
 out. With --alone each expert is asked the comparison's test questions by itself too, which C-Gain needs. Printed, kept
-as docs/benchmarks/protocol_NAME.json, and with --page MARK written into docs/results.md as a table, with a picture
-docs/results-MARK.svg: mean rank and score of each method, the gain over each task's best rival, its 95 % interval
-(seeds and questions drawn again), C-Gain, and what the protocol calls a loss.
+as docs/benchmarks/protocol_NAME.json, and with --page MARK written into docs/results.md as a table, with --picture
+beside docs/results-MARK.svg: mean rank and score of each method, the gain over each task's best rival, its 95 %
+interval (seeds and questions drawn again), C-Gain, and what the protocol calls a loss.
 """
 
 import argparse
@@ -188,8 +188,8 @@ def picture(found: dict[str, Any], title: str) -> str:
     return bars_svg(called, [means[name]["test"] for name in names], title, [means[name]["ci"] for name in names])
 
 
-def shown(found: dict[str, Any], image: str, title: str) -> str:
-    """The table of docs/results.md, the picture, and what the protocol asks in words."""
+def shown(found: dict[str, Any]) -> str:
+    """The table of docs/results.md, and what the protocol asks in words."""
     ours = {task: means[OURS] for task, means in found["tasks"].items()}
     rivals = {
         task: {method: mean for method, mean in means.items() if is_rival(method)}
@@ -202,8 +202,6 @@ def shown(found: dict[str, Any], image: str, title: str) -> str:
     return "\n".join(
         [
             *table(rivals, ours),
-            "",
-            f"![{title}]({image})",
             "",
             f"Mean rank: {placed}. Over each task's best rival, seen afterwards: {gained['mean']:+.3f} "
             f"[{gained['ci'][0]:+.3f}, {gained['ci'][1]:+.3f}], in per cent {found['gain %']['mean']:+.0f} "
@@ -218,7 +216,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="the folder of a comparison")
     parser.add_argument("--alone", action="store_true", help="with --run: ask each expert alone too")
     parser.add_argument("--page", default="", metavar="MARK", help="write the table there in docs/results.md")
-    parser.add_argument("--title", default="Mean score on test over the twelve tasks, 1,200 calls a search")
+    parser.add_argument("--picture", default="", metavar="TITLE", help="with --page: a picture of the means there too")
     given = parser.parse_args()
     cells, alone = kept_cells(given.name, given.run, given.alone)
     scores = scores_of({task: methods for task, methods in cells.items() if OURS in methods})
@@ -229,10 +227,12 @@ def main() -> None:
     found = measured(scores, scores_of(alone))
     publish(f"protocol_{given.name}", CLAIM, found)
     if given.page:
-        image = f"results-{given.page}.svg"
-        io.write_text(ROOT / "docs" / image, picture(found, given.title))
-        mark = f"<!-- table: benchmarks/protocol.py {given.page} -->"
-        fill(ROOT / "docs/results.md", mark, shown(found, image, given.title))
+        text = shown(found)
+        if given.picture:
+            image = f"results-{given.page}.svg"
+            io.write_text(ROOT / "docs" / image, picture(found, given.picture))
+            text += f"\n\n![{given.picture}]({image})"
+        fill(ROOT / "docs/results.md", f"<!-- table: benchmarks/protocol.py {given.page} -->", text)
 
 
 if __name__ == "__main__":

@@ -121,8 +121,10 @@ def test_the_page_of_benchmarks_is_made_of_its_files() -> None:
 def test_the_head_of_the_results_is_made_of_their_tables(tmp_path: Path) -> None:
     for part in ("benchmarks", "docs"):
         shutil.copytree(ROOT / part, tmp_path / part)
-    protocol = ["benchmarks/protocol.py", "steps-tasks-1200", "--page", "steps"]
-    for command in (["benchmarks/results_head.py"], protocol):
+    title = "Mean score on test over the twelve tasks, 1,200 calls a search"
+    protocol = ["benchmarks/protocol.py", "steps-tasks-1200", "--page", "steps", "--picture", title]
+    held_out = ["benchmarks/protocol.py", "steps-held-out-1200", "--page", "held-out"]
+    for command in (["benchmarks/results_head.py"], protocol, held_out):
         subprocess.run([sys.executable, *command], cwd=tmp_path, check=True)
     for name in ("results.md", "results.svg", "results-steps.svg"):
         assert (tmp_path / "docs" / name).read_text() == (ROOT / "docs" / name).read_text()
