@@ -129,7 +129,7 @@ def collaboration(scores: Scores, alone: Scores) -> dict[str, Any]:
             share = made.nobody.accuracy if made.nobody.questions else None
             found["tasks"].setdefault(task, {})[method] = round(made.value, 4)
             found["nobody"].setdefault(task, {"questions": made.nobody.questions})[method] = share
-    for method in {method for row in found["tasks"].values() for method in row}:
+    for method in sorted({method for row in found["tasks"].values() for method in row}):
         found["mean"][method] = float(np.mean([row[method] for row in found["tasks"].values() if method in row]))
     found["mean"] = dict(sorted(found["mean"].items(), key=lambda item: -item[1]))
     return found
