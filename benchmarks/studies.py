@@ -211,13 +211,15 @@ def main() -> None:
 def changes(given: argparse.Namespace, name: str, variant: str, seed: int) -> list[str]:
     """What a variant of a study sets."""
     study = given.studies[name]
-    found = [*study.variants[variant], f"seed={seed}", f"search.cache={given.runs / 'calls.sqlite'}", *ON[given.on]]
+    found = [*study.variants[variant], f"seed={seed}", *ON[given.on]]
     if given.on == "steps" and name in OF_POOLS:
         order = ORDERS["steps"]
         pairs = [f"{first}+{second}" for first, second in zip(order[::2], order[1::2], strict=True)]
         found += [f"task.datasets={json.dumps(pairs)}", "search.method=growth"]
     if copies := study.copies.get(variant):
         found.append(f"pool.path={copied(given.runs, given.on, *copies)}")
+    if not any(change.startswith("budget.") for change in found):  # calls found elsewhere would cost it nothing
+        found.append(f"search.cache={given.runs / 'calls.sqlite'}")
     return found
 
 
