@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
@@ -74,3 +74,14 @@ def finished(recipe: Recipe, folder: Path) -> Run:
 def ranks(means: Array) -> list[float]:
     """The mean rank of each method from scores of shape (methods, tasks); equal ones share theirs."""
     return [float(((means > row).sum(axis=0) + ((means == row).sum(axis=0) + 1) / 2).mean()) for row in means]
+
+
+def interval(arrays: Sequence[Array], rng: np.random.Generator, draws: int = 4000) -> list[float]:
+    """The 95 % interval of the mean over tasks of scores (seeds, questions): seeds and questions are drawn again."""
+    means = np.zeros(draws)
+    for scores in arrays:
+        seeds, questions = scores.shape
+        for i in range(draws):
+            drawn = scores[rng.integers(seeds, size=seeds)]
+            means[i] += drawn[:, rng.integers(questions, size=questions)].mean() / len(arrays)
+    return [float(end) for end in np.quantile(means, [0.025, 0.975])]

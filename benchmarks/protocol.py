@@ -18,15 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import ROOT, Array, fill, publish, ranks
+from measuring import ROOT, Array, fill, interval, publish, ranks
 from numpy.typing import NDArray
-from results_head import table
+from results_head import mean, picture, table
 
 from hswarm import io
 from hswarm.config.recipe import read_recipe
 from hswarm.core.gain import collaborative_gain
 from hswarm.experiments.study import StudyPlan
-from hswarm.plots.bars import bars_svg
 from hswarm.runs.comparison import Measured, read_result
 from hswarm.scorers.base import SOLVED
 
@@ -125,7 +124,7 @@ def collaboration(scores: Scores, alone: Scores) -> dict[str, Any]:
     for task in sorted(scores.keys() & alone.keys()):
         experts = np.concatenate(list(alone[task].values()))
         for method, answers in scores[task].items():
-            made = collaborative_gain(answers.mean(axis=0), experts >= SOLVED, np.random.default_rng(0))
+            made = collaborative_gain(answers.mean(axis=0), experts, np.random.default_rng(0))
             share = made.nobody.accuracy if made.nobody.questions else None
             found["tasks"].setdefault(task, {})[method] = round(made.value, 4)
             found["nobody"].setdefault(task, {"questions": made.nobody.questions})[method] = share
@@ -133,17 +132,6 @@ def collaboration(scores: Scores, alone: Scores) -> dict[str, Any]:
         found["mean"][method] = float(np.mean([row[method] for row in found["tasks"].values() if method in row]))
     found["mean"] = dict(sorted(found["mean"].items(), key=lambda item: -item[1]))
     return found
-
-
-def spread(scores: Scores, method: str) -> tuple[float, float]:
-    """95 % interval of a method's mean over the tasks, with seeds and questions drawn again."""
-    rng, arrays = np.random.default_rng(0), [methods[method] for methods in scores.values() if method in methods]
-    means = [
-        np.mean([drawn(array, rng.integers(0, array.shape[1], size=(array.shape[1],)), rng) for array in arrays])
-        for _ in range(DRAWS)
-    ]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def measured(scores: Scores, alone: Scores) -> dict[str, Any]:
@@ -166,9 +154,11 @@ def measured(scores: Scores, alone: Scores) -> dict[str, Any]:
         "difference": {"mean": float(np.mean(apart)), "ci": [low[0], high[0]]},
         "gain %": {"mean": whole, "ci": [low[1], high[1]], "goal": GOAL},
         "mean over tasks": {
-            method: {"test": float(np.mean([each[method] for each in means.values()])), "ci": spread(scores, method)}
-            for method in placed
-            if all(method in each for each in means.values())
+            method: {
+                "test": test,
+                "ci": interval([methods[method] for methods in scores.values()], np.random.default_rng(0), DRAWS),
+            }
+            for method, test in sorted(mean(means).items(), key=lambda item: -item[1])
         },
         "C-Gain": collaboration(scores, alone),
         "losses": [
@@ -178,14 +168,6 @@ def measured(scores: Scores, alone: Scores) -> dict[str, Any]:
             *(f"{task}: {rivals[task]} is ahead" for task, one in zip(rivals, apart, strict=True) if one < 0),
         ],
     }
-
-
-def picture(found: dict[str, Any], title: str) -> str:
-    """Mean scores over the tasks of the methods that ran on all, with their intervals, as SVG."""
-    means = found["mean over tasks"]
-    names = sorted(means, key=lambda method: -means[method]["test"])
-    called = ["the paper's swarm" if name == "hswarm" else name for name in names]
-    return bars_svg(called, [means[name]["test"] for name in names], title, [means[name]["ci"] for name in names])
 
 
 def shown(found: dict[str, Any]) -> str:
@@ -230,7 +212,9 @@ def main() -> None:
         text = shown(found)
         if given.picture:
             image = f"results-{given.page}.svg"
-            io.write_text(ROOT / "docs" / image, picture(found, given.picture))
+            means = found["mean over tasks"]
+            tests, ends = ({name: each[key] for name, each in means.items()} for key in ("test", "ci"))
+            io.write_text(ROOT / "docs" / image, picture(tests, ends, given.picture))
             text += f"\n\n![{given.picture}]({image})"
         fill(ROOT / "docs/results.md", f"<!-- table: benchmarks/protocol.py {given.page} -->", text)
 

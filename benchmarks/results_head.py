@@ -4,6 +4,7 @@ The rivals' scores are those of docs/results-micro.md, growth's of docs/benchmar
 """
 
 import json
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from measuring import ROOT, fill
@@ -57,20 +58,21 @@ def mean(scores: Scores) -> dict[str, float]:
     return {method: float(np.mean([task[method] for task in tasks])) for method in everywhere}
 
 
+def picture(means: dict[str, float], intervals: Mapping[str, Sequence[float]], title: str) -> str:
+    """A bar a method in the order of `means`, with the (low, high) of those that have an interval, as SVG."""
+    names = ["the paper's swarm" if name == "hswarm" else name for name in means]
+    ends = [(found[0], found[1]) if (found := intervals.get(name)) else None for name in means]
+    return bars_svg(names, list(means.values()), title, ends)
+
+
 def main() -> None:
     content = json.loads((ROOT / "docs/benchmarks/search_quality_micro_tasks.json").read_text(encoding="utf-8"))
     ours, scores = content["methods"]["growth"], rivals()
     means = mean(scores) | {"growth, the default": ours["test"]}
     shown = sorted(means, key=lambda method: -means[method])[:12]
     shown += [name for name in CONTROLS if name not in shown]
-    names = ["the paper's swarm" if name == "hswarm" else name for name in shown]
     title = "Mean score on test over the six micro tasks, 2,000 calls a search"
-    bars = bars_svg(
-        names,
-        [means[name] for name in shown],
-        title,
-        [tuple(ours["ci"]) if name == shown[0] else None for name in shown],
-    )
+    bars = picture({name: means[name] for name in shown}, {shown[0]: ours["ci"]}, title)
     io.write_text(ROOT / "docs/results.svg", bars)
     text = "\n".join(table(scores, ours["tasks"]))
     fill(ROOT / "docs/results.md", MARK, f"{text}\n\n![{title}](results.svg)")

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import ROOT, Array, clock, publish, ranks
+from measuring import ROOT, clock, interval, publish, ranks
 
 from hswarm import io
 from hswarm.config.recipe import Recipe, read_recipe
@@ -178,17 +178,6 @@ def made(session: Session, method: str, seed: int, folder: Path, own: str = "") 
         f"{recipe.name} {method} {seed}: test {np.mean(result['test']):.3f}, dev {dev:.3f}, {calls} calls", flush=True
     )
     return result
-
-
-def interval(arrays: Sequence[Array], rng: np.random.Generator, draws: int = 4000) -> list[float]:
-    """The 95 % interval of the mean over tasks of scores (seeds, questions): seeds and questions are drawn again."""
-    means = np.zeros(draws)
-    for scores in arrays:
-        seeds, questions = scores.shape
-        for i in range(draws):
-            drawn = scores[rng.integers(seeds, size=seeds)]
-            means[i] += drawn[:, rng.integers(questions, size=questions)].mean() / len(arrays)
-    return [float(end) for end in np.quantile(means, [0.025, 0.975])]
 
 
 def table(results: Results, methods: Sequence[str]) -> dict[str, dict[str, object]]:
