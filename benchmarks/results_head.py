@@ -32,7 +32,7 @@ def rivals() -> Scores:
 def table(scores: Scores, ours: dict[str, float]) -> list[str]:
     """A row a task: the best expert alone, the paper's swarm, the best rival afterwards, growth; the highest bold."""
     rows = [
-        "| task | best expert alone | the paper's swarm | best rival, seen afterwards | growth, the default |",
+        "| task | best expert alone | the paper's swarm | best other rival, seen afterwards | growth, the default |",
         "|---|---|---|---|---|",
     ]
     for task in sorted(scores, key=lambda task: -scores[task]["best_single"]):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import ROOT, finished, machine
+from measuring import ROOT, fill, finished, machine
 
 from hswarm import io
 from hswarm.config.recipe import read_recipe
@@ -397,7 +397,8 @@ def publish(found: dict[str, Figures], pool: str, known: dict[str, Study]) -> No
     every = {name: found.get(name) or kept[name] for name in known if name in found or name in kept}
     content |= {pool: {"machine": machine(), "studies": every}}
     path.write_text(json.dumps(content, indent=1) + "\n")
-    between(pool, "\n".join(markdown(known[name], table) for name, table in every.items()))
+    page, mark = ROOT / "docs/studies.md", "<!-- {}: benchmarks/studies.py -->"
+    fill(page, mark.format(pool), "\n".join(markdown(known[name], table) for name, table in every.items()).rstrip())
     lines = ["| study | paper | on | here |", "|---|---|---|---|"]
     for name, study in known.items():
         lines += [
@@ -405,14 +406,7 @@ def publish(found: dict[str, Figures], pool: str, known: dict[str, Study]) -> No
             for kind, of in sorted(content.items())
             if name in of["studies"]
         ]
-    between("summary", "\n".join(lines) + "\n")
-
-
-def between(name: str, text: str) -> None:
-    """Put `text` between the two marks called `name` of docs/studies.md."""
-    page, mark = ROOT / "docs/studies.md", f"<!-- {name}: benchmarks/studies.py -->"
-    before, _, after = page.read_text().split(mark)
-    page.write_text(f"{before}{mark}\n\n{text}\n{mark}{after}")
+    fill(page, mark.format("summary"), "\n".join(lines))
 
 
 if __name__ == "__main__":

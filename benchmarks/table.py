@@ -190,7 +190,7 @@ def page(found: dict[str, Content]) -> str:
 def details(name: str, content: Content) -> str:
     """All figures of one file, folded."""
     machine = ", ".join(f"{key} {value}" for key, value in content["machine"].items())
-    left_out = ("machine", "claim", "anytime")  # the last: a curve, docs/search.svg
+    left_out = ("machine", "claim", "anytime", "tables", "svg")  # a curve: docs/search.svg; tables: docs/studies.md
     claim = content["claim"]
     heading = claim if ":" in claim.split()[0] else claim[0].upper() + claim[1:]  # not the name of a variant
     rows = "".join(f"\n| {spoken(key)} | {shown(value)} |" for key, value in content.items() if key not in left_out)

@@ -65,6 +65,16 @@ CANNOT = {  # what a line or a file's name begins with -> why it does not run he
     "hswarm experts train recipes/micro-pool.toml": "an hour of training; tests/experts/test_train.py trains",
     "hswarm experts train recipes/steps-": "an hour of training; tests/experts/test_train.py trains",
     "hswarm compare recipes/steps-": "days of searches; tests/experts/test_steps_pool.py asks the pool",
+    **dict.fromkeys(
+        (
+            "hswarm search recipes/steps-",
+            "hswarm study weak recipes/steps-",
+            "hswarm study transfer recipes/steps-",
+            "hswarm study importance recipes/steps-",
+            "hswarm analyze runs/steps-",
+        ),
+        "half an hour of searches; tests/runs/test_studies.py has smaller ones",
+    ),
     "python scripts/micro_base.py": "an hour of training",
     "python benchmarks/": "an hour of searches",
     "python scripts/gpu_check.py": "needs a GPU, or minutes on a CPU",

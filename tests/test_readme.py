@@ -118,13 +118,15 @@ def test_the_page_of_benchmarks_is_made_of_its_files() -> None:
     assert made == (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")  # python benchmarks/table.py
 
 
-def test_the_head_of_the_results_is_made_of_their_tables(tmp_path: Path) -> None:
+def test_tables_of_results_and_studies_are_made_of_their_files(tmp_path: Path) -> None:
     for part in ("benchmarks", "docs"):
         shutil.copytree(ROOT / part, tmp_path / part)
     title = "Mean score on test over the twelve tasks, 1,200 calls a search"
     protocol = ["benchmarks/protocol.py", "steps-tasks-1200", "--page", "steps", "--picture", title]
+    more_calls = ["benchmarks/protocol.py", "steps-tasks-5000", "--page", "steps-5000"]
     held_out = ["benchmarks/protocol.py", "steps-held-out-1200", "--page", "held-out"]
-    for command in (["benchmarks/results_head.py"], protocol, held_out):
+    others = (["benchmarks/results_head.py"], ["benchmarks/paper_studies.py"])
+    for command in (*others, protocol, more_calls, held_out):
         subprocess.run([sys.executable, *command], cwd=tmp_path, check=True)
-    for name in ("results.md", "results.svg", "results-steps.svg"):
+    for name in ("results.md", "results.svg", "results-steps.svg", "studies.md"):
         assert (tmp_path / "docs" / name).read_text() == (ROOT / "docs" / name).read_text()

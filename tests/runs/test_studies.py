@@ -51,6 +51,9 @@ def test_the_best_expert_and_the_better_half_are_left_out(
     assert set(pools["without-best"]) == set(read_recipe(recipe).pool.experts) - {best}
     assert len(pools["weaker-half"]) == 3
     assert set(pools["weaker-half"]) < set(pools["without-best"])
+    page = (tmp_path / "weak/study.md").read_text()
+    assert page.startswith("## Weak beats strong")
+    assert "both, 8 test questions, 1 seed:" in page
     capsys.readouterr()
     assert study("weak", tmp_path / "weak", *words) == numbers
     assert "3 of 3 results are there already" in capsys.readouterr().err

@@ -222,7 +222,8 @@ def _against_best_single(
     }
     rows = answered({label: np.nanmean(row, axis=0) for label, row in scores.items()}, task)
     seeds = max(map(len, scores.values()))
-    table, gaps = compare_scores(f"{task}, {len(rows[_SINGLE])} test questions, {seeds} seeds", rows, _SINGLE)
+    head = f"{task}, {len(rows[_SINGLE])} test questions, {seeds} seed{'s' * (seeds > 1)}"
+    table, gaps = compare_scores(head, rows, _SINGLE)
     numbers = {label: float(row.mean()) for label, row in rows.items()}
     picture = bars_svg(list(numbers), list(numbers.values()), f"test scores on {task}")
     return AnalysisResult(name, title, (_statement(task, gaps, _SINGLE), *plan.refused), (table,), picture, numbers)
@@ -233,7 +234,7 @@ def _statement(where: str, gaps: Mapping[str, Paired], reference: str) -> str:
     worse = [name for name, gap in gaps.items() if gap.high < 0]
     rest = [name for name in gaps if name not in [*better, *worse]]
     told = (("better than", better), ("worse than", worse), ("not told apart from", rest))
-    return f"{where}: " + "; ".join(f"{word} {reference}: {' and '.join(names)}" for word, names in told if names)
+    return f"{where}: " + "; ".join(f"{word} {reference}: {', '.join(names)}" for word, names in told if names)
 
 
 def _more(role: float, weight: float) -> str:
