@@ -94,6 +94,11 @@ def test_the_figures_are_those_of_the_measurements() -> None:
     for first, methods in (("ten experts", large), ("the same", long), ("six smaller", small)):
         shown = [f"{methods[name]['test']:.3f}" for name in ("growth", "hswarm", "random_search")]
         assert row(first)[2:] == shown
+    prose = " ".join(TEXT.split())
+    for name in ("tasks-1200", "tasks-5000", "held-out-1200"):
+        means = figures(f"benchmarks/protocol_steps-{name}")["mean over tasks"]
+        best = max(one["test"] for method, one in means.items() if method != "growth")
+        assert re.search(f"{means['growth']['test']:.3f}[^.]*, the best rival {best:.3f}", prose)
     wide, speed = figures("benchmarks/search_vs_naive"), figures("benchmarks/engine_speed")
     cells = " ".join(row("a search by"))
     for text in (f"{wide['calls']:,} calls", f"{wide['ours, s']:.0f} s", f"{wide['naive, s']:,.0f} s"):
