@@ -37,10 +37,9 @@ def main() -> None:
 
 
 def section(found: AnalysisResult) -> str:
-    """A result as a section of the page, without its picture."""
-    says = "\n".join(f"- {line}" for line in found.says)
-    tables = [table.markdown() for table in found.tables]
-    return "\n\n".join([f"### {found.title}", f"Paper: {PAPER[found.name]}.", f"Here:\n\n{says}", *tables])
+    """A result as a section of the page, behind what the paper found, without its calls."""
+    heading, rest = replace(found, calls={}).markdown().split("\n\n", 1)
+    return f"#{heading}\n\nPaper: {PAPER[found.name]}.\n\nHere:\n\n{rest}"
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ ELSEWHERE = {  # pages whose every block another test runs
 }
 HUB = "asks the hub of the world; tests/experts/test_hub.py and tests/bundle/test_publish.py ask one on this machine"
 TOOLS = "needs packages of other projects; scripts/check_tools.py runs it with them"
+STEPS = "half an hour of searches; tests/runs/test_studies.py has smaller ones"
 CANNOT = {  # what a line or a file's name begins with -> why it does not run here
     "#!/bin/bash": "needs Slurm",
     "pip install": "installs packages; scripts/check_wheel.sh does, in an environment of its own",
@@ -65,16 +66,11 @@ CANNOT = {  # what a line or a file's name begins with -> why it does not run he
     "hswarm experts train recipes/micro-pool.toml": "an hour of training; tests/experts/test_train.py trains",
     "hswarm experts train recipes/steps-": "an hour of training; tests/experts/test_train.py trains",
     "hswarm compare recipes/steps-": "days of searches; tests/experts/test_steps_pool.py asks the pool",
-    **dict.fromkeys(
-        (
-            "hswarm search recipes/steps-",
-            "hswarm study weak recipes/steps-",
-            "hswarm study transfer recipes/steps-",
-            "hswarm study importance recipes/steps-",
-            "hswarm analyze runs/steps-",
-        ),
-        "half an hour of searches; tests/runs/test_studies.py has smaller ones",
-    ),
+    "hswarm search recipes/steps-": STEPS,
+    "hswarm study weak recipes/steps-": STEPS,
+    "hswarm study transfer recipes/steps-": STEPS,
+    "hswarm study importance recipes/steps-": STEPS,
+    "hswarm analyze runs/steps-": STEPS,
     "python scripts/micro_base.py": "an hour of training",
     "python benchmarks/": "an hour of searches",
     "python scripts/gpu_check.py": "needs a GPU, or minutes on a CPU",
