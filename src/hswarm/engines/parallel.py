@@ -140,7 +140,7 @@ class ParallelEngine:
                 return worker.call(method, *arguments, shared=shared or {})
             except WorkerLost as fault:
                 lost = fault
-                self._team.restart(worker)
+                self._team.lost(worker)
         raise lost
 
     def _tokens(self, request: Request) -> float:

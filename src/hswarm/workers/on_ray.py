@@ -36,6 +36,7 @@ def connect(address: str, workers: int) -> None:
         check_address(address, what="engine.cluster")
     if ray.is_initialized():
         return
+    _STORE.clear()  # of an earlier cluster
     quiet: dict[str, object] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address == "local":
@@ -102,6 +103,8 @@ class RayWorker:
 
     def start(self) -> None:
         if self._actor is None:
+            if not ray.is_initialized():  # Ray would start a cluster of its own
+                raise WorkerLost("the connection to the Ray cluster has ended")
             self.lives += 1
             options = {"num_cpus": 0, "max_restarts": 0, "scheduling_strategy": "SPREAD", **self._resources}
             self._actor = actor = ray.remote(_Actor).options(**options).remote()
@@ -126,10 +129,11 @@ class RayWorker:
     def _answer(self, ref: object) -> object:
         try:
             done, result = ray.get(ref)
-        except ray.exceptions.RayError as fault:
+        except (ray.exceptions.RayError, SystemExit) as fault:  # the latter where Ray shuts down meanwhile
             self._actor = None
             _STORE.clear()
-            raise WorkerLost(f"an actor was lost: {str(fault).splitlines()[0]}") from fault
+            first = str(fault).partition("\n")[0]
+            raise WorkerLost(f"an actor was lost: {first}") from fault
         if not done:
             raise result
         return result

@@ -58,12 +58,10 @@ class WorkerPool:
         """How many workers are running now."""
         return len(self._ready)
 
-    def restart(self, worker: Worker) -> None:
-        """Between waves: restart a worker that died."""
+    def lost(self, worker: Worker) -> None:
+        """Between waves: `worker` died. Its thread restarts it, which may take long (a cluster may have no room)."""
         with self._change:
-            self.deaths += 1
-            self._router.lost(self.workers.index(worker))
-        self._start(worker)
+            self._dead(self.workers.index(worker))
 
     def each(self, work: Sequence[Work], ask: Ask, last_resort: Ask | None = None) -> Iterator[tuple[int, Any]]:
         """(i, what `ask(worker, i)` returned) for every piece, in the order of completion.
@@ -106,10 +104,9 @@ class WorkerPool:
                 self._leave(place, fault)
                 return
             taken = self._take(place)
-            if taken is None:
-                worker.close()
-                return
-            self._do(place, worker, *taken)
+            if taken is not None:
+                self._do(place, worker, *taken)
+        worker.close()
 
     def _start(self, worker: Worker) -> None:
         for attempt in range(_LOSSES + 1):
@@ -121,10 +118,11 @@ class WorkerPool:
                     raise
 
     def _take(self, place: int) -> tuple[_Wave, int] | None:
+        """The next piece; None if the worker died meanwhile or the pool is closed."""
         with self._change:
             self._ready.add(place)
             self._change.notify_all()
-            while not self._closed:
+            while not self._closed and place in self._ready:
                 if self._wave is not None and (i := self._router.next(place)) is not None:
                     return self._wave, i
                 self._change.wait()
@@ -146,15 +144,18 @@ class WorkerPool:
 
     def _lost(self, place: int, wave: _Wave, i: int, fault: WorkerLost) -> None:
         with self._change:
-            self.deaths += 1
-            self._ready.discard(place)
-            self._router.lost(place)
+            self._dead(place)
             wave.losses[i] += 1
             if wave.losses[i] > _LOSSES + 1:
                 wave.results.put((i, fault))
             elif wave is self._wave:
                 self._router.again(i)
-            self._change.notify_all()
+
+    def _dead(self, place: int) -> None:
+        self.deaths += 1
+        self._ready.discard(place)
+        self._router.lost(place)
+        self._change.notify_all()
 
     def _leave(self, place: int, fault: Exception) -> None:
         """This worker is lost; when all are, the wave ends."""
