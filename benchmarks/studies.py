@@ -13,7 +13,6 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +33,7 @@ ORDERS: dict[str, tuple[str, ...]] = {
     "micro": ("tav", "lun", "wex", "zor", "ras", "nix", "yam", "vop", "qib", "gul"),
     "steps": ("digits", "roman", "past", "plural", "clock", "next", "grams", "capital", "opposite", "partner"),
 }
+CHAINS = {"micro": ("tav+lun+wex+zor",), "steps": ("digits+roman", "past+next")}  # what four experts are asked
 POOLS = {"micro": "experts/micro/pool", "steps": "experts/steps"}
 FOUR = (
     "search.graphs=6",
@@ -62,15 +62,17 @@ class Study:
 Figures = dict[str, Any]
 
 
-def studies(order: Sequence[str]) -> dict[str, Study]:
-    """All studies, on experts in this order."""
+def studies(pool: str) -> dict[str, Study]:
+    """All studies, on the experts of this pool."""
+    order, chains = ORDERS[pool], CHAINS[pool]
 
     def experts(count: int) -> str:
         return f"pool.experts={json.dumps(order[:count])}"
 
     def four(name: str, values: dict[str, str], *more: str) -> dict[str, tuple[str, ...]]:
         """Variants of a task of four experts: value -> `name` set to it; "" sets nothing."""
-        of_four = (experts(4), f'task.datasets=["{"+".join(order[:4])}"]', *FOUR)
+        needed = [expert for chain in chains for expert in chain.split("+")]
+        of_four = (f"pool.experts={json.dumps(needed)}", f"task.datasets={json.dumps(chains)}", *FOUR)
         return {shown: (*of_four, *more, *((f"{name}={value}",) if value else ())) for shown, value in values.items()}
 
     return {
@@ -173,10 +175,10 @@ ON: dict[str, tuple[str, ...]] = {  # what a pool sets, after what a study sets
         "task.name=steps",
         "task.max_new_tokens=24",
         "engine.dtype=auto",
-        "budget.calls=1200",
     ),
 }
-OF_POOLS = ("experts", "diversity")  # not for the toy engine; on `steps` searched by growth
+OF_POOLS = ("experts", "diversity")  # on `steps` searched by growth
+LEFT_OUT = {"micro": (), "toy": OF_POOLS, "steps": ("drop_k", "drop_n")}  # these two are not the paper's, and long
 
 
 def main() -> None:
@@ -188,9 +190,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--runs", type=Path, default=ROOT / "runs/studies")
     given = parser.parse_args()
-    given.studies = studies(ORDERS.get(given.on, ORDERS["micro"]))
+    given.studies = studies(given.on if given.on in POOLS else "micro")
     until, names = time.monotonic() + 60 * given.minutes, given.only.split(",") if given.only else list(given.studies)
-    names = [name for name in names if not (given.on == "toy" and name in OF_POOLS)]
+    names = [name for name in names if name not in LEFT_OUT[given.on]]
     cells = [
         (seed, name, variant)
         for seed in range(given.seeds)
@@ -215,7 +217,9 @@ def changes(given: argparse.Namespace, name: str, variant: str, seed: int) -> li
     if given.on == "steps" and name in OF_POOLS:
         order = ORDERS["steps"]
         pairs = [f"{first}+{second}" for first, second in zip(order[::2], order[1::2], strict=True)]
-        found += [f"task.datasets={json.dumps(pairs)}", "search.method=growth"]
+        found += [f"task.datasets={json.dumps(pairs)}", "search.method=growth", "budget.calls=1200"]
+    elif given.on == "steps":
+        found += ["task.dev=30", "budget.calls=2000"]
     if copies := study.copies.get(variant):
         found.append(f"pool.path={copied(given.runs, given.on, *copies)}")
     if not any(change.startswith("budget.") for change in found):  # calls found elsewhere would cost it nothing
