@@ -149,7 +149,7 @@ def measured(scores: Scores, alone: Scores) -> dict[str, Any]:
     return {
         "seeds": {method: min(len(m[method]) for m in scores.values() if method in m) for method in placed},
         "tasks": means,
-        "mean rank": dict(sorted(placed.items(), key=lambda item: item[1])),
+        "mean rank": dict(sorted(placed.items(), key=lambda item: (item[1], item[0]))),
         "best rival": rivals,
         "difference": {"mean": float(np.mean(apart)), "ci": [low[0], high[0]]},
         "gain %": {"mean": whole, "ci": [low[1], high[1]], "goal": GOAL},
@@ -158,7 +158,7 @@ def measured(scores: Scores, alone: Scores) -> dict[str, Any]:
                 "test": test,
                 "ci": interval([methods[method] for methods in scores.values()], np.random.default_rng(0), DRAWS),
             }
-            for method, test in sorted(mean(means).items(), key=lambda item: -item[1])
+            for method, test in sorted(mean(means).items(), key=lambda item: (-item[1], item[0]))
         },
         "C-Gain": collaboration(scores, alone),
         "losses": [
