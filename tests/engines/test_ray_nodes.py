@@ -3,12 +3,14 @@
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hswarm.config.recipe import build_recipe
 from hswarm.engines.parallel import ParallelEngine
+from hswarm.workers.worker import WorkerLost
 from tests.conftest import ROOT, toy_content
 from tests.engines.crew_parts import open_slow
 from tests.engines.test_crew import assert_the_same_while
@@ -58,3 +60,27 @@ def test_a_machine_is_lost_and_another_joins_or_none(
         ray.shutdown()
         cluster.shutdown()
         os.environ.pop("RAY_ADDRESS", None)
+
+
+def test_workers_of_a_cluster_that_was_left_are_lost() -> None:
+    """Neither a wait without end nor a new cluster of Ray's own."""
+    from hswarm.workers import on_ray
+
+    ray.shutdown()
+    on_ray.connect("local", 1)
+    running, waiting = (on_ray.RayWorker(open_slow, (4,), {"num_cpus": cores}) for cores in (1, 1000))
+    running.start()
+    with ThreadPoolExecutor() as threads:
+        start = threads.submit(waiting.start)
+        while waiting.lives == 0:
+            time.sleep(0.1)
+        time.sleep(1)
+        ray.shutdown()
+        with pytest.raises(WorkerLost):
+            start.result(60)
+    for worker in (running, waiting):
+        with pytest.raises(WorkerLost):
+            worker.call("process")
+        with pytest.raises(WorkerLost, match="connection to the Ray cluster has ended"):
+            worker.start()
+    assert not ray.is_initialized()

@@ -102,9 +102,10 @@ class RayWorker:
         self._actor: Any = None
 
     def start(self) -> None:
+        if not ray.is_initialized():  # Ray would start a cluster of its own
+            self._actor = None
+            raise WorkerLost("the connection to the Ray cluster has ended")
         if self._actor is None:
-            if not ray.is_initialized():  # Ray would start a cluster of its own
-                raise WorkerLost("the connection to the Ray cluster has ended")
             self.lives += 1
             options = {"num_cpus": 0, "max_restarts": 0, "scheduling_strategy": "SPREAD", **self._resources}
             self._actor = actor = ray.remote(_Actor).options(**options).remote()
@@ -116,7 +117,7 @@ class RayWorker:
 
     def call(self, method: str, *arguments: object, shared: Mapping[str, object] = NONE_SHARED) -> Any:
         actor = self._actor
-        if actor is None:
+        if actor is None or not ray.is_initialized():
             raise WorkerLost("the worker is not running")
         refs = _STORE.refs(shared)
         return self._answer(actor.call.remote(method, arguments, list(shared), *refs))
