@@ -62,13 +62,14 @@ def marks(scores: Iterable[float | None]) -> str:
 
 
 def scores_of(cells: Cells) -> Scores:
-    """The test scores by task and method. Methods keep the seeds that they ran."""
+    """The test scores by task and method, in the order of names, so that ties and draws do not depend on what ran last.
+    Methods keep the seeds that they ran."""
     return {
         task: {
             method: np.array([[float(one) for one in seeds[seed]] for seed in sorted(seeds)])
-            for method, seeds in methods.items()
+            for method, seeds in sorted(methods.items())
         }
-        for task, methods in cells.items()
+        for task, methods in sorted(cells.items())
     }
 
 
@@ -149,7 +150,7 @@ def measured(scores: Scores, alone: Scores) -> dict[str, Any]:
     return {
         "seeds": {method: min(len(m[method]) for m in scores.values() if method in m) for method in placed},
         "tasks": means,
-        "mean rank": dict(sorted(placed.items(), key=lambda item: (item[1], item[0]))),
+        "mean rank": dict(sorted(placed.items(), key=lambda item: item[1])),
         "best rival": rivals,
         "difference": {"mean": float(np.mean(apart)), "ci": [low[0], high[0]]},
         "gain %": {"mean": whole, "ci": [low[1], high[1]], "goal": GOAL},
@@ -158,7 +159,7 @@ def measured(scores: Scores, alone: Scores) -> dict[str, Any]:
                 "test": test,
                 "ci": interval([methods[method] for methods in scores.values()], np.random.default_rng(0), DRAWS),
             }
-            for method, test in sorted(mean(means).items(), key=lambda item: (-item[1], item[0]))
+            for method, test in sorted(mean(means).items(), key=lambda item: -item[1])
         },
         "C-Gain": collaboration(scores, alone),
         "losses": [

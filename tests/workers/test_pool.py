@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,14 @@ from hswarm.workers.devices import Place
 from hswarm.workers.pool import WorkerPool
 from hswarm.workers.router import Work
 from hswarm.workers.worker import ProcessWorker, Worker, WorkerLost
+from tests.known import known
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def slow(seconds: float) -> object:
@@ -23,9 +32,7 @@ def test_a_worker_that_was_ended_while_it_started_stays_ended() -> None:
     worker = ProcessWorker(slow, (600.0,), Place())
     pool = WorkerPool([worker])
     (thread,) = [one for one in threading.enumerate() if one.name == "worker 0"]
-    until = time.monotonic() + 60
-    while worker._process is None and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_until(lambda: worker._process is not None)
     pool.close()
     thread.join(30)
     assert not thread.is_alive()
@@ -48,12 +55,8 @@ def starts_once(seen: Path) -> Twice:
 def test_the_others_work_while_a_lost_one_waits_to_start(tmp_path: Path) -> None:
     workers = [ProcessWorker(starts_once, (tmp_path / name,), Place()) for name in "ab"]
     pool = WorkerPool(workers)
-    until = time.monotonic() + 60
-    while pool.ready < 2 and time.monotonic() < until:
-        time.sleep(0.01)
-    first = workers[0]._process
-    assert first is not None
-    first.kill()
+    wait_until(lambda: pool.ready == 2)
+    known(workers[0]._process).kill()
     assert pool.first() is workers[0]
     with pytest.raises(WorkerLost):
         workers[0].call("double", 1)
